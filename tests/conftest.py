@@ -1,0 +1,27 @@
+"""Shared test settings: strict array shapes, and the prepared data where it can be found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    """A typed PRNG key, the same in every test."""
+    return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def tfds_dir() -> Path:
+    """The folder of prepared TFDS data sets; skips where there is none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "tfds"
+    for folder in (os.environ.get("TFDS_DATA_DIR"), beside):
+        if folder and (Path(folder) / "mnist").is_dir():
+            return Path(folder)
+    pytest.skip("no prepared data: set TFDS_DATA_DIR to a folder of TFDS data sets")
