@@ -1,0 +1,27 @@
+"""The ground floor of bytes: integer tables, an entropy coder, and the container of every file."""
+
+from coding.container import Archive, load, read_archive, save, write_archive
+from coding.entropy_coder import StreamPlan, SymbolReader, SymbolStream, decode, encode
+from coding.errors import FormatError
+from coding.model_file import pack, quantise, read_model, unpack, write_model
+from coding.tables import FrequencyTable
+
+__all__ = [
+    "Archive",
+    "FormatError",
+    "FrequencyTable",
+    "StreamPlan",
+    "SymbolReader",
+    "SymbolStream",
+    "decode",
+    "encode",
+    "load",
+    "pack",
+    "quantise",
+    "read_archive",
+    "read_model",
+    "save",
+    "unpack",
+    "write_archive",
+    "write_model",
+]

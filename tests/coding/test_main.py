@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coding import container, pack, write_archive, write_model
+from coding.__main__ import main
+
+TREE = {"w": np.random.default_rng(0).normal(size=(10, 4)), "b": [np.ones(4)]}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "net.model"
+    container.save(path, write_model(TREE, bits={"w": 4, "*": "float16"}))
+    return path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "data.lgc"
+    header, sections = pack(TREE, 4, prefix="decoder_")
+    container.save(path, write_archive("lgc", {"decoder": header, "classes": [1, 2]}, sections))
+    return path
+
+
+def test_inspect_says_what_a_model_holds(model, capsys):
+    assert main(["inspect", str(model)]) == 0
+    printed = capsys.readouterr().out
+    size = model.stat().st_size
+    assert printed.startswith(f"net.model: model, format 1, {size} bytes\n")
+    assert "b/0: (4,) float16" in printed
+    assert "w: (10, 4) 4-bit grid, step 0." in printed
+
+
+def test_inspect_for_programs(model, archive, capsys):
+    assert main(["inspect", str(model), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["version"]) == ("model", 1)
+    assert found["bytes"] == model.stat().st_size
+    assert {one["path"]: one["shape"] for one in found["tensors"]} == {"b/0": [4], "w": [10, 4]}
+    assert main(["inspect", str(archive), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["header"]["classes"] == [1, 2]
+    assert list(found["sections"]) == ["decoder_symbols"]
+
+
+def test_account_adds_up(model, archive, capsys):
+    for path in (model, archive):
+        assert main(["account", str(path), "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)
+        assert sum(row["size_bytes"] for row in rows) == path.stat().st_size
+        assert main(["account", str(path)]) == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last.split()[:2] == ["total", str(path.stat().st_size)]
+
+
+@pytest.mark.parametrize("command", ["inspect", "account"])
+def test_a_bad_file_gives_one_line_and_status_two(command, model, tmp_path, capsys):
+    data = model.read_bytes()
+    (tmp_path / "cut").write_bytes(data[:-3])
+    (tmp_path / "foreign").write_bytes(b"hello")
+    (tmp_path / "nothing").write_bytes(b"")
+    wrong = write_archive("model", {"tree": b"\x09"}, {})
+    (tmp_path / "wrong").write_bytes(wrong)
+    for name in ("cut", "foreign", "nothing", "wrong", "missing", "."):
+        assert main([command, str(tmp_path / name)]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.count("\n") == 1
+        assert str(tmp_path / name) in printed.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["look"], ["inspect"], ["inspect", "a", "--xml"]])
+def test_a_mistyped_command_gives_one_line_and_status_two(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_module_runs(model):
+    command = [sys.executable, "-m", "coding", "account", str(model)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+    )
+    assert "section symbols: w" in done.stdout
