@@ -1,0 +1,6 @@
+"""Latent Gaussian compression: a data set as a decoder and a Gaussian mixture for each class."""
+
+from lgc.compression import Config, compress, decompress
+from lgc.images import InputError, check
+
+__all__ = ["Config", "InputError", "check", "compress", "decompress"]

@@ -1,0 +1,199 @@
+"""`python -m lgc`: compress, decompress and inspect a labelled image set of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coding import FormatError, container
+from lgc.images import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns the exit status, 2 for a user's mistake."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (InputError, FormatError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _compress(options: argparse.Namespace) -> None:
+    images, labels = _read_npz(options.input)
+    import jax
+
+    import lgc
+    from training.progress import Bar
+
+    if options.seed < 0:
+        raise InputError(f"--seed {options.seed}; use a whole number, 0 or more")
+    config = lgc.Config(
+        components=options.components, bits=options.bits, epochs=options.epochs,
+        covariance=options.covariance, selection=options.selection,
+    )  # fmt: skip
+    lgc.check(images, labels)
+    _check_writable(options.output)
+    with Bar(str(options.input)) as bar:
+        data = lgc.compress(images, labels, config, jax.random.key(options.seed), progress=bar)
+    container.save(options.output, data)
+    raw = images.nbytes
+    print(
+        f"{options.output}: {len(data):,} bytes for {len(images):,} images "
+        f"({8 * len(data) / len(images):.2f} bits per image, {raw / len(data):.0f}x less than raw)"
+    )
+
+
+def _decompress(options: argparse.Namespace) -> None:
+    if options.per_class is not None and not 1 <= options.per_class <= 10_000_000:
+        raise InputError(f"--per-class {options.per_class}; use 1 to 10,000,000")
+    if not 0 <= options.seed < 2**32:
+        raise InputError(f"--seed {options.seed}; use 0 to 2^32 - 1")
+    data = container.load_bytes(options.input)
+    import lgc
+
+    _check_writable(options.output)
+    images, labels = lgc.decompress(data, per_class=options.per_class, seed=options.seed)
+    _write_npz(options.output, images=images, labels=labels)
+    print(f"{options.output}: {len(images):,} images of shape {images.shape[1:]}")
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    data = container.load_bytes(options.input)
+    from coding.account import account
+    from lgc import archive
+
+    contents = archive.read(data)
+    rows = account(data)
+    summary: dict[str, Any] = {
+        "bytes": len(data),
+        "image_shape": list(contents.image_shape),
+        "images": sum(contents.counts),
+        "bits_per_image": 8 * len(data) / max(sum(contents.counts), 1),
+        "labels": list(contents.labels),
+        "counts": list(contents.counts),
+        "covariance": contents.covariance,
+        "components": list(contents.components),
+        "latent_dimensions": int(contents.means.shape[1]),
+        "decoder_parameters": int(
+            sum(leaf.size for layer in contents.decoder.values() for leaf in layer.values())
+        ),
+        "account": {row.part: row.size_bytes for row in rows},
+    }
+    if options.json:
+        print(json.dumps(summary, indent=1))
+        return
+    parts = summary.pop("account")
+    for name, value in summary.items():
+        print(f"{name:20} {value}")
+    print("\n".join(f"  {bytes_:>9,}  {part}" for part, bytes_ in parts.items()))
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise InputError(f"{path} is not an .npz file; save with numpy.savez")
+            missing = [name for name in ("images", "labels") if name not in stored]
+            if missing:
+                raise InputError(
+                    f"{path} has no array {missing[0]!r} (it has {', '.join(stored) or 'none'}); "
+                    "save images and labels with numpy.savez(path, images=..., labels=...)"
+                )
+            return stored["images"], stored["labels"]
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
+
+
+def _write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Under a temporary name first: no half-written output survives."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_writable(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file")
+
+
+def _components(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 'auto' nor a number from 1 to 100")
+    return int(text)
+
+
+def _bits(text: str) -> int | str:
+    if text in ("float32", "float16"):
+        return text
+    if not text.isdecimal() or not 2 <= int(text) <= 16:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither float32, float16 nor a number from 2 to 16"
+        )
+    return int(text)
+
+
+def _epochs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100000")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lgc", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    compress = commands.add_parser("compress", help="IN.npz (images, labels) -> OUT.lgc")
+    compress.add_argument("input", type=Path, help="arrays images uint8 (N,H,W[,C]), labels (N,)")
+    compress.add_argument("output", type=Path)
+    compress.add_argument(
+        "--components", type=_components, default=None, metavar="auto|K",
+        help="Gaussians per class; auto selects them (default)",
+    )  # fmt: skip
+    compress.add_argument(
+        "--bits", type=_bits, default=8, metavar="B",
+        help="of each stored parameter: 2 to 16 (entropy coded), float16 or float32 (default 8)",
+    )  # fmt: skip
+    compress.add_argument("--epochs", type=_epochs, default=30, metavar="E")
+    compress.add_argument("--seed", type=int, default=0, metavar="S")
+    compress.add_argument(
+        "--covariance", choices=("full", "diagonal", "tied", "spherical"), default="full"
+    )
+    compress.add_argument("--selection", choices=("bic", "bytes"), default="bytes")
+    compress.set_defaults(run=_compress)
+    decompress = commands.add_parser("decompress", help="IN.lgc -> OUT.npz (images, labels)")
+    decompress.add_argument("input", type=Path)
+    decompress.add_argument("output", type=Path)
+    decompress.add_argument(
+        "--per-class", type=int, metavar="N", help="images of each class (default: as compressed)"
+    )
+    decompress.add_argument("--seed", type=int, default=0, metavar="S")
+    decompress.set_defaults(run=_decompress)
+    inspect = commands.add_parser("inspect", help="what is in an archive, byte by byte")
+    inspect.add_argument("input", type=Path)
+    inspect.add_argument("--json", action="store_true")
+    inspect.set_defaults(run=_inspect)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

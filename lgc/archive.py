@@ -1,0 +1,247 @@
+"""The `.lgc` file: a decoder, one Gaussian mixture per class and the label counts, nothing else.
+
+An archive of kind "lgc" holds one packed model (`coding.model_file`) with the decoder's layers
+under "decoder" and the mixtures of all classes, one after the other, under "mixture". The header
+adds what sampling needs to know: image shape, label values and counts, components per class and
+their weights in units of 2^-16. Layout of the stored mixture: `lgc.mixture_code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coding import FormatError, model_file, read_archive, write_archive
+from lgc import autoencoders, mixture_code
+from lgc.mixture_code import ClassMixture, Covariance
+
+Bits = int | Literal["float16", "float32"]
+
+KIND = "lgc"
+_PREFIX = "model_"
+"""Of the names of the packed model's sections; `coding.account` divides them among tensors."""
+_CHUNK = 1_000
+"""Images sampled at a time; part of the format, since each chunk has a key of its own."""
+_MAX_PIXELS = 1 << 22
+
+
+class Contents(NamedTuple):
+    """A decoded archive."""
+
+    image_shape: tuple[int, int, int]
+    """(H, W, C)."""
+    labels: tuple[int, ...]
+    """The label value of each class, ascending."""
+    counts: tuple[int, ...]
+    """Images of each class in the data set that was compressed."""
+    covariance: Covariance
+    components: tuple[int, ...]
+    """Components of each class."""
+    weights: np.ndarray
+    """(all components,), summing to one within each class."""
+    means: np.ndarray
+    """(all components, d)."""
+    factors: np.ndarray
+    """(all components, d, d) lower triangular, or (all components, d)."""
+    decoder: autoencoders.Params
+
+
+def write(
+    decoder: autoencoders.Params,
+    mixtures: Sequence[ClassMixture],
+    *,
+    image_shape: tuple[int, int, int],
+    labels: Sequence[int],
+    counts: Sequence[int],
+    covariance: Covariance,
+    bits: Bits,
+) -> bytes:
+    """The bytes of an archive.
+
+    Args:
+      decoder: parameters of `autoencoders.decode_dense`.
+      mixtures: one for each class.
+      image_shape: (H, W, C).
+      labels: label value of each class.
+      counts: images of each class.
+      covariance: kind of all mixtures.
+      bits: of each stored parameter: 2 to 16 on a uniform grid, entropy coded; "float16" or
+        "float32".
+    """
+    per_class = [mixture_code.to_tensors(mixture, covariance) for mixture in mixtures]
+    mixture = {name: np.concatenate([t[name] for t in per_class]) for name in per_class[0]}
+    tree = {"decoder": decoder, "mixture": mixture}
+    model_header, sections = model_file.pack(tree, bits, prefix=_PREFIX)
+    header = {
+        "shape": list(image_shape),
+        "labels": [int(label) for label in labels],
+        "counts": [int(count) for count in counts],
+        "covariance": mixture_code.COVARIANCES.index(covariance),
+        "weights": [mixture_code.weights_to_integers(m.weights) for m in mixtures],
+        "model": model_header,
+    }
+    return write_archive(KIND, header, sections)
+
+
+def read(data: bytes) -> Contents:
+    """Decode an archive.
+
+    Raises:
+      FormatError: damaged, foreign, or parts that do not belong together.
+    """
+    archive = read_archive(data, kind=KIND)
+    try:
+        return _contents(archive.header, archive.sections)
+    except FormatError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise FormatError(f"inconsistent archive: {error}", section="header") from error
+
+
+def sample(
+    contents: Contents, *, per_class: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a data set: latents from each class's mixture, decoded to images.
+
+    The same archive and seed give the same bytes; fewer images per class are a prefix of more.
+
+    Args:
+      contents: a decoded archive.
+      per_class: images of each class; None for as many as the original had.
+      seed: of the sampler.
+
+    Returns:
+      images uint8 (N, H, W, C) and labels int32 (N,), class by class.
+    """
+    wanted = contents.counts if per_class is None else [per_class] * len(contents.labels)
+    largest = max(contents.components)
+    draw = jax.jit(_draw_chunk)
+    images, labels = [], []
+    ends = np.cumsum(contents.components)
+    for index, (label, count, end) in enumerate(zip(contents.labels, wanted, ends, strict=True)):
+        part = slice(end - contents.components[index], end)
+        spare = largest - contents.components[index]
+        # Every class is padded to the same number of components, so that one program serves all.
+        log_weights = np.pad(np.log(contents.weights[part]), (0, spare), constant_values=-np.inf)
+        means = _pad_rows(contents.means[part], spare)
+        factors = _pad_rows(contents.factors[part], spare)
+        key_class = jax.random.fold_in(jax.random.key(seed), index)
+        for chunk in range(-(-count // _CHUNK)):
+            key = jax.random.fold_in(key_class, chunk)
+            drawn = np.asarray(draw(key, contents.decoder, log_weights, means, factors))
+            images.append(drawn[: count - chunk * _CHUNK])
+        labels.append(np.full(count, label, np.int32))
+    empty = np.zeros((0, _pixels(contents)), np.uint8)
+    stacked = np.concatenate([empty, *images])
+    return stacked.reshape(-1, *contents.image_shape), np.concatenate(labels)
+
+
+def _draw_chunk(
+    key: jax.Array,
+    decoder: autoencoders.Params,
+    log_weights: jax.Array,
+    means: jax.Array,
+    factors: jax.Array,
+) -> jax.Array:
+    key_component, key_noise = jax.random.split(key)
+    component = jax.random.categorical(key_component, log_weights, shape=(_CHUNK,))
+    noise = jax.random.normal(key_noise, (_CHUNK, means.shape[1]))
+    if factors.ndim == 3:
+        spread = jnp.einsum("nij,nj->ni", factors[component], noise)
+    else:
+        spread = factors[component] * noise
+    images = autoencoders.decode_dense(decoder, means[component] + spread)
+    return jnp.round(255 * images).astype(jnp.uint8)
+
+
+def _pad_rows(array: np.ndarray, spare: int) -> np.ndarray:
+    return np.pad(array, [(0, spare)] + [(0, 0)] * (array.ndim - 1)).astype(np.float32)
+
+
+def _pixels(contents: Contents) -> int:
+    height, width, channels = contents.image_shape
+    return height * width * channels
+
+
+def _contents(header: Mapping[str, Any], sections: Mapping[str, bytes]) -> Contents:
+    expected = {"shape", "labels", "counts", "covariance", "weights", "model"}
+    if set(header) != expected:
+        raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")
+    shape = _integers(header["shape"], "shape", 1, _MAX_PIXELS)
+    if len(shape) != 3:
+        raise ValueError(f"image shape {shape}")
+    pixels = shape[0] * shape[1] * shape[2]
+    if pixels > _MAX_PIXELS:
+        raise ValueError(f"images of {pixels} values")
+    labels = _integers(header["labels"], "labels", -(2**31), 2**31 - 1)
+    counts = _integers(header["counts"], "counts", 0, 2**40)
+    if not 0 <= header["covariance"] < len(mixture_code.COVARIANCES):
+        raise ValueError(f"covariance kind {header['covariance']}")
+    covariance = mixture_code.COVARIANCES[header["covariance"]]
+    weights = [_integers(part, "weights", 1, 2**16) for part in header["weights"]]
+    if not len(labels) == len(counts) == len(weights) or not labels:
+        raise ValueError(f"{len(labels)} labels, {len(counts)} counts, {len(weights)} mixtures")
+    if any(len(part) == 0 for part in weights):
+        raise ValueError("a class without components")
+    tree = model_file.unpack(header["model"], sections, prefix=_PREFIX)
+    decoder, mixture = tree["decoder"], tree["mixture"]
+    normalised = [np.asarray(part, np.float64) / sum(part) for part in weights]
+    components = [len(part) for part in weights]
+    means, factors = _mixtures(mixture, normalised, covariance)
+    hidden, output = decoder["hidden"]["kernel"], decoder["pixels"]["kernel"]
+    widths = (hidden.shape, decoder["hidden"]["bias"].shape, output.shape)
+    wanted = ((means.shape[1], hidden.shape[1]), hidden.shape[1:], (hidden.shape[1], pixels))
+    if widths != wanted or decoder["pixels"]["bias"].shape != (pixels,):
+        raise ValueError(f"decoder layers {widths} do not fit, expected {wanted}")
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)):
+        raise ValueError("a parameter is not finite")
+    return Contents(
+        (shape[0], shape[1], shape[2]),
+        tuple(labels),
+        tuple(counts),
+        covariance,
+        tuple(components),
+        np.concatenate(normalised),
+        means,
+        factors,
+        decoder,
+    )
+
+
+def _mixtures(
+    tensors: dict[str, np.ndarray], weights: list[np.ndarray], covariance: Covariance
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and factors of all components, from the tensors of all classes in a row."""
+    dense = {"correlation"} if covariance in ("full", "tied") else set()
+    if set(tensors) != {"means", "log_scale"} | dense:
+        raise ValueError(f"tensors {sorted(tensors)} for {covariance} covariances")
+    if covariance != "tied":
+        return mixture_code.from_tensors(tensors, np.concatenate(weights))
+    ends = np.cumsum([len(part) for part in weights])
+    if len(tensors["log_scale"]) != len(weights) or len(tensors["means"]) != ends[-1]:
+        raise ValueError("a tied covariance for each class is expected")
+    parts = [
+        mixture_code.from_tensors(
+            {
+                "means": tensors["means"][end - len(part) : end],
+                "correlation": tensors["correlation"][index : index + 1],
+                "log_scale": tensors["log_scale"][index : index + 1],
+            },
+            part,
+        )
+        for index, (part, end) in enumerate(zip(weights, ends, strict=True))
+    ]
+    means, factors = zip(*parts, strict=True)
+    return np.concatenate(means), np.concatenate(factors)
+
+
+def _integers(values: Any, name: str, least: int, most: int) -> list[int]:
+    if not isinstance(values, list) or not all(type(v) is int for v in values):
+        raise ValueError(f"{name} are not whole numbers")
+    if not all(least <= value <= most for value in values):
+        raise ValueError(f"{name} out of range: {values}")
+    return values

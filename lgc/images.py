@@ -1,0 +1,66 @@
+"""What a labelled image set has to be before anything is trained on it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """The user's data cannot be compressed; the message names the value and the remedy."""
+
+
+class LabelledImages(NamedTuple):
+    """A checked image set, its labels replaced by class numbers."""
+
+    pixels: np.ndarray
+    """uint8 (N, H, W, C)."""
+    classes: np.ndarray
+    """int32 (N,), 0 to the number of classes - 1."""
+    labels: tuple[int, ...]
+    """The label value of each class, ascending."""
+    counts: tuple[int, ...]
+    """Images of each class."""
+
+
+def check(images: np.ndarray, labels: np.ndarray) -> LabelledImages:
+    """Check shapes, types and class sizes.
+
+    Args:
+      images: uint8 (N, H, W) or (N, H, W, C).
+      labels: integers (N,), any values that fit int32.
+
+    Raises:
+      InputError: something is wrong with either.
+    """
+    images, labels = np.asarray(images), np.asarray(labels)
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise InputError(
+            f"images hold {int((~np.isfinite(images)).sum())} values that are NaN or infinite; "
+            "clean them and store bytes (uint8, 0 to 255)"
+        )
+    if images.dtype != np.uint8:
+        raise InputError(f"images are {images.dtype}; store them as uint8, 0 to 255")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or 0 in images.shape:
+        raise InputError(f"images have shape {images.shape}; expected (N, H, W) or (N, H, W, C)")
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"labels are {labels.dtype}; store them as integers")
+    if labels.shape != images.shape[:1]:
+        raise InputError(f"labels have shape {labels.shape} for {len(images)} images")
+    if labels.min() < -(2**31) or labels.max() >= 2**31:
+        raise InputError(f"labels reach from {labels.min()} to {labels.max()}; they must fit int32")
+    values, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if counts.min() < 2:
+        lonely = values[np.argmin(counts)]
+        raise InputError(
+            f"class {lonely} has one image; every class needs at least two, add some or drop it"
+        )
+    return LabelledImages(
+        images,
+        classes.astype(np.int32),
+        tuple(int(value) for value in values),
+        tuple(int(count) for count in counts),
+    )

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgc import autoencoders
+
+
+def test_the_reports_autoencoder_has_its_parameters(key):
+    params = autoencoders.dense(784).init(key)
+    sizes = {
+        name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in params.items()
+    }
+    assert sizes == {"encoder": 108_736, "decoder": 109_456}
+
+
+def test_decoded_pixels_lie_between_0_and_1_and_latents_are_rectified(key):
+    autoencoder = autoencoders.dense(64, hidden=16, latent=8)
+    params = autoencoder.init(key)
+    latents = autoencoder.encode(params["encoder"], jax.random.uniform(key, (10, 64)))
+    images = autoencoder.decode(params["decoder"], latents)
+    assert latents.shape == (10, 8)
+    assert (latents >= 0).all()
+    assert ((images > 0) & (images < 1)).all()
+
+
+def test_reconstruction_error_is_the_mean_over_pixels(key):
+    autoencoder = autoencoders.dense(12, hidden=5, latent=3)
+    params, images = autoencoder.init(key), jax.random.uniform(key, (7, 12))
+    rebuilt = autoencoder.decode(params["decoder"], autoencoder.encode(params["encoder"], images))
+    expected = np.mean((np.asarray(rebuilt) - np.asarray(images)) ** 2)
+    assert np.isclose(autoencoders.reconstruction_mse(autoencoder, params, images), expected)
+
+
+def test_folding_moves_an_affine_map_into_the_decoder(key):
+    decoder = autoencoders.dense(20, hidden=9, latent=6).init(key)["decoder"]
+    shift = jax.random.normal(key, (6,))
+    scale = jnp.array([1.0, 0.0, 2.0, 0.5, 0.0, 3.0])
+    kept = jnp.array([0, 2, 3, 5])
+    folded = autoencoders.fold_latents(decoder, shift, scale, kept)
+    standard = jax.random.normal(key, (11, 4))
+    latents = jnp.tile(shift, (11, 1)).at[:, kept].add(scale[kept][None] * standard)
+    np.testing.assert_allclose(
+        autoencoders.decode_dense(folded, standard),
+        autoencoders.decode_dense(decoder, latents),
+        atol=1e-6,
+    )

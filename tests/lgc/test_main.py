@@ -1,0 +1,117 @@
+"""The command line on a user's files, and on a user's mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lgc.__main__ import main
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    pixels = rng.integers(0, 80, size=(60, 6, 6)) + 60 * labels[:, None, None]
+    return {"images": pixels.astype(np.uint8), "labels": labels}
+
+
+def _save(path, **arrays):
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_compress_inspect_decompress(tmp_path, images, capsys):
+    source, packed, out = tmp_path / "in.npz", tmp_path / "out.lgc", tmp_path / "back.npz"
+    _save(source, **images)
+    assert main(["compress", str(source), str(packed), "--epochs", "2", "--components", "1"]) == 0
+    assert f"{packed.stat().st_size:,} bytes" in capsys.readouterr().out
+    assert main(["inspect", str(packed), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["bytes"] == packed.stat().st_size == sum(summary["account"].values())
+    assert summary["counts"] == [20, 20, 20]
+    assert main(["decompress", str(packed), str(out), "--per-class", "7", "--seed", "3"]) == 0
+    with np.load(out) as decoded:
+        assert decoded["images"].shape == (21, 6, 6, 1)
+        assert decoded["labels"].tolist() == [0] * 7 + [1] * 7 + [2] * 7
+    assert main(["inspect", str(packed)]) == 0
+
+
+def _refused(capsys, arguments, *words):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1, said
+    assert said.startswith("error: ")
+    for word in words:
+        assert word in said, said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: {**a, "images": a["images"].astype(np.float32)}, ("float32", "uint8")),
+        (lambda a: {**a, "images": np.full((60, 6, 6), np.nan)}, ("NaN",)),
+        (lambda a: {"images": a["images"]}, ("labels", "numpy.savez")),
+        (lambda a: {"labels": a["labels"]}, ("images",)),
+        (lambda a: {**a, "labels": a["labels"][:-1]}, ("59",)),
+        (lambda a: {**a, "labels": np.r_[a["labels"][:-1], 9]}, ("class 9 has one image",)),
+        (lambda a: {**a, "labels": a["labels"] / 2}, ("integers",)),
+        (lambda a: {**a, "images": a["images"].reshape(60, 36)}, ("(60, 36)",)),
+        (lambda a: {**a, "images": a["images"][:0], "labels": a["labels"][:0]}, ("(0,",)),
+        (lambda a: {**a, "labels": a["labels"] + 2**40}, ("int32",)),
+    ],
+)
+def test_bad_arrays_give_one_line(tmp_path, images, capsys, change, words):
+    source, out = _save(tmp_path / "in.npz", **change(images)), tmp_path / "out.lgc"
+    _refused(capsys, ["compress", source, str(out)], *words)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.npz"]
+
+
+def test_unreadable_inputs_give_one_line(tmp_path, capsys):
+    out = str(tmp_path / "out.lgc")
+    _refused(capsys, ["compress", str(tmp_path / "absent.npz"), out], "absent.npz")
+    text = tmp_path / "text.npz"
+    text.write_text("not an archive")
+    _refused(capsys, ["compress", str(text), out], "text.npz")
+    single = tmp_path / "single.npy"
+    np.save(single, np.zeros(3))
+    _refused(capsys, ["compress", str(single), out], "savez")
+    pickled = _save(tmp_path / "p.npz", images=np.array([{}], object), labels=np.zeros(1))
+    _refused(capsys, ["compress", pickled, out], "p.npz")
+
+
+def test_a_half_written_input_gives_one_line(tmp_path, images, capsys):
+    source = tmp_path / "in.npz"
+    _save(source, **images)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    _refused(capsys, ["compress", str(source), str(tmp_path / "out.lgc")], "in.npz")
+
+
+def test_output_that_cannot_be_written(tmp_path, images, capsys):
+    source = _save(tmp_path / "in.npz", **images)
+    _refused(capsys, ["compress", source, str(tmp_path / "no" / "out.lgc")], "does not exist")
+    _refused(capsys, ["compress", source, str(tmp_path)], "folder")
+
+
+def test_damaged_archives_and_bad_numbers(tmp_path, images, capsys):
+    source, packed = _save(tmp_path / "in.npz", **images), tmp_path / "out.lgc"
+    assert main(["compress", source, str(packed), "--epochs", "1", "--components", "1"]) == 0
+    capsys.readouterr()
+    out = str(tmp_path / "back.npz")
+    _refused(capsys, ["decompress", source, out], "not a fewbits file")
+    _refused(capsys, ["decompress", str(packed), out, "--per-class", "0"], "--per-class 0")
+    _refused(capsys, ["decompress", str(packed), out, "--seed", "-1"], "--seed -1")
+    packed.write_bytes(packed.read_bytes()[:-1])
+    _refused(capsys, ["decompress", str(packed), out])
+    _refused(capsys, ["inspect", str(packed)])
+    assert not (tmp_path / "back.npz").exists()
+
+
+@pytest.mark.parametrize("flag", ["--components=0", "--bits=17", "--bits=x", "--epochs=-1"])
+def test_bad_flags_exit_with_status_2(flag, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compress", "a.npz", "b.lgc", flag])
+    assert stopped.value.code == 2
+    assert flag.split("=")[1] in capsys.readouterr().err

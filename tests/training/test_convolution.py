@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from training.convolution import average_pool, chosen_implementation, conv2d, max_pool
+
+SHAPES = [
+    # image, kernel, padding
+    ((2, 6, 5, 3), (3, 3, 3, 4), "SAME"),
+    ((2, 6, 7, 1), (5, 5, 1, 2), "VALID"),
+    ((1, 4, 4, 2), (2, 3, 2, 3), "SAME"),
+    ((2, 4, 5, 2), (3, 3, 2, 2), 3),
+    ((3, 3, 3, 2), (1, 1, 2, 5), "VALID"),
+]
+
+
+def pair(image, kernel, seed=0):
+    generator = np.random.default_rng(seed)
+    return (
+        jnp.asarray(generator.normal(size=image), jnp.float32),
+        jnp.asarray(generator.normal(size=kernel), jnp.float32),
+    )
+
+
+def by_definition(x, kernel, rows, columns):
+    """The sum in the docstring, tap by tap, in float64 NumPy."""
+    x = np.pad(np.asarray(x, np.float64), ((0, 0), rows, columns, (0, 0)))
+    taps_down, taps_across, _, filters = kernel.shape
+    height, width = x.shape[1] - taps_down + 1, x.shape[2] - taps_across + 1
+    y = np.zeros((x.shape[0], height, width, filters))
+    for i in range(height):
+        for j in range(width):
+            window = x[:, i : i + taps_down, j : j + taps_across, :]
+            y[:, i, j, :] = np.einsum("nabc,abco->no", window, np.asarray(kernel, np.float64))
+    return y
+
+
+@pytest.mark.parametrize("implementation", ["native", "patches"])
+def test_is_the_sum_of_its_definition(implementation):
+    x, kernel = pair((2, 6, 5, 3), (3, 3, 3, 4))
+    expected = by_definition(x, kernel, (1, 1), (1, 1))
+    y = conv2d(x, kernel, padding="SAME", implementation=implementation)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    expected = by_definition(x, kernel, (0, 0), (0, 0))
+    y = conv2d(x, kernel, padding="VALID", implementation=implementation)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("image", "kernel", "padding"), SHAPES)
+def test_both_forms_agree_in_values_and_gradients(image, kernel, padding):
+    x, k = pair(image, kernel)
+
+    def value_and_gradients(implementation):
+        def f(x, k):
+            y = conv2d(x, k, padding=padding, implementation=implementation)
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.jit(jax.value_and_grad(f, argnums=(0, 1), has_aux=True))(x, k)
+
+    ((_, native), native_gradients) = value_and_gradients("native")
+    ((_, patches), patches_gradients) = value_and_gradients("patches")
+    np.testing.assert_allclose(native, patches, atol=2e-5)
+    for a, b in zip(native_gradients, patches_gradients, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_same_keeps_the_size_for_odd_and_even_kernels():
+    for taps in (1, 2, 3, 4, 5):
+        x, kernel = pair((1, 6, 7, 1), (taps, taps, 1, 1))
+        assert jax.eval_shape(conv2d, x, kernel).shape == (1, 6, 7, 1)
+
+
+def test_same_is_xlas_same():
+    x, kernel = pair((1, 6, 7, 2), (4, 3, 2, 3))
+    expected = jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(conv2d(x, kernel, padding="SAME"), expected, atol=1e-5)
+
+
+def test_choice_is_patches_on_cpu_and_native_elsewhere(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert chosen_implementation() == "patches"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert chosen_implementation() == "native"
+
+
+@pytest.mark.parametrize(
+    ("image", "kernel", "padding", "words"),
+    [
+        ((1, 4, 4, 3), (3, 3, 1, 2), "SAME", "1 channels.* 3"),
+        ((1, 4, 4, 1), (5, 5, 1, 2), "VALID", "5x5 kernel.*4x4"),
+        ((1, 4, 4, 1), (3, 3, 1, 2), "full", "'full'"),
+        ((1, 4, 4, 1), (3, 3, 1, 2), -1, "-1"),
+    ],
+)
+def test_refuses_what_does_not_fit(image, kernel, padding, words):
+    with pytest.raises(ValueError, match=words):
+        conv2d(*pair(image, kernel), padding=padding)
+
+
+def test_pools_take_whole_windows():
+    x = jnp.arange(1 * 5 * 4 * 1, dtype=jnp.float32).reshape(1, 5, 4, 1)
+    np.testing.assert_array_equal(max_pool(x)[0, :, :, 0], [[5, 7], [13, 15]])
+    np.testing.assert_array_equal(average_pool(x)[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
+
+
+def test_pools_agree_with_windowed_reductions_in_values_and_gradients():
+    x, _ = pair((2, 6, 8, 3), (1, 1, 1, 1))
+    weights, _ = pair((2, 3, 4, 3), (1, 1, 1, 1), seed=1)
+    window = (1, 2, 2, 1)
+
+    def reduced(x):
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+
+    np.testing.assert_array_equal(max_pool(x), reduced(x))
+    ours = jax.grad(lambda x: jnp.sum(weights * max_pool(x)))(x)
+    np.testing.assert_allclose(ours, jax.grad(lambda x: jnp.sum(weights * reduced(x)))(x))
+    summed = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, window, "VALID")
+    np.testing.assert_allclose(average_pool(x), summed / 4, atol=1e-6)

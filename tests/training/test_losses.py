@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from training import losses
+
+
+def test_cross_entropy_of_even_logits_is_ln_classes(key):
+    loss = losses.cross_entropy(lambda params, x: jnp.zeros((x.shape[0], 8)) + params)
+    value, aux = loss(key, 1.5, (jnp.zeros((5, 2)), jnp.array([0, 1, 2, 3, 0])))
+    np.testing.assert_allclose(value, math.log(8), rtol=1e-6)
+    assert aux["accuracy"] == np.float32(0.4)  # argmax of a tie is the first class
+
+
+def test_cross_entropy_gradient_is_softmax_minus_one_hot(key):
+    logits = jnp.array([[1.0, 2.0, -1.0], [0.0, 0.5, 0.1]])
+    labels = jnp.array([2, 1])
+    loss = losses.cross_entropy(lambda params, x: params)
+    gradient = jax.grad(lambda p: loss(key, p, (None, labels))[0])(logits)
+    expected = (jax.nn.softmax(logits) - jax.nn.one_hot(labels, 3)) / 2
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_squared_error_is_half_the_sum_per_example(key):
+    loss = losses.squared_error(lambda params, x: x)
+    value, aux = loss(key, None, (jnp.array([[3.0, 0.0], [0.0, 1.0]]), jnp.zeros((2, 2))))
+    assert value == 2.5
+    assert aux["mean_squared_error"] == 2.5

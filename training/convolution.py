@@ -1,0 +1,126 @@
+"""Convolution and pooling over NHWC images: the one place that chooses how they are computed.
+
+Two forms of the same convolution, chosen by measurement (`python -m benchmarks.convolution`):
+
+* `native`: XLA's convolution. Wins on accelerators, which have kernels for it.
+* `patches`: the kernel's taps as shifted slices side by side, then one matrix product. Wins on
+  CPU inside a scan, where XLA's convolution leaves its fast path, and all the more under `vmap`
+  over kernels (lanes of a sweep), which turns a native convolution into a grouped one but a
+  matrix product into a batched one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+Padding = Literal["SAME", "VALID"] | int
+"""`SAME`, `VALID`, or a number of zero pixels on every side."""
+
+Implementation = Literal["native", "patches"]
+
+
+def chosen_implementation() -> Implementation:
+    """The form that was measured to be faster on the default backend."""
+    return "patches" if jax.default_backend() == "cpu" else "native"
+
+
+def conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    padding: Padding = "SAME",
+    implementation: Implementation | None = None,
+) -> jax.Array:
+    """Cross-correlation with stride 1: y[n,i,j,o] = sum_{a,b,c} x[n,i+a,j+b,c] kernel[a,b,c,o].
+
+    Args:
+      x: Float[batch, height, width, channels].
+      kernel: Float[kernel_height, kernel_width, channels, filters].
+      padding: see `Padding`; `SAME` keeps height and width.
+      implementation: `None` takes `chosen_implementation()`, at trace time.
+
+    Returns:
+      Float[batch, height', width', filters].
+
+    Raises:
+      ValueError: channels disagree, or the kernel does not fit in the padded image.
+    """
+    kernel_height, kernel_width, channels, _ = kernel.shape
+    if x.shape[-1] != channels:
+        raise ValueError(f"the kernel reads {channels} channels, the image has {x.shape[-1]}")
+    rows, columns = _margins(padding, kernel_height), _margins(padding, kernel_width)
+    if x.shape[1] + sum(rows) < kernel_height or x.shape[2] + sum(columns) < kernel_width:
+        raise ValueError(
+            f"a {kernel_height}x{kernel_width} kernel does not fit in a "
+            f"{x.shape[1]}x{x.shape[2]} image with padding {padding!r}"
+        )
+    if (implementation or chosen_implementation()) == "native":
+        return jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), (rows, columns), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    return _conv2d_patches(jnp.pad(x, ((0, 0), rows, columns, (0, 0))), kernel)
+
+
+def _margins(padding: Padding, kernel_size: int) -> tuple[int, int]:
+    """Zero pixels before and after, along an axis on which the kernel has `kernel_size` taps."""
+    if padding == "SAME":
+        return (kernel_size - 1) // 2, kernel_size // 2
+    if padding == "VALID":
+        return 0, 0
+    if isinstance(padding, int) and padding >= 0:
+        return padding, padding
+    raise ValueError(f"padding must be 'SAME', 'VALID' or a count of pixels, got {padding!r}")
+
+
+def _conv2d_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The convolution of an already padded image as one matrix product."""
+    kernel_height, kernel_width, channels, filters = kernel.shape
+    height, width = x.shape[1] - kernel_height + 1, x.shape[2] - kernel_width + 1
+    patches = jnp.concatenate(
+        [
+            x[:, row : row + height, column : column + width, :]
+            for row in range(kernel_height)
+            for column in range(kernel_width)
+        ],
+        axis=-1,
+    )
+    return patches @ kernel.reshape(kernel_height * kernel_width * channels, filters)
+
+
+def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
+    """Largest value of each size x size window, stride `size`; an incomplete last one is dropped.
+
+    Written as a reshape: the gradient of a windowed reduction is slow on CPU.
+
+    Args:
+      x: Float[batch, height, width, channels].
+      size: window's side in pixels.
+
+    Returns:
+      Float[batch, height // size, width // size, channels].
+    """
+    return _windows(x, size).max(axis=(2, 4))
+
+
+def average_pool(x: jax.Array, size: int = 2) -> jax.Array:
+    """Mean of each size x size window, stride `size`; an incomplete last one is dropped.
+
+    Args:
+      x: Float[batch, height, width, channels].
+      size: window's side in pixels.
+
+    Returns:
+      Float[batch, height // size, width // size, channels].
+    """
+    return _windows(x, size).mean(axis=(2, 4))
+
+
+def _windows(x: jax.Array, size: int) -> jax.Array:
+    """Float[batch, height // size, size, width // size, size, channels]."""
+    batch, height, width, channels = x.shape
+    rows, columns = height // size, width // size
+    cropped = x[:, : rows * size, : columns * size, :]
+    return cropped.reshape(batch, rows, size, columns, size, channels)
