@@ -1,4 +1,4 @@
-"""`python -m coding`: look into a fewbits file, and account for every byte of it."""
+"""`python -m coding`: files of parameters from checkpoints and back; look into any file of ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from coding import container, model_file
+from coding import checkpoint_files, container, model_file, parameter_tree
 from coding.account import account, as_table
 from coding.container import Archive
 from coding.errors import FormatError
@@ -31,15 +31,46 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=purpose, description=purpose)
         command.add_argument("file", type=Path, metavar="FILE")
         command.add_argument("--json", action="store_true", help="for programs")
-        command.set_defaults(run=run)
+        command.set_defaults(run=lambda options, run=run: run(options.file, options.json))
+    purpose = "a checkpoint (.npz, .safetensors, orbax folder) as a small file"
+    command = commands.add_parser("encode", help=purpose, description=purpose)
+    command.add_argument("file", type=Path, metavar="CHECKPOINT")
+    command.add_argument("out", type=Path, metavar="OUT")
+    command.add_argument(
+        "--bits", default="8", help="2 to 16 for a uniform grid, float16 or float32 (default: 8)"
+    )
+    command.set_defaults(run=_encode)
+    purpose = "a file of parameters as .npz or .safetensors"
+    command = commands.add_parser("decode", help=purpose, description=purpose)
+    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("out", type=Path, metavar="OUT")
+    command.set_defaults(run=_decode)
     options = parser.parse_args(arguments)
     try:
-        print(options.run(options.file, options.json))
+        print(options.run(options))
     except FormatError as error:
         return _fail(f"{options.file}: {error}")
     except OSError as error:
-        return _fail(f"{options.file}: {error.strerror or error}")
+        return _fail(f"{error.filename or options.file}: {error.strerror or error}")
+    except ValueError as error:
+        return _fail(str(error))
     return 0
+
+
+def _encode(options: argparse.Namespace) -> str:
+    bits = int(options.bits) if options.bits.isdecimal() else options.bits
+    tree = checkpoint_files.read_checkpoint(options.file)
+    data = checkpoint_files.encode(tree, bits)
+    container.save(options.out, data)
+    count = sum(tensor.size for _, tensor in parameter_tree.tensors(tree))
+    return f"{options.out}: {count:,} parameters in {len(data):,} bytes"
+
+
+def _decode(options: argparse.Namespace) -> str:
+    tree = checkpoint_files.decode(container.load_bytes(options.file))
+    checkpoint_files.write_checkpoint(options.out, tree)
+    count = sum(tensor.size for _, tensor in parameter_tree.tensors(tree))
+    return f"{options.out}: {count:,} parameters"
 
 
 def _inspect(path: Path, as_json: bool) -> str:

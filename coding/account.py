@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from coding import canonical, container, model_file
+from coding import canonical, container, model_file, sparse_code
 from coding.container import Archive
 
 
@@ -30,7 +30,8 @@ def account(source: str | os.PathLike[str] | bytes) -> list[Row]:
     Envelope (magic, names, lengths, checksums), each entry of the header, and each section; the
     sections of a packed parameter tree are divided among its tensors. In a shared entropy-coded
     stream a tensor's share is the ideal length of its symbols, scaled so that the shares add up to
-    the stream. Packed trees are found in a file of kind "model", and under any header entry NAME
+    the stream; a sparse file's stream is divided into masks, signs, magnitudes and values of each
+    tensor. Packed trees are found in a file of kind "model", and under any header entry NAME
     whose sections begin with "NAME_".
 
     Args:
@@ -49,6 +50,10 @@ def account(source: str | os.PathLike[str] | bytes) -> list[Row]:
     ]
     shares: list[Row] = []
     divided: set[str] = set()
+    if archive.kind == sparse_code.KIND:
+        parts = [(f"{p.path} {p.what}", p.bits) for p in sparse_code.parts(header, sections)]
+        shares += _divided("symbols", parts, len(sections["symbols"]))
+        divided.add("symbols")
     for prefix, packed in _packed_trees(archive):
         for name in (prefix + "floats", prefix + "symbols"):
             if name in sections:
@@ -79,15 +84,20 @@ def _packed_trees(archive: Archive) -> list[tuple[str, Any]]:
 
 
 def _shares(name: str, packed: Any, sections: dict[str, bytes], prefix: str) -> list[Row]:
-    """A section's bytes divided in proportion to ideal bits, in whole bytes that add up."""
+    """A packed tree's section, divided among its tensors."""
     costs = [
         (path, bits)
         for path, leaf, bits in model_file.tensor_bits(packed, sections, prefix=prefix)
         if bool(leaf.bits) == name.endswith("symbols")
     ]
+    return _divided(name, costs, len(sections[name]))
+
+
+def _divided(name: str, costs: list[tuple[str, float]], size_bytes: int) -> list[Row]:
+    """Whole bytes in proportion to ideal bits; they add up to the section."""
     total = sum(bits for _, bits in costs) or 1.0
-    ends = np.rint(np.cumsum([bits for _, bits in costs]) / total * len(sections[name]))
-    ends[-1] = len(sections[name])
+    ends = np.rint(np.cumsum([bits for _, bits in costs]) / total * size_bytes)
+    ends[-1] = size_bytes
     sizes = np.diff(ends, prepend=0).astype(int).tolist()
     return [
         Row(f"section {name}: {path}", size) for (path, _), size in zip(costs, sizes, strict=True)

@@ -1,0 +1,124 @@
+"""Which form of convolution is faster here? The measurement behind `training.convolution`.
+
+    python -m benchmarks.convolution [--repeats 9] [--json FILE]
+
+One training step (Adam) of the 5,254-parameter classifier on a batch of 64, by
+
+* `native_step`: XLA's convolution in a jitted step, called from Python;
+* `native_scan`: the same step inside `training.loop`;
+* `patches_scan`: patches and a matrix product inside `training.loop`;
+
+and the last two again for 4 lanes of a sweep (`vmap` over parameters and keys). All are timed in
+turn, `--repeats` rounds in one process, and the fastest round of each is reported: other work on
+the machine only ever adds. Only the ratios mean anything elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import jax
+
+from training import convolution, gradient_descent, loop, losses, networks
+
+BATCH, STEPS, LANES = 64, 10, 4
+
+
+def cases() -> dict[str, tuple[Callable[[], object], int]]:
+    """Name -> (what to time, the steps in it), compiled and warmed up."""
+    network = networks.report_classifier()
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(), losses.cross_entropy(network.apply)
+    )
+    plan = loop.Plan(steps=STEPS, batch_size=BATCH, log_points=1)
+    key_data, key_labels, key_init, key_run = jax.random.split(jax.random.key(0), 4)
+    images = jax.random.uniform(key_data, (2_000, 28, 28, 1))
+    labels = jax.random.randint(key_labels, (2_000,), 0, 10)
+    data, params = (images, labels), network.init(key_init)
+    keys = jax.random.split(key_run, LANES)
+
+    def whole_run(key, params, data):
+        return loop.run(method, plan, key, params, data).params
+
+    def stepwise(step):
+        state = method.init(key_run, params)
+        for number in range(STEPS):
+            first = number * BATCH
+            batch = (images[first : first + BATCH], labels[first : first + BATCH])
+            state, _ = step(key_run, state, batch)
+        return state
+
+    made: dict[str, tuple[Callable[[], object], int]] = {}
+    for form in ("native", "patches"):
+        # `conv2d` asks for the form while it is traced, so compiling here settles it.
+        with mock.patch.object(convolution, "chosen_implementation", lambda form=form: form):
+            alone = jax.jit(whole_run).lower(key_run, params, data).compile()
+            several = jax.jit(jax.vmap(whole_run, in_axes=(0, None, None)))
+            several = several.lower(keys, params, data).compile()
+            if form == "native":
+                step = jax.jit(method.step)
+                stepwise(step)
+                made["native_step"] = (lambda step=step: stepwise(step), STEPS)
+        made[f"{form}_scan"] = (lambda alone=alone: alone(key_run, params, data), STEPS)
+        made[f"{form}_scan_{LANES}_lanes"] = (
+            lambda several=several: several(keys, params, data),
+            STEPS * LANES,
+        )
+    for call, _ in made.values():
+        jax.block_until_ready(call())
+    return made
+
+
+def measure(repeats: int) -> dict[str, float]:
+    """Least milliseconds per step (and lane) of each case, timed in turn."""
+    made = cases()
+    seconds: dict[str, list[float]] = {name: [] for name in made}
+    for _ in range(repeats):
+        for name, (call, steps) in made.items():
+            began = time.perf_counter()
+            jax.block_until_ready(call())
+            seconds[name].append((time.perf_counter() - began) / steps)
+    return {name: 1e3 * min(values) for name, values in seconds.items()}
+
+
+def main() -> None:
+    """Measures, prints, and writes a record where `--json` says."""
+    parser = argparse.ArgumentParser(description="Times the two forms of convolution.")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--json", type=Path, default=None, help="also write a record here")
+    arguments = parser.parse_args()
+    milliseconds = measure(arguments.repeats)
+    record = {
+        "benchmark": "convolution",
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+        "batch": BATCH,
+        "repeats": arguments.repeats,
+        "ms_per_step_and_lane": milliseconds,
+        "native_over_patches_in_scan": milliseconds["native_scan"] / milliseconds["patches_scan"],
+        f"native_over_patches_in_scan_{LANES}_lanes": milliseconds[f"native_scan_{LANES}_lanes"]
+        / milliseconds[f"patches_scan_{LANES}_lanes"],
+        "chosen": convolution.chosen_implementation(),
+    }
+    for name, value in milliseconds.items():
+        print(f"{name:24s} {value:8.3f} ms per step and lane")
+    print(f"native / patches in a scan: {record['native_over_patches_in_scan']:.2f}")
+    print(
+        f"the same over {LANES} lanes:    "
+        f"{record[f'native_over_patches_in_scan_{LANES}_lanes']:.2f}"
+    )
+    print(f"chosen on {record['backend']}: {record['chosen']}")
+    if arguments.json is not None:
+        temporary = arguments.json.with_suffix(".tmp")
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.replace(arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The top floor: files, clocks, seeds, devices, plots and the command line."""

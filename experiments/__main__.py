@@ -1,0 +1,165 @@
+"""`python -m experiments`: run, list, tables, verify, prepare, publish."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from experiments import datasets, registry
+
+_USAGE = """usage: python -m experiments [NAME [PRESET] [--flags]]
+       python -m experiments list | tables | verify | prepare | publish   (--help for each)
+
+Without arguments: the main job, on data that needs no download.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Dispatch one command line; returns the exit status."""
+    commands = {
+        "list": _list,
+        "tables": _tables,
+        "verify": _verify,
+        "prepare": _prepare,
+        "publish": _publish,
+    }
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(_USAGE + "\n" + registry.listing())
+        return 0
+    if arguments and arguments[0] in commands:
+        return commands[arguments[0]](arguments[1:])
+    try:
+        return _run(arguments)
+    except (registry.UnknownExperimentError, datasets.DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: list[str]) -> int:
+    """NAME [PRESET] [--flags]; a first word that starts with a dash belongs to the main job."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    name = arguments[0] if named else "digits"
+    rest = arguments[1:] if named else arguments
+    module = registry.get(name)
+
+    import tyro
+
+    from experiments import records
+
+    presets: dict[str, tuple[str, Any]] = module.PRESETS
+    default = next(iter(presets))
+    preset = rest[0] if rest and not rest[0].startswith("-") else default
+    rest = rest[1:] if rest and rest[0] == preset else rest
+
+    out = tyro.conf.arg(help="folder of this run; runs/<time>-<name> if not given")
+    data_dir = tyro.conf.arg(help="folder of prepared TFDS data sets, see `prepare --help`")
+    fields: list[Any] = [
+        ("config", Annotated[module.Config, tyro.conf.arg(name="")]),
+        ("out", Annotated[str | None, out], None),
+        ("data_dir", Annotated[str | None, data_dir], None),
+    ]
+    with_folders = dataclasses.make_dataclass("Arguments", fields, frozen=True)
+    if preset not in presets:
+        known = ", ".join(presets)
+        raise registry.UnknownExperimentError(f"{name} has no preset {preset!r}; it has {known}")
+    chosen = tyro.cli(
+        with_folders,
+        prog=f"python -m experiments {name} {preset}",
+        description=f"{module.__doc__}\n\nPresets: {', '.join(presets)}.",
+        args=rest,
+        default=with_folders(config=presets[preset][1]),
+    )
+    # Where a run writes and finds its data is the machine's business, not part of what ran.
+    elsewhere = _without_folders(rest)
+    command = shlex.join(["python", "-m", "experiments", name, preset, *elsewhere])
+    run = records.start_run(name, preset, command, out=chosen.out, data_dir=chosen.data_dir)
+    module.run(chosen.config, run)
+    return 0
+
+
+def _without_folders(flags: list[str]) -> list[str]:
+    """The flags but --out and --data-dir and their values."""
+    kept, skip = [], False
+    for flag in flags:
+        if skip:
+            skip = False
+        elif flag.split("=")[0].replace("_", "-") in ("--out", "--data-dir"):
+            skip = "=" not in flag
+        else:
+            kept.append(flag)
+    return kept
+
+
+def _list(arguments: list[str]) -> int:
+    _parser("list", "Name every experiment, what it reproduces, its cost and data.").parse_args(
+        arguments
+    )
+    print(registry.listing())
+    return 0
+
+
+def _tables(arguments: list[str]) -> int:
+    parser = _parser("tables", "Rebuild RESULTS.md, README's numbers, CSVs and figures.")
+    parser.add_argument("--check", action="store_true", help="only say what is stale; status 1")
+    options = parser.parse_args(arguments)
+    from experiments import report
+
+    stale = report.rebuild(write=not options.check)
+    verb = "stale" if options.check else "rebuilt"
+    print("\n".join(f"{verb}: {path}" for path in stale) or "everything is up to date")
+    return 1 if options.check and stale else 0
+
+
+def _verify(arguments: list[str]) -> int:
+    parser = _parser("verify", "Decode results/artifacts and recompute every claim that has one.")
+    parser.add_argument("--only", metavar="ID", help="one claim")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--data-dir", help="folder of prepared TFDS data sets")
+    options = parser.parse_args(arguments)
+    from experiments import verify
+
+    return verify.main(only=options.only, as_json=options.json, data_dir=options.data_dir)
+
+
+def _prepare(arguments: list[str]) -> int:
+    parser = _parser("prepare", "Make a data set loadable.")
+    parser.add_argument("name", help=", ".join(datasets.SOURCES))
+    parser.add_argument("--from-idx", metavar="DIR", help="read the four IDX files in this folder")
+    parser.add_argument("--data-dir", help="where TFDS prepares (its own default if not given)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.from_idx:
+            print("\n".join(datasets.prepare_from_idx(options.name, options.from_idx)))
+        else:
+            datasets.prepare_with_tfds(options.name, options.data_dir)
+            print(f"{options.name} is prepared")
+    except datasets.DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _publish(arguments: list[str]) -> int:
+    parser = _parser("publish", "Copy a run's records, artefacts and claims into results/.")
+    parser.add_argument("folder", type=Path, help="runs/<time>-<name>")
+    options = parser.parse_args(arguments)
+    from experiments import records
+
+    try:
+        print("\n".join(records.publish(options.folder)))
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"python -m experiments {command}", description=description)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

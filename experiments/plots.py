@@ -1,0 +1,87 @@
+"""Pictures: one look for all figures, saved with the digest of the records they show."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+_DIGEST_KEY = "fewbits-records"
+
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 120,
+    "figure.constrained_layout.use": True,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.alpha": 0.3,
+    "font.size": 9,
+    "legend.frameon": False,
+    "lines.markersize": 4,
+}
+
+OURS, BASELINE, PUBLISHED = "#1b6ca8", "#8a8a8a", "#c0392b"
+"""Colours with one meaning throughout: our results, baselines, published anchors."""
+
+
+def subplots(columns: int = 1, *, width: float = 4.6, height: float = 3.2) -> tuple[Figure, list]:
+    """A figure of one row of axes in the common style."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width * columns, height))
+        axes = figure.subplots(1, columns, squeeze=False)[0]
+    return figure, list(axes)
+
+
+def image_grid(
+    rows: Sequence[tuple[str, np.ndarray]], *, columns: int = 20, scale: float = 0.45
+) -> Figure:
+    """Rows of small images, each with its title: uint8 (N, H, W, C), N up to `columns`."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(scale * columns, (scale + 0.32) * len(rows)))
+        axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for axis, (title, images) in zip(axes, rows, strict=True):
+        shown = np.asarray(images[:columns])
+        shown = np.pad(shown, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
+        strip = np.concatenate(list(shown), axis=1)
+        if strip.shape[-1] == 1:
+            axis.imshow(strip[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        else:
+            axis.imshow(strip, interpolation="nearest")
+        axis.set_title(title, loc="left", fontsize=8, pad=2)
+        axis.axis("off")
+    return figure
+
+
+def save(figure: Figure, path: Path, digest: str) -> None:
+    """Write a PNG that remembers which records it was drawn from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", metadata={_DIGEST_KEY: digest, "Software": ""})
+
+
+def read_digest(path: Path) -> str | None:
+    """The digest that `save` put into a PNG; None where there is no such file or mark."""
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "text", {}).get(_DIGEST_KEY)
+    except OSError:
+        return None
+
+
+def data_uri(figure: Figure) -> str:
+    """The figure as a PNG inside a `data:` address, for a report in one file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def close(figures: Iterable[Figure]) -> None:
+    """Free figures; they are not registered with pyplot, so dropping their axes is enough."""
+    for figure in figures:
+        figure.clear()

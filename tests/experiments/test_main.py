@@ -1,0 +1,78 @@
+"""`python -m experiments` as a user types it, mistakes included."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import registry
+from experiments.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_list_names_every_experiment(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name, entry in registry.EXPERIMENTS.items():
+        assert name in out
+        assert entry.reproduces in out
+
+
+@pytest.mark.parametrize("name", list(registry.EXPERIMENTS))
+def test_every_experiment_has_what_the_registry_asks_for(name):
+    module = registry.get(name)
+    assert module.__doc__
+    assert callable(module.run)
+    for description, config in module.PRESETS.values():
+        assert description
+        assert isinstance(config, module.Config)
+
+
+def test_an_unknown_name_gets_a_suggestion(capsys):
+    assert main(["digist"]) == 2
+    assert "perhaps you meant 'digits'" in capsys.readouterr().err
+    assert main(["digits", "papre"]) == 2
+    assert "default, smoke" in capsys.readouterr().err
+
+
+def test_a_mistyped_flag_gets_a_suggestion(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["digits", "smoke", "--sede", "1"])
+    assert stopped.value.code == 2
+    assert "--seed" in "".join(capsys.readouterr())
+
+
+def test_verify_and_publish_name_what_is_missing(capsys, tmp_path):
+    assert main(["verify", "--only", "no.such.claim"]) == 2
+    assert "no.such.claim" in capsys.readouterr().err
+    assert main(["publish", str(tmp_path)]) == 2
+    assert main(["prepare", "mnist", "--from-idx", str(tmp_path)]) == 2
+    assert "train-images" in capsys.readouterr().err
+
+
+def test_the_main_job_writes_its_report(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments", "digits", "smoke", "--out", str(tmp_path / "run")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("method")
+    assert any(line.startswith("latent Gaussian compression") for line in lines)
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 3
+    record = json.loads((tmp_path / "run/records/smoke.json").read_text())
+    for row in record["metrics"]["rows"]:
+        assert row["bytes"] > 0
+        assert 10 <= row["accuracy_percent"] <= 100
+    archive = tmp_path / "run/artifacts/digits.lgc"
+    ours = next(r for r in record["metrics"]["rows"] if r["method"].startswith("latent"))
+    assert ours["bytes"] == archive.stat().st_size

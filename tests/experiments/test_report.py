@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import types
+
+import pytest
+from matplotlib.figure import Figure
+
+from experiments import plots, records, registry, report
+from experiments.records import Claim
+from experiments.registry import Table
+
+
+def _claim(value=95.98, std=0.21, size=1234):
+    return Claim("a.b", value, std, 5, "%", "demo/paper.json", "cmd", 0.5, size, "f.bin")
+
+
+def test_claims_are_filled_between_their_marks():
+    text = "<!-- claim:a.b -->?<!-- /claim --> in <!-- claim:a.b:bytes --><!-- /claim --> bytes"
+    filled = report.fill_claims(text, {"a.b": _claim()})
+    assert "-->95.98 ± 0.21 %<!--" in filled
+    assert "-->1,234<!--" in filled
+    assert report.fill_claims(filled, {"a.b": _claim()}) == filled
+    assert "not run" in report.fill_claims(text, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "std", "shown"),
+    [(50.0, None, "50 %"), (0.0123, None, "0.0123 %"), (12.345, 0.05, "12.35 ± 0.05 %")],
+)
+def test_numbers_keep_the_digits_that_mean_something(value, std, shown):
+    assert report.format_claim(_claim(value, std)) == shown
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    module = types.ModuleType("demo")
+    module.tables = lambda r: [Table("T", ("a", "b"), [(1, r["paper"]["metrics"]["x"])], "note")]
+    module.figures = lambda r: {"fig": Figure()}
+    entry = registry.Entry("demo", "table 1", "1 s", "none")
+    monkeypatch.setattr(registry, "EXPERIMENTS", {"demo": entry})
+    monkeypatch.setattr(registry, "get", lambda name: module)
+    _record(tmp_path, 7)
+    (tmp_path / "README.md").write_text("<!-- claim:a.b --><!-- /claim -->")
+    return tmp_path
+
+
+def _record(checkout, x):
+    records.write_json(checkout / "results/demo/paper.json", {"metrics": {"x": x}})
+
+
+def test_derived_files_are_made_once_and_go_stale_with_a_record(checkout):
+    made = report.rebuild(write=True, repository=checkout)
+    assert set(made) == {
+        "RESULTS.md", "README.md", "results/demo/summary.csv", "results/demo/fig.png",
+    }  # fmt: skip
+    assert "| 1 | 7 |" in (checkout / "RESULTS.md").read_text()
+    assert (checkout / "results/demo/summary.csv").read_text() == "table,a,b\nT,1,7\n"
+    assert report.rebuild(write=False, repository=checkout) == []
+    _record(checkout, 8)
+    stale = report.rebuild(write=False, repository=checkout)
+    assert set(stale) == {"RESULTS.md", "results/demo/summary.csv", "results/demo/fig.png"}
+    assert "| 1 | 7 |" in (checkout / "RESULTS.md").read_text()
+
+
+def test_a_figure_remembers_its_records(tmp_path):
+    figure, _ = plots.subplots()
+    plots.save(figure, tmp_path / "a.png", "digest")
+    assert plots.read_digest(tmp_path / "a.png") == "digest"
+    assert plots.read_digest(tmp_path / "b.png") is None

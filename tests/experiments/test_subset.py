@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from coding import FormatError, read_archive, write_archive
+from experiments import datasets, subset
+
+
+@pytest.fixture(scope="module")
+def images():
+    return datasets.load("digits", "train")
+
+
+def test_a_subset_comes_back_sorted_by_class(images):
+    data = subset.write(images.pixels[:200], images.labels[:200])
+    pixels, labels = subset.read(data)
+    order = np.argsort(images.labels[:200], kind="stable")
+    np.testing.assert_array_equal(pixels, images.pixels[:200][order])
+    np.testing.assert_array_equal(labels, images.labels[:200][order])
+
+
+def test_the_largest_subset_fits_and_one_more_image_does_not(images):
+    data, count = subset.largest(images.pixels, images.labels, 3_000, seed=1)
+    assert len(data) <= 3_000
+    order = np.random.default_rng(1).permutation(len(images.labels))[: count + 1]
+    assert len(subset.write(images.pixels[order], images.labels[order])) > 3_000
+
+
+def test_a_budget_for_everything_takes_everything(images):
+    few = datasets.Images(images.pixels[:9], images.labels[:9], images.label_names)
+    assert subset.largest(few.pixels, few.labels, 10**6, seed=0)[1] == 9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shape": [1 << 20, 1 << 20, 1, 1]},
+        {"shape": [10, 8, 8, 2]},
+        {"counts": [3]},
+        {"codec": "pickle"},
+        {"shape": None},
+    ],
+)
+def test_well_signed_nonsense_is_refused(images, changes):
+    stored = read_archive(subset.write(images.pixels[:10], images.labels[:10]))
+    with pytest.raises(FormatError):
+        subset.read(write_archive("subset", {**stored.header, **changes}, stored.sections))
+
+
+@pytest.mark.parametrize("codec", ["zlib", "bz2", "xz"])
+def test_a_damaged_payload_is_refused(images, codec):
+    packed = subset._PACK[codec](images.pixels[:10].tobytes())
+    header = {"shape": [10, 8, 8, 1], "counts": [10], "codec": codec}
+    intact = write_archive("subset", header, {"pixels": packed})
+    np.testing.assert_array_equal(subset.read(intact)[0], images.pixels[:10])
+    for damaged in (packed[:-3], packed + b"x", b""):
+        with pytest.raises(FormatError):
+            subset.read(write_archive("subset", header, {"pixels": damaged}))
+
+
+def test_the_command_line_says_what_is_wrong(tmp_path, images, capsys):
+    path, out = tmp_path / "a.bin", tmp_path / "a.npz"
+    path.write_bytes(subset.write(images.pixels[:10], images.labels[:10]))
+    assert subset.main(["decompress", str(path), str(out)]) == 0
+    assert len(np.load(out)["labels"]) == 10
+    path.write_bytes(path.read_bytes()[:-1])
+    assert subset.main(["decompress", str(path), str(out)]) == 2
+    assert subset.main([]) == 2
+    assert "error" in capsys.readouterr().err
