@@ -129,11 +129,17 @@ def _prepare(arguments: list[str]) -> int:
     parser = _parser("prepare", "Make a data set loadable.")
     parser.add_argument("name", help=", ".join(datasets.SOURCES))
     parser.add_argument("--from-idx", metavar="DIR", help="read the four IDX files in this folder")
+    parser.add_argument(
+        "--accept-other", action="store_true", help="take IDX files that are not the canonical ones"
+    )
     parser.add_argument("--data-dir", help="where TFDS prepares (its own default if not given)")
     options = parser.parse_args(arguments)
     try:
         if options.from_idx:
-            print("\n".join(datasets.prepare_from_idx(options.name, options.from_idx)))
+            lines = datasets.prepare_from_idx(
+                options.name, options.from_idx, accept_other=options.accept_other
+            )
+            print("\n".join(lines))
         else:
             datasets.prepare_with_tfds(options.name, options.data_dir)
             print(f"{options.name} is prepared")

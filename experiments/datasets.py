@@ -120,17 +120,22 @@ def split_validation(images: Images, count: int, seed: int = 0) -> tuple[Images,
     )
 
 
-def prepare_from_idx(name: str, folder: str | Path) -> list[str]:
+def prepare_from_idx(name: str, folder: str | Path, *, accept_other: bool = False) -> list[str]:
     """Put the four IDX files of an MNIST-like data set into the cache that `load` reads.
 
     The files are those of the original distribution, plain or gzipped, as in Debian's package
     `dataset-fashion-mnist`. Nothing is written unless all four are sound.
 
+    Args:
+      name: "mnist" or "fashion_mnist".
+      folder: where the files are.
+      accept_other: take files that are not the canonical ones, by their MD5.
+
     Returns:
       One line for each split, saying whether its files are the canonical ones.
 
     Raises:
-      DataError: a data set that has no IDX form, or files that are missing or damaged.
+      DataError: a data set that has no IDX form, or files that are missing, damaged or others.
     """
     if name not in idx.CANONICAL_MD5:
         raise DataError(f"{name!r} has no IDX form; use one of {', '.join(idx.CANONICAL_MD5)}")
@@ -138,10 +143,16 @@ def prepare_from_idx(name: str, folder: str | Path) -> list[str]:
         splits = {split: idx.read_split(Path(folder), split) for split in ("train", "test")}
     except (OSError, ValueError) as error:
         raise DataError(str(error)) from error
-    lines = []
-    for split, (pixels, labels, digests) in splits.items():
+    for split, (_, labels, digests) in splits.items():
+        if digests != idx.CANONICAL_MD5[name][split] and not accept_other:
+            raise DataError(
+                f"the {split} files in {folder} are not {name}'s (their MD5 differ); "
+                "add --accept-other to use them under this name all the same"
+            )
         if labels.max(initial=0) >= len(SOURCES[name].label_names):
             raise DataError(f"label {labels.max()} in the {split} labels of {folder}; expected 0-9")
+    lines = []
+    for split, (pixels, labels, digests) in splits.items():
         arrays = {"pixels": pixels, "labels": labels}
         _write_cache(_cache_file(name, SOURCES[name].version, split, None), arrays)
         canonical = digests == idx.CANONICAL_MD5[name][split]

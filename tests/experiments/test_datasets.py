@@ -73,7 +73,9 @@ def test_idx_files_are_prepared_and_then_loaded(tmp_path, monkeypatch, zipped):
     for split, count in (("train", 50), ("test", 20)):
         parts[split] = (rng.integers(0, 256, (count, 28, 28)), rng.integers(0, 10, count))
         _write_idx(tmp_path, split, *parts[split], zipped=zipped)
-    lines = datasets.prepare_from_idx("mnist", tmp_path)
+    with pytest.raises(DataError, match="--accept-other"):
+        datasets.prepare_from_idx("mnist", tmp_path)
+    lines = datasets.prepare_from_idx("mnist", tmp_path, accept_other=True)
     assert [("50 images" in lines[0]), ("20 images" in lines[1])] == [True, True]
     assert all("NOT the canonical" in line for line in lines)
     for split, (pixels, labels) in parts.items():
