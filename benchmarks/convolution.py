@@ -16,6 +16,7 @@ the machine only ever adds. Only the ratios mean anything elsewhere.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ import jax
 
 from training import convolution, gradient_descent, loop, losses, networks
 
-BATCH, STEPS, LANES = 64, 10, 4
+BATCH, STEPS, LANES, LANE_STEPS = 64, 10, 4, 2
 
 
 def cases() -> dict[str, tuple[Callable[[], object], int]]:
@@ -35,14 +36,14 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
     method = gradient_descent.build(
         gradient_descent.GradientDescentConfig(), losses.cross_entropy(network.apply)
     )
-    plan = loop.Plan(steps=STEPS, batch_size=BATCH, log_points=1)
     key_data, key_labels, key_init, key_run = jax.random.split(jax.random.key(0), 4)
     images = jax.random.uniform(key_data, (2_000, 28, 28, 1))
     labels = jax.random.randint(key_labels, (2_000,), 0, 10)
     data, params = (images, labels), network.init(key_init)
     keys = jax.random.split(key_run, LANES)
 
-    def whole_run(key, params, data):
+    def whole_run(steps, key, params, data):
+        plan = loop.Plan(steps=steps, batch_size=BATCH, log_points=1)
         return loop.run(method, plan, key, params, data).params
 
     def stepwise(step):
@@ -57,8 +58,10 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
     for form in ("native", "patches"):
         # `conv2d` asks for the form while it is traced, so compiling here settles it.
         with mock.patch.object(convolution, "chosen_implementation", lambda form=form: form):
-            alone = jax.jit(whole_run).lower(key_run, params, data).compile()
-            several = jax.jit(jax.vmap(whole_run, in_axes=(0, None, None)))
+            alone = jax.jit(functools.partial(whole_run, STEPS))
+            alone = alone.lower(key_run, params, data).compile()
+            lane = functools.partial(whole_run, LANE_STEPS)
+            several = jax.jit(jax.vmap(lane, in_axes=(0, None, None)))
             several = several.lower(keys, params, data).compile()
             if form == "native":
                 step = jax.jit(method.step)
@@ -67,7 +70,7 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
         made[f"{form}_scan"] = (lambda alone=alone: alone(key_run, params, data), STEPS)
         made[f"{form}_scan_{LANES}_lanes"] = (
             lambda several=several: several(keys, params, data),
-            STEPS * LANES,
+            LANE_STEPS * LANES,
         )
     for call, _ in made.values():
         jax.block_until_ready(call())

@@ -252,7 +252,7 @@ def main() -> None:
     gain = record["log_likelihood_difference_nats_per_sample"]
     print(
         f"speed-up over the fastest, {record['baseline']}: {record['value']:.1f};"
-        f" {record['ratio_with_compile']:.1f} with {record['seconds_compile']:.1f} s of compilation\n"
+        f" {record['ratio_with_compile']:.1f} with {record['seconds_compile']:.1f} s of compiling\n"
         f"log-likelihood {gain['mean']:+.3f} +- {gain['error']:.3f} nats per sample,"
         f" best BIC {record['best_bic_gain_nats']:+.0f} nats better,"
         f" same number of components in {record['bic_choices_equal']:.0%} of classes"

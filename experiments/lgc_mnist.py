@@ -26,7 +26,8 @@ from experiments import datasets, fresh, plots, students, subset
 from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
 from experiments.registry import Table, aligned
 from experiments.students import StudentConfig
-from lgc import archive, compression
+from lgc import Config as Compression
+from lgc import archive, compression, selection
 from training.progress import Bar
 
 PUBLISHED_ACCURACY_PERCENT = 95.98
@@ -41,7 +42,7 @@ BASELINE_BITS = "8"
 class Config:
     """One run of the experiment."""
 
-    compression: compression.Config = compression.Config()
+    compression: Compression = Compression()
     student: StudentConfig = StudentConfig(steps=14_070)
     bits: tuple[str, ...] = ("float32", "8", "5")
     """Precisions at which each trained model is written; digits are k-bit grids."""
@@ -58,7 +59,7 @@ PRESETS = {
     "smoke": (
         "two seeds, 6,000 images, short training",
         Config(
-            compression=compression.Config(epochs=3, max_components=2),
+            compression=Compression(epochs=3, max_components=2),
             student=StudentConfig(steps=600),
             bits=("float32", "8"),
             seeds=(0, 1),
@@ -214,7 +215,7 @@ def _archives(train: datasets.Images, config: Config, seed: int) -> dict[str, by
     with Bar(f"seed {seed}") as bar:
         latents = compression.encode(train.pixels, config.compression, key_train, progress=bar)
         classes = train.labels
-        candidates = compression.fit_candidates(
+        candidates = selection.fit_candidates(
             latents.values, classes, config.compression, key_fit, progress=bar
         )
     archives = {}
@@ -223,7 +224,7 @@ def _archives(train: datasets.Images, config: Config, seed: int) -> dict[str, by
         chosen = replace(config.compression, bits=bits)
         archives[name] = archive.write(
             latents.decoder,
-            [compression.select(each, chosen) for each in candidates],
+            [selection.select(each, chosen) for each in candidates],
             image_shape=train.pixels.shape[1:],
             labels=range(len(train.label_names)),
             counts=np.bincount(classes, minlength=len(train.label_names)).tolist(),

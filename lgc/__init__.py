@@ -1,6 +1,7 @@
 """Latent Gaussian compression: a data set as a decoder and a Gaussian mixture for each class."""
 
-from lgc.compression import Config, compress, decompress
+from lgc.compression import compress, decompress
+from lgc.config import Config
 from lgc.images import InputError, check
 
 __all__ = ["Config", "InputError", "check", "compress", "decompress"]

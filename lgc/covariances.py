@@ -140,7 +140,8 @@ def estimate(
 
     Args:
       kind: shape of the covariance.
-      samples: (N, D); close to the origin, or float32 loses digits.
+      samples: (N, D); close to the origin, or float32 loses digits. Variances of one component
+        that differ by more than 1e7 along oblique directions are beyond float32 altogether.
       responsibilities: (K, N), zero where a sample or component is masked.
       counts: (K,) sums of the responsibilities, positive.
       means: (K, D), the weighted means.

@@ -8,7 +8,7 @@ import pytest
 from experiments import lgc_mnist, records, report, verify
 from experiments.lgc_mnist import Config
 from experiments.students import StudentConfig
-from lgc.compression import Config as Compression
+from lgc import Config as Compression
 
 _TINY = Config(
     compression=Compression(hidden=16, latent=4, epochs=1, components=1),

@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import lgc
-from lgc import archive, compression
+from lgc import archive, selection
 
 CONFIG = lgc.Config(hidden=32, latent=8, epochs=30, batch_size=64, max_components=2, bits=8)
 
@@ -59,13 +59,11 @@ def test_selection_by_bytes_minimises_the_real_description(digits):
     config = replace(CONFIG, selection="bytes", max_components=3)
     rng = np.random.default_rng(0)
     latents = rng.normal(size=(400, 3)) + 6 * rng.integers(0, 2, size=(400, 1))
-    (candidates,) = compression.fit_candidates(
+    (candidates,) = selection.fit_candidates(
         latents.astype(np.float32), np.zeros(400, int), config, jax.random.key(0)
     )
-    bits = [
-        compression.description_bits(candidates.latents, m, config) for m in candidates.mixtures
-    ]
-    chosen = compression.select(candidates, config)
+    bits = [selection.description_bits(candidates.latents, m, config) for m in candidates.mixtures]
+    chosen = selection.select(candidates, config)
     assert len(chosen.weights) == 2
     assert np.argmin(bits) == 1
 
@@ -77,8 +75,8 @@ def test_one_program_and_one_for_each_count_agree(digits, monkeypatch):
     config = replace(CONFIG, max_components=2)
     found = []
     for together in (True, False):
-        monkeypatch.setattr(compression, "_side_by_side", lambda work, t=together: t)
-        each = compression.fit_candidates(latents, classes, config, jax.random.key(1))
+        monkeypatch.setattr(selection, "_side_by_side", lambda work, t=together: t)
+        each = selection.fit_candidates(latents, classes, config, jax.random.key(1))
         found.append([candidates.bic for candidates in each])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-3)
 
