@@ -125,6 +125,11 @@ def load_tree(path: Path | str, like: Any) -> Any:
     return _with_empty_leaves(ocp.load(str(path), abstract(like)), like)
 
 
+def discard(folder: Path | str) -> None:
+    """Removes a run's checkpoints, finished or not; no error where there are none."""
+    shutil.rmtree(Path(folder).resolve(), ignore_errors=True)
+
+
 def abstract(tree: Any) -> Any:
     """Shapes, dtypes and shardings of what is stored of a tree of JAX arrays.
 
@@ -157,8 +162,3 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
     temporary = file.with_suffix(".tmp")
     temporary.write_text(text)
     temporary.replace(file)
-
-
-def discard(folder: Path | str) -> None:
-    """Removes a run's checkpoints, finished or not; no error where there are none."""
-    shutil.rmtree(Path(folder).resolve(), ignore_errors=True)

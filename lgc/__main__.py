@@ -101,7 +101,8 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file:  # ours to close, whatever numpy makes of it
+            stored = np.load(file, allow_pickle=False)
             if not isinstance(stored, np.lib.npyio.NpzFile):
                 raise InputError(f"{path} is not an .npz file; save with numpy.savez")
             missing = [name for name in ("images", "labels") if name not in stored]

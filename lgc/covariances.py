@@ -15,7 +15,7 @@ trailing 1 broadcasts, code after this file never asks for the kind again.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -82,21 +82,28 @@ def identity_factors(kind: Kind, n_components: int, n_dimensions: int, dtype) ->
     return jnp.ones((n_components, n_dimensions if kind == "diagonal" else 1), dtype)
 
 
-def whiten(samples: Array, means: Array, factors: Array) -> Array:
+def invert(factors: Array, means: Array) -> Array:
+    """What `whiten` multiplies by: transposed inverses of triangles, or 1 / deviations."""
+    if not is_dense(factors, means):
+        return 1 / factors
+    return triangular_inverse(factors).swapaxes(-1, -2)
+
+
+def whiten(samples: Array, means: Array, inverses: Array) -> Array:
     """L_k^-1 (x_n - m_k) for every component and sample.
 
     Args:
       samples: (N, D).
       means: (K, D).
-      factors: (K|1, D, D) or (K, D|1).
+      inverses: of the factors, from `invert`.
 
     Returns:
       (K, N, D) coordinates in which component k is a standard normal.
     """
     centred = samples[None] - means[:, None]
-    if not is_dense(factors, means):
-        return centred / factors[:, None]
-    return jnp.matmul(centred, triangular_inverse(factors).swapaxes(-1, -2))
+    if is_dense(inverses, means):
+        return jnp.matmul(centred, inverses)
+    return centred * inverses[:, None]
 
 
 def triangular_inverse(lower: Array) -> Array:
@@ -126,53 +133,83 @@ def log_determinants(factors: Array, means: Array) -> Array:
     return jnp.broadcast_to(jnp.sum(jnp.log(diagonals), axis=-1), (n_components,))
 
 
-def estimate(
-    kind: Kind,
-    samples: Array,
-    responsibilities: Array,
-    counts: Array,
-    means: Array,
-    reg_covar: float,
-) -> Array:
-    """Factors that maximise the expected log-likelihood, plus `reg_covar` on the diagonal.
+class Moments(NamedTuple):
+    """Weighted sums over samples, about points m_k near the means; they add over blocks.
 
-    Solves C_k = sum_n r_kn (x_n - m_k)(x_n - m_k)^T / n_k + reg I within the kind.
+    Fields:
+      counts: (K,) sum_n r_kn.
+      first: (K, D) sum_n r_kn (x_n - m_k).
+      second: what the kind needs of sum_n r_kn (x_n - m_k) x_n^T: full (K, D, D), tied (1, D, D)
+        summed over k; diagonal and spherical (K, D), sum_n r_kn (x_n - m_k)^2.
+    """
+
+    counts: Array
+    first: Array
+    second: Array
+
+
+def moments(kind: Kind, samples: Array, responsibilities: Array, about: Array) -> Moments:
+    """The sums from which `estimate` makes means and covariances.
 
     Args:
       kind: shape of the covariance.
-      samples: (N, D); close to the origin, or float32 loses digits. Variances of one component
-        that differ by more than 1e7 along oblique directions are beyond float32 altogether.
-      responsibilities: (K, N), zero where a sample or component is masked.
-      counts: (K,) sums of the responsibilities, positive.
-      means: (K, D), the weighted means.
+      samples: (N, D); close to the origin, or float32 loses digits.
+      responsibilities: (K, N), zero where a sample is padding.
+      about: m_k, (K, D).
+    """
+    counts = jnp.sum(responsibilities, axis=-1)
+    if kind == "full":
+        # Centred on the left only: all components then share the right operand and the K products
+        # of D x N by N x D become one of K D x N. The column of ones collects `first`.
+        # The barrier keeps XLA from reading the transpose with a stride for every component.
+        transposed = jax.lax.optimization_barrier(samples.T)
+        weighted = responsibilities[:, None, :] * (transposed[None] - about[:, :, None])
+        with_ones = jnp.concatenate([samples, jnp.ones_like(samples[:, :1])], axis=1)
+        both = jnp.einsum("kdn,ne->kde", weighted, with_ones)
+        return Moments(counts, both[:, :, -1], both[:, :, :-1])
+    if kind == "tied":
+        # sum_k r_kn (x_n - m_k), summed before the product: one D x D product in all.
+        weights = jnp.sum(responsibilities, axis=0)
+        residuals = weights[:, None] * samples - responsibilities.T @ about
+        first = responsibilities @ samples - counts[:, None] * about
+        return Moments(counts, first, (residuals.T @ samples)[None])
+    centred = samples[None] - about[:, None]
+    first = jnp.einsum("kn,knd->kd", responsibilities, centred)
+    return Moments(counts, first, jnp.einsum("kn,knd->kd", responsibilities, centred**2))
+
+
+def estimate(
+    kind: Kind, sums: Moments, about: Array, reg_covar: float
+) -> tuple[Array, Array, Array]:
+    """Parameters that maximise the expected log-likelihood.
+
+    With d_k = first / n_k the means are m_k + d_k, and n_k C_k = second - n_k d_k (m_k + d_k)^T
+    (diagonal: second - n_k d_k^2) within the kind, plus `reg_covar` on the diagonal. Variances of
+    one component that differ by 1e7 and more along oblique directions are beyond float32.
+
+    Args:
+      kind: shape of the covariance.
+      sums: from `moments`.
+      about: the same points m_k, (K, D).
       reg_covar: added to every variance, in squared sample units.
 
     Returns:
-      Factors in the kind's shape.
+      counts (K,), means (K, D), and factors in the kind's shape.
     """
-    if kind in ("diagonal", "spherical"):
-        centred = samples[None] - means[:, None]
-        variances = jnp.einsum("kn,knd->kd", responsibilities, centred**2) / counts[:, None]
-        if kind == "spherical":
-            variances = jnp.mean(variances, axis=-1, keepdims=True)
-        return jnp.sqrt(variances + reg_covar)
+    # scikit-learn's guard against a component that nothing belongs to.
+    counts = sums.counts + 10 * jnp.finfo(sums.counts.dtype).eps
+    shifts = sums.first / counts[:, None]
+    means = about + shifts
+    if kind == "full":
+        scatter = sums.second / counts[:, None, None] - shifts[:, :, None] * means[:, None, :]
+        return counts, means, _cholesky(scatter, reg_covar)
     if kind == "tied":
-        # sum_k r_kn (x_n - m_k), summed before the product: one D x D product for all components.
-        weights = jnp.sum(responsibilities, axis=0)
-        residuals = weights[:, None] * samples - responsibilities.T @ means
-        scatter = (residuals.T @ samples)[None] / jnp.sum(counts)
-        return _cholesky(scatter, reg_covar)
-    # Centred on the left only: all components then share the right operand and the K products
-    # of D x N by N x D become one of K D x N. The column of ones collects what the rounded means
-    # leave over, which the other side's offset would otherwise magnify.
-    # The barrier keeps XLA from reading the transpose with a stride, once for every component.
-    transposed = jax.lax.optimization_barrier(samples.T)
-    weighted = responsibilities[:, None, :] * (transposed[None] - means[:, :, None])
-    with_ones = jnp.concatenate([samples, jnp.ones_like(samples[:, :1])], axis=1)
-    moments = jnp.einsum("kdn,ne->kde", weighted, with_ones)
-    leftover = moments[:, :, -1:] * means[:, None, :]
-    scatter = (moments[:, :, :-1] - leftover) / counts[:, None, None]
-    return _cholesky(scatter, reg_covar)
+        scatter = sums.second - ((counts[:, None] * shifts).T @ means)[None]
+        return counts, means, _cholesky(scatter / jnp.sum(counts), reg_covar)
+    variances = jnp.maximum(sums.second / counts[:, None] - shifts**2, 0)
+    if kind == "spherical":
+        variances = jnp.mean(variances, axis=-1, keepdims=True)
+    return counts, means, jnp.sqrt(variances + reg_covar)
 
 
 def _cholesky(scatter: Array, reg_covar: float) -> Array:

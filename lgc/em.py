@@ -17,9 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lgc import covariances, gmm, kmeans
+from lgc import covariances, em_steps, gmm, kmeans
 from lgc.covariances import Kind
-from lgc.em_steps import centred, expectation, maximisation
 from lgc.gmm import Mixture
 
 
@@ -84,8 +83,8 @@ def run(config: Config, start: Mixture, samples: Array, mask: Array) -> tuple[Mi
       The mixture after the last M step, and how it went. An iteration whose likelihood is not
       finite ends the loop, and the mixture before it is returned.
     """
-    samples, weights, centre = centred(samples, mask)
-    start = start._replace(means=start.means - centre[None])
+    blocks = em_steps.cut(samples, mask, start.means.shape[0])
+    start = start._replace(means=start.means - blocks.centre[None])
 
     class Carry(NamedTuple):
         mixture: Mixture
@@ -99,9 +98,8 @@ def run(config: Config, start: Mixture, samples: Array, mask: Array) -> tuple[Mi
         return moving & carry.finite & (carry.iterations < config.max_iterations)
 
     def iterate(carry: Carry) -> Carry:
-        responsibilities, log_likelihood = expectation(carry.mixture, samples, weights)
-        mixture = maximisation(
-            config.kind, config.reg_covar, samples, responsibilities, carry.mixture.mask
+        mixture, log_likelihood = em_steps.improve(
+            config.kind, config.reg_covar, carry.mixture, blocks
         )
         sound = jnp.isfinite(log_likelihood)
         for leaf in (mixture.means, mixture.factors):
@@ -113,8 +111,8 @@ def run(config: Config, start: Mixture, samples: Array, mask: Array) -> tuple[Mi
     infinity = jnp.array(jnp.inf, samples.dtype)
     first = Carry(start, -infinity, infinity, jnp.array(True), jnp.array(0))
     last = jax.lax.while_loop(unfinished, iterate, first)
-    _, log_likelihood = expectation(last.mixture, samples, weights)
-    mixture = last.mixture._replace(means=last.mixture.means + centre[None])
+    log_likelihood = em_steps.log_likelihood(last.mixture, blocks)
+    mixture = last.mixture._replace(means=last.mixture.means + blocks.centre[None])
     finite = last.finite & jnp.isfinite(log_likelihood)
     converged = finite & (jnp.abs(last.change) < config.tolerance)
     return mixture, FitInfo(converged, finite, last.iterations, log_likelihood, last.change)
@@ -132,14 +130,14 @@ def kmeans_start(
       mask: (N,) False for padding.
       n_components: how many of the config's places to use; all by default. May be traced.
     """
-    samples, weights, centre = centred(samples, mask)
+    samples, weights, centre = em_steps.centred(samples, mask)
     places = jnp.arange(config.n_components)
     active = places < (config.n_components if n_components is None else n_components)
     labels = kmeans.lloyd(key, samples, weights, active).labels
     responsibilities = weights[None] * (labels[None] == places[:, None])
     # The first place stays in use, so that even a data set without samples has a mixture.
     used = (jnp.sum(responsibilities, axis=-1) > 0) | (places == 0)
-    mixture = maximisation(config.kind, config.reg_covar, samples, responsibilities, used)
+    mixture = em_steps.maximisation(config.kind, config.reg_covar, samples, responsibilities, used)
     return mixture._replace(means=mixture.means + centre[None])
 
 

@@ -55,9 +55,17 @@ def covariance_matrices(mixture: Mixture) -> Array:
     return jnp.broadcast_to(factors @ factors.swapaxes(-1, -2), shape)
 
 
-def joint_log_prob(mixture: Mixture, samples: Array) -> Array:
-    """Log w_k + log N(x_n; m_k, C_k), (K, N) nats; -inf for empty places."""
-    whitened = covariances.whiten(samples, mixture.means, mixture.factors)
+def joint_log_prob(mixture: Mixture, samples: Array, inverses: Array | None = None) -> Array:
+    """Log w_k + log N(x_n; m_k, C_k), (K, N) nats; -inf for empty places.
+
+    Args:
+      mixture: one mixture.
+      samples: (N, D).
+      inverses: `covariances.invert` of the factors, where the caller has them already.
+    """
+    if inverses is None:
+        inverses = covariances.invert(mixture.factors, mixture.means)
+    whitened = covariances.whiten(samples, mixture.means, inverses)
     constants = (
         mixture.log_weights
         - covariances.log_determinants(mixture.factors, mixture.means)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Test workers share the cores; a BLAS that spins on threads of its own would only slow them.
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 from pathlib import Path
 
 import jax

@@ -6,9 +6,10 @@ Nothing here reads files, clocks or flags. Import the module that holds the idea
 
     network = networks.lenet_300_100()
     method = gradient_descent.build(
-        gradient_descent.GradientDescentConfig(),
-        losses.cross_entropy(network.apply),
+        gradient_descent.GradientDescentConfig(), losses.cross_entropy(network.apply)
     )
     plan = loop.Plan(steps=1_000, batch_size=100)
-    result = jax.jit(functools.partial(loop.run, method, plan))(key, params, (images, labels))
+    key_params, key_run = jax.random.split(jax.random.key(0))
+    run = jax.jit(functools.partial(loop.run, method, plan))
+    result = run(key_run, network.init(key_params), (images, labels))
 """

@@ -15,6 +15,7 @@ class Bar:
         return self
 
     def __call__(self, *call: Any) -> None:
+        """Move to `done` of `total`; a new stage starts a new bar."""
         from tqdm import tqdm
 
         stage = str(call[0]) if len(call) == 3 else ""

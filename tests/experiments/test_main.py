@@ -55,6 +55,7 @@ def test_verify_and_publish_name_what_is_missing(capsys, tmp_path):
     assert "train-images" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_main_job_writes_its_report(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "experiments", "digits", "smoke", "--out", str(tmp_path / "run")],
