@@ -1,0 +1,384 @@
+"""Is L2 compression? Files of LeNet-300-100 trained with L2, L1, DRR and nothing, decoded.
+
+Every network is rounded to the coarsest step that costs at most 0.1 points of validation accuracy
+(and to two coarser ones), coded under a Gaussian, a Laplace, a spike-and-slab and an empirical
+prior and as a sparse file, and each file is decoded in a fresh process. 125 networks train in one
+program, half a minute on one H100; the coding takes a quarter of an hour on two cores:
+
+    python -m experiments.penalised_lenets nets
+    python -m experiments l2_is_compression paper --from-checkpoints nets
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from coding import container, gaussian_code, prior_file, sparse_code, step_size
+from experiments import datasets, decoded_networks, penalised_lenets, plots
+from experiments.penalised_lenets import Networks
+from experiments.records import Claim, Run, Seconds, write_claims, write_record
+from experiments.registry import Table
+from training import evaluation, losses, trees
+from training.networks import Network
+
+TARGETS_PERCENT = (98.0, 97.5)
+CODERS: dict[str, Callable[[Any, float], bytes]] = {
+    "gaussian": lambda params, step: prior_file.write_coded(params, step, "gaussian"),
+    "laplace": lambda params, step: prior_file.write_coded(params, step, "laplace"),
+    "spike": lambda params, step: prior_file.write_coded(params, step, "spike"),
+    "empirical": lambda params, step: prior_file.write_coded(params, step, "empirical"),
+    "sparse": lambda params, step: sparse_code.write_sparse(params, step=step),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    training: penalised_lenets.Config = field(default_factory=penalised_lenets.Config)
+    from_checkpoints: str | None = None
+    """Folder that `python -m experiments.penalised_lenets` wrote; trained here if not given."""
+    drop_points: float = 0.1
+    """Validation accuracy that rounding may cost at the main step."""
+    coarser: tuple[int, ...] = (1, 2)
+    """Half octaves beyond the main step at which files are made as well."""
+    finest: float = 2.0**-10
+    coarsest: float = 0.5
+    fixed_step: float = 2.0**-9
+    """Step of the figure of codelength against strength."""
+    probes: int = 4
+    probe_images: int = 500
+    seeds_coded: int = 5
+    """Seeds whose networks are coded, the first ones."""
+
+
+PRESETS = {
+    "smoke": (
+        "digits, a few networks",
+        Config(penalised_lenets.SMOKE, coarser=(1,), probe_images=200, seeds_coded=2),
+    ),
+    "paper": ("MNIST, 25 networks for each of five seeds", Config()),
+}
+
+
+def run(config: Config, run: Run) -> None:
+    """Train or load; per network choose steps, write files, decode them, test them."""
+    began = time.perf_counter()
+    folder = Path(config.from_checkpoints or run.folder / "networks")
+    if config.from_checkpoints is None:
+        penalised_lenets.run(config.training, folder, run.data_dir)
+    training = penalised_lenets.trained_config(folder)
+    trained = time.perf_counter()
+    net = penalised_lenets.network(training)
+    train = datasets.load(training.data, "train", data_dir=run.data_dir)
+    kept, validation = datasets.split_validation(train, training.validation)
+    test = datasets.load(training.data, "test", data_dir=run.data_dir)
+    seeds = training.seeds[: config.seeds_coded]
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        nets = penalised_lenets.load(folder, seed)
+        measured = _measure(config, run, net, nets, seed, kept, validation, test)
+        rows += measured
+        print(f"seed {seed}: {len(measured)} files decoded", flush=True)
+    best = {
+        (name, target): _smallest(rows, name, target, seeds)
+        for name in ("none", *penalised_lenets.PENALTIES)
+        for target in TARGETS_PERCENT
+    }
+    record = write_record(
+        run,
+        run.preset,
+        config=config,
+        seeds=seeds,
+        seconds=Seconds(0.0, time.perf_counter() - trained),
+        metrics={
+            "files": rows,
+            "training": penalised_lenets.training_record(folder),
+            "parameters": trees.size(jax.eval_shape(net.init, jax.random.key(0))),
+        },
+        data=datasets.SOURCES[training.data].note,
+        notes=f"training or loading took {trained - began:.0f} s. bytes: a file that a fresh "
+        "process decoded to the network that was tested; bits: whole files under each prior",
+    )
+    _publish(run, best, record, training.data)
+
+
+def _measure(
+    config: Config,
+    run: Run,
+    net: Network,
+    nets: Networks,
+    seed: int,
+    kept: datasets.Images,
+    validation: datasets.Images,
+    test: datasets.Images,
+) -> list[dict[str, Any]]:
+    """All files of one seed's networks: three steps each, the smallest coder's file kept."""
+
+    @jax.jit
+    def rounded_accuracy(params: Any, step: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+        rounded = jax.tree.map(lambda leaf: jnp.round(leaf / step) * step, params)
+        return 100 * evaluation.accuracy(net.apply, rounded, x, y)
+
+    @jax.jit
+    def accuracy(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+        return 100 * evaluation.accuracy(net.apply, params, x, y)
+
+    @jax.jit
+    def trace(key: jax.Array, params: Any, batch: Any) -> jax.Array:
+        mean_loss = losses.cross_entropy(net.apply)
+        total = len(kept.labels)
+        return step_size.hutchinson_trace(
+            key, lambda p: total * mean_loss(key, p, batch)[0], params, config.probes
+        )[0]
+
+    held = (jnp.asarray(validation.pixels), jnp.asarray(validation.labels))
+    tested = (jnp.asarray(test.pixels), jnp.asarray(test.labels))
+    probed = (kept.pixels[: config.probe_images], kept.labels[: config.probe_images])
+    rows, files = [], []
+    for number, params in enumerate(nets.params):
+        vector = np.asarray(trees.as_vector(params), np.float64)
+        unrounded = float(accuracy(params, *held))
+        found = trace(jax.random.key(seed), params, probed)
+        predicted = float(step_size.best_step(vector.size, found))
+
+        def acceptable(step: float, params: Any = params, unrounded: float = unrounded) -> bool:
+            return float(rounded_accuracy(params, step, *held)) >= unrounded - config.drop_points
+
+        start = config.coarsest * 2.0 ** (
+            -0.5 * round(2 * np.log2(config.coarsest / np.clip(predicted, config.finest, 1.0)))
+        )
+        main = step_size.coarsest(acceptable, start, config.finest, config.coarsest)
+        for extra in (0, *config.coarser):
+            step = main * step_size.HALF_OCTAVE**extra
+            coders = CODERS if extra == 0 else {k: CODERS[k] for k in ("empirical", "sparse")}
+            coded = {name: coder(params, step) for name, coder in coders.items()}
+            smallest = min(coded, key=lambda name, coded=coded: len(coded[name]))
+            rounded = prior_file.quantise_coded(params, step)
+            path = run.folder / "files" / f"{nets.penalty[number]}{number}_{extra}_seed{seed}.fwb"
+            path.parent.mkdir(exist_ok=True)
+            container.save(path, coded[smallest])
+            files.append((path, rounded))
+            rows.append(
+                {
+                    "penalty": nets.penalty[number],
+                    "strength": nets.strength[number],
+                    "seed": seed,
+                    "step": step,
+                    "coarser": extra,
+                    "file": path.name,
+                    "coder": smallest,
+                    "bytes": path.stat().st_size,
+                    "coded_bytes": {name: len(data) for name, data in coded.items()},
+                    "xz_bytes": _xz_bytes(rounded, step),
+                    "validation_percent": float(accuracy(rounded, *held)),
+                    "test_percent": float(accuracy(rounded, *tested)),
+                    "unrounded_validation_percent": unrounded,
+                    "squared_norm": float(vector @ vector),
+                    "hessian_trace_nats": float(found),
+                    "predicted_step": predicted,
+                    "fixed_step_bits": _fixed_bits(vector, config.fixed_step),
+                    "predicted_bits": gaussian_code.predicted_bits(
+                        float(vector @ vector), vector.size, config.fixed_step
+                    ),
+                    "sha256": _digest(rounded),
+                }
+            )
+    decoded_networks.check(files)
+    return rows
+
+
+def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
+    """Smallest files at fixed accuracies; every network at its own step."""
+    if "paper" not in records:
+        return []
+    record = records["paper"]
+    rows, seeds = record["metrics"]["files"], record["seeds"]
+    fixed = []
+    for target in TARGETS_PERCENT:
+        for name in ("none", *penalised_lenets.PENALTIES):
+            best = _smallest(rows, name, target, seeds)
+            sizes = np.array([row["bytes"] for row in best], float)
+            shown = "none reaches it" if not best else _spread(sizes, 0)
+            accuracy = _spread([row["test_percent"] for row in best], 2) if best else ""
+            fixed.append((f"{target:g}", name, shown, accuracy, len(best)))
+    every = []
+    main = [row for row in rows if row["coarser"] == 0]
+    for name, strength in dict.fromkeys((row["penalty"], row["strength"]) for row in main):
+        same = [row for row in main if (row["penalty"], row["strength"]) == (name, strength)]
+
+        def mean(value: Callable[[dict[str, Any]], float], digits: int, same: Any = same) -> str:
+            return _spread([value(row) for row in same], digits)
+
+        every.append(
+            (
+                f"{name} {strength:g}" if strength else name,
+                mean(lambda row: row["test_percent"], 2),
+                mean(lambda row: row["squared_norm"], 0),
+                mean(lambda row: np.log2(row["step"]), 1),
+                *(mean(lambda row, c=c: row["coded_bytes"][c], 0) for c in CODERS),
+                mean(lambda row: row["xz_bytes"], 0),
+            )
+        )
+    return [
+        Table(
+            "Bytes of LeNet-300-100 at a given accuracy",
+            ("validation accuracy, % at least", "penalty", "bytes", "test accuracy, %", "seeds"),
+            fixed,
+            "Smallest file over strengths and steps, chosen on validation; mean ± standard "
+            "deviation over seeds.",
+        ),
+        Table(
+            "Every network at the coarsest step that costs 0.1 points of validation accuracy",
+            ("penalty", "test accuracy, %", "squared norm", "log2 step", *CODERS, "xz -9e"),
+            every,
+            "Bytes of whole files under each prior; mean ± standard deviation over seeds.",
+        ),
+    ]
+
+
+def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
+    """File bytes against test accuracy; codelength at a fixed step against the strength."""
+    if "paper" not in records:
+        return {}
+    rows = [row for row in records["paper"]["metrics"]["files"] if row["coarser"] == 0]
+    curves, (axis,) = plots.subplots(width=5.4)
+    lengths, (other,) = plots.subplots(width=5.4)
+    for name in penalised_lenets.PENALTIES:
+        points = {row["strength"]: [] for row in rows if row["penalty"] == name}
+        for row in rows:
+            if row["penalty"] == name:
+                points[row["strength"]].append(row)
+
+        def column(
+            value: Callable[[dict[str, Any]], float], points: Any = points
+        ) -> tuple[np.ndarray, np.ndarray]:
+            values = [[value(row) for row in same] for same in points.values()]
+            return np.array([np.mean(v) for v in values]), np.array([np.std(v) for v in values])
+
+        sizes, size_spread = column(lambda row: row["bytes"])
+        accuracies, accuracy_spread = column(lambda row: row["test_percent"])
+        axis.errorbar(
+            sizes, accuracies, xerr=size_spread, yerr=accuracy_spread, marker="o", label=name
+        )
+        bits, spread = column(lambda row: row["fixed_step_bits"])
+        expected, _ = column(lambda row: row["predicted_bits"])
+        drawn = other.errorbar(
+            list(points), bits / 8192, yerr=spread / 8192, marker="o", ls="", label=name
+        )
+        other.plot(list(points), expected / 8192, color=drawn[0].get_color())
+    axis.set(xscale="log", xlabel="bytes of the file", ylabel="test accuracy, %", ylim=(95, 99))
+    axis.legend()
+    other.set(
+        xscale="log",
+        xlabel="strength of the penalty",
+        ylabel="Gaussian code at a fixed step, KiB (lines: predicted from the norm)",
+    )
+    other.legend()
+    return {"bytes_against_accuracy": curves, "codelength_against_strength": lengths}
+
+
+def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
+    """Decode the file in a fresh process, test it again; its bytes.
+
+    Raises:
+      ValueError: another accuracy than the record says.
+    """
+    name = artifact.name.removeprefix("l2_is_compression_")
+    row = next(row for row in record["metrics"]["files"] if row["file"] == name)
+    training = penalised_lenets.Config(data=record["metrics"]["training"]["config"]["data"])
+    net = penalised_lenets.network(training)
+    test = datasets.load(training.data, "test", data_dir=data_dir)
+    params = decoded_networks.decode(artifact)
+    data = (jnp.asarray(test.pixels), jnp.asarray(test.labels))
+    accuracy = 100 * float(evaluation.accuracy(net.apply, params, *data))
+    if abs(accuracy - row["test_percent"]) > 0.03:
+        raise ValueError(f"accuracy {accuracy:.2f} %, the record says {row['test_percent']:.2f} %")
+    return float(artifact.stat().st_size)
+
+
+def _spread(values: Any, digits: int) -> str:
+    """`1,234 ± 56`."""
+    values = np.asarray(values, float)
+    spread = f" ± {values.std(ddof=1):,.{digits}f}" if values.size > 1 else ""
+    return f"{values.mean():,.{digits}f}{spread}"
+
+
+def _smallest(
+    rows: list[dict[str, Any]], penalty: str, target_percent: float, seeds: Any
+) -> list[dict[str, Any]]:
+    """For each seed the smallest file whose validation accuracy reaches the target, if any."""
+    found = []
+    for seed in seeds:
+        good = [
+            row
+            for row in rows
+            if row["penalty"] == penalty
+            and row["seed"] == seed
+            and row["validation_percent"] >= target_percent
+        ]
+        if good:
+            found.append(min(good, key=lambda row: row["bytes"]))
+    return found
+
+
+def _publish(run: Run, best: dict[tuple[str, float], Any], record: Path, data: str) -> None:
+    """Claims and the first seed's files; digits carry no claim."""
+    claims = []
+    for (name, target), files in best.items():
+        if not files:
+            print(f"{name}: no file reaches {target} % on validation")
+            continue
+        sizes = np.array([row["bytes"] for row in files], float)
+        print(f"{name} at {target} %: {_spread(sizes, 0)} bytes, {len(files)} seeds")
+        if data != "mnist":
+            continue
+        kept = files[0]
+        artifact = f"l2_is_compression_{kept['file']}"
+        container.save(run.artifacts / artifact, (run.folder / "files" / kept["file"]).read_bytes())
+        claims.append(
+            Claim(
+                id=f"coding.l2_is_compression.file_bytes_at_{target}.{name}",
+                value=float(sizes.mean()),
+                std=float(sizes.std(ddof=1)) if sizes.size > 1 else None,
+                seeds=len(files),
+                unit="bytes",
+                record=f"{run.experiment}/{record.name}",
+                command=run.command,
+                # The file is the first seed's; the value is the mean.
+                tolerance=abs(float(sizes[0] - sizes.mean())) + 0.5,
+                bytes=kept["bytes"],
+                artifact=artifact,
+            )
+        )
+    if claims:
+        write_claims(run, claims)
+
+
+def _fixed_bits(vector: np.ndarray, step: float) -> float:
+    return gaussian_code.codelength_bits(vector, step, float(np.sqrt(np.mean(vector**2))))
+
+
+def _xz_bytes(params: Any, step: float) -> int:
+    exact = np.float64(np.float32(step))
+    symbols = np.rint(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)]) / exact)
+    width = np.int8 if np.abs(symbols).max() < 128 else np.int16
+    return len(lzma.compress(symbols.astype(width).tobytes(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def _digest(params: Any) -> str:
+    leaves = trees.named_leaves(params)
+    return hashlib.sha256(
+        b"".join(np.ravel(leaves[k]).tobytes() for k in sorted(leaves))
+    ).hexdigest()

@@ -1,0 +1,305 @@
+"""MNIST's 60,000 training labels, given the images: two-part and prequential files that decode.
+
+A uniform code takes 24,914 bytes. Two parts: a pruned LeNet-300-100 as a sparse file and the labels
+under its predictions. Prequential: labels in doubling blocks, each under the predictions of a
+LeNet-5 trained on the labels before it, decoded by repeating the training in a fresh process on the
+same machine. Blier & Ollivier (2018) compute 4.10 kbit, 513 bytes, for a prequential code.
+
+    python -m experiments label_codes paper --networks nets.npz
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from coding import FormatError, checkpoint_files, container, sparse_code
+from experiments import datasets, fresh, sparse_lenets
+from experiments.records import Claim, Run, Seconds, write_claims, write_record
+from experiments.registry import Table
+from pruning import prequential
+from training import evaluation, gradient_descent, loop, losses, networks
+
+UNIFORM, TWO_PART, PREQUENTIAL = "uniform", "two_part", "prequential"
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    data: str = "mnist"
+    labels: int = 60_000
+    networks: str | None = None
+    """File of pruned networks that `python -m experiments.sparse_lenets` wrote."""
+    sparsity: int = 2
+    """Which of its sparsities makes the model of the two-part code; 2 is 99 %."""
+    first_block: int = 64
+    steps: int = 600
+    """Training steps before each block of the prequential code."""
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    floor: float = 1e-3
+    """Share of the uniform distribution in every prediction."""
+    seed: int = 0
+
+
+PRESETS = {
+    "smoke": ("digits, the first 600 labels", Config("digits", 600, steps=60, batch_size=32)),
+    "paper": ("all 60,000 labels of MNIST", Config()),
+}
+
+
+def run(config: Config, run: Run) -> None:
+    """Write both codes, decode both in fresh processes, record their bytes."""
+    began = time.perf_counter()
+    images = _images(config, run.data_dir)
+    n_classes = len(images.label_names)
+    path = run.artifacts / f"labels_{config.data}_prequential.fwb"
+    predict = prequential_predictions(config, images.pixels)
+    ends = prequential.doubling_blocks(len(images.labels), config.first_block)
+    data = prequential.write_labels(predict, images.labels, n_classes, ends)
+    container.save(path, data)
+    written = time.perf_counter()
+    _decode_prequential(config, path, images.labels, run.data_dir)
+    decoded = time.perf_counter()
+    sizes = {UNIFORM: math.ceil(len(images.labels) * math.log2(n_classes) / 8)}
+    sizes[PREQUENTIAL] = path.stat().st_size
+    metrics: dict[str, Any] = {"bytes": sizes, "blocks": ends, "decode_seconds": decoded - written}
+    model = _pruned_network(config, run)
+    if model is not None:
+        metrics |= _two_part(config, run, images, model)
+        sizes[TWO_PART] = metrics["model_bytes"] + metrics["coded_labels_bytes"]
+    record = write_record(
+        run,
+        run.preset,
+        config=config,
+        seeds=(config.seed,),
+        seconds=Seconds(0.0, written - began),
+        metrics=metrics,
+        data=datasets.SOURCES[config.data].note,
+        notes="the prequential file decodes only where the same program trains to the same bits; "
+        "seconds is writing it, decode_seconds decoding it",
+    )
+    for name, size in sizes.items():
+        print(f"{name}: {size:,} bytes")
+    if config.data == "mnist":
+        claims = [_claim(run, name, sizes[name], record) for name in sizes if name != UNIFORM]
+        write_claims(run, claims)
+
+
+def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
+    """Bytes beside the uniform code."""
+    if "paper" not in records:
+        return []
+    metrics = records["paper"]["metrics"]
+    sizes = metrics["bytes"]
+    rows = [
+        (name.replace("_", "-"), f"{size:,}", f"{size / sizes[UNIFORM]:.3f}")
+        for name, size in sorted(sizes.items(), key=lambda item: -item[1])
+    ]
+    note = "Whole files. "
+    if "model_bytes" in metrics:
+        note += (
+            f"Two-part: {metrics['model_bytes']:,} bytes of model and "
+            f"{metrics['coded_labels_bytes']:,} of labels. "
+        )
+    note += "Prequential: no parameter is sent, and the receiver repeats the training."
+    return [
+        Table("60,000 labels of MNIST, given the images", ("code", "bytes", "ratio"), rows, note)
+    ]
+
+
+def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
+    """Bytes of the file; the two-part code's labels are decoded again, by its model.
+
+    The prequential file is decoded when it is made; it need not decode on another machine.
+
+    Raises:
+      ValueError: the labels are not those of the data set.
+    """
+    config = Config(**record["config"])
+    size = artifact.stat().st_size
+    if claim.id.endswith(f"{PREQUENTIAL}.bytes"):
+        container.load(artifact, kind=prequential.KIND)
+        return size
+    images = _images(config, data_dir)
+    model = artifact.with_name(f"labels_{config.data}_model.fwb")
+    labels = _decode_two_part(config, model, artifact, data_dir)
+    if not np.array_equal(labels, images.labels):
+        raise ValueError(f"{artifact.name} does not decode to the data set's labels")
+    return size + model.stat().st_size
+
+
+def prequential_predictions(config: Config, pixels: np.ndarray) -> prequential.Predict:
+    """A network trained on the labels seen, from the same start and key for each block.
+
+    The seen examples are repeated to a common size, so that one program trains every block.
+    """
+    side = pixels.shape[1]
+    net = networks.lenet_5_caffe((side, side, 1)) if side > 8 else networks.lenet_300_100((8, 8, 1))
+    plan = loop.Plan(config.steps, config.batch_size)
+    decay = optax.cosine_decay_schedule(1.0, config.steps)
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(
+            gradient_descent.Hyperparameters(config.learning_rate)
+        ),
+        losses.cross_entropy(net.apply),
+        lambda rate: optax.chain(optax.adam(rate), optax.scale_by_schedule(decay)),
+    )
+
+    @jax.jit
+    def train(key: jax.Array, data: Any) -> Any:
+        key_params, key_run = jax.random.split(key)
+        return loop.run(method, plan, key_run, net.init(key_params), data).params
+
+    log_probabilities = _predictor(net.apply)
+
+    def predict(seen: np.ndarray, first: int, last: int) -> np.ndarray:
+        order = np.resize(np.arange(seen.size), len(pixels))
+        params = train(jax.random.key(config.seed), (pixels[order], seen.astype(np.int32)[order]))
+        return prequential.smoothed(log_probabilities(params, pixels[first:last]), config.floor)
+
+    return predict
+
+
+def two_part_predictions(config: Config, params: Any, pixels: np.ndarray) -> prequential.Predict:
+    """What a network that the receiver has says about all labels."""
+    net = sparse_lenets.network(sparse_lenets.Config(data=config.data))
+    log_probabilities = _predictor(net.apply)
+
+    def predict(seen: np.ndarray, first: int, last: int) -> np.ndarray:
+        del seen  # the model knows all that it will ever know
+        return prequential.smoothed(log_probabilities(params, pixels[first:last]), config.floor)
+
+    return predict
+
+
+def _predictor(apply: Callable[[Any, Any], jax.Array]) -> Callable[[Any, np.ndarray], np.ndarray]:
+    """(params, pixels) -> log probabilities Float64[n, classes], a thousand at a time."""
+
+    @jax.jit
+    def batch(params: Any, pixels: Any) -> jax.Array:
+        return jax.nn.log_softmax(apply(params, pixels))
+
+    def predict(params: Any, pixels: np.ndarray) -> np.ndarray:
+        size = 1000
+        padded = np.resize(pixels, (-(-len(pixels) // size) * size, *pixels.shape[1:]))
+        parts = [batch(params, padded[i : i + size]) for i in range(0, len(padded), size)]
+        return np.concatenate([np.asarray(p, np.float64) for p in parts])[: len(pixels)]
+
+    return predict
+
+
+def _two_part(config: Config, run: Run, images: datasets.Images, params: Any) -> dict[str, Any]:
+    model = run.artifacts / f"labels_{config.data}_model.fwb"
+    coded = run.artifacts / f"labels_{config.data}_two_part.fwb"
+    container.save(model, sparse_code.write_sparse(params, sparse_lenets.BITS))
+    decoded = sparse_code.quantise_sparse(params, sparse_lenets.BITS)
+    predict = two_part_predictions(config, decoded, images.pixels)
+    classes, count = len(images.label_names), len(images.labels)
+    container.save(coded, prequential.write_labels(predict, images.labels, classes, [count]))
+    labels = _decode_two_part(config, model, coded, run.data_dir)
+    if not np.array_equal(labels, images.labels):
+        raise ValueError(f"{coded.name} does not decode to the labels it was made from")
+    net = sparse_lenets.network(sparse_lenets.Config(data=config.data))
+    data = (jnp.asarray(images.pixels), jnp.asarray(images.labels))
+    accuracy = evaluation.accuracy(net.apply, decoded, *data)
+    return {
+        "model_bytes": model.stat().st_size,
+        "coded_labels_bytes": coded.stat().st_size,
+        "model_train_accuracy_percent": 100 * float(accuracy),
+    }
+
+
+def _pruned_network(config: Config, run: Run) -> Any:
+    """The two-part code's model; on digits one is trained, elsewhere it comes from a file."""
+    if config.networks is not None:
+        params = sparse_lenets.load(Path(config.networks))
+        return jax.tree.map(lambda leaf: np.asarray(leaf[config.sparsity, config.seed]), params)
+    if config.data == "mnist":
+        print("no --networks: the two-part code is left out")
+        return None
+    smoke = sparse_lenets.PRESETS["smoke"][1]
+    params = sparse_lenets.train(smoke, datasets.load(config.data, "train", data_dir=run.data_dir))
+    return jax.tree.map(lambda leaf: np.asarray(leaf[0, 0]), params)
+
+
+def _decode_prequential(
+    config: Config, path: Path, expected: np.ndarray, data_dir: str | None
+) -> None:
+    labels = _in_fresh_process(config, [PREQUENTIAL, path], data_dir)
+    if not np.array_equal(labels, expected):
+        raise ValueError(f"{path.name} does not decode to the labels it was made from")
+
+
+def _decode_two_part(config: Config, model: Path, coded: Path, data_dir: str | None) -> np.ndarray:
+    return _in_fresh_process(config, [TWO_PART, coded, model], data_dir)
+
+
+def _in_fresh_process(config: Config, arguments: list[Any], data_dir: str | None) -> np.ndarray:
+    with tempfile.TemporaryDirectory() as folder:
+        out, settings = Path(folder) / "labels.npy", Path(folder) / "config.npz"
+        fields: dict[str, Any] = {k: v for k, v in asdict(config).items() if v is not None}
+        np.savez(settings, **fields)
+        where = [] if data_dir is None else [data_dir]
+        fresh.python("experiments.label_codes", [out, settings, *arguments, *where])
+        return np.load(out)
+
+
+def _images(config: Config, data_dir: str | None) -> datasets.Images:
+    images = datasets.load(config.data, "train", data_dir=data_dir)
+    return images._replace(
+        pixels=images.pixels[: config.labels], labels=images.labels[: config.labels]
+    )
+
+
+def _claim(run: Run, name: str, size: int, record: Path) -> Claim:
+    artifact = f"labels_mnist_{name}.fwb"
+    return Claim(
+        id=f"coding.labels.mnist.{name}.bytes",
+        value=float(size),
+        std=None,
+        seeds=1,
+        unit="bytes",
+        record=f"{run.experiment}/{record.name}",
+        command=run.command,
+        tolerance=0.0,
+        bytes=(run.artifacts / artifact).stat().st_size,
+        artifact=artifact,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """`OUT.npy CONFIG.npz (prequential|two_part) LABELS [MODEL] [DATA_DIR]`: decode."""
+    out, settings, kind, coded, *rest = arguments
+    with np.load(settings) as stored:
+        config = Config(**{name: stored[name].item() for name in stored})
+    model = rest.pop(0) if kind == TWO_PART else None
+    images = _images(config, rest[0] if rest else None)
+    if model is None:
+        predict = prequential_predictions(config, images.pixels)
+    else:
+        params = checkpoint_files.decode(container.load_bytes(model))
+        predict = two_part_predictions(config, params, images.pixels)
+    try:
+        labels = prequential.read_labels(container.load_bytes(coded), predict)
+    except (FormatError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    np.save(out, labels)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

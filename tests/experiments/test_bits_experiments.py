@@ -1,0 +1,97 @@
+"""The experiments about bits, in their smoke presets: every file written, decoded, recorded."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import (
+    bits_back_mnist,
+    bits_back_refund,
+    l2_is_compression,
+    label_codes,
+    records,
+    sparse_lenets,
+)
+
+
+def measured(module, tmp_path, preset: str = "smoke"):
+    """The record of a preset's run."""
+    name = module.__name__.rpartition(".")[2]
+    run = records.start_run(name, preset, "test", out=str(tmp_path), data_dir=None)
+    module.run(module.PRESETS[preset][1], run)
+    return json.loads((tmp_path / "records" / f"{preset}.json").read_text())
+
+
+def shown(module, record) -> str:
+    """Tables and figures of a record, as if it were the paper's."""
+    published = {"paper": record}
+    figures = module.figures(published) if hasattr(module, "figures") else {}
+    for figure in figures.values():
+        assert figure.axes
+    l2_is_compression.plots.close(figures.values())
+    return str(module.tables(published))
+
+
+def test_refunds(tmp_path):
+    record = measured(bits_back_refund, tmp_path)
+    for row in record["metrics"]["exchanges"]:
+        assert row["net_bits"] == pytest.approx(row["divergence_bits"], rel=0.06)
+        assert row["sent_bits"] == pytest.approx(row["net_bits"] + row["borrowed_bits"])
+    assert "gross" in shown(bits_back_refund, record)
+
+
+@pytest.mark.slow
+def test_is_l2_compression(tmp_path):
+    record = measured(l2_is_compression, tmp_path)
+    rows = record["metrics"]["files"]
+    for row in rows:
+        assert (tmp_path / "files" / row["file"]).stat().st_size == row["bytes"]
+        assert row["bytes"] == min(row["coded_bytes"].values())
+        predicted = row["predicted_bits"]
+        assert row["fixed_step_bits"] == pytest.approx(predicted, rel=0.02)
+    main = [row for row in rows if row["coarser"] == 0]
+    drops = [row["unrounded_validation_percent"] - row["validation_percent"] for row in main]
+    assert max(drops) <= 0.11
+    by_strength = {
+        row["strength"]: row["fixed_step_bits"]
+        for row in main
+        if row["penalty"] == "l2" and row["seed"] == 0
+    }
+    assert by_strength[1e-3] < by_strength[1e-4]
+    assert "l1 1e-05" in shown(l2_is_compression, record)
+
+
+@pytest.mark.slow
+def test_bits_back_of_images(tmp_path):
+    record = measured(bits_back_mnist, tmp_path)
+    (row,) = record["metrics"]["models"]
+    elbo = row["negative_elbo_bits_per_dimension"]
+    # The file also holds the labels, and the first image of each lane.
+    assert row["bits_per_dimension"] == pytest.approx(elbo, rel=0.05)
+    assert row["file_bytes"] > row["images_bytes"] + row["model_bytes"]
+    assert "PNG" in shown(bits_back_mnist, record)
+
+
+@pytest.mark.slow
+def test_pruned_networks(tmp_path):
+    record = measured(sparse_lenets, tmp_path)
+    (row,) = record["metrics"]["networks"]
+    assert row["bytes"] == (tmp_path / "artifacts" / row["file"]).stat().st_size
+    assert row["bytes"] < row["xz_bytes"]
+    assert row["accuracy_percent"] > 50
+    assert "bits per nonzero" in shown(sparse_lenets, record)
+
+
+@pytest.mark.slow
+def test_codes_of_labels(tmp_path):
+    record = measured(label_codes, tmp_path)
+    sizes = record["metrics"]["bytes"]
+    assert sizes["uniform"] == int(np.ceil(600 * np.log2(10) / 8))
+    assert sizes["prequential"] < sizes["uniform"]
+    assert sizes["two_part"] == (
+        record["metrics"]["model_bytes"] + record["metrics"]["coded_labels_bytes"]
+    )
+    assert "prequential" in shown(label_codes, record)
