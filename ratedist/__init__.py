@@ -1,0 +1,32 @@
+"""Rate and distortion: certified bounds, mixed fidelity, and codes that reach them."""
+
+from ratedist.blahut_arimoto import blahut_arimoto
+from ratedist.certificate import certificate, certificate_for_all_codebooks
+from ratedist.constraints import (
+    Constraint,
+    mean_distortion,
+    per_symbol,
+    subset_mean,
+    subset_sum,
+)
+from ratedist.float64 import compiled, in_float64
+from ratedist.point import RDPoint, encoder
+from ratedist.solve import solve_fixed, solve_slope, sweep
+
+__all__ = [
+    "Constraint",
+    "RDPoint",
+    "blahut_arimoto",
+    "certificate",
+    "certificate_for_all_codebooks",
+    "compiled",
+    "encoder",
+    "in_float64",
+    "mean_distortion",
+    "per_symbol",
+    "solve_fixed",
+    "solve_slope",
+    "subset_mean",
+    "subset_sum",
+    "sweep",
+]

@@ -1,0 +1,214 @@
+"""Lower bounds on a rate that hold whatever produced the prices: NumPy only, no solver inside.
+
+For any prices nu_g >= 0 let s_x = sum_g nu_g a_gx / p_x. For any positive lambda with
+`c_j = sum_x p_x lambda_x 2^(-s_x d(x, j)) <= 1` for every codeword j,
+
+    R  >=  sum_x p_x log2 lambda_x - sum_g nu_g D_g
+
+(Csiszar 1974; Berger 1971). Proof: with Q any encoder, I(Q) + sum p Q s d >= sum p log2 lambda is
+the non-negativity of a divergence, and what the constraints leave unused only lowers the left side.
+From any marginal q, u = K q and lambda_x = 1 / (u_x max_j c_j) qualifies.
+
+`certificate` takes the maximum over a given codebook: the bound holds for codes that use those
+codewords. `certificate_for_all_codebooks` takes the supremum over *every* reconstruction point, for
+squared error: a bound that a codebook which moved may be compared with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_EPS = float(np.finfo(np.float64).eps)
+# Largest second derivative of exp(-s t^2) along any line, divided by s: 4 exp(-3/2), at t^2 = 3/2s.
+_CURVATURE = 4.0 * np.exp(-1.5)
+
+
+def certificate(p: Any, d: Any, constraints: Any, nu: Any, q: Any) -> float:
+    """Lower bound on the rate over all encoders into this codebook, in bits per symbol.
+
+    Args:
+      p: Float[n], source probabilities.
+      d: Float[n, m], distortions; inf forbids a pair.
+      constraints: one `Constraint`, or a sequence of G (weights Float[n], level) pairs.
+      nu: Float[G], any prices >= 0, bits per unit of distortion. An inf price is accepted only
+        where the level is the smallest value that can be reached.
+      q: Float[m], any non-negative weights; a codeword of weight zero still counts as available.
+
+    Returns:
+      The bound; negative (and useless) for bad prices, never wrong. Rounding is allowed for.
+
+    Raises:
+      ValueError: a negative or NaN price or weight, or an inf price on a slack constraint.
+    """
+    p, d = np.asarray(p, np.float64), np.asarray(d, np.float64)
+    slope, excess, offered, rounding = _priced(p, d, constraints, nu)
+    weights = _marginal(q, d.shape[1])
+    kernel = _kernel(excess, slope)
+    u = kernel @ weights
+    live = p > 0
+    if not (u[live] > 0).all():
+        return float("-inf")
+    tilted = p[live] / u[live]
+    ratio = float((tilted @ kernel[live]).max())
+    return float(-(p[live] @ np.log2(u[live])) - np.log2(ratio) - offered - rounding)
+
+
+def certificate_for_all_codebooks(
+    x: Any,
+    y: Any,
+    p: Any,
+    constraints: Any,
+    nu: Any,
+    q: Any,
+    *,
+    slack_bits: float = 1e-7,
+    max_cells: int = 2_000_000,
+) -> float:
+    """Lower bound on the rate for squared error over *all* reconstruction points, in bits.
+
+    The supremum of c(y) = sum_x p_x lambda_x 2^(-s_x |x - y|^2) is bounded cell by cell: over a
+    ball of radius r around a centre, c <= c(centre) + |grad c| r + r^2/2 M with M the largest
+    curvature. Cells that could still matter are halved. Reconstruction points outside the box of
+    the source points are never better than their projection onto it.
+
+    Args:
+      x: Float[n, k] or Float[n], source points.
+      y: Float[m, k] or Float[m], any codebook, with the weights `q` on it.
+      p: Float[n], source probabilities.
+      constraints: as in `certificate`.
+      nu: Float[G], finite prices >= 0, bits per unit of squared error.
+      q: Float[m], weights on `y`.
+      slack_bits: stop when the supremum is known this well; a larger value is faster and looser.
+      max_cells: stop refining after this many cell evaluations; the bound is then valid but looser.
+
+    Returns:
+      The bound in bits per symbol.
+
+    Raises:
+      ValueError: a negative, NaN or infinite price.
+    """
+    p = np.asarray(p, np.float64)
+    x, y = _points(x), _points(y)
+    if not np.isfinite(nu).all():
+        raise ValueError("an infinite price has no finite bound over all reconstruction points")
+    d = ((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=2)
+    weights, levels = _weights_and_levels(constraints)
+    slope = _slope(p, weights, np.atleast_1d(np.asarray(nu, np.float64)))
+    live = p > 0
+    u = _kernel(d, slope) @ _marginal(q, y.shape[0])
+    if not (u[live] > 0).all():
+        return float("-inf")
+    largest = _supremum(x[live], p[live] / u[live], slope[live], slack_bits, max_cells)
+    offered = float(np.atleast_1d(np.asarray(nu, np.float64)) @ levels)
+    rounding = 16 * p.size * _EPS * (1.0 + abs(offered))
+    return float(-(p[live] @ np.log2(u[live])) - np.log2(largest) - offered - rounding)
+
+
+def _supremum(
+    x: np.ndarray, weights: np.ndarray, slope: np.ndarray, slack_bits: float, max_cells: int
+) -> float:
+    """Upper bound of sup_y sum_x weights_x 2^(-slope_x |x - y|^2) over the box of the points."""
+    rate = slope * np.log(2.0)
+    curvature = float(weights @ rate) * _CURVATURE
+    low, high = x.min(axis=0), x.max(axis=0)
+    cells = 64
+    axes = [a + (b - a) * (np.arange(cells) + 0.5) / cells for a, b in zip(low, high, strict=True)]
+    centres = np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
+    half = (high - low) / (2 * cells)
+    spent, best, settled = 0, 0.0, 0.0
+    while centres.size:
+        value, gradient = _value_and_slope(x, weights, rate, centres)
+        spent += len(centres)
+        radius = float(np.linalg.norm(half))
+        upper = value + gradient * radius + 0.5 * curvature * radius**2
+        best = max(best, float(value.max()))
+        target = best * 2.0**slack_bits
+        open_cells = upper > target
+        settled = max(settled, float(upper[~open_cells].max(initial=0.0)))
+        branches = 2 ** x.shape[1]
+        if spent + branches * int(open_cells.sum()) > max_cells:
+            return max(settled, float(upper.max()))
+        half = half / 2
+        corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * x.shape[1], indexing="ij"), axis=-1)
+        shifts = corners.reshape(branches, -1) * half
+        centres = (centres[open_cells][:, None, :] + shifts[None]).reshape(-1, x.shape[1])
+    return max(settled, best)
+
+
+def _value_and_slope(
+    x: np.ndarray, weights: np.ndarray, rate: np.ndarray, centres: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """c(y) and |grad c(y)| at each centre, a block at a time to bound memory."""
+    value, steepness = np.empty(len(centres)), np.empty(len(centres))
+    block = max(1, 2_000_000 // len(x))
+    for start in range(0, len(centres), block):
+        part = slice(start, start + block)
+        apart = x[None, :, :] - centres[part][:, None, :]
+        bell = weights * np.exp(-rate * (apart**2).sum(axis=2))
+        value[part] = bell.sum(axis=1)
+        gradient = 2.0 * np.einsum("cn,n,cnk->ck", bell, rate, apart)
+        steepness[part] = np.linalg.norm(gradient, axis=1)
+    return value, steepness
+
+
+def _priced(
+    p: np.ndarray, d: np.ndarray, constraints: Any, nu: Any
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Slopes, excess distortions, sum_g nu_g (D_g - floor_g), and an allowance for rounding."""
+    weights, levels = _weights_and_levels(constraints)
+    prices = np.atleast_1d(np.asarray(nu, np.float64))
+    nearest = np.where(p > 0, d.min(axis=1), 0.0)
+    excess = d - np.where(np.isfinite(nearest), nearest, 0.0)[:, None]
+    floor = weights @ nearest
+    scale = 8 * p.size * _EPS * (levels + floor)
+    slack = levels - floor
+    free = np.isinf(prices)
+    if (free & (np.abs(slack) > scale)).any():
+        raise ValueError("an infinite price on a constraint that leaves slack")
+    finite = np.where(free, 0.0, prices)
+    offered = float(finite @ slack)
+    rounding = 16 * p.size * _EPS * (1.0 + abs(offered)) + float(finite @ scale)
+    return _slope(p, weights, prices), excess, offered, rounding
+
+
+def _weights_and_levels(constraints: Any) -> tuple[np.ndarray, np.ndarray]:
+    rows = [constraints] if hasattr(constraints, "weights") else list(constraints)
+    weights = np.stack([np.asarray(weights, np.float64) for weights, _ in rows])
+    levels = np.array([float(level) for _, level in rows])
+    if not (weights >= 0).all():
+        raise ValueError(f"constraint weight {weights.min()}; weights must not be negative or NaN")
+    return weights, levels
+
+
+def _slope(p: np.ndarray, weights: np.ndarray, prices: np.ndarray) -> np.ndarray:
+    """s_x = sum_g nu_g a_gx / p_x."""
+    if not (prices >= 0).all():
+        raise ValueError(f"price {prices.min()}; prices must not be negative or NaN")
+    slope = np.zeros_like(p)
+    for price, row in zip(prices, weights, strict=True):
+        touched = row > 0
+        slope[touched] += price * row[touched] / p[touched]
+    return slope
+
+
+def _kernel(excess: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """2^(-slope excess), where an infinite slope or excess times zero is zero."""
+    positive = excess > 0
+    forbidden = np.isinf(excess)
+    safe = np.where(positive & ~forbidden, excess, 1.0)
+    exponent = np.where(positive, slope[:, None] * safe, 0.0)
+    return np.where(forbidden, 0.0, np.exp2(-exponent))
+
+
+def _marginal(q: Any, size: int) -> np.ndarray:
+    weights = np.asarray(q, np.float64)
+    if weights.shape != (size,) or not (weights >= 0).all():
+        raise ValueError(f"weights of shape {weights.shape} or negative, for {size} codewords")
+    return weights
+
+
+def _points(x: Any) -> np.ndarray:
+    points = np.asarray(x, np.float64)
+    return points[:, None] if points.ndim == 1 else points
