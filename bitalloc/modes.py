@@ -1,0 +1,77 @@
+"""From a problem, a mode and a budget to a whole system.
+
+Each mode proposes encoders (`proposals`), and the validation part chooses among them with their
+decoders.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from bitalloc import encoder as encoders
+from bitalloc import proposals
+from bitalloc.errors import InputError
+from bitalloc.fit import FitConfig, Problem, check, choose_decoder
+from bitalloc.model import Model
+
+MODES = ("pixel", "projection", "decision")
+
+
+def fit(
+    key: jax.Array,
+    problem: Problem,
+    mode: str,
+    bits: int,
+    config: FitConfig,
+    sensor_bits: tuple[int, ...] | None = None,
+) -> Model:
+    """Fit encoder and decoder of exactly `bits` bits per image.
+
+    Args:
+      key: typed key of every random choice.
+      problem: samples, view and classes.
+      mode: `pixel`, `projection` or `decision`.
+      bits: B.
+      config: see `FitConfig`.
+      sensor_bits: bits of each sensor for `projection` and `decision`; None shares equally. In
+        `pixel` mode the bits go where they are worth most.
+
+    Raises:
+      InputError: for an unknown mode and for problems that `fit.check` refuses.
+    """
+    check(problem, bits)
+    total = features_total_bits(problem)
+    if bits > total:
+        raise InputError(f"a budget of {bits} bits exceeds the {total} that the features can carry")
+    key_encoder, key_decoder = jax.random.split(key)
+    if mode == "pixel":
+        proposed = proposals.propose_pixel(key_encoder, problem, bits, config)
+    elif mode == "projection":
+        proposed = proposals.propose_projection(key_encoder, problem, bits, config, sensor_bits)
+    elif mode == "decision":
+        proposed = proposals.propose_decision(key_encoder, problem, bits, config, sensor_bits)
+    else:
+        raise InputError(f"unknown mode {mode!r}: choose from {', '.join(MODES)}")
+    best, best_score = None, -1.0
+    for encoder, receiver in proposed:
+        decoder, score = choose_decoder(key_decoder, problem, encoder, config, receiver)
+        if score > best_score:
+            best, best_score = (encoder, decoder), score
+    assert best is not None
+    return Model(
+        mode,
+        problem.sensor_of,
+        problem.image_shape,
+        problem.classes,
+        *best,
+        n_train=len(problem.train.labels),
+        n_validation=len(problem.validation.labels),
+    )
+
+
+def features_total_bits(problem: Problem) -> int:
+    """Bits that tell apart every value the features take in the training sample."""
+    seen = problem.train.features[:, problem.sensor_of >= 0]
+    distinct = [len(np.unique(column)) for column in seen.T]
+    return sum(encoders.code_bits(n) for n in distinct if n > 1)
