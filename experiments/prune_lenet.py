@@ -1,0 +1,266 @@
+"""Every pruning method on the LeNets: weights, error, and bytes of a file that is decoded.
+
+LeNet-300-100 (266,610 parameters) and LeNet-5-Caffe (431,080) on MNIST; all methods, strengths on
+a log grid, equal epochs; choices on 5,000 validation images, official test set. The GPU presets
+train all lanes of a method in one program and store them; `files` writes the files on any machine.
+
+    python -m experiments prune_lenet gpu300 --out runs/lenet300
+    python -m experiments prune_lenet files --config.lanes runs/lenet300/lanes --out runs/files
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from experiments import datasets, prune_lanes, prune_tables
+from experiments.prune_lanes import Grid, Lanes, Training
+from experiments.records import Run, Seconds, start_run, write_record
+from pruning import reachability
+from training import networks
+from training.method import Key, Params
+from training.progress import Bar
+
+NETWORKS = {
+    "lenet300": (networks.lenet_300_100, 266_610),
+    "lenet5": (networks.lenet_5_caffe, 431_080),
+}
+"""Constructor, and parameters on 28 x 28 images."""
+
+UNPADDED_INPUTS = 800
+"""Of LeNet-5's first dense layer at 28 x 28."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    network: Literal["lenet300", "lenet5"] = "lenet300"
+    data: str = "mnist"
+    grids: tuple[Grid, ...] = ()
+    training: Training = field(default_factory=Training)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    validation_images: int = 5_000
+    train_images: int | None = None
+    """The first so many training images; all if not given."""
+    lanes: str | None = None
+    """Folder of lanes trained before; nothing is trained then."""
+    write_files: bool = True
+    """Whether the chosen lanes become files, which needs the coder."""
+
+
+def _grids(scale: dict[str, tuple[float, float, int]], **settings: Any) -> tuple[Grid, ...]:
+    """One grid for each method: strengths from low to high, equally spaced in the logarithm."""
+    return tuple(
+        Grid(
+            name,
+            tuple(low * (high / low) ** (i / max(count - 1, 1)) for i in range(count)),
+            **settings,
+        )
+        for name, (low, high, count) in scale.items()
+    )
+
+
+STRENGTHS = {
+    "pmmp_curvature": (1e-5, 2e-4, 8),
+    "drr": (3e-5, 1e-3, 8),
+    "drr_proximal": (5e-2, 0.5, 8),
+    "rl1_proximal": (0.1, 1.5, 8),
+    "pmmp_admm": (2e-2, 0.4, 8),
+    "magnitude": (3e-3, 2e-2, 6),
+    "pmmp": (1e-3, 0.3, 6),
+    "rl1": (2e-5, 1e-3, 8),
+    "hard_concrete": (1e-6, 1e-4, 6),
+    "fpp": (1e-3, 0.3, 6),
+}
+"""Lowest and highest strength, and how many: found on short runs of LeNet-300-100."""
+
+PRESETS: dict[str, tuple[str, Config]] = {
+    "smoke": (
+        "digits, LeNet-300-100, four methods for a few epochs, files too: two minutes on 2 cores",
+        Config(
+            data="digits",
+            grids=_grids(
+                {
+                    name: (*STRENGTHS[name][:2], 2)
+                    for name in ("pmmp_curvature", "drr", "pmmp", "magnitude")
+                }
+            ),
+            training=Training(epochs=40, fine_tune_epochs=20, batch_size=100),
+            seeds=(0,),
+            validation_images=297,
+        ),
+    ),
+    "cpu300": (
+        "LeNet-300-100 on MNIST, six methods, two strengths, five seeds: an hour on 2 idle cores",
+        Config(
+            grids=_grids(
+                {
+                    "pmmp_curvature": (2e-5, 6e-5, 2),
+                    "drr": (1e-4, 3e-4, 2),
+                    "drr_proximal": (0.1, 0.25, 2),
+                    "rl1_proximal": (0.3, 0.8, 2),
+                    "pmmp_admm": (0.1, 0.3, 2),
+                    "magnitude": (0.008, 0.012, 2),
+                },
+                tolerances=(0.3,),
+            ),
+            training=Training(epochs=60, fine_tune_epochs=30, lanes_per_chunk=5),
+        ),
+    ),
+    "gpu300": (
+        "LeNet-300-100 on MNIST, all methods, five seeds: under 10 minutes on one H100",
+        Config(grids=_grids(STRENGTHS), write_files=False),
+    ),
+    "gpu5": (
+        "LeNet-5-Caffe on MNIST, all methods, five seeds: under 10 minutes on one H100",
+        Config(
+            network="lenet5",
+            grids=_grids(STRENGTHS, tolerances=(0.3,)),
+            training=Training(epochs=50, fine_tune_epochs=25),
+            write_files=False,
+        ),
+    ),
+    "files": ("files and tables from stored lanes: minutes on 2 cores", Config()),
+}
+
+
+def run(config: Config, run: Run) -> None:
+    """Train (or read) the lanes of every method, record them, write the files at the goal lines."""
+    parts = load_parts(config, run.data_dir)
+    if config.lanes is not None:
+        folder = Path(config.lanes)
+        names = [path.stem for path in sorted(folder.glob("*.npz"))]
+        if not names:
+            raise datasets.DataError(f"no lanes (*.npz) in {folder}")
+        trained = {name: (prune_lanes.load(folder / f"{name}.npz"), None) for name in names}
+    else:
+        if not config.grids:
+            raise datasets.DataError("nothing to train: choose another preset, or give lanes")
+        trained = {}
+        for grid in config.grids:
+            lanes, seconds = train_grid(config, grid, parts)
+            prune_lanes.save(run.folder / "lanes" / f"{grid.method}.npz", lanes)
+            trained[grid.method] = (lanes, seconds)
+            name = f"{config.network}_{grid.method}"
+            record(run, name, config, grid.method, lanes, seconds, config.data)
+            took = f"{seconds.compile:.0f} s to compile, {seconds.run:.0f} s to run"
+            print(f"{prune_tables.best_line(grid.method, lanes)} [{took}]", flush=True)
+    if config.write_files:
+        from experiments import prune_files  # needs the coder, which training does not
+
+        prune_files.write(
+            run,
+            config.network,
+            {name: lanes for name, (lanes, _) in trained.items()},
+            network_for(config, parts),
+            parts,
+            config,
+        )
+
+
+def load_parts(config: Config, data_dir: str | None) -> dict[str, datasets.Images]:
+    """`train`, `validation` (cut off the training set) and `test`."""
+    train = datasets.load(config.data, "train", data_dir=data_dir)
+    train, validation = datasets.split_validation(train, config.validation_images)
+    if config.train_images is not None:
+        count = config.train_images
+        train = datasets.Images(train.pixels[:count], train.labels[:count], train.label_names)
+    test = datasets.load(config.data, "test", data_dir=data_dir)
+    return {"train": train, "validation": validation, "test": test}
+
+
+def simplify(key: Key, params: Params) -> Params:
+    """Exact removal; LeNet-5 pads its convolutions on every size of image but 28 x 28."""
+    del key
+    padded = "conv1" in params and params["dense1"]["kernel"].shape[0] != UNPADDED_INPUTS
+    return reachability.remove_unreachable(params, zero_padding=padded)
+
+
+def network_for(config: Config, parts: dict[str, datasets.Images]) -> networks.Network:
+    """The network of a run, for the shape and the classes of its images."""
+    train = parts["train"]
+    return NETWORKS[config.network][0](train.pixels.shape[1:], len(train.label_names))
+
+
+def train_grid(
+    config: Config, grid: Grid, parts: dict[str, datasets.Images]
+) -> tuple[Lanes, Seconds]:
+    """All lanes of one grid, and how long they took."""
+    network = network_for(config, parts)
+    began, compiled = time.perf_counter(), [0.0]
+
+    def progress(done: int, total: int) -> None:
+        if done == 0:
+            compiled[0] = time.perf_counter() - began
+        bar(done, total)
+
+    with Bar(grid.method) as bar:
+        lanes = prune_lanes.train(
+            grid, config.training, network, simplify, parts, config.seeds, progress
+        )
+    seconds = time.perf_counter() - began
+    return lanes, Seconds(compiled[0], seconds - compiled[0])
+
+
+def record(
+    run: Run, name: str, config: Any, method: str, lanes: Lanes, seconds: Seconds, data: str
+) -> None:
+    """Write the record of one method's lanes."""
+    points = {name: values.tolist() for name, values in lanes.points.items()}
+    metrics = {name: values.tolist() for name, values in lanes.metrics.items()}
+    write_record(
+        run,
+        name,
+        config=config,
+        seeds=config.seeds,
+        seconds=seconds,
+        metrics={"method": method, "points": points, "lanes": metrics},
+        data=datasets.SOURCES[data].note,
+        notes="points[name][h], lanes[name][h][s]: point h, seed s; errors are shares, "
+        "validation and test",
+    )
+
+
+tables = prune_tables.tables
+figures = prune_tables.figures
+
+
+def recompute(claim: Any, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
+    """The claimed number again, from the file alone; see `prune_files.recompute`."""
+    from experiments import prune_files
+
+    return prune_files.recompute(claim, record, artifact, data_dir)
+
+
+def main(arguments: list[str]) -> int:
+    """Train the lanes of a preset where the command line's own needs are not installed.
+
+    python -m experiments.prune_lenet PRESET FOLDER [METHOD ...]
+    """
+    preset, folder, *methods = [*arguments, "", ""] if len(arguments) < 2 else arguments
+    unknown = [name for name in methods if name and name not in STRENGTHS]
+    if preset not in PRESETS or not folder or unknown:
+        print(
+            f"usage: python -m experiments.prune_lenet {{{','.join(PRESETS)}}} FOLDER [METHOD ...]"
+            f"\nmethods: {', '.join(STRENGTHS)}",
+            file=sys.stderr,
+        )
+        return 2
+    config = PRESETS[preset][1]
+    if methods:
+        grids = tuple(grid for grid in config.grids if grid.method in methods)
+        config = replace(config, grids=grids)
+    command = f"python -m experiments prune_lenet {preset}"
+    print(jax.devices(), flush=True)
+    run(config, start_run("prune_lenet", preset, command, out=folder, data_dir=None))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

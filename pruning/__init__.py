@@ -1,0 +1,1 @@
+"""Pruning: networks with few nonzero weights, found while training, down to the file."""

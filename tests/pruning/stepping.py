@@ -1,0 +1,15 @@
+"""Steps of a method compiled once: op by op, each test would compile dozens of tiny programs."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+
+from training.method import Method
+
+
+@functools.cache
+def step_of(method: Method):
+    """The jitted step of a method."""
+    return jax.jit(method.step)

@@ -1,0 +1,120 @@
+"""`python -m pruning`: a user's own network in, a small file out, and what mistakes say."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coding import sparse_code
+from pruning import user
+from pruning.__main__ import main
+from training import evaluation, networks, trees
+
+NETWORK = networks.mlp((16, 12, 3))
+
+
+@functools.cache
+def problem():
+    """A trained network and its data: which of three corners of a 4 x 4 image is brightest."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(600, 4, 4, 1)).astype(np.float32)
+    labels = np.argmax(images[:, [0, 0, 3], [0, 3, 0], 0], axis=1).astype(np.int32)
+    return NETWORK.init(jax.random.key(0)), images, labels
+
+
+@pytest.fixture
+def files(tmp_path):
+    params, images, labels = problem()
+    np.savez(tmp_path / "net.npz", **trees.named_leaves(params))
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    return tmp_path
+
+
+def compress(folder, *flags: str) -> int:
+    return main(
+        [
+            "compress", str(folder / "net.npz"), str(folder / "out.fb"),
+            "--data", str(folder / "data.npz"), "--epochs", "1500", "--fine-tune-epochs", "500",
+            *flags,
+        ]
+    )  # fmt: skip
+
+
+def test_round_trip(files, capsys):
+    assert compress(files, "--method", "drr", "--strength", "1e-3") == 0
+    said = capsys.readouterr().out
+    size = (files / "out.fb").stat().st_size
+    assert f"{size:,} bytes" in said
+    assert size < 400
+    assert main(["decompress", str(files / "out.fb"), str(files / "back.npz")]) == 0
+    with np.load(files / "back.npz") as stored:
+        params = trees.from_named({name: stored[name] for name in stored.files})
+    expected = sparse_code.read_sparse((files / "out.fb").read_bytes())
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool(np.all(a == b)), params, expected))
+    _, images, labels = problem()
+    params = jax.tree.map(jnp.asarray, params)
+    accuracy = evaluation.accuracy(NETWORK.apply, params, jnp.asarray(images), jnp.asarray(labels))
+    assert accuracy > 0.85
+    assert trees.nonzeros(params) < 150
+    assert not list(files.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "value"),
+    [
+        (("--method", "guess"), "'guess'"),
+        (("--strength", "-1"), "-1.0"),
+        (("--epochs", "0"), "0 epochs"),
+        (("--data", "no-such-set"), "'no-such-set'"),
+        (("--data", "absent.npz"), "absent.npz"),
+        (("--seed", "-3"), "-3"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(files, capsys, flags, value):
+    assert compress(files, *flags) == 2
+    said = capsys.readouterr().err
+    assert value in said
+    assert said.startswith("error: ")
+    assert not (files / "out.fb").exists()
+
+
+def test_a_network_that_is_none(files, capsys):
+    np.savez(files / "net.npz", weights=np.ones(3, np.float32))
+    assert compress(files) == 2
+    assert "weights" in capsys.readouterr().err
+    (files / "net.npz").write_bytes(b"no zip at all")
+    assert compress(files) == 2
+    assert "net.npz" in capsys.readouterr().err
+
+
+def test_a_damaged_file(files, capsys):
+    (files / "bad.fb").write_bytes(b"garbage")
+    assert main(["decompress", str(files / "bad.fb"), str(files / "back.npz")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not (files / "back.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "value"),
+    [
+        (np.zeros((30, 4, 4, 1), np.float32), np.zeros(29, np.int32), "29"),
+        (np.zeros((30, 4, 4, 1), np.float32), np.full(30, 7), "7"),
+        (np.zeros((30, 16), np.float32), np.zeros(30, np.int32), "(30, 16)"),
+        (np.zeros((30, 5, 4, 1), np.float32), np.zeros(30, np.int32), "(5, 4, 1)"),
+    ],
+)
+def test_data_that_does_not_fit(images, labels, value):
+    with pytest.raises(user.InputError) as error:
+        user.prune(problem()[0], images, labels, user.Settings())
+    assert value in str(error.value)
+
+
+def test_networks_are_recognised():
+    lenet = networks.lenet_5_caffe((28, 28, 1), 10).init(jax.random.key(0))
+    assert user.network_of(lenet, (28, 28, 1))
+    with pytest.raises(user.InputError, match="dense1/kernel"):
+        user.network_of(lenet, (16, 16, 1))
+    with pytest.raises(user.InputError, match="16 inputs"):
+        user.network_of(problem()[0], (28, 28, 1))
