@@ -60,6 +60,60 @@ EXPERIMENTS = {
         "1 s",
         "none",
     ),
+    "sparse_lenets": Entry(
+        "experiments.sparse_lenets",
+        "pruned LeNets as files: bits per nonzero weight, gain over xz",
+        "paper: not run yet, wants an accelerator; smoke: 2 min",
+        "mnist",
+    ),
+    "l2_is_compression": Entry(
+        "experiments.l2_is_compression",
+        "is L2 compression? file bytes against accuracy, codelength against strength",
+        "paper: not run yet, wants an accelerator; smoke: 2 min",
+        "mnist",
+    ),
+    "bits_back_refund": Entry(
+        "experiments.bits_back_refund",
+        "bits-back on weights: gross, refund and net cost against KL",
+        "1 min",
+        "none",
+    ),
+    "bits_back_mnist": Entry(
+        "experiments.bits_back_mnist",
+        "BB-ANS: MNIST test images losslessly, bits per dimension (published: 1.41)",
+        "paper: not run yet, wants an accelerator; smoke: 1 min",
+        "mnist",
+    ),
+    "label_codes": Entry(
+        "experiments.label_codes",
+        "labels of MNIST given images: two-part and prequential files",
+        "paper: not run yet, wants an accelerator; smoke: 2 min",
+        "mnist",
+    ),
+    "bitalloc_curves": Entry(
+        "experiments.bitalloc_curves",
+        "bit allocation: accuracy against 1 to 160 bits, the published figure redrawn",
+        "paper: not run yet; smoke: 2 min",
+        "fashion_mnist",
+    ),
+    "bitalloc_seed": Entry(
+        "experiments.bitalloc_seed",
+        "bit allocation from 800 images, 20 random subsets, beside the published points",
+        "paper: not run yet; smoke: 1 min",
+        "fashion_mnist",
+    ),
+    "bitalloc_sensors": Entry(
+        "experiments.bitalloc_sensors",
+        "which quadrant gets how many bits as the budget grows",
+        "paper: not run yet; smoke: 1 min",
+        "fashion_mnist",
+    ),
+    "bitalloc_prices": Entry(
+        "experiments.bitalloc_prices",
+        "shadow price per bit, LP bound, integer program and knapsack on one plot",
+        "paper: not run yet; smoke: 1 min",
+        "fashion_mnist",
+    ),
 }
 
 
