@@ -55,7 +55,8 @@ class DrrConfig:
 def value(hyperparameters: Hyperparameters, theta: jax.Array) -> jax.Array:
     """Penalty alpha (1 - exp(-beta |theta|)), elementwise; same shape as theta."""
     strength, sharpness = _constants(hyperparameters, theta)
-    return -strength * jnp.expm1(-sharpness * jnp.abs(theta))
+    # Not expm1: the slope needs the same exponential, which is then computed once.
+    return strength * (1 - jnp.exp(-sharpness * jnp.abs(theta)))
 
 
 def slope(hyperparameters: Hyperparameters, theta: jax.Array) -> jax.Array:
@@ -84,8 +85,10 @@ def proximal(hyperparameters: Hyperparameters, rate: jax.Array, v: jax.Array) ->
     t = rate.astype(v.dtype) * strength
     size = jnp.abs(v)
     z = -t * beta**2 * jnp.exp(-beta * size)
-    x = size + lambert_w(z) / beta
-    gain = 0.5 * size**2 - (0.5 * (x - size) ** 2 - t * jnp.expm1(-beta * x))
+    w = lambert_w(z)
+    x = size + w / beta
+    # At the stationary point t exp(-beta x) = -w / beta^2, so that no exponential is needed here.
+    gain = 0.5 * size**2 - 0.5 * jnp.square(w / beta) - (t + w / beta**2)
     kept = (z >= BRANCH_POINT) & (x > 0) & (gain > 0)
     # NaN compares false with everything: it must go through, not turn into a healthy zero.
     return jnp.where(kept | jnp.isnan(v), jnp.sign(v) * x, jnp.zeros_like(v))

@@ -43,10 +43,12 @@ class Row(NamedTuple):
     Attributes:
       name: shown in test ids.
       make: makes the case; called once.
+      slow: only in the longer run; each row compiles its method several times.
     """
 
     name: str
     make: Callable[[], Case]
+    slow: bool = False
 
 
 def classification(n_examples: int = 24) -> tuple[networks.Network, Any, tuple[Any, Any]]:
@@ -111,6 +113,7 @@ TABLE = [
             drr.Hyperparameters(0.01, 1e-3),
             drr.Hyperparameters(0.02, 1e-1, 10.0, 1e-3),
         ),
+        slow=True,
     ),
     Row(
         "drr-proximal",
@@ -129,6 +132,7 @@ TABLE = [
             rl1.Hyperparameters(0.01, 0.1),
             rl1.Hyperparameters(0.02, 5.0),
         ),
+        slow=True,
     ),
     Row(
         "pmmp",
@@ -147,6 +151,7 @@ TABLE = [
             pmmp.Hyperparameters(0.01, 1e-3),
             pmmp.Hyperparameters(0.05, 1e-1, 0.7, 3.0),
         ),
+        slow=True,
     ),
     Row(
         "pmmp_curvature",
@@ -156,6 +161,7 @@ TABLE = [
             pmmp_curvature.Hyperparameters(0.01, 1e-3),
             pmmp_curvature.Hyperparameters(0.02, 1e-1, 0.5),
         ),
+        slow=True,
     ),
     Row(
         "pmmp_admm",
@@ -165,6 +171,7 @@ TABLE = [
             pmmp_admm.Hyperparameters(0.01, 1e-3),
             pmmp_admm.Hyperparameters(0.02, 1.0, 20.0),
         ),
+        slow=True,
     ),
     Row(
         "magnitude",
@@ -174,6 +181,7 @@ TABLE = [
             magnitude.Hyperparameters(0.01, 0.5),
             magnitude.Hyperparameters(0.02, 0.2),
         ),
+        slow=True,
     ),
     Row(
         "hard_concrete",
@@ -183,5 +191,6 @@ TABLE = [
             hard_concrete.Hyperparameters(0.01),
             hard_concrete.Hyperparameters(0.02, 20.0, 1e-1, 0.6),
         ),
+        slow=True,
     ),
 ]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.contract import TABLE, Case
+from tests.contract import TABLE, Case, Row
 from training import loop
 from training.method import Method
 
@@ -96,7 +96,11 @@ def run_row(name: str) -> Ran:
     return Ran(case, jitted, traces, by_hand, together)
 
 
-@pytest.fixture(params=[row.name for row in TABLE])
+def _marked(row: Row) -> Any:
+    return pytest.param(row.name, marks=pytest.mark.slow) if row.slow else row.name
+
+
+@pytest.fixture(params=[_marked(row) for row in TABLE])
 def ran(request) -> Ran:
     return run_row(request.param)
 

@@ -9,6 +9,8 @@ from coding import FormatError, container
 from coding.lane_stack import PRECISION, LaneStack
 from experiments import image_file, image_vae, integer_vae
 
+pytestmark = pytest.mark.slow
+
 CONFIG = image_vae.Config(n_latents=2, n_shades=5, wide=8, narrow=4)
 
 

@@ -11,6 +11,8 @@ from experiments import datasets, penalised_lenets
 from experiments.penalised_lenets import STEP, Config, Strengths
 from training.method import all_finite
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_penalty_is_the_sum_of_three():
     params = {"a": jnp.array([1.0, -2.0]), "b": jnp.array([[0.5]])}

@@ -10,6 +10,8 @@ from experiments import datasets, prune_lanes, prune_lenet, prune_tables
 from experiments.records import Run, read_records, write_record
 from training import networks, trees
 
+pytestmark = pytest.mark.slow
+
 
 def parts(n: int = 300) -> dict[str, datasets.Images]:
     rng = np.random.default_rng(0)

@@ -40,6 +40,7 @@ def count(params) -> jax.Array:
     return jax.vmap(trees.nonzeros)(params)
 
 
+@pytest.mark.slow
 def test_random_gradient_test_and_graph_agree():
     """For tanh, whose slope is nowhere zero, the two tests must name the same weights."""
     shape = jax.ShapeDtypeStruct((20, 6), jnp.float32)
@@ -133,6 +134,7 @@ def test_convolutions(padded):
         assert not jnp.any(smaller["conv1"]["bias"][closed])
 
 
+@pytest.mark.slow
 def test_random_gradient_on_convolutions_finds_only_unreachable_weights():
     params = sparse(LENET, 2, 0.01)
     shape = jax.ShapeDtypeStruct((16, 16, 16, 1), jnp.float32)
