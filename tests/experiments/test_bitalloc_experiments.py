@@ -18,6 +18,8 @@ from experiments import (
     records,
 )
 
+pytestmark = pytest.mark.slow
+
 MODULES = {
     "bitalloc_curves": bitalloc_curves,
     "bitalloc_seed": bitalloc_seed,

@@ -59,6 +59,7 @@ def test_random_gradient_test_and_graph_agree():
 @pytest.mark.parametrize(
     ("network", "activation"), [(MLP, jnp.tanh), (RELU_MLP, jax.nn.relu)], ids=["tanh", "relu"]
 )
+@pytest.mark.slow
 def test_removal_keeps_the_function_and_never_adds(network, activation):
     x = jax.random.normal(jax.random.key(1), (9, 6))
 
@@ -107,6 +108,7 @@ def test_inputs_that_are_always_zero():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padded", [False, True])
 def test_convolutions(padded):
     """A channel without taps but with a bias folds through pooling and flattening."""

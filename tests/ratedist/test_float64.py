@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+import pytest
 
 import ratedist
 from ratedist import sources
@@ -12,6 +13,7 @@ SOURCE = sources.gaussian(16)
 TABLE = sources.squared_error(SOURCE.points, SOURCE.points)
 
 
+@pytest.mark.slow
 def test_double_precision_without_the_global_flag():
     """Plain jit rounds its arguments first: it answers another problem, slightly."""
     before = jax.config.read("jax_enable_x64")
