@@ -5,16 +5,17 @@ Latents z ~ N(0, 1); posterior N(mean, scale^2) from an encoder; every pixel is 
 that the decoder gives for that pixel. Only convolutions with stride 1, ReLU and rearrangements of
 pixels occur, so that `experiments.integer_vae` can evaluate it in whole numbers.
 
-`python -m experiments.image_vae FILE.npz` trains on a machine that has only JAX and optax.
+`python -m experiments.image_vae FOLDER` trains on a machine that has only JAX and optax.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,10 +44,14 @@ class Config:
 
     n_latents: int = 32
     n_shades: int = 12
-    wide: int = 48
+    wide: int = 64
+    """Channels of the decoder's 3 x 3 convolutions, each on cells of 4 x 4 pixels."""
+    medium: int = 48
+    """Of the encoder's."""
     narrow: int = 16
-    batch_size: int = 200
-    epochs: int = 300
+    """Between the latents and the convolutions."""
+    batch_size: int = 50
+    epochs: int = 20
     learning_rate: float = 2e-3
     """Of Adam at the start; a cosine takes it to zero."""
 
@@ -65,17 +70,17 @@ class Posterior(NamedTuple):
 
 def init(config: Config, key: Key) -> Any:
     """Parameters: nested dicts of kernels and biases, and the histograms' logits."""
-    n, w, s = config.n_latents, config.wide, config.narrow
+    n, medium, wide, narrow = config.n_latents, config.medium, config.wide, config.narrow
     layers = {
-        "encoder1": (3, 3, 4, w // 2),
-        "encoder2": (3, 3, 2 * w, w),
-        "encoder3": (1, 1, w, s),
-        "encoder4": (49 * s, 2 * n),
-        "decoder1": (n, 49 * s),
-        "decoder2": (1, 1, s, w),
-        "decoder3": (3, 3, w, 2 * w),
-        "decoder4": (3, 3, w // 2, w),
-        "decoder5": (3, 3, w, 4 * config.n_shades),
+        "encoder1": (3, 3, 16, medium),
+        "encoder2": (3, 3, medium, medium),
+        "encoder3": (1, 1, medium, narrow),
+        "encoder4": (49 * narrow, 2 * n),
+        "decoder1": (n, 49 * narrow),
+        "decoder2": (1, 1, narrow, medium),
+        "decoder3": (3, 3, medium, wide),
+        "decoder4": (3, 3, wide, wide),
+        "decoder5": (1, 1, wide, 16 * config.n_shades),
     }
     params: dict[str, Any] = {}
     for (name, shape), one in zip(layers.items(), jax.random.split(key, len(layers)), strict=True):
@@ -106,8 +111,8 @@ def decode(params: Any, latents: jax.Array) -> jax.Array:
 
 def encoder(affine: Affine, x: Any) -> Any:
     """Pixels [batch, 28, 28, 1] to means and log scales [batch, 2 n_latents], in any arithmetic."""
-    x = relu(affine("encoder1", gather_pixels(x)))
-    x = relu(affine("encoder2", gather_pixels(x)))
+    x = relu(affine("encoder1", gather_pixels(gather_pixels(x))))
+    x = relu(affine("encoder2", x))
     x = relu(affine("encoder3", x))
     return affine("encoder4", x.reshape(x.shape[0], -1))
 
@@ -116,9 +121,9 @@ def decoder(affine: Affine, x: Any) -> Any:
     """Latents [batch, n_latents] to logits [batch, 28, 28, n_shades], in any arithmetic."""
     x = relu(affine("decoder1", x))
     x = relu(affine("decoder2", x.reshape(x.shape[0], 7, 7, -1)))
-    x = relu(spread_pixels(affine("decoder3", x)))
+    x = relu(affine("decoder3", x))
     x = relu(affine("decoder4", x))
-    return spread_pixels(affine("decoder5", x))
+    return spread_pixels(spread_pixels(affine("decoder5", x)))
 
 
 def negative_elbo(key: Key, params: Any, pixels: jax.Array) -> jax.Array:
@@ -202,17 +207,33 @@ def _affine(params: Any) -> Affine:
     return affine
 
 
-def save(path: Path, models: list[Any], metrics: dict[str, Any]) -> None:
-    """All seeds' parameters in one npz, float32, beside what was measured."""
-    arrays = {
-        f"{seed}/{name}": np.asarray(leaf, np.float32)
-        for seed, params in enumerate(models)
-        for name, leaf in named_leaves(params).items()
-    }
-    np.savez(path, **arrays, **{f"metric/{name}": value for name, value in metrics.items()})
+class Trained(NamedTuple):
+    """One model and what is known of it.
+
+    Attributes:
+      params: float32.
+      test_bits_per_dimension: negative ELBO of the test images, one sample of z each.
+      seconds: of training, with its compilation.
+      device: that it was trained on.
+    """
+
+    params: Any
+    test_bits_per_dimension: float
+    seconds: float
+    device: str
 
 
-def load(path: Path) -> tuple[list[Any], dict[str, Any]]:
+def save(path: Path, model: Trained) -> None:
+    """One model in an npz; under another name first, so that a file is whole if it is there."""
+    arrays = {f"params/{name}": leaf for name, leaf in named_leaves(model.params).items()}
+    known: Any = {name: np.array(value) for name, value in model._asdict().items()}
+    known.pop("params")
+    unfinished = path.with_name("unfinished.npz")
+    np.savez(unfinished, **arrays, **known)
+    unfinished.rename(path)
+
+
+def load(path: Path) -> Trained:
     """What `save` wrote.
 
     Raises:
@@ -222,9 +243,9 @@ def load(path: Path) -> tuple[list[Any], dict[str, Any]]:
         with np.load(path, allow_pickle=False) as stored:
             tree = from_named({name: stored[name] for name in stored})
     except OSError as error:
-        raise datasets.DataError(f"no trained autoencoders: {error}") from error
-    metrics = tree.pop("metric")
-    return [tree[str(seed)] for seed in range(len(tree))], metrics
+        raise datasets.DataError(f"no trained autoencoder: {error}") from error
+    known = {name: value.item() for name, value in tree.items() if name != "params"}
+    return Trained(params=tree["params"], **known)
 
 
 def train_seeds(
@@ -232,55 +253,61 @@ def train_seeds(
     seeds: tuple[int, ...],
     train_pixels: np.ndarray,
     test_pixels: np.ndarray,
+    folder: Path,
     report: Callable[[str], None] = lambda line: None,
-) -> tuple[list[Any], dict[str, Any]]:
-    """One model for each seed, through one compiled program."""
+) -> list[Trained]:
+    """One model for each seed, through one compiled program; those in the folder are kept.
+
+    Raises:
+      DataError: the folder holds models of another config.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    note, content = folder / "config.json", json.dumps(asdict(config), indent=1) + "\n"
+    if note.exists() and note.read_text() != content:
+        raise datasets.DataError(f"{folder} holds models of another config: name a new folder")
+    note.write_text(content)
     program = jax.jit(lambda key, pixels: train(config, key, pixels))
     score = jax.jit(bits_per_dimension)
     data, test = jnp.asarray(train_pixels), jnp.asarray(test_pixels)
-    models, bits, seconds = [], [], []
     for seed in seeds:
+        path = folder / f"seed{seed}.npz"
+        if path.exists():
+            continue
         began = time.perf_counter()
         params, log, finite = jax.block_until_ready(program(jax.random.key(seed), data))
-        seconds.append(time.perf_counter() - began)
-        bits.append(float(score(params, jax.random.key(seed + 1), test)))
-        models.append(params)
+        seconds = time.perf_counter() - began
+        bits = float(score(params, jax.random.key(seed + 1), test))
+        save(path, Trained(params, bits, seconds, jax.devices()[0].device_kind))
         nats = ", ".join(f"{value:.0f}" for value in np.asarray(log)[::4])
         report(
-            f"seed {seed}: {seconds[-1]:.0f} s, nats {nats}; {bits[-1]:.4f} bits/dim on the test "
+            f"seed {seed}: {seconds:.0f} s, nats {nats}; {bits:.4f} bits/dim on the test "
             f"set, finite {bool(finite)}"
         )
-    metrics = {
-        "seeds": np.array(seeds),
-        "test_bits_per_dimension": np.array(bits),
-        "seconds": np.array(seconds),
-        "device": np.array(jax.devices()[0].device_kind),
-    }
-    return models, metrics
+    return [load(folder / f"seed{seed}.npz") for seed in seeds]
 
 
 def main(arguments: list[str]) -> int:
-    """`FILE.npz [--seeds 0 1 2] [--epochs 300]`."""
+    """`FOLDER [--seeds 0 1 2] [--epochs 20]`."""
     parser = argparse.ArgumentParser(prog="python -m experiments.image_vae")
-    parser.add_argument("file", type=Path)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--epochs", type=int, default=Config().epochs)
     parser.add_argument("--data-dir")
     options = parser.parse_args(arguments)
-    try:
-        images = [
-            datasets.load("mnist", split, data_dir=options.data_dir) for split in ("train", "test")
-        ]
-    except datasets.DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     config = replace(Config(), epochs=options.epochs)
 
     def report(line: str) -> None:
         print(line, flush=True)
 
-    pixels = [one.pixels for one in images]
-    save(options.file, *train_seeds(config, tuple(options.seeds), pixels[0], pixels[1], report))
+    try:
+        images = [
+            datasets.load("mnist", split, data_dir=options.data_dir) for split in ("train", "test")
+        ]
+        pixels = [one.pixels for one in images]
+        train_seeds(config, tuple(options.seeds), pixels[0], pixels[1], options.folder, report)
+    except datasets.DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -3,10 +3,10 @@
 Every network is rounded to the coarsest step that costs at most 0.1 points of validation accuracy
 (and to two coarser ones), coded under a Gaussian, a Laplace, a spike-and-slab and an empirical
 prior and as a sparse file, and each file is decoded in a fresh process. 125 networks train in one
-program, half a minute on one H100; the coding takes a quarter of an hour on two cores:
+compiled program, three quarters of an hour on one core, seed by seed; then they are coded:
 
-    python -m experiments.penalised_lenets nets
-    python -m experiments l2_is_compression paper --from-checkpoints nets
+    python -m experiments.penalised_lenets runs/penalised_lenets
+    python -m experiments l2_is_compression paper --from-checkpoints runs/penalised_lenets
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ under its predictions. Prequential: labels in doubling blocks, each under the pr
 LeNet-5 trained on the labels before it, decoded by repeating the training in a fresh process on the
 same machine. Blier & Ollivier (2018) compute 4.10 kbit, 513 bytes, for a prequential code.
 
-    python -m experiments label_codes paper --networks nets.npz
+    python -m experiments label_codes paper --networks runs/pruned_lenets.npz
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ class Config:
     """What is trained."""
 
     data: str = "mnist"
-    epochs: int = 40
+    epochs: int = 12
     batch_size: int = 128
     learning_rate: float = 1e-3
     """Of Adam at the start; a cosine takes it to zero."""
@@ -48,8 +48,8 @@ class Config:
     l1: tuple[float, ...] = (3e-6, 1e-5, 3e-5, 6e-5, 1e-4, 1.7e-4, 3e-4, 6e-4)
     drr: tuple[float, ...] = (1e-6, 3e-6, 1e-5, 2e-5, 3e-5, 6e-5, 1e-4, 2e-4)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    lanes_per_chunk: int | None = None
-    """Networks side by side; as many as fit in memory if not given. On a CPU one is fastest."""
+    lanes_per_chunk: int | None = 1
+    """Networks side by side; one is fastest on a CPU, None is as many as fit in memory."""
 
     @property
     def points(self) -> list[tuple[str, float]]:
@@ -66,7 +66,6 @@ SMOKE = Config(
     l1=(1e-5, 1e-4),
     drr=(1e-5,),
     seeds=(0, 1),
-    lanes_per_chunk=1,
 )
 
 
@@ -161,26 +160,19 @@ def penalised(loss: Any, strengths: Strengths) -> Any:
     return total
 
 
-def save(folder: Path, config: Config, params: Any, finite: np.ndarray, seconds: float) -> None:
-    """One compressed file for each seed, and what they are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for column, seed in enumerate(config.seeds):
-        arrays = {}
-        for layer, tensors in params.items():
-            for name, values in tensors.items():
-                whole = np.rint(np.asarray(values[:, column]) / STEP)
-                if np.abs(whole).max() > np.iinfo(np.int16).max:
-                    raise ValueError(f"{layer}/{name} of seed {seed} reaches {whole.max() * STEP}")
-                arrays[f"{layer}.{name}"] = whole.astype(np.int16)
-        np.savez_compressed(folder / f"seed{seed}.npz", **arrays)
-    content = {
-        "config": asdict(config),
-        "finite": bool(np.all(finite)),
-        "seconds": seconds,
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
-    }
-    (folder / _RECORD).write_text(json.dumps(content, indent=1) + "\n")
+def save(folder: Path, seed: int, params: Any) -> None:
+    """One seed's networks, leaves float32 [points, ...], as whole multiples of `STEP`."""
+    arrays = {}
+    for layer, tensors in params.items():
+        for name, values in tensors.items():
+            whole = np.rint(np.asarray(values) / STEP)
+            if np.abs(whole).max() > np.iinfo(np.int16).max:
+                raise ValueError(f"{layer}/{name} of seed {seed} reaches {whole.max() * STEP}")
+            arrays[f"{layer}.{name}"] = whole.astype(np.int16)
+    # Under another name first: a half-written file must not count as done.
+    unfinished = folder / "unfinished.npz"
+    np.savez_compressed(unfinished, **arrays)
+    unfinished.rename(folder / f"seed{seed}.npz")
 
 
 def load(folder: Path, seed: int) -> Networks:
@@ -225,12 +217,30 @@ def training_record(folder: Path) -> dict[str, Any]:
 
 
 def run(config: Config, folder: Path, data_dir: str | None, progress: Any = None) -> None:
-    """Load the data, train everything, save it."""
+    """Load the data, train all networks seed by seed, save them; go on where a run was cut off.
+
+    Raises:
+      DataError: the folder holds networks of another config.
+    """
     images = datasets.load(config.data, "train", data_dir=data_dir)
     kept, _ = datasets.split_validation(images, config.validation)
-    began = time.perf_counter()
-    params, finite = train(config, kept.pixels, kept.labels, progress)
-    save(folder, config, params, finite, time.perf_counter() - began)
+    folder.mkdir(parents=True, exist_ok=True)
+    note: dict[str, Any] = {"config": asdict(config), "finite": True, "seconds": 0.0}
+    if (folder / _RECORD).exists():
+        if trained_config(folder) != config:
+            raise datasets.DataError(f"{folder} holds networks of another config: name a new one")
+        note = training_record(folder)
+    for seed in config.seeds:
+        if (folder / f"seed{seed}.npz").exists():
+            continue
+        began = time.perf_counter()
+        one = replace(config, seeds=(seed,))
+        params, finite = train(one, kept.pixels, kept.labels, progress)
+        note["finite"] = note["finite"] and bool(np.all(finite))
+        note["seconds"] += time.perf_counter() - began
+        note |= {"device": jax.devices()[0].device_kind, "jax": jax.__version__}
+        (folder / _RECORD).write_text(json.dumps(note, indent=1) + "\n")
+        save(folder, seed, jax.tree.map(lambda leaf: leaf[:, 0], params))
 
 
 def main(arguments: list[str]) -> int:

@@ -31,19 +31,31 @@ def test_points_name_every_network_once():
     assert config.points == [("none", 0.0), ("l2", 1.0), ("l2", 2.0), ("l1", 3.0)]
 
 
-def test_networks_are_trained_saved_and_loaded(tmp_path):
+def test_networks_are_trained_saved_and_loaded(tmp_path, monkeypatch):
     images = datasets.load("digits", "train")
-    images = images._replace(pixels=images.pixels[:512], labels=images.labels[:512])
+    images = images._replace(pixels=images.pixels[:514], labels=images.labels[:514])
     config = replace(
         penalised_lenets.SMOKE, epochs=1, l2=(1.0,), l1=(), drr=(), seeds=(3,), batch_size=256
     )
-    params, finite = penalised_lenets.train(config, images.pixels, images.labels)
+    config = replace(config, validation=2)
+    kept, _ = datasets.split_validation(images, config.validation)
+    params, finite = penalised_lenets.train(config, kept.pixels, kept.labels)
     assert finite.shape == (2, 1)
     assert finite.all()
     assert bool(all_finite(params))
-    penalised_lenets.save(tmp_path, config, params, finite, 1.0)
-    assert penalised_lenets.trained_config(tmp_path) == config
-    back = penalised_lenets.load(tmp_path, 3)
+    trained = []
+    folder = tmp_path / "networks"
+    with monkeypatch.context() as patch:
+        patch.setattr(penalised_lenets.datasets, "load", lambda *_, **__: images)
+        penalised_lenets.run(config, folder, None, lambda *_: trained.append(1))
+        assert trained
+        trained.clear()
+        penalised_lenets.run(config, folder, None, lambda *_: trained.append(1))
+        assert not trained, "what is there is not trained again"
+        with pytest.raises(datasets.DataError, match="another config"):
+            penalised_lenets.run(replace(config, epochs=2), folder, None)
+    assert penalised_lenets.trained_config(folder) == config
+    back = penalised_lenets.load(folder, 3)
     assert back.penalty == ["none", "l2"]
     for number in range(2):
         for name in ("dense1", "dense2", "output"):
