@@ -18,7 +18,11 @@ from experiments.records import Run, Seconds, write_record
 from experiments.registry import aligned
 from training.progress import Bar
 
-METHODS = ("experiments.digits_lgc",)
+METHODS = (
+    "experiments.digits_lgc",
+    "experiments.digits_pruning",
+    "experiments.digits_bitalloc",
+)
 """Modules with `rows(job, bar) -> list[Row]`, in the order of the table."""
 
 COLUMNS = ("method", "bytes on disk", "bits per image", "accuracy, %", "baseline, %", "baseline is")

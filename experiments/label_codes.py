@@ -10,11 +10,11 @@ same machine. Blier & Ollivier (2018) compute 4.10 kbit, 513 bytes, for a preque
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from coding import FormatError, checkpoint_files, container, sparse_code
-from experiments import datasets, fresh, sparse_lenets
+from experiments import datasets, fresh, label_predictions, sparse_lenets
+from experiments.label_predictions import Training
 from experiments.records import Claim, Run, Seconds, write_claims, write_record
 from experiments.registry import Table
 from pruning import prequential
-from training import evaluation, gradient_descent, loop, losses, networks
+from training import evaluation, networks
 
 UNIFORM, TWO_PART, PREQUENTIAL = "uniform", "two_part", "prequential"
 
@@ -44,18 +44,17 @@ class Config:
     """File of pruned networks that `python -m experiments.sparse_lenets` wrote."""
     sparsity: int = 2
     """Which of its sparsities makes the model of the two-part code; 2 is 99 %."""
+    network_seed: int = 0
+    """Which of its seeds."""
     first_block: int = 64
-    steps: int = 600
-    """Training steps before each block of the prequential code."""
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    floor: float = 1e-3
-    """Share of the uniform distribution in every prediction."""
-    seed: int = 0
+    training: Training = Training()
 
 
 PRESETS = {
-    "smoke": ("digits, the first 600 labels", Config("digits", 600, steps=60, batch_size=32)),
+    "smoke": (
+        "digits, the first 600 labels",
+        Config("digits", 600, training=Training(60, 4, 32, shift=0)),
+    ),
     "paper": ("all 60,000 labels of MNIST", Config()),
 }
 
@@ -66,7 +65,7 @@ def run(config: Config, run: Run) -> None:
     images = _images(config, run.data_dir)
     n_classes = len(images.label_names)
     path = run.artifacts / f"labels_{config.data}_prequential.fwb"
-    predict = prequential_predictions(config, images.pixels)
+    predict = _prequential(config, images)
     ends = prequential.doubling_blocks(len(images.labels), config.first_block)
     data = prequential.write_labels(predict, images.labels, n_classes, ends)
     container.save(path, data)
@@ -84,7 +83,7 @@ def run(config: Config, run: Run) -> None:
         run,
         run.preset,
         config=config,
-        seeds=(config.seed,),
+        seeds=(config.training.seed,),
         seconds=Seconds(0.0, written - began),
         metrics=metrics,
         data=datasets.SOURCES[config.data].note,
@@ -128,7 +127,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     Raises:
       ValueError: the labels are not those of the data set.
     """
-    config = Config(**record["config"])
+    config = _config(record["config"])
     size = artifact.stat().st_size
     if claim.id.endswith(f"{PREQUENTIAL}.bytes"):
         container.load(artifact, kind=prequential.KIND)
@@ -141,64 +140,21 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     return size + model.stat().st_size
 
 
-def prequential_predictions(config: Config, pixels: np.ndarray) -> prequential.Predict:
-    """A network trained on the labels seen, from the same start and key for each block.
+def _config(stored: dict[str, Any]) -> Config:
+    """The inverse of `asdict`."""
+    return Config(**{**stored, "training": Training(**stored["training"])})
 
-    The seen examples are repeated to a common size, so that one program trains every block.
-    """
-    side = pixels.shape[1]
+
+def _prequential(config: Config, images: datasets.Images) -> prequential.Predict:
+    side = images.pixels.shape[1]
     net = networks.lenet_5_caffe((side, side, 1)) if side > 8 else networks.lenet_300_100((8, 8, 1))
-    plan = loop.Plan(config.steps, config.batch_size)
-    decay = optax.cosine_decay_schedule(1.0, config.steps)
-    method = gradient_descent.build(
-        gradient_descent.GradientDescentConfig(
-            gradient_descent.Hyperparameters(config.learning_rate)
-        ),
-        losses.cross_entropy(net.apply),
-        lambda rate: optax.chain(optax.adam(rate), optax.scale_by_schedule(decay)),
-    )
-
-    @jax.jit
-    def train(key: jax.Array, data: Any) -> Any:
-        key_params, key_run = jax.random.split(key)
-        return loop.run(method, plan, key_run, net.init(key_params), data).params
-
-    log_probabilities = _predictor(net.apply)
-
-    def predict(seen: np.ndarray, first: int, last: int) -> np.ndarray:
-        order = np.resize(np.arange(seen.size), len(pixels))
-        params = train(jax.random.key(config.seed), (pixels[order], seen.astype(np.int32)[order]))
-        return prequential.smoothed(log_probabilities(params, pixels[first:last]), config.floor)
-
-    return predict
+    return label_predictions.from_labels_seen(config.training, net, images.pixels)
 
 
-def two_part_predictions(config: Config, params: Any, pixels: np.ndarray) -> prequential.Predict:
-    """What a network that the receiver has says about all labels."""
+def _from_model(config: Config, params: Any, images: datasets.Images) -> prequential.Predict:
     net = sparse_lenets.network(sparse_lenets.Config(data=config.data))
-    log_probabilities = _predictor(net.apply)
-
-    def predict(seen: np.ndarray, first: int, last: int) -> np.ndarray:
-        del seen  # the model knows all that it will ever know
-        return prequential.smoothed(log_probabilities(params, pixels[first:last]), config.floor)
-
-    return predict
-
-
-def _predictor(apply: Callable[[Any, Any], jax.Array]) -> Callable[[Any, np.ndarray], np.ndarray]:
-    """(params, pixels) -> log probabilities Float64[n, classes], a thousand at a time."""
-
-    @jax.jit
-    def batch(params: Any, pixels: Any) -> jax.Array:
-        return jax.nn.log_softmax(apply(params, pixels))
-
-    def predict(params: Any, pixels: np.ndarray) -> np.ndarray:
-        size = 1000
-        padded = np.resize(pixels, (-(-len(pixels) // size) * size, *pixels.shape[1:]))
-        parts = [batch(params, padded[i : i + size]) for i in range(0, len(padded), size)]
-        return np.concatenate([np.asarray(p, np.float64) for p in parts])[: len(pixels)]
-
-    return predict
+    floor = config.training.floor
+    return label_predictions.from_network(params, net, images.pixels, floor)
 
 
 def _two_part(config: Config, run: Run, images: datasets.Images, params: Any) -> dict[str, Any]:
@@ -206,7 +162,7 @@ def _two_part(config: Config, run: Run, images: datasets.Images, params: Any) ->
     coded = run.artifacts / f"labels_{config.data}_two_part.fwb"
     container.save(model, sparse_code.write_sparse(params, sparse_lenets.BITS))
     decoded = sparse_code.quantise_sparse(params, sparse_lenets.BITS)
-    predict = two_part_predictions(config, decoded, images.pixels)
+    predict = _from_model(config, decoded, images)
     classes, count = len(images.label_names), len(images.labels)
     container.save(coded, prequential.write_labels(predict, images.labels, classes, [count]))
     labels = _decode_two_part(config, model, coded, run.data_dir)
@@ -226,7 +182,9 @@ def _pruned_network(config: Config, run: Run) -> Any:
     """The two-part code's model; on digits one is trained, elsewhere it comes from a file."""
     if config.networks is not None:
         params = sparse_lenets.load(Path(config.networks))
-        return jax.tree.map(lambda leaf: np.asarray(leaf[config.sparsity, config.seed]), params)
+        return jax.tree.map(
+            lambda leaf: np.asarray(leaf[config.sparsity, config.network_seed]), params
+        )
     if config.data == "mnist":
         print("no --networks: the two-part code is left out")
         return None
@@ -249,9 +207,8 @@ def _decode_two_part(config: Config, model: Path, coded: Path, data_dir: str | N
 
 def _in_fresh_process(config: Config, arguments: list[Any], data_dir: str | None) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
-        out, settings = Path(folder) / "labels.npy", Path(folder) / "config.npz"
-        fields: dict[str, Any] = {k: v for k, v in asdict(config).items() if v is not None}
-        np.savez(settings, **fields)
+        out, settings = Path(folder) / "labels.npy", Path(folder) / "config.json"
+        settings.write_text(json.dumps(asdict(config)))
         where = [] if data_dir is None else [data_dir]
         fresh.python("experiments.label_codes", [out, settings, *arguments, *where])
         return np.load(out)
@@ -281,17 +238,16 @@ def _claim(run: Run, name: str, size: int, record: Path) -> Claim:
 
 
 def main(arguments: list[str]) -> int:
-    """`OUT.npy CONFIG.npz (prequential|two_part) LABELS [MODEL] [DATA_DIR]`: decode."""
+    """`OUT.npy CONFIG.json (prequential|two_part) LABELS [MODEL] [DATA_DIR]`: decode."""
     out, settings, kind, coded, *rest = arguments
-    with np.load(settings) as stored:
-        config = Config(**{name: stored[name].item() for name in stored})
+    config = _config(json.loads(Path(settings).read_text()))
     model = rest.pop(0) if kind == TWO_PART else None
     images = _images(config, rest[0] if rest else None)
     if model is None:
-        predict = prequential_predictions(config, images.pixels)
+        predict = _prequential(config, images)
     else:
         params = checkpoint_files.decode(container.load_bytes(model))
-        predict = two_part_predictions(config, params, images.pixels)
+        predict = _from_model(config, params, images)
     try:
         labels = prequential.read_labels(container.load_bytes(coded), predict)
     except (FormatError, OSError) as error:

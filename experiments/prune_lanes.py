@@ -21,7 +21,7 @@ from experiments.datasets import Images
 from pruning import three_phase
 from pruning.recipes import RECIPES
 from training import evaluation, loop, losses, sweep, trees
-from training.method import Batch, Key, Loss, Params
+from training.method import Key, Params
 from training.networks import Network
 
 
@@ -91,26 +91,6 @@ class Lanes(NamedTuple):
     params: Params
 
 
-def shifted(loss: Loss, pixels: int) -> Loss:
-    """The loss on images that are each moved by up to `pixels` either way, zeros moving in."""
-    if pixels == 0:
-        return loss
-
-    def on_moved(key: Key, params: Params, batch: Batch) -> tuple[jax.Array, dict[str, jax.Array]]:
-        images, labels = batch
-        key_offsets, key_loss = jax.random.split(key)
-        offsets = jax.random.randint(key_offsets, (images.shape[0], 2), 0, 2 * pixels + 1)
-        padded = jnp.pad(images, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)))
-
-        def move(image: jax.Array, offset: jax.Array) -> jax.Array:
-            start = (offset[0], offset[1], jnp.zeros_like(offset[0]))
-            return jax.lax.dynamic_slice(image, start, images.shape[1:])
-
-        return loss(key_loss, params, (jax.vmap(move)(padded, offsets), labels))
-
-    return on_moved
-
-
 def train(
     grid: Grid,
     training: Training,
@@ -143,7 +123,7 @@ def train(
             optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, max(tune_steps, 1))),
         ),
     )
-    loss = shifted(losses.cross_entropy(network.apply), training.shift_pixels)
+    loss = losses.shifted(losses.cross_entropy(network.apply), training.shift_pixels)
     method = recipe.build(loss, steps)
 
     def validation_loss(params: Params, data: Any) -> jax.Array:

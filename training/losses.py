@@ -55,3 +55,25 @@ def squared_error(apply: Apply) -> Loss:
         return 0.5 * squares.sum() / targets.shape[0], {"mean_squared_error": squares.mean()}
 
     return loss
+
+
+def shifted(loss: Loss, pixels: int) -> Loss:
+    """The loss on images that are each moved by up to `pixels` either way, zeros moving in.
+
+    Args:
+      loss: on batches `(images, labels)`, images [batch, height, width, channels].
+      pixels: 0 gives the loss itself.
+    """
+
+    def move(key: Key, image: jax.Array) -> jax.Array:
+        padded = jnp.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
+        row, column = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
+        return jax.lax.dynamic_slice(padded, (row, column, 0), image.shape)
+
+    def on_moved(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
+        images, labels = batch
+        key_shift, key_loss = jax.random.split(key)
+        keys = jax.random.split(key_shift, images.shape[0])
+        return loss(key_loss, params, (jax.vmap(move)(keys, images), labels))
+
+    return on_moved if pixels else loss

@@ -73,23 +73,6 @@ def test_choice_is_made_on_validation():
     assert prune_tables.choose(metrics, 0.5) is None
 
 
-def test_shifted_images_move_by_whole_pixels(key):
-    seen = []
-
-    def loss(key, params, batch):
-        del key, params
-        seen.append(batch[0])
-        return 0.0, {}
-
-    images = np.arange(2 * 5 * 5, dtype=np.uint8).reshape(2, 5, 5, 1) + 1
-    prune_lanes.shifted(loss, 1)(key, None, (images, np.zeros(2)))
-    moved, padded = np.asarray(seen[0]), np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    for before, after in zip(padded, moved, strict=True):
-        windows = [before[i : i + 5, j : j + 5] for i in range(3) for j in range(3)]
-        assert any(np.array_equal(window, after) for window in windows)
-    assert prune_lanes.shifted(loss, 0) is loss
-
-
 @pytest.mark.parametrize(
     ("settings", "value"),
     [

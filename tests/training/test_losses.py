@@ -30,3 +30,20 @@ def test_squared_error_is_half_the_sum_per_example(key):
     value, aux = loss(key, None, (jnp.array([[3.0, 0.0], [0.0, 1.0]]), jnp.zeros((2, 2))))
     assert value == 2.5
     assert aux["mean_squared_error"] == 2.5
+
+
+def test_shifted_images_move_by_whole_pixels():
+    seen = []
+
+    def loss(key, params, batch):
+        del key, params
+        seen.append(batch[0])
+        return 0.0, {}
+
+    images = np.arange(2 * 5 * 5, dtype=np.uint8).reshape(2, 5, 5, 1) + 1
+    losses.shifted(loss, 1)(jax.random.key(0), None, (images, np.zeros(2)))
+    moved, padded = np.asarray(seen[0]), np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    for before, after in zip(padded, moved, strict=True):
+        windows = [before[i : i + 5, j : j + 5] for i in range(3) for j in range(3)]
+        assert any(np.array_equal(window, after) for window in windows)
+    assert losses.shifted(loss, 0) is loss
