@@ -11,8 +11,7 @@ compiled program, three quarters of an hour on one core, seed by seed; then they
 
 from __future__ import annotations
 
-import hashlib
-import lzma
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,22 +23,14 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from coding import container, gaussian_code, prior_file, sparse_code, step_size
+from coding import container
 from experiments import datasets, decoded_networks, penalised_lenets, plots
-from experiments.penalised_lenets import Networks
-from experiments.records import Claim, Run, Seconds, write_claims, write_record
+from experiments.penalised_files import CODERS, Parts, Steps, measure
+from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
 from experiments.registry import Table
-from training import evaluation, losses, trees
-from training.networks import Network
+from training import evaluation, trees
 
 TARGETS_PERCENT = (98.0, 97.5)
-CODERS: dict[str, Callable[[Any, float], bytes]] = {
-    "gaussian": lambda params, step: prior_file.write_coded(params, step, "gaussian"),
-    "laplace": lambda params, step: prior_file.write_coded(params, step, "laplace"),
-    "spike": lambda params, step: prior_file.write_coded(params, step, "spike"),
-    "empirical": lambda params, step: prior_file.write_coded(params, step, "empirical"),
-    "sparse": lambda params, step: sparse_code.write_sparse(params, step=step),
-}
 
 
 @dataclass(frozen=True)
@@ -49,16 +40,7 @@ class Config:
     training: penalised_lenets.Config = field(default_factory=penalised_lenets.Config)
     from_checkpoints: str | None = None
     """Folder that `python -m experiments.penalised_lenets` wrote; trained here if not given."""
-    drop_points: float = 0.1
-    """Validation accuracy that rounding may cost at the main step."""
-    coarser: tuple[int, ...] = (1, 2)
-    """Half octaves beyond the main step at which files are made as well."""
-    finest: float = 2.0**-10
-    coarsest: float = 0.5
-    fixed_step: float = 2.0**-9
-    """Step of the figure of codelength against strength."""
-    probes: int = 4
-    probe_images: int = 500
+    steps: Steps = Steps()
     seeds_coded: int = 5
     """Seeds whose networks are coded, the first ones."""
 
@@ -66,7 +48,7 @@ class Config:
 PRESETS = {
     "smoke": (
         "digits, a few networks",
-        Config(penalised_lenets.SMOKE, coarser=(1,), probe_images=200, seeds_coded=2),
+        Config(penalised_lenets.SMOKE, steps=Steps(coarser=(1,), probe_images=200), seeds_coded=2),
     ),
     "paper": ("MNIST, 25 networks for each of five seeds", Config()),
 }
@@ -86,9 +68,15 @@ def run(config: Config, run: Run) -> None:
     test = datasets.load(training.data, "test", data_dir=run.data_dir)
     seeds = training.seeds[: config.seeds_coded]
     rows: list[dict[str, Any]] = []
+    parts = Parts(kept, validation, test)
+    files = run.folder / "files"
+    files.mkdir(exist_ok=True)
     for seed in seeds:
-        nets = penalised_lenets.load(folder, seed)
-        measured = _measure(config, run, net, nets, seed, kept, validation, test)
+        path = run.folder / "seeds" / f"{seed}.json"
+        if not path.is_file():
+            nets = penalised_lenets.load(folder, seed)
+            write_json(path, measure(config.steps, files, net, nets, seed, parts))
+        measured = json.loads(path.read_text())
         rows += measured
         print(f"seed {seed}: {len(measured)} files decoded", flush=True)
     best = {
@@ -112,91 +100,6 @@ def run(config: Config, run: Run) -> None:
         "process decoded to the network that was tested; bits: whole files under each prior",
     )
     _publish(run, best, record, training.data)
-
-
-def _measure(
-    config: Config,
-    run: Run,
-    net: Network,
-    nets: Networks,
-    seed: int,
-    kept: datasets.Images,
-    validation: datasets.Images,
-    test: datasets.Images,
-) -> list[dict[str, Any]]:
-    """All files of one seed's networks: three steps each, the smallest coder's file kept."""
-
-    @jax.jit
-    def rounded_accuracy(params: Any, step: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-        rounded = jax.tree.map(lambda leaf: jnp.round(leaf / step) * step, params)
-        return 100 * evaluation.accuracy(net.apply, rounded, x, y)
-
-    @jax.jit
-    def accuracy(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-        return 100 * evaluation.accuracy(net.apply, params, x, y)
-
-    @jax.jit
-    def trace(key: jax.Array, params: Any, batch: Any) -> jax.Array:
-        mean_loss = losses.cross_entropy(net.apply)
-        total = len(kept.labels)
-        return step_size.hutchinson_trace(
-            key, lambda p: total * mean_loss(key, p, batch)[0], params, config.probes
-        )[0]
-
-    held = (jnp.asarray(validation.pixels), jnp.asarray(validation.labels))
-    tested = (jnp.asarray(test.pixels), jnp.asarray(test.labels))
-    probed = (kept.pixels[: config.probe_images], kept.labels[: config.probe_images])
-    rows, files = [], []
-    for number, params in enumerate(nets.params):
-        vector = np.asarray(trees.as_vector(params), np.float64)
-        unrounded = float(accuracy(params, *held))
-        found = trace(jax.random.key(seed), params, probed)
-        predicted = float(step_size.best_step(vector.size, found))
-
-        def acceptable(step: float, params: Any = params, unrounded: float = unrounded) -> bool:
-            return float(rounded_accuracy(params, step, *held)) >= unrounded - config.drop_points
-
-        start = config.coarsest * 2.0 ** (
-            -0.5 * round(2 * np.log2(config.coarsest / np.clip(predicted, config.finest, 1.0)))
-        )
-        main = step_size.coarsest(acceptable, start, config.finest, config.coarsest)
-        for extra in (0, *config.coarser):
-            step = main * step_size.HALF_OCTAVE**extra
-            coders = CODERS if extra == 0 else {k: CODERS[k] for k in ("empirical", "sparse")}
-            coded = {name: coder(params, step) for name, coder in coders.items()}
-            smallest = min(coded, key=lambda name, coded=coded: len(coded[name]))
-            rounded = prior_file.quantise_coded(params, step)
-            path = run.folder / "files" / f"{nets.penalty[number]}{number}_{extra}_seed{seed}.fwb"
-            path.parent.mkdir(exist_ok=True)
-            container.save(path, coded[smallest])
-            files.append((path, rounded))
-            rows.append(
-                {
-                    "penalty": nets.penalty[number],
-                    "strength": nets.strength[number],
-                    "seed": seed,
-                    "step": step,
-                    "coarser": extra,
-                    "file": path.name,
-                    "coder": smallest,
-                    "bytes": path.stat().st_size,
-                    "coded_bytes": {name: len(data) for name, data in coded.items()},
-                    "xz_bytes": _xz_bytes(rounded, step),
-                    "validation_percent": float(accuracy(rounded, *held)),
-                    "test_percent": float(accuracy(rounded, *tested)),
-                    "unrounded_validation_percent": unrounded,
-                    "squared_norm": float(vector @ vector),
-                    "hessian_trace_nats": float(found),
-                    "predicted_step": predicted,
-                    "fixed_step_bits": _fixed_bits(vector, config.fixed_step),
-                    "predicted_bits": gaussian_code.predicted_bits(
-                        float(vector @ vector), vector.size, config.fixed_step
-                    ),
-                    "sha256": _digest(rounded),
-                }
-            )
-    decoded_networks.check(files)
-    return rows
 
 
 def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
@@ -364,21 +267,3 @@ def _publish(run: Run, best: dict[tuple[str, float], Any], record: Path, data: s
         )
     if claims:
         write_claims(run, claims)
-
-
-def _fixed_bits(vector: np.ndarray, step: float) -> float:
-    return gaussian_code.codelength_bits(vector, step, float(np.sqrt(np.mean(vector**2))))
-
-
-def _xz_bytes(params: Any, step: float) -> int:
-    exact = np.float64(np.float32(step))
-    symbols = np.rint(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)]) / exact)
-    width = np.int8 if np.abs(symbols).max() < 128 else np.int16
-    return len(lzma.compress(symbols.astype(width).tobytes(), preset=9 | lzma.PRESET_EXTREME))
-
-
-def _digest(params: Any) -> str:
-    leaves = trees.named_leaves(params)
-    return hashlib.sha256(
-        b"".join(np.ravel(leaves[k]).tobytes() for k in sorted(leaves))
-    ).hexdigest()

@@ -1,4 +1,4 @@
-"""RESULTS.md, README's numbers, CSVs and figures, all made from `results/` and nothing else."""
+"""RESULTS.md, the numbers in README and docs, CSVs and figures, all made from `results/` and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Made by `python -m experiments tables` from the records in `results/`; do not ed
 claimed number. What the records' fields mean: [results/README.md](results/README.md).
 """
 
-_README_CLAIM = re.compile(r"(<!-- claim:(?P<id>[^ ]+) -->).*?(<!-- /claim -->)", re.DOTALL)
+_CLAIM_MARK = re.compile(r"(<!-- claim:(?P<id>[^ ]+) -->).*?(<!-- /claim -->)", re.DOTALL)
 
 
 def rebuild(*, write: bool, repository: Path = REPOSITORY) -> list[str]:
@@ -56,9 +56,8 @@ def rebuild(*, write: bool, repository: Path = REPOSITORY) -> list[str]:
         texts[results / name / "summary.csv"] = _csv(tables)
         sections.append(_section(name, tables, list(figures)))
     texts[repository / "RESULTS.md"] = "\n".join(sections)
-    readme = repository / "README.md"
-    if readme.is_file():
-        texts[readme] = fill_claims(readme.read_text(), claims)
+    for page in [*repository.glob("README.md"), *sorted(repository.glob("docs/*.md"))]:
+        texts[page] = fill_claims(page.read_text(), claims)
     for path, text in texts.items():
         if not path.is_file() or path.read_text() != text:
             stale.append(str(path.relative_to(repository)))
@@ -83,7 +82,7 @@ def fill_claims(text: str, claims: dict[str, Claim]) -> str:
             value = f"{claim.bytes:,}" if field == "bytes" else format_claim(claim)
         return f"{match[1]}{value}{match[3]}"
 
-    return _README_CLAIM.sub(number, text)
+    return _CLAIM_MARK.sub(number, text)
 
 
 def format_claim(claim: Claim) -> str:

@@ -40,7 +40,9 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "EXPERIMENTS", {"demo": entry})
     monkeypatch.setattr(registry, "get", lambda name: module)
     _record(tmp_path, 7)
-    (tmp_path / "README.md").write_text("<!-- claim:a.b --><!-- /claim -->")
+    (tmp_path / "docs").mkdir()
+    for page in ("README.md", "docs/a.md"):
+        (tmp_path / page).write_text("<!-- claim:a.b --><!-- /claim -->")
     return tmp_path
 
 
@@ -51,7 +53,7 @@ def _record(checkout, x):
 def test_derived_files_are_made_once_and_go_stale_with_a_record(checkout):
     made = report.rebuild(write=True, repository=checkout)
     assert set(made) == {
-        "RESULTS.md", "README.md", "results/demo/summary.csv", "results/demo/fig.png",
+        "RESULTS.md", "README.md", "docs/a.md", "results/demo/summary.csv", "results/demo/fig.png",
     }  # fmt: skip
     assert "| 1 | 7 |" in (checkout / "RESULTS.md").read_text()
     assert (checkout / "results/demo/summary.csv").read_text() == "table,a,b\nT,1,7\n"
