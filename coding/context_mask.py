@@ -71,7 +71,8 @@ class MaskModel:
         self.bits = AdaptiveBits(N_KINDS * _KIND_SIZE, ones, n_rows * n_columns - ones)
         self._geometry = geometry
         self._reach = 2 * max(geometry)
-        self._rows = np.zeros((self._reach + n_rows, n_columns), np.int64)
+        # Narrow numbers: a decoder holds three of them for each entry.
+        self._rows = np.zeros((self._reach + n_rows, n_columns), np.int16)
         self._row_counts = np.zeros(self._reach + n_rows, np.int64)
         self._column_counts = np.zeros(n_columns, np.int64)
         self._classes = _count_classes(2 * max(n_rows, n_columns, int(inputs.max(initial=0))))
@@ -131,7 +132,7 @@ class SignModel:
         self.bits = AdaptiveBits(2 * _SIGN_REACH + 1, 1, 1)
         self._geometry = geometry
         self._reach = 2 * max(geometry) if geometry else 0
-        self._signs = np.zeros((self._reach + shape[0], shape[1]), np.int64)
+        self._signs = np.zeros((self._reach + shape[0], shape[1]), np.int8)
         self._row = 0
 
     def contexts(self, columns: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from coding import (
     fixed_step,
     gaussian_code,
     parameter_tree,
+    shared_tables,
     table_code,
     tables,
     uniform_grid,
@@ -52,9 +53,15 @@ def write_coded(params: Any, steps: Steps, family: str = gaussian_code.GAUSSIAN)
     coded = quantised(params, steps)
     leaves = iter([leaf for leaf, _ in coded])
     described = parameter_tree.map_leaves(params, lambda *_: next(leaves).to_bytes())
-    priors, streams = [], []
+    priors, streams, reach = [], [], 0
     for _, grid in coded:
         code, table = _prior(grid.symbols, family)
+        reach += _reach(table)
+        if reach > shared_tables.MAX_ENTRIES:
+            raise ValueError(
+                f"priors that reach over more than {shared_tables.MAX_ENTRIES} symbols: take "
+                "coarser steps"
+            )
         priors.append(code)
         streams.append(SymbolStream(grid.symbols, table))
     header = {"tree": parameter_tree.to_header(described), _HEADS: b"".join(priors)}
@@ -91,8 +98,8 @@ def unpack(header: Any, sections: Mapping[str, bytes]) -> Any:
     if not all(leaf.codec == GRID for leaf in leaves):
         raise FormatError("a tensor that is not on a grid", "header")
     reader = ByteReader(header[_HEADS], "header")
-    plan = [StreamPlan(leaf.size, _read_prior(reader)) for leaf in leaves]
-    reader.finish()
+    known = _read_priors(reader, len(leaves))
+    plan = [StreamPlan(leaf.size, table) for leaf, table in zip(leaves, known, strict=True)]
     arrays = entropy_coder.decode(sections[_SYMBOLS], plan, _SYMBOLS)
     tensors = []
     for leaf, symbols in zip(leaves, arrays, strict=True):
@@ -142,6 +149,23 @@ def _prior(symbols: np.ndarray, family: str) -> tuple[bytes, FrequencyTable]:
     prior = gaussian_code.fit(family, minimum, occurrences)
     code = bytes([_PARAMETRIC]) + gaussian_code.to_bytes(prior, minimum, maximum)
     return code, gaussian_code.table(prior, minimum, maximum)
+
+
+def _read_priors(reader: ByteReader, count: int) -> list[FrequencyTable]:
+    known: list[FrequencyTable] = []
+    reach = 0
+    for _ in range(count):
+        known.append(_read_prior(reader))
+        reach += _reach(known[-1])
+        if reach > shared_tables.MAX_ENTRIES:
+            raise reader.error(f"priors that reach over more than {shared_tables.MAX_ENTRIES}")
+    reader.finish()
+    return known
+
+
+def _reach(table: FrequencyTable) -> int:
+    """What a prior costs to expand: symbols from the table's to zero are computed as well."""
+    return max(table.size, -table.minimum, table.maximum)
 
 
 def _read_prior(reader: ByteReader) -> FrequencyTable:

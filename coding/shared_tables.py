@@ -11,7 +11,8 @@ from coding.table_code import FittedTable
 from coding.tables import MAX_PRECISION, FrequencyTable
 from coding.wire import ByteReader
 
-_MAX_ENTRIES = 1 << 21
+MAX_ENTRIES = 1 << 21
+"""Symbols of all tables of a file together."""
 _Histogram = tuple[int, np.ndarray]
 
 
@@ -45,7 +46,7 @@ def fit(arrays: Sequence[np.ndarray]) -> tuple[list[int], list[FittedTable]]:
         fitted.append(alone)
     if len(groups) > 1:
         together = _fit_together(histograms)
-        too_many = sum(one.table.size for one in fitted) > _MAX_ENTRIES
+        too_many = sum(one.table.size for one in fitted) > MAX_ENTRIES
         if too_many or together.total_bits <= sum(one.total_bits for one in fitted):
             groups, fitted = [by_size], [together]
     number_of = {i: number for number, members in enumerate(groups) for i in members}
@@ -63,8 +64,8 @@ def read(reader: ByteReader) -> list[FrequencyTable]:
     while reader.remaining:
         known.append(table_code.read(reader))
         entries += known[-1].size
-        if entries > _MAX_ENTRIES:
-            raise reader.error(f"tables of more than {_MAX_ENTRIES} symbols")
+        if entries > MAX_ENTRIES:
+            raise reader.error(f"tables of more than {MAX_ENTRIES} symbols")
     return known
 
 

@@ -10,13 +10,8 @@ core and can be done apart, seed by seed:
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from coding import container
-from experiments import datasets, fresh, image_file, image_vae, integer_vae
+from experiments import datasets, fresh, image_file, image_vae, integer_vae, plain_files
 from experiments.records import Claim, Run, Seconds, write_claims, write_record
 from experiments.registry import Table
 
@@ -51,9 +46,7 @@ PRESETS = {
     "smoke": (
         "enlarged digits, a tiny model",
         Config(
-            vae=image_vae.Config(
-                n_latents=8, n_shades=6, wide=8, medium=8, narrow=4, epochs=4
-            ),
+            vae=image_vae.Config(n_latents=8, n_shades=6, wide=8, medium=8, narrow=4, epochs=4),
             data="digits",
             seeds=(0,),
             n_lanes=4,
@@ -61,14 +54,6 @@ PRESETS = {
         ),
     ),
     "paper": ("all 10,000 test images, three models", Config()),
-}
-
-BASELINES: dict[str, Callable[[np.ndarray], int]] = {
-    "gzip -9": lambda pixels: len(gzip.compress(pixels.tobytes(), 9)),
-    "bz2 -9": lambda pixels: len(bz2.compress(pixels.tobytes(), 9)),
-    "xz -9e": lambda pixels: len(lzma.compress(pixels.tobytes(), preset=9 | lzma.PRESET_EXTREME)),
-    "PNG, one file each": lambda pixels: sum(len(_png(one)) for one in pixels),
-    "PNG, one file for all": lambda pixels: len(_png(pixels.reshape(-1, pixels.shape[2]))),
 }
 
 
@@ -109,7 +94,7 @@ def run(config: Config, run: Run) -> None:
         print(f"seed {seed}: {bits:.4f} bits per dimension, model {sizes.model:,} bytes")
         if seed != config.seeds[0]:
             path.rename(run.folder / path.name)
-    baselines = {name: measure(pixels) for name, measure in BASELINES.items()}
+    baselines = _baselines(run.folder / "baselines", pixels)
     record = write_record(
         run,
         run.preset,
@@ -220,7 +205,24 @@ def _images(name: str, split: str, data_dir: str | None) -> datasets.Images:
     return images._replace(pixels=framed)
 
 
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.reshape(pixels.shape[:2])).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+def _baselines(folder: Path, pixels: np.ndarray) -> dict[str, int]:
+    """Bytes of what everybody has, each decoded in a fresh process."""
+    content = pixels.tobytes()
+    files = [(folder / f"images{suffix}", content) for suffix in plain_files.CODECS]
+    sizes = {
+        plain_files.CODECS[path.suffix].name: plain_files.save(path, content) for path, _ in files
+    }
+    each, whole = folder / "each", folder / "images.png"
+    each.mkdir(exist_ok=True)
+    parts = [each / f"{number:05d}.png" for number in range(len(pixels))]
+    for path, image in zip(parts, pixels, strict=True):
+        _save_png(path, image)
+    sizes["PNG, one file each"] = sum(path.stat().st_size for path in parts)
+    _save_png(whole, pixels.reshape(-1, pixels.shape[2]))
+    sizes["PNG, one file for all"] = whole.stat().st_size
+    plain_files.check([*files, (each, content), (whole, content)])
+    return sizes
+
+
+def _save_png(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels.reshape(pixels.shape[:2])).save(path, "PNG", optimize=True)

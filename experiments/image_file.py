@@ -16,11 +16,13 @@ import numpy as np
 
 from coding import FormatError, container, read_archive, write_archive
 from coding.lane_stack import LaneStack
-from experiments import integer_vae
-from experiments.integer_vae import IntegerVae
+from experiments import image_code, vae_file
+from experiments.integer_vae import SIDE, IntegerVae
 
 KIND = "images"
-_MAX_IMAGES = 1 << 20
+MAX_LANES = 256
+_MAX_ROWS = 256
+"""Rows are decoded one after another, at some tenths of a second each."""
 _CLASSES = 10
 
 
@@ -39,35 +41,57 @@ class Sizes(NamedTuple):
 
 
 def write(model: IntegerVae, pixels: np.ndarray, labels: np.ndarray, n_lanes: int) -> bytes:
-    """The file of images uint8[n, 28, 28, 1] and their labels, 0 to 9.
+    """The file of images and their labels.
+
+    Args:
+      model: see `IntegerVae`.
+      pixels: uint8[n, 28, 28, 1].
+      labels: int[n], 0 to 9.
+      n_lanes: images side by side, 1 to 256; there are at most 256 rows of them.
 
     Raises:
-      FormatError: too few labels to borrow from: take fewer lanes.
+      ValueError: images and labels that do not go together, lanes that cannot be, or too few
+        labels to borrow from: take fewer lanes.
     """
+    labels = np.asarray(labels)
+    if pixels.dtype != np.uint8 or pixels.shape != (labels.size, SIDE, SIDE, 1) or not labels.size:
+        raise ValueError(f"images {pixels.shape}, {pixels.dtype}, with {labels.size} labels")
+    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < _CLASSES:
+        raise ValueError(f"labels are 0 to {_CLASSES - 1}, not {labels.min()} to {labels.max()}")
+    if not 1 <= n_lanes <= MAX_LANES or labels.size > _MAX_ROWS * n_lanes:
+        raise ValueError(
+            f"1 to {MAX_LANES} lanes of at most {_MAX_ROWS} images, not {labels.size} images in "
+            f"{n_lanes}"
+        )
     payload = _pack_labels(labels)
     if len(payload) < 4 * n_lanes:
-        raise FormatError(f"{len(labels)} labels are too few for {n_lanes} lanes", "stack")
-    stack = integer_vae.encode(model, pixels, n_lanes, payload)
-    header = {"count": len(pixels), "lanes": n_lanes}
-    sections = {"model": integer_vae.write(model), "stack": stack.to_bytes()}
-    return write_archive(KIND, header, sections)
+        raise ValueError(f"{labels.size} labels are too few for {n_lanes} lanes")
+    stack = image_code.encode(model, pixels, n_lanes, payload).to_bytes()
+    header = {"count": labels.size, "lanes": n_lanes}
+    return write_archive(KIND, header, {"model": vae_file.write(model), "stack": stack})
 
 
 def read(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels.
+    """Images uint8[n, 28, 28, 1] and labels int32[n].
 
     Raises:
       FormatError: not an undamaged file of images.
     """
     archive = read_archive(data, kind=KIND)
-    count, n_lanes = archive.header.get("count"), archive.header.get("lanes")
-    if archive.sections.keys() != {"model", "stack"} or not (
-        type(count) is int and type(n_lanes) is int and 0 <= count <= _MAX_IMAGES
-    ):
-        raise FormatError("count, lanes, model or stack missing", "header")
-    model = integer_vae.read(archive.sections["model"])
+    if archive.sections.keys() != {"model", "stack"} or archive.header.keys() != {"count", "lanes"}:
+        raise FormatError("a file of images has count, lanes, model and stack", "header")
+    count, n_lanes = archive.header["count"], archive.header["lanes"]
+    if type(n_lanes) is not int or not 1 <= n_lanes <= MAX_LANES:
+        raise FormatError(f"lanes are 1 to {MAX_LANES}, not {n_lanes!r:.80}", "header")
+    # A hostile model can pay for the pixels with the refund for its latents, so memory and time are
+    # bounded by rule: at least one byte for each image (an honest one takes 17 bits for its pixels,
+    # each costing at least log2(2^14 / (2^14 - 255))), and not too many rows.
+    most = min(_MAX_ROWS * n_lanes, len(archive.sections["stack"]))
+    if type(count) is not int or not 1 <= count <= most:
+        raise FormatError(f"images are 1 to {most}, not {count!r:.80}", "header")
+    model = vae_file.read(archive.sections["model"])
     stack = LaneStack.from_bytes(archive.sections["stack"], n_lanes)
-    pixels = integer_vae.decode(model, stack, count)
+    pixels = image_code.decode(model, stack, count)
     return pixels, _unpack_labels(stack.payload(), count)
 
 
@@ -78,19 +102,25 @@ def sizes(data: bytes) -> Sizes:
 
 
 def _pack_labels(labels: np.ndarray) -> bytes:
-    """Ten-valued digits as one large number, in whole words."""
-    number = int("1" + "".join(map(str, np.asarray(labels).tolist())))
-    size = -(-number.bit_length() // 32) * 4
-    return number.to_bytes(size, "little")
+    """The digits 1, label, label, ... as one decimal number, in whole words."""
+    number = 1
+    for label in labels.tolist():
+        number = _CLASSES * number + label
+    return number.to_bytes(_packed_size(number), "little")
+
+
+def _packed_size(number: int) -> int:
+    return -(-number.bit_length() // 32) * 4
 
 
 def _unpack_labels(payload: bytes, count: int) -> np.ndarray:
-    number = int.from_bytes(payload, "little")
+    number, first = int.from_bytes(payload, "little"), _CLASSES**count
+    # Checked first: taking digits off a number of any length could take for ever.
+    if not first <= number < 2 * first or len(payload) != _packed_size(number):
+        raise FormatError("the payload is not labels", "stack")
     digits = np.zeros(count, np.int32)
     for place in reversed(range(count)):
         number, digits[place] = divmod(number, _CLASSES)
-    if number != 1:
-        raise FormatError("the payload is not labels", "stack")
     return digits
 
 

@@ -1,9 +1,10 @@
 """MNIST's 60,000 training labels, given the images: two-part and prequential files that decode.
 
-A uniform code takes 24,914 bytes. Two parts: a pruned LeNet-300-100 as a sparse file and the labels
-under its predictions. Prequential: labels in doubling blocks, each under the predictions of a
-LeNet-5 trained on the labels before it, decoded by repeating the training in a fresh process on the
-same machine. Blier & Ollivier (2018) compute 4.10 kbit, 513 bytes, for a prequential code.
+A uniform code takes 24,914 bytes and its envelope. Two parts: a pruned LeNet-300-100 as a sparse
+file and the labels under its predictions. Prequential: labels in doubling blocks, each under the
+predictions of a LeNet-5 trained on the labels before it, decoded by repeating the training in a
+fresh process on the same machine. Blier & Ollivier (2018) compute 4.10 kbit, 513 bytes, for a
+prequential code, without a file.
 
     python -m experiments label_codes paper --networks runs/pruned_lenets.npz
 """
@@ -11,7 +12,6 @@ same machine. Blier & Ollivier (2018) compute 4.10 kbit, 513 bytes, for a preque
 from __future__ import annotations
 
 import json
-import math
 import sys
 import tempfile
 import time
@@ -26,7 +26,7 @@ import numpy as np
 from coding import FormatError, checkpoint_files, container, sparse_code
 from experiments import datasets, fresh, label_predictions, sparse_lenets
 from experiments.label_predictions import Training
-from experiments.records import Claim, Run, Seconds, write_claims, write_record
+from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
 from experiments.registry import Table
 from pruning import prequential
 from training import evaluation, networks
@@ -61,20 +61,14 @@ PRESETS = {
 
 def run(config: Config, run: Run) -> None:
     """Write both codes, decode both in fresh processes, record their bytes."""
-    began = time.perf_counter()
     images = _images(config, run.data_dir)
-    n_classes = len(images.label_names)
-    path = run.artifacts / f"labels_{config.data}_prequential.fwb"
-    predict = _prequential(config, images)
-    ends = prequential.doubling_blocks(len(images.labels), config.first_block)
-    data = prequential.write_labels(predict, images.labels, n_classes, ends)
-    container.save(path, data)
-    written = time.perf_counter()
-    _decode_prequential(config, path, images.labels, run.data_dir)
-    decoded = time.perf_counter()
-    sizes = {UNIFORM: math.ceil(len(images.labels) * math.log2(n_classes) / 8)}
-    sizes[PREQUENTIAL] = path.stat().st_size
-    metrics: dict[str, Any] = {"bytes": sizes, "blocks": ends, "decode_seconds": decoded - written}
+    replayed = _prequential_file(config, run, images)
+    sizes = {UNIFORM: _uniform_file(config, run, images), PREQUENTIAL: replayed["bytes"]}
+    metrics: dict[str, Any] = {
+        "bytes": sizes,
+        "blocks": replayed["blocks"],
+        "decode_seconds": replayed["decode_seconds"],
+    }
     model = _pruned_network(config, run)
     if model is not None:
         metrics |= _two_part(config, run, images, model)
@@ -84,7 +78,7 @@ def run(config: Config, run: Run) -> None:
         run.preset,
         config=config,
         seeds=(config.training.seed,),
-        seconds=Seconds(0.0, written - began),
+        seconds=Seconds(0.0, replayed["write_seconds"]),
         metrics=metrics,
         data=datasets.SOURCES[config.data].note,
         notes="the prequential file decodes only where the same program trains to the same bits; "
@@ -134,9 +128,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
         return size
     images = _images(config, data_dir)
     model = artifact.with_name(f"labels_{config.data}_model.fwb")
-    labels = _decode_two_part(config, model, artifact, data_dir)
-    if not np.array_equal(labels, images.labels):
-        raise ValueError(f"{artifact.name} does not decode to the data set's labels")
+    _check_decoded(config, [TWO_PART, artifact, model], images.labels, data_dir)
     return size + model.stat().st_size
 
 
@@ -157,6 +149,41 @@ def _from_model(config: Config, params: Any, images: datasets.Images) -> prequen
     return label_predictions.from_network(params, net, images.pixels, floor)
 
 
+def _prequential_file(config: Config, run: Run, images: datasets.Images) -> dict[str, Any]:
+    """Write and decode it, unless the run's folder has it from a start that was cut off."""
+    note = run.folder / "prequential.json"
+    if note.is_file():
+        return json.loads(note.read_text())
+    path = run.artifacts / f"labels_{config.data}_prequential.fwb"
+    began = time.perf_counter()
+    ends = prequential.doubling_blocks(len(images.labels), config.first_block)
+    predict, classes = _prequential(config, images), len(images.label_names)
+    container.save(path, prequential.write_labels(predict, images.labels, classes, ends))
+    written = time.perf_counter()
+    _check_decoded(config, [PREQUENTIAL, path], images.labels, run.data_dir)
+    done = {
+        "bytes": path.stat().st_size,
+        "blocks": ends,
+        "write_seconds": written - began,
+        "decode_seconds": time.perf_counter() - written,
+    }
+    write_json(note, done)
+    return done
+
+
+def _uniform_file(config: Config, run: Run, images: datasets.Images) -> int:
+    path = run.folder / f"labels_{config.data}_uniform.fwb"
+    classes, count = len(images.label_names), len(images.labels)
+    predict = _know_nothing(classes)
+    container.save(path, prequential.write_labels(predict, images.labels, classes, [count]))
+    _check_decoded(config, [UNIFORM, path], images.labels, run.data_dir)
+    return path.stat().st_size
+
+
+def _know_nothing(n_classes: int) -> prequential.Predict:
+    return lambda seen, first, last: np.full((last - first, n_classes), -np.log(n_classes))
+
+
 def _two_part(config: Config, run: Run, images: datasets.Images, params: Any) -> dict[str, Any]:
     model = run.artifacts / f"labels_{config.data}_model.fwb"
     coded = run.artifacts / f"labels_{config.data}_two_part.fwb"
@@ -165,9 +192,7 @@ def _two_part(config: Config, run: Run, images: datasets.Images, params: Any) ->
     predict = _from_model(config, decoded, images)
     classes, count = len(images.label_names), len(images.labels)
     container.save(coded, prequential.write_labels(predict, images.labels, classes, [count]))
-    labels = _decode_two_part(config, model, coded, run.data_dir)
-    if not np.array_equal(labels, images.labels):
-        raise ValueError(f"{coded.name} does not decode to the labels it was made from")
+    _check_decoded(config, [TWO_PART, coded, model], images.labels, run.data_dir)
     net = sparse_lenets.network(sparse_lenets.Config(data=config.data))
     data = (jnp.asarray(images.pixels), jnp.asarray(images.labels))
     accuracy = evaluation.accuracy(net.apply, decoded, *data)
@@ -193,16 +218,16 @@ def _pruned_network(config: Config, run: Run) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf[0, 0]), params)
 
 
-def _decode_prequential(
-    config: Config, path: Path, expected: np.ndarray, data_dir: str | None
+def _check_decoded(
+    config: Config, arguments: list[Any], expected: np.ndarray, data_dir: str | None
 ) -> None:
-    labels = _in_fresh_process(config, [PREQUENTIAL, path], data_dir)
-    if not np.array_equal(labels, expected):
-        raise ValueError(f"{path.name} does not decode to the labels it was made from")
+    """Decode in a fresh process.
 
-
-def _decode_two_part(config: Config, model: Path, coded: Path, data_dir: str | None) -> np.ndarray:
-    return _in_fresh_process(config, [TWO_PART, coded, model], data_dir)
+    Raises:
+      ValueError: to other labels.
+    """
+    if not np.array_equal(_in_fresh_process(config, arguments, data_dir), expected):
+        raise ValueError(f"{arguments[1]} does not decode to the labels it was made from")
 
 
 def _in_fresh_process(config: Config, arguments: list[Any], data_dir: str | None) -> np.ndarray:
@@ -238,12 +263,14 @@ def _claim(run: Run, name: str, size: int, record: Path) -> Claim:
 
 
 def main(arguments: list[str]) -> int:
-    """`OUT.npy CONFIG.json (prequential|two_part) LABELS [MODEL] [DATA_DIR]`: decode."""
+    """`OUT.npy CONFIG.json (uniform|prequential|two_part) LABELS [MODEL] [DATA_DIR]`: decode."""
     out, settings, kind, coded, *rest = arguments
     config = _config(json.loads(Path(settings).read_text()))
     model = rest.pop(0) if kind == TWO_PART else None
     images = _images(config, rest[0] if rest else None)
-    if model is None:
+    if kind == UNIFORM:
+        predict = _know_nothing(len(images.label_names))
+    elif model is None:
         predict = _prequential(config, images)
     else:
         params = checkpoint_files.decode(container.load_bytes(model))

@@ -6,7 +6,6 @@ The measuring half of `experiments.l2_is_compression`, one seed's networks at a 
 from __future__ import annotations
 
 import hashlib
-import lzma
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coding import container, gaussian_code, prior_file, sparse_code, step_size
-from experiments import decoded_networks
+from experiments import decoded_networks, plain_files
 from experiments.datasets import Images
 from experiments.penalised_lenets import Networks
 from training import evaluation, losses, trees
@@ -59,7 +58,7 @@ class Parts(NamedTuple):
 def measure(
     steps: Steps, folder: Path, net: Network, nets: Networks, seed: int, parts: Parts
 ) -> list[dict[str, Any]]:
-    """All files of one seed's networks: three steps each, the smallest coder's file kept."""
+    """All files of one seed's networks, at three steps each, every one decoded."""
 
     @jax.jit
     def rounded_accuracy(params: Any, step: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -82,7 +81,7 @@ def measure(
     tested = (jnp.asarray(parts.test.pixels), jnp.asarray(parts.test.labels))
     count = steps.probe_images
     probed = (parts.train.pixels[:count], parts.train.labels[:count])
-    rows, files = [], []
+    rows, files, plains = [], [], []
     for number, params in enumerate(nets.params):
         vector = np.asarray(trees.as_vector(params), np.float64)
         unrounded = float(accuracy(params, *held))
@@ -102,9 +101,17 @@ def measure(
             coded = {name: coder(params, step) for name, coder in coders.items()}
             smallest = min(coded, key=lambda name, coded=coded: len(coded[name]))
             rounded = prior_file.quantise_coded(params, step)
-            path = folder / f"{nets.penalty[number]}{number}_{extra}_seed{seed}.fwb"
-            container.save(path, coded[smallest])
-            files.append((path, rounded))
+            stem = f"{nets.penalty[number]}{number}_{extra}_seed{seed}"
+            sizes = {}
+            for name, data in coded.items():
+                path = folder / f"{stem}_{name}.fwb"
+                container.save(path, data)
+                files.append((path, rounded))
+                sizes[name] = path.stat().st_size
+            plain = folder / f"{stem}.xz"
+            content = _whole_numbers(rounded, step)
+            plain_size = plain_files.save(plain, content)
+            plains.append((plain, content))
             rows.append(
                 {
                     "penalty": nets.penalty[number],
@@ -112,11 +119,11 @@ def measure(
                     "seed": seed,
                     "step": step,
                     "coarser": extra,
-                    "file": path.name,
+                    "file": f"{stem}_{smallest}.fwb",
                     "coder": smallest,
-                    "bytes": path.stat().st_size,
-                    "coded_bytes": {name: len(data) for name, data in coded.items()},
-                    "xz_bytes": _xz_bytes(rounded, step),
+                    "bytes": sizes[smallest],
+                    "coded_bytes": sizes,
+                    "xz_bytes": plain_size,
                     "validation_percent": float(accuracy(rounded, *held)),
                     "test_percent": float(accuracy(rounded, *tested)),
                     "unrounded_validation_percent": unrounded,
@@ -131,6 +138,7 @@ def measure(
                 }
             )
     decoded_networks.check(files)
+    plain_files.check(plains)
     return rows
 
 
@@ -138,11 +146,11 @@ def _fixed_bits(vector: np.ndarray, step: float) -> float:
     return gaussian_code.codelength_bits(vector, step, float(np.sqrt(np.mean(vector**2))))
 
 
-def _xz_bytes(params: Any, step: float) -> int:
+def _whole_numbers(params: Any, step: float) -> bytes:
     exact = np.float64(np.float32(step))
     symbols = np.rint(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)]) / exact)
     width = np.int8 if np.abs(symbols).max() < 128 else np.int16
-    return len(lzma.compress(symbols.astype(width).tobytes(), preset=9 | lzma.PRESET_EXTREME))
+    return symbols.astype(width).tobytes()
 
 
 def _digest(params: Any) -> str:

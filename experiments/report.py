@@ -1,4 +1,4 @@
-"""RESULTS.md, the numbers in README and docs, CSVs and figures, all made from `results/` and nothing else."""
+"""RESULTS.md, numbers in README and docs, CSVs and figures, all made from `results/` alone."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ and can be done apart from the coding:
 from __future__ import annotations
 
 import argparse
-import lzma
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -84,7 +83,7 @@ def train(config: Config, images: datasets.Images, progress: Any = None) -> Any:
 def run(config: Config, run: Run) -> None:
     """Train or load, write a file for each network, decode it in a fresh process, test it."""
     from coding import container, sparse_code
-    from experiments import decoded_networks
+    from experiments import decoded_networks, plain_files
 
     began = time.perf_counter()
     if config.networks is None:
@@ -94,7 +93,7 @@ def run(config: Config, run: Run) -> None:
     trained = time.perf_counter()
     test = datasets.load(config.data, "test", data_dir=run.data_dir)
     net = network(config)
-    rows, files = [], []
+    rows, files, plains = [], [], []
     for point, sparsity in enumerate(config.sparsities):
         for column, seed in enumerate(config.seeds):
             tree = jax.tree.map(lambda leaf: np.asarray(leaf[point, column]), params)  # noqa: B023
@@ -106,6 +105,8 @@ def run(config: Config, run: Run) -> None:
             done = time.process_time()
             container.save(path, data)
             files.append((path, quantised))
+            path_xz, plain = run.folder / f"{path.stem}.xz", dense_symbols(quantised)
+            plains.append((path_xz, plain))
             nonzeros = sparse_code.count_nonzeros(quantised)
             rows.append(
                 {
@@ -115,7 +116,7 @@ def run(config: Config, run: Run) -> None:
                     "bytes": path.stat().st_size,
                     "nonzeros": nonzeros,
                     "bits_per_nonzero": 8 * len(data) / nonzeros,
-                    "xz_bytes": len(xz_of_dense(quantised)),
+                    "xz_bytes": plain_files.save(path_xz, plain),
                     "accuracy_percent": _accuracy(net, quantised, test),
                     "float_accuracy_percent": _accuracy(net, tree, test),
                     "encode_cpu_seconds": decoding - encoding,
@@ -123,6 +124,7 @@ def run(config: Config, run: Run) -> None:
                 }
             )
     decoded_networks.check(files)
+    plain_files.check(plains)
     for path, _ in files:
         if not path.name.endswith(f"seed{config.seeds[0]}.fwb"):
             path.rename(run.folder / path.name)
@@ -172,7 +174,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
       ValueError: the decoded network has another accuracy than the record says.
     """
     from coding import sparse_code
-    from experiments import decoded_networks
+    from experiments import decoded_networks, plain_files
 
     row = next(r for r in record["metrics"]["networks"] if r["file"] == artifact.name)
     params = decoded_networks.decode(artifact)
@@ -183,17 +185,18 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
         raise ValueError(f"accuracy {accuracy:.2f} %, the record says {row['accuracy_percent']} %")
     size = artifact.stat().st_size
     if claim.id.endswith("gain_vs_xz"):
-        return 100 * (1 - size / len(xz_of_dense(params)))
+        plain = plain_files.CODECS[".xz"].compress(dense_symbols(params))
+        return 100 * (1 - size / len(plain))
     return 8 * size / sparse_code.count_nonzeros(params)
 
 
-def xz_of_dense(params: Any) -> bytes:
-    """`xz -9e` of every tensor's symbols as int8: what a user has at hand."""
+def dense_symbols(params: Any) -> bytes:
+    """Every tensor's symbols as int8, one after the other: what a user would hand to xz."""
     symbols = []
     for leaf in named_leaves(params).values():
         step = np.abs(leaf).max(initial=0) / ((1 << (BITS - 1)) - 1)
         symbols.append(np.rint(np.asarray(leaf) / (step or 1)).astype(np.int8).tobytes())
-    return lzma.compress(b"".join(symbols), preset=9 | lzma.PRESET_EXTREME)
+    return b"".join(symbols)
 
 
 def main(arguments: list[str]) -> int:

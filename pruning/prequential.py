@@ -25,13 +25,23 @@ from coding.tables import FrequencyTable
 
 KIND = "labels"
 MAX_CLASSES = 1 << 12
-MAX_LABELS = 1 << 24
 _STREAM = "labels"
+_FREE_LABELS = 1 << 16
+_LABELS_PER_BYTE = 1024
+_ENTRIES_AT_ONCE = 1 << 16
 
 Predict = Callable[[np.ndarray, int, int], np.ndarray]
 """(labels seen, first, last) -> Float[last - first, classes], log probabilities in nats of the
 labels first ... last - 1, by a model that was trained on the labels seen and on nothing else of
 them."""
+
+
+def label_limit(stream_bytes: int) -> int:
+    """The most labels that a stream of so many bytes may declare: 2^16 and 1024 a byte.
+
+    A certain label costs nothing, but a table of its own takes time.
+    """
+    return _FREE_LABELS + _LABELS_PER_BYTE * stream_bytes
 
 
 def doubling_blocks(count: int, first: int) -> list[int]:
@@ -61,8 +71,8 @@ def write_labels(
       ends: where each block ends, increasing, the last n.
 
     Raises:
-      ValueError: labels out of range, blocks that do not cover them, or predictions that are no
-        log probabilities.
+      ValueError: labels out of range, more than `label_limit` allows, blocks that do not cover
+        them, or predictions that are no log probabilities.
     """
     labels = np.asarray(labels)
     if (
@@ -74,10 +84,17 @@ def write_labels(
     _check_ends(ends, labels.size)
     streams = []
     for first, last in zip([0, *ends[:-1]], ends, strict=True):
-        known = _tables(predict, labels[:first], first, last, n_classes, len(ends))
-        streams.append(SymbolStream(labels[first:last], known, np.arange(last - first)))
+        block = labels[first:last]
+        if first == 0 and len(ends) > 1:
+            streams.append(SymbolStream(block, tables.uniform(0, n_classes)))
+            continue
+        predicted = _checked(predict(labels[:first], first, last), (last - first, n_classes))
+        streams.append(SymbolStream(block, _tables(predicted), np.arange(last - first)))
+    data = encode(streams)
+    if labels.size > label_limit(len(data)):
+        raise ValueError(f"{labels.size} labels are too many for a stream of {len(data)} bytes")
     header = {"classes": n_classes, "ends": list(map(int, ends))}
-    return write_archive(KIND, header, {_STREAM: encode(streams)})
+    return write_archive(KIND, header, {_STREAM: data})
 
 
 def read_labels(data: bytes, predict: Predict) -> np.ndarray:
@@ -97,23 +114,37 @@ def unpack(header: dict, sections: dict[str, bytes], predict: Predict) -> np.nda
     Raises:
       FormatError: as `read_labels`.
     """
-    n_classes, ends = header.get("classes"), header.get("ends")
+    if header.keys() != {"classes", "ends"}:
+        raise FormatError("a header of classes and ends is missing", "header")
+    n_classes, ends = header["classes"], header["ends"]
     if type(n_classes) is not int or not 2 <= n_classes <= MAX_CLASSES:
-        raise FormatError(f"{n_classes} classes", "header")
+        raise FormatError(f"{n_classes!r:.80} classes", "header")
     if not isinstance(ends, list) or not all(type(end) is int for end in ends):
         raise FormatError("blocks end at whole numbers", "header")
+    if sections.keys() != {_STREAM}:
+        raise FormatError("labels have one section", min(sections, default=_STREAM))
     try:
         _check_ends(ends, ends[-1] if ends else 0)
     except ValueError as error:
         raise FormatError(str(error), "header") from error
-    if sections.keys() != {_STREAM}:
-        raise FormatError("labels have one section", min(sections, default=_STREAM))
+    if ends[-1] > label_limit(len(sections[_STREAM])):
+        raise FormatError(f"{ends[-1]} labels do not fit in the stream", _STREAM)
     reader = SymbolReader(sections[_STREAM], _STREAM)
-    labels = np.zeros(0, np.int32)
+    labels = np.zeros(ends[-1], np.int32)
     for first, last in zip([0, *ends[:-1]], ends, strict=True):
-        known = _tables(predict, labels, first, last, n_classes, len(ends))
-        block = reader.take(last - first, known, np.arange(last - first))
-        labels = np.concatenate([labels, block])
+        if first == 0 and len(ends) > 1:
+            labels[:last] = reader.take(last, tables.uniform(0, n_classes))
+            continue
+        predicted = predict(labels[:first], first, last)
+        try:
+            predicted = _checked(predicted, (last - first, n_classes))
+        except ValueError as error:
+            raise FormatError(f"predictions of another problem: {error}", "header") from error
+        # A few tables at a time: each takes a hundred times the memory of a label and more.
+        size = max(1, _ENTRIES_AT_ONCE // n_classes)
+        for piece in np.split(np.arange(last - first), range(size, last - first, size)):
+            known = _tables(predicted[piece])
+            labels[first + piece] = reader.take(piece.size, known, np.arange(piece.size))
     reader.finish()
     return labels
 
@@ -135,21 +166,18 @@ def smoothed(log_probabilities: np.ndarray, floor: float) -> np.ndarray:
     return np.log(mixed)
 
 
-def _tables(
-    predict: Predict, seen: np.ndarray, first: int, last: int, n_classes: int, n_blocks: int
-) -> list[FrequencyTable]:
-    if first == 0 and n_blocks > 1:
-        return [tables.uniform(0, n_classes)] * (last - first)
-    predicted = np.asarray(predict(seen, first, last), np.float64)
-    if predicted.shape != (last - first, n_classes) or not np.all(predicted <= 1e-4):
-        raise ValueError(
-            f"predictions are log probabilities of shape {(last - first, n_classes)}, got "
-            f"{predicted.shape}"
-        )
+def _checked(predicted: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    predicted = np.asarray(predicted, np.float64)
+    if predicted.shape != shape or not np.all(predicted <= 1e-4):
+        raise ValueError(f"log probabilities have shape {shape}, got {predicted.shape}")
+    return predicted
+
+
+def _tables(predicted: np.ndarray) -> list[FrequencyTable]:
     return [tables.from_weights(np.exp(row)) for row in predicted]
 
 
 def _check_ends(ends: Sequence[int], count: int) -> None:
     increasing = all(a < b for a, b in zip([0, *ends], ends, strict=False))
-    if not ends or not increasing or ends[-1] != count or count > MAX_LABELS:
-        raise ValueError(f"blocks end at increasing numbers up to {count}, not at {list(ends)}")
+    if not ends or not increasing or ends[-1] != count:
+        raise ValueError(f"blocks end at increasing numbers up to {count}, not at {ends!r:.200}")

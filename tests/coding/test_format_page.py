@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,18 @@ from coding import (
     container,
     entropy_coder,
     model_file,
+    parameter_tree,
+    prior_file,
     reference_coder,
     shared_tables,
+    sparse_code,
     table_code,
     tables,
     write_model,
 )
 from coding.entropy_coder import StreamPlan
 from coding.wire import ByteReader
+from tests.coding import plain_sparse
 
 PAGE = (Path(coding.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).parent / "golden"
@@ -68,7 +73,7 @@ def test_the_numbers_on_the_page(fact):
 
 def test_the_limits_on_the_page_are_those_of_the_code():
     assert entropy_coder.symbol_limit(3) == 2**20 + 1024 * 3
-    assert shared_tables._MAX_ENTRIES == 2**21
+    assert shared_tables.MAX_ENTRIES == 2**21
 
 
 def digest(arrays: list[np.ndarray]) -> str:
@@ -101,6 +106,34 @@ def test_the_golden_streams_of_version_one():
     assert digest([table.counts for table in known]) == GOLDEN_TABLES
 
 
+def test_the_golden_sparse_file_of_version_one():
+    path = GOLDEN / "v1.sparse"
+    tree = sparse_code.read_sparse(path.read_bytes())
+    arrays = arrays_by_path(tree)
+    assert list(arrays) == [
+        *("conv", "pair/0", "pair/1", "dense/0/b", "dense/0/w", "dense/1/b", "dense/1/w", "offset")
+    ]
+    assert digest(list(arrays.values())) == GOLDEN_SPARSE
+    plain = plain_sparse.read(path.read_bytes())
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(np.array(plain[name].values, np.float32), array.ravel())
+
+
+def test_the_golden_file_under_priors_of_version_one():
+    """A tensor under each family, and one under a table of its own."""
+    arrays = arrays_by_path(prior_file.read_coded((GOLDEN / "v1.prior_code").read_bytes()))
+    assert list(arrays) == ["a", "b/0", "b/1", "c"]
+    assert digest(list(arrays.values())) == GOLDEN_PRIORS
+
+
+def arrays_by_path(tree: Any) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    parameter_tree.map_leaves(tree, arrays.__setitem__)
+    return arrays
+
+
 GOLDEN_MODEL = "17b2bd6b4b52d6c49ad89ebfdabd6a103694313ba66c5affd13f9baeeca02376"
 GOLDEN_STREAMS = "2bbbb83743fb890cd5d2695996eddf54af2f72941647d07abc8bdda495a84116"
 GOLDEN_TABLES = "99e3df70e0b29b1de4dc37b64b7718546a8091c82d990f7ffb920be44053c227"
+GOLDEN_SPARSE = "4f056eab23e12411b43dfe2209bef74f1020c7b8885aade7087bc508d72992fd"
+GOLDEN_PRIORS = "e7539ccdfca8127de57366d6896ce7df42e6b8024d9acf68dbaaa4fe9a8582be"

@@ -11,11 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import FormatError, container, gaussian_code, prior_file, step_size, tables
+from coding import (
+    FormatError,
+    container,
+    gaussian_code,
+    parameter_tree,
+    prior_file,
+    step_size,
+    tables,
+)
 from coding.gaussian_code import codelength_bits, predicted_bits
 from coding.integer_normal import UNIT_BITS, VALUE_BITS, phi, quantiles
 from coding.wire import ByteReader
 from tests.coding.families import DETERMINISTIC
+from tests.coding.mutants import Outcomes, campaign
 
 N, SIGMA = 100_000, 0.05
 
@@ -112,7 +121,7 @@ def test_identity_8_precision_pays_until_half_a_nat_a_weight():
         for shift in rng.random(64):
             rounded = step * (np.rint(weights / step + shift) - shift)
             excess.append(0.5 * np.sum(curvature * (rounded - weights) ** 2))
-        return np.mean(excess) / math.log(2) + codelength_bits(weights, step, 1.0)
+        return float(np.mean(excess)) / math.log(2) + codelength_bits(weights, step, 1.0)
 
     totals = [total_bits(step) for step in steps]
     assert abs(math.log2(steps[int(np.argmin(totals))] / best)) <= 0.5
@@ -246,40 +255,46 @@ def test_mistakes_are_named(steps, family, message):
         prior_file.write_coded({"a": np.ones(3)}, steps, family)
 
 
-def mutants(count: int) -> None:
+def declared_shapes(archive: container.Archive) -> list[tuple[int, ...]]:
+    leaves = []
+    described = parameter_tree.from_header(archive.header["tree"])
+    parameter_tree.map_leaves(
+        described, lambda _, code: leaves.append(parameter_tree.read_leaf(code))
+    )
+    return [leaf.shape for leaf in leaves]
+
+
+def mutants(count: int) -> Outcomes:
     """Damage below the checksums ends in FormatError or in arrays of the declared shapes."""
-    rng = np.random.default_rng(0)
-    archives = [
-        container.read_archive(prior_file.write_coded(tree(), 0.05, one))
-        for one in prior_file.FAMILIES
-    ]
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(tree())]
-    refused = 0
-    for number in range(count):
-        archive = archives[number % len(archives)]
-        header, stream = dict(archive.header), bytearray(archive.sections["symbols"])
-        damaged = bytearray(header["priors"]) if rng.random() < 0.3 else stream
-        for _ in range(rng.integers(1, 4)):
-            place = int(rng.integers(len(damaged)))
-            if rng.random() < 0.8:
-                damaged[place] ^= int(rng.integers(1, 256))
-            elif len(damaged) > 1:
-                del damaged[place]
-        if damaged is not stream:
-            header["priors"] = bytes(damaged)
-        try:
-            back = prior_file.unpack(header, {"symbols": bytes(stream)})
-        except FormatError:
-            refused += 1
-        else:
-            assert [np.shape(leaf) for leaf in jax.tree.leaves(back)] == shapes
-    assert refused > 0.9 * count
+    small = {"a": tree()["a"][:4, :5], "b": [np.zeros(3), np.float32(1)], "c": np.zeros((0, 2))}
+    return campaign(
+        count,
+        [prior_file.write_coded(small, 0.05, one) for one in prior_file.FAMILIES],
+        prior_file.read_coded,
+        declared_shapes,
+        lambda back: [np.shape(leaf) for leaf in jax.tree.leaves(back)],
+        ["symbols", "symbols", "priors", "header"],
+    )
 
 
 def test_damage_below_the_checksum_ends_in_a_format_error():
-    mutants(200)
+    assert mutants(300).refused > 240
 
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_streams():
-    mutants(10_000)
+    outcomes = mutants(10_000)
+    assert outcomes.refused > 8000
+
+
+def test_priors_that_would_take_for_ever_are_refused():
+    """One symbol far from zero costs as much to expand as all symbols between."""
+    far = gaussian_code.Prior("laplace", 0)
+    code = b"\1" + gaussian_code.to_bytes(far, -(1 << 15), -(1 << 15))
+    leaf = parameter_tree.Leaf(parameter_tree.GRID, (0,), 5, 0, 1.0).to_bytes()
+    header = {"tree": [0, *[leaf] * 1000], "priors": code * 1000}
+    with pytest.raises(FormatError, match="reach over"):
+        prior_file.unpack(header, {"symbols": b"\x17\xfb"})
+    distant = [np.full(1, 32767.0)] * 65
+    with pytest.raises(ValueError, match="coarser steps"):
+        prior_file.write_coded(distant, 1.0)

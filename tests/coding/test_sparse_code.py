@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import FormatError, container, quantise, sparse_code, units
+from coding import FormatError, container, parameter_tree, quantise, sparse_code, units
 from coding.sparse_code import count_nonzeros, quantise_sparse, read_sparse, write_sparse
 from tests.coding.families import DETERMINISTIC
+from tests.coding.mutants import Outcomes, campaign
 
 
 def pruned_network(density: float, seed: int = 0, sizes=(784, 300, 100, 10)) -> dict[str, Any]:
@@ -183,45 +184,33 @@ def test_more_zeros_than_a_stream_may_stand_for_are_refused():
         write_sparse([np.zeros((3000, 1000))])
 
 
-def mutants(count: int) -> None:
-    """Files damaged below the checksums end in FormatError or an array of the declared shape."""
-    archive = container.read_archive(write_sparse(odd_tree(), 4))
-    shapes = [tensor.shape for tensor in jax.tree.leaves(odd_tree())]
-    rng = np.random.default_rng(0)
-    outcomes = {"refused": 0, "read": 0}
-    for _ in range(count):
-        header = {**archive.header}
-        stream = bytearray(archive.sections["symbols"])
-        target = rng.choice(["stream", "stream", "masks", "tables"])
-        damaged = stream if target == "stream" else bytearray(header[target])
-        for _ in range(rng.integers(1, 4)):
-            action = rng.integers(4)
-            place = int(rng.integers(len(damaged) + 1))
-            if action == 0:
-                del damaged[place:]
-            elif action == 1:
-                damaged[place:place] = rng.bytes(int(rng.integers(1, 9)))
-            elif damaged:
-                damaged[place % len(damaged)] ^= int(rng.integers(1, 256))
-        if target != "stream":
-            header[target] = bytes(damaged)
-        try:
-            tree = sparse_code.unpack(header, {"symbols": bytes(stream)})
-        except FormatError:
-            outcomes["refused"] += 1
-        else:
-            outcomes["read"] += 1
-            assert [tensor.shape for tensor in jax.tree.leaves(tree)] == shapes
-    assert outcomes["refused"] > 0.9 * count
+def declared_shapes(archive: container.Archive) -> list[tuple[int, ...]]:
+    leaves = []
+    tree = parameter_tree.from_header(archive.header["tree"])
+    parameter_tree.map_leaves(tree, lambda _, code: leaves.append(parameter_tree.read_leaf(code)))
+    return [leaf.shape for leaf in leaves]
+
+
+def mutants(count: int) -> Outcomes:
+    """Files damaged below the checksums end in FormatError or arrays of the declared shapes."""
+    return campaign(
+        count,
+        [write_sparse(odd_tree(), 4), write_sparse([np.eye(3), np.ones(2)], 3)],
+        read_sparse,
+        declared_shapes,
+        lambda tree: [tensor.shape for tensor in jax.tree.leaves(tree)],
+        ["symbols", "symbols", "masks", "tables", "header"],
+    )
 
 
 def test_damage_below_the_checksum_ends_in_a_format_error():
-    mutants(150)
+    assert mutants(300).refused > 240
 
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_streams():
-    mutants(10_000)
+    outcomes = mutants(10_000)
+    assert outcomes.refused > 8000
 
 
 @pytest.mark.parametrize(

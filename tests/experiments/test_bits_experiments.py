@@ -89,7 +89,8 @@ def test_pruned_networks(tmp_path):
 def test_codes_of_labels(tmp_path):
     record = measured(label_codes, tmp_path)
     sizes = record["metrics"]["bytes"]
-    assert sizes["uniform"] == int(np.ceil(600 * np.log2(10) / 8))
+    uniform = int(np.ceil(600 * np.log2(10) / 8))
+    assert uniform < sizes["uniform"] <= uniform + 64
     assert sizes["prequential"] < sizes["uniform"]
     assert sizes["two_part"] == (
         record["metrics"]["model_bytes"] + record["metrics"]["coded_labels_bytes"]
