@@ -158,7 +158,7 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
     rows = [row for row in records["paper"]["metrics"]["files"] if row["coarser"] == 0]
     curves, (axis,) = plots.subplots(width=5.4)
     lengths, (other,) = plots.subplots(width=5.4)
-    for name in penalised_lenets.PENALTIES:
+    for name in ("none", *penalised_lenets.PENALTIES):
         points = {row["strength"]: [] for row in rows if row["penalty"] == name}
         for row in rows:
             if row["penalty"] == name:
@@ -175,6 +175,8 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
         axis.errorbar(
             sizes, accuracies, xerr=size_spread, yerr=accuracy_spread, marker="o", label=name
         )
+        if name == "none":  # no strength to draw it over
+            continue
         bits, spread = column(lambda row: row["fixed_step_bits"])
         expected, _ = column(lambda row: row["predicted_bits"])
         drawn = other.errorbar(
@@ -186,8 +188,9 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
     other.set(
         xscale="log",
         xlabel="strength of the penalty",
-        ylabel="Gaussian code at a fixed step, KiB (lines: predicted from the norm)",
+        ylabel="Gaussian code, KiB",
     )
+    other.set_title("coded (dots), predicted from the norm (lines)", fontsize="medium")
     other.legend()
     return {"bytes_against_accuracy": curves, "codelength_against_strength": lengths}
 

@@ -87,8 +87,14 @@ def fill_claims(text: str, claims: dict[str, Claim]) -> str:
 
 def format_claim(claim: Claim) -> str:
     """`95.98 ± 0.21 %` or `57 bytes`."""
-    spread = "" if claim.std is None else f" ± {_number(claim.std)}"
-    return f"{_number(claim.value)}{spread} {claim.unit}".strip()
+    value = _number(claim.value)
+    if claim.std is None:
+        return f"{value} {claim.unit}".strip()
+    decimals = len(value.partition(".")[2]) if "e" not in value else 3
+    spread = f"{claim.std:,.{decimals}f}"
+    # A spread that its value's digits do not show is shown by its own.
+    shown = spread if float(spread.replace(",", "")) else _number(claim.std)
+    return f"{value} ± {shown} {claim.unit}".strip()
 
 
 def markdown(table: registry.Table) -> str:
@@ -101,6 +107,8 @@ def markdown(table: registry.Table) -> str:
 def _number(value: float) -> str:
     if value == int(value) and abs(value) >= 1:
         return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 

@@ -25,7 +25,12 @@ def test_claims_are_filled_between_their_marks():
 
 @pytest.mark.parametrize(
     ("value", "std", "shown"),
-    [(50.0, None, "50 %"), (0.0123, None, "0.0123 %"), (12.345, 0.05, "12.35 ± 0.05 %")],
+    [
+        (50.0, None, "50 %"),
+        (0.0123, None, "0.0123 %"),
+        (12.345, 0.05, "12.35 ± 0.05 %"),
+        (69424.4, 8451.07, "69,424 ± 8,451 %"),
+    ],
 )
 def test_numbers_keep_the_digits_that_mean_something(value, std, shown):
     assert report.format_claim(_claim(value, std)) == shown
