@@ -66,6 +66,21 @@ def decode(decoder: Decoder, symbols: np.ndarray, depth_bits: np.ndarray) -> np.
     return np.argmax(_dense(layers, signs, np), axis=1)
 
 
+def reordered(decoder: Decoder, order: np.ndarray) -> Decoder:
+    """The decoder of messages whose one-bit symbols come as `order` lists them.
+
+    Args:
+      decoder: of messages of one-bit symbols.
+      order: Int[B], a permutation: place i of a new message holds bit `order[i]` of an old one.
+    """
+    if isinstance(decoder, TableDecoder):
+        return TableDecoder(decoder.label.reshape((2,) * len(order)).transpose(order).ravel())
+    if isinstance(decoder, LinearDecoder):
+        return decoder._replace(scores=decoder.scores[order])
+    (kernel, bias), *rest = decoder.layers
+    return NetworkDecoder(((kernel[order], bias), *rest))
+
+
 def message_number(symbols: np.ndarray, depth_bits: np.ndarray) -> np.ndarray:
     """Each message as a number in 0..2^B-1, Int[N]."""
     bits = messages.to_bits(symbols, depth_bits)

@@ -45,7 +45,11 @@ def fit(
     if bits > total:
         raise InputError(f"a budget of {bits} bits exceeds the {total} that the features can carry")
     key_encoder, key_decoder = jax.random.split(key)
+    sensor_of = problem.sensor_of
     if mode == "pixel":
+        # Each code is computed from one feature, by whichever sensor sees it. Fitted as if one
+        # sensor saw them all, the bits and their decoder are the same in every view.
+        problem = problem._replace(sensor_of=np.where(sensor_of >= 0, 0, sensor_of))
         proposed = proposals.propose_pixel(key_encoder, problem, bits, config)
     elif mode == "projection":
         proposed = proposals.propose_projection(key_encoder, problem, bits, config, sensor_bits)
@@ -59,9 +63,11 @@ def fit(
         if score > best_score:
             best, best_score = (encoder, decoder), score
     assert best is not None
+    if isinstance(best[0], encoders.PixelEncoder):
+        best = proposals.by_sensor(*best, sensor_of)
     return Model(
         mode,
-        problem.sensor_of,
+        sensor_of,
         problem.image_shape,
         problem.classes,
         *best,

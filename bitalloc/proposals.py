@@ -24,17 +24,30 @@ def find_candidates(problem: Problem, n_levels: int) -> selection.Candidates:
 
 
 def pixel_encoder(
-    thresholds: np.ndarray, bits: tuple[selection.Bit, ...], sensor_of: np.ndarray
+    thresholds: np.ndarray, bits: tuple[selection.Bit, ...]
 ) -> encoders.PixelEncoder:
-    """One-bit codes, sensor by sensor, then by feature and threshold.
-
-    Which bits are chosen does not depend on the view: each is computed from one feature, by
-    whichever sensor sees it. Only their order does.
-    """
-    ordered = sorted(bits, key=lambda bit: (sensor_of[bit[0]], *bit))
+    """One-bit codes, by feature and threshold."""
+    ordered = sorted(bits)
     feature = np.array([bit[0] for bit in ordered])
     chosen = np.array([[thresholds[bit]] for bit in ordered])
     return encoders.PixelEncoder(feature, chosen, np.ones(len(ordered), int))
+
+
+def by_sensor(
+    encoder: encoders.PixelEncoder, decoder: decoders.Decoder, sensor_of: np.ndarray
+) -> tuple[encoders.PixelEncoder, decoders.Decoder]:
+    """The same codes, sensor by sensor, and the decoder of messages in that order.
+
+    Args:
+      encoder: one-bit codes.
+      decoder: of its messages.
+      sensor_of: Int[M], the view.
+    """
+    order = np.argsort(sensor_of[encoder.feature], kind="stable")
+    sent = encoders.PixelEncoder(
+        encoder.feature[order], encoder.thresholds[order], encoder.depth_bits[order]
+    )
+    return sent, decoders.reordered(decoder, order)
 
 
 def propose_pixel(key, problem: Problem, bits: int, config: FitConfig):
@@ -58,7 +71,7 @@ def propose_pixel(key, problem: Problem, bits: int, config: FitConfig):
         )
     )
     return [
-        (pixel_encoder(candidates.thresholds, chosen.bits, problem.sensor_of), None)
+        (pixel_encoder(candidates.thresholds, chosen.bits), None)
         for chosen in selections
     ]
 
