@@ -23,9 +23,7 @@ def find_candidates(problem: Problem, n_levels: int) -> selection.Candidates:
     return selection.find_levels(problem.train.features, thresholds)
 
 
-def pixel_encoder(
-    thresholds: np.ndarray, bits: tuple[selection.Bit, ...]
-) -> encoders.PixelEncoder:
+def pixel_encoder(thresholds: np.ndarray, bits: tuple[selection.Bit, ...]) -> encoders.PixelEncoder:
     """One-bit codes, by feature and threshold."""
     ordered = sorted(bits)
     feature = np.array([bit[0] for bit in ordered])
@@ -70,10 +68,7 @@ def propose_pixel(key, problem: Problem, bits: int, config: FitConfig):
             swap_rounds=config.swap_rounds if bits <= 48 else 0,
         )
     )
-    return [
-        (pixel_encoder(candidates.thresholds, chosen.bits), None)
-        for chosen in selections
-    ]
+    return [(pixel_encoder(candidates.thresholds, chosen.bits), None) for chosen in selections]
 
 
 def views_of(problem: Problem):

@@ -50,7 +50,7 @@ def from_labels_seen(training: Training, net: Network, pixels: np.ndarray) -> pr
 
     @jax.jit
     def train(key: jax.Array, data: Any, steps: jax.Array) -> Any:
-        def decay(step: jax.Array) -> jax.Array:
+        def decay(step: Any) -> jax.Array:
             return 0.5 * (1 + jnp.cos(jnp.pi * step / steps))
 
         method = gradient_descent.build(

@@ -11,7 +11,7 @@ from ratedist.constraints import (
 )
 from ratedist.float64 import compiled, in_float64
 from ratedist.point import RDPoint, encoder
-from ratedist.solve import solve_fixed, solve_slope, sweep
+from ratedist.solve import curve, solve_fixed, solve_slope, sweep
 
 __all__ = [
     "Constraint",
@@ -20,6 +20,7 @@ __all__ = [
     "certificate",
     "certificate_for_all_codebooks",
     "compiled",
+    "curve",
     "encoder",
     "in_float64",
     "mean_distortion",

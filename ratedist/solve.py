@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from coding.units import bits_to_nats
-from ratedist.constraints import Constraints, Terms, terms
+from ratedist.constraints import Constraints, Terms, mean_distortion, terms
 from ratedist.float64 import in_float64
 from ratedist.interior_point import interior_point
 from ratedist.point import RDPoint, fixed_point, letter_slope, slope_point
@@ -115,6 +115,31 @@ def solve_fixed(
     bound = terms(source, constraints)
     end = interior_point(source, bound, tol_nats)
     return fixed_point(source, bound, end.q, end.nu, end.iterations, tol_nats)
+
+
+@in_float64
+def curve(p: ArrayLike, d: ArrayLike, levels: ArrayLike, *, tol_bits: ArrayLike = 1e-6) -> RDPoint:
+    """R(D) at many mean distortions, one after the other.
+
+    Unlike a `vmap`, easy levels do not wait for hard ones.
+
+    Args:
+      p: Float[n], source probabilities.
+      d: Float[n, m], distortions.
+      levels: Float[B], mean distortions D.
+      tol_bits: certified gap at which each one stops.
+
+    Returns:
+      One `RDPoint` whose fields have a leading axis B.
+
+    Raises:
+      ValueError: see `solve_fixed`.
+    """
+
+    def solve(level: jax.Array) -> RDPoint:
+        return solve_fixed(p, d, mean_distortion(p, level), tol_bits=tol_bits)
+
+    return jax.lax.map(solve, jnp.asarray(levels, jnp.float64))
 
 
 def _tolerance(tol_bits: ArrayLike) -> ArrayLike:

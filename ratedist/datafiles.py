@@ -1,0 +1,151 @@
+"""What a user's .npz file holds, checked: samples or a pmf with points, a subset, a codebook."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ratedist.problem import check_mass
+from ratedist.sources import Source, as_points, from_samples
+
+
+class InputError(ValueError):
+    """A user's mistake; the message is one line that names the value and the remedy."""
+
+
+class UserSource(NamedTuple):
+    """A source from a file.
+
+    Attributes:
+      source: letters and probabilities.
+      subset: Bool[n], the letters of the fidelity subset; None where the file has none.
+      codebook: Float[m, k], the only reconstruction points allowed; None for any.
+      samples: Float[N, k], where the file holds samples.
+    """
+
+    source: Source
+    subset: np.ndarray | None
+    codebook: np.ndarray | None
+    samples: np.ndarray | None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file.
+
+    Raises:
+      InputError: it is something else.
+      OSError: it cannot be opened.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise InputError(f"{path} is not an .npz file; save with numpy.savez")
+            return {name: stored[name] for name in stored.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
+
+
+def read_source(path: Path) -> UserSource:
+    """Arrays `samples`, or `points` and `p`; `subset` and `codebook` may come with them.
+
+    A subset of samples must not divide equal samples: a letter is inside or outside.
+
+    Raises:
+      InputError: arrays that are missing or do not fit together.
+      OSError: the file cannot be opened.
+    """
+    arrays = read_arrays(path)
+    samples = None
+    if "samples" in arrays:
+        samples = _points(arrays["samples"], "samples", path)
+        source = from_samples(samples)
+    elif {"points", "p"} <= arrays.keys():
+        points = _points(arrays["points"], "points", path)
+        source = Source(points, _mass(arrays["p"], len(points), path))
+    else:
+        raise InputError(
+            f"{path} holds {', '.join(arrays) or 'nothing'}; save samples=..., or points=... and "
+            "p=..."
+        )
+    subset = None
+    if "subset" in arrays:
+        subset = _subset(arrays["subset"], source, samples, path)
+    codebook = None
+    if "codebook" in arrays:
+        codebook = _points(arrays["codebook"], "codebook", path)
+        if codebook.shape[1] != source.points.shape[1]:
+            raise InputError(
+                f"{path}: codewords of {codebook.shape[1]} numbers for letters of "
+                f"{source.points.shape[1]}"
+            )
+    return UserSource(source, subset, codebook, samples)
+
+
+def read_numbers(path: Path, name: str) -> np.ndarray:
+    """One array of finite numbers, float64, in its own shape.
+
+    Raises:
+      InputError: there is no such array, it is empty, or it holds something else.
+      OSError: the file cannot be opened.
+    """
+    arrays = read_arrays(path)
+    if name not in arrays:
+        raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}; choose with --array NAME")
+    return _numbers(arrays[name], name, path)
+
+
+def _numbers(values: np.ndarray, name: str, path: Path) -> np.ndarray:
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{path}: {name} must be real numbers, not {values.dtype}")
+    if not values.size:
+        raise InputError(f"{path}: {name} of shape {values.shape} is empty")
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"{path}: {name} holds {int((~np.isfinite(values)).sum())} NaN or infinite"
+        )
+    return values
+
+
+def _points(values: np.ndarray, name: str, path: Path) -> np.ndarray:
+    values = _numbers(values, name, path)
+    if values.ndim not in (1, 2):
+        raise InputError(f"{path}: {name} of shape {values.shape}; expected (n,) or (n, k)")
+    return as_points(values)
+
+
+def _mass(p: np.ndarray, size: int, path: Path) -> np.ndarray:
+    p = _numbers(p, "p", path)
+    if p.shape != (size,):
+        raise InputError(f"{path}: p of shape {p.shape} for {size} points")
+    try:
+        check_mass(p)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    return p
+
+
+def _subset(
+    subset: np.ndarray, source: Source, samples: np.ndarray | None, path: Path
+) -> np.ndarray:
+    size = len(source.p) if samples is None else len(samples)
+    if subset.shape != (size,) or subset.dtype.kind not in "bui":
+        raise InputError(
+            f"{path}: subset of shape {subset.shape} and type {subset.dtype}; expected {size} "
+            "booleans"
+        )
+    inside = subset.astype(bool)
+    if samples is not None:
+        _, group = np.unique(samples, axis=0, return_inverse=True)
+        share = np.bincount(group.reshape(-1), inside) / np.bincount(group.reshape(-1))
+        if ((share > 0) & (share < 1)).any():
+            raise InputError(f"{path}: equal samples are partly inside and partly outside subset")
+        inside = share > 0
+    if not source.p[inside].sum() > 0:
+        raise InputError(f"{path}: the subset is empty or has probability 0")
+    return inside

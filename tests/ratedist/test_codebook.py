@@ -1,0 +1,120 @@
+"""Refinement: the centroid step, the certified descent, and functionals that need more."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+
+import ratedist
+from ratedist import codebook, functionals, implicit, merging, sources
+from tests.ratedist.quick import quick
+
+SOURCE = sources.trimodal()
+LEVEL = 0.6
+STEP = quick(codebook.convex_step)
+
+
+@pytest.fixture(scope="module")
+def refined():
+    start = merging.codebook(np.linspace(-7.5, 7.5, 24))
+    rule = ratedist.mean_distortion(SOURCE.p, LEVEL)
+    run = quick(functools.partial(codebook.refine, steps=40, least_distance=0.02))
+    return run(SOURCE.p, SOURCE.points, start, rule)
+
+
+def test_every_point_is_certified(refined):
+    _, points = refined
+    assert np.asarray(points.converged).all()
+    assert (np.asarray(points.gap_bits) <= 1e-6).all()
+    assert (np.asarray(points.distortion) <= LEVEL).all()
+
+
+def test_the_rate_falls_to_that_of_a_dense_codebook_and_no_lower(refined):
+    book, points = refined
+    rate = np.asarray(points.rate_ub)
+    assert rate[-1] == pytest.approx(1.6777, abs=2e-3)
+    # Merging may cost a little; the gradient steps may not.
+    assert (np.diff(rate) < 5e-3).all()
+    bound = ratedist.certificate_for_all_codebooks(
+        SOURCE.points,
+        SOURCE.points,
+        SOURCE.p,
+        ratedist.mean_distortion(SOURCE.p, LEVEL),
+        *_dense(),
+        slack_bits=1e-4,
+    )
+    assert bound == pytest.approx(1.6777, abs=2e-3)
+    assert rate.min() >= bound
+    assert np.asarray(book.mask).sum() <= 10
+
+
+@functools.cache
+def _dense():
+    code = SOURCE.points
+    d = sources.squared_error(SOURCE.points, code)
+    rule = ratedist.mean_distortion(SOURCE.p, LEVEL)
+    point = quick(ratedist.solve_fixed)(SOURCE.p, d, rule)
+    return point.nu, point.q
+
+
+@pytest.mark.slow
+def test_a_full_step_is_the_centroid():
+    rng = np.random.default_rng(0)
+    x, p = rng.normal(size=(12, 2)), rng.dirichlet(np.ones(12))
+    book = merging.codebook(rng.normal(size=(5, 2)))
+    point = quick(ratedist.solve_slope)(p, sources.squared_error(x, book.points), 1.3)
+    run = quick(
+        lambda q: codebook.move(
+            p, x, book, q, 1.3,
+            codebook.value_and_gradient(
+                functionals.lagrangian, codebook.envelope, p, x, book, 1.3
+            )[1],
+        )
+    )  # fmt: skip
+    moved = run(point.q)
+    letter = np.asarray(ratedist.encoder(p, sources.squared_error(x, book.points), point))
+    used = np.asarray(point.q) > 1e-3
+    centroid = (letter.T @ (p[:, None] * x)) / (p @ letter)[:, None]
+    np.testing.assert_allclose(np.asarray(moved.points)[used], centroid[used], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_implicit_gradient_lowers_what_the_envelope_cannot_see():
+    """H(Y) + s E d of the convex encoder: twenty steps down, from the codebook of best rate."""
+    source = sources.gaussian(24)
+    s, rate = 2.0, 0.3
+    start = merging.codebook(np.array([-2.1, -1.2, -0.3, 0.5, 1.4, 2.2]))
+    run = quick(
+        lambda b: codebook.value_and_gradient(
+            functionals.coded, implicit.optimal_marginal, source.p, source.points, b, s
+        )
+    )
+    solve, move = quick(ratedist.solve_slope), quick(codebook.move)
+    book, values = start, []
+    for _ in range(20):
+        value, gradient = run(book)
+        values.append(float(value))
+        point = solve(source.p, sources.squared_error(source.points, book.points), s)
+        book = move(source.p, source.points, book, point.q, s, gradient, rate)
+    assert values[-1] < values[0] - 1e-3
+    assert np.isfinite(values).all()
+
+
+def test_a_codebook_that_is_too_small_is_named():
+    rule = ratedist.mean_distortion(SOURCE.p, 0.01)
+    two = merging.codebook(np.arange(18.0), np.arange(18) < 2)
+    point = STEP(SOURCE.p, SOURCE.points, two, rule)
+    assert bool(point.infeasible[0])
+    assert not bool(point.converged)
+
+
+def test_duplicated_codewords_change_nothing():
+    x, p = SOURCE.points, SOURCE.p
+    rule = ratedist.mean_distortion(p, LEVEL)
+    y = np.linspace(-6, 6, 9)
+    once = STEP(p, x, merging.codebook(np.append(y, [50.0] * 9)), rule)
+    twice = STEP(p, x, merging.codebook(np.append(y, y)), rule)
+    assert bool(twice.converged)
+    assert float(twice.rate_ub) == pytest.approx(float(once.rate_ub), abs=2e-6)

@@ -1,0 +1,75 @@
+"""The rate-distortion experiments on their smoke presets: records, tables, figures, files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import plots, rd_codes, records, registry
+from experiments.rd_codes_files import letters
+from ratedist import sources
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("rd_curves", "rd_fidelity", "rd_annealing", "rd_codebook", "rd_codes", "rd_patches")
+
+
+def smoke(name, folder):
+    command = f"python -m experiments {name} smoke"
+    run = records.start_run(name, "smoke", command, out=str(folder), data_dir=None)
+    module = registry.get(name)
+    module.run(module.PRESETS["smoke"][1], run)
+    return run, module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoke(name, tmp_path):
+    run, module = smoke(name, tmp_path)
+    record = json.loads((tmp_path / "records" / "smoke.json").read_text())
+    # What a paper run publishes has the same fields.
+    made = module.tables({"paper": record})
+    assert made
+    for table in made:
+        assert table.rows
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+    figures = module.figures({"paper": record})
+    assert figures
+    for title, figure in figures.items():
+        plots.save(figure, tmp_path / f"{title}.png", "digest")
+    assert module.tables({}) == []
+    assert module.figures({}) == {}
+    assert run.folder == tmp_path
+
+
+def test_certified_gaps_and_known_curves(tmp_path):
+    smoke("rd_curves", tmp_path)
+    metrics = json.loads((tmp_path / "records" / "smoke.json").read_text())["metrics"]
+    assert metrics["max_certified_gap_bits"] <= 1e-6
+    coin = metrics["curves"]["coin, p = 0.3, Hamming"]
+    assert max(abs(row["rate_ub"] - row["exact"]) for row in coin) < 1e-6
+
+
+def test_a_claimed_file_is_recomputed(tmp_path, monkeypatch):
+    """The claim about the scalar file, checked the way `verify` does."""
+    run, _ = smoke("rd_codes", tmp_path)
+    record = json.loads((tmp_path / "records" / "smoke.json").read_text())
+    row = record["metrics"]["files"][0]
+    claim = records.Claim(
+        "ratedist.trimodal.scalar_bits", row["bits"], None, 1, "bits", "", "", 1e-9, row["bytes"],
+        row["file"],
+    )  # fmt: skip
+    again = rd_codes.recompute(claim, record, run.folder / row["file"], None)
+    assert again == pytest.approx(row["bits"], abs=1e-12)
+    shorter = {**record, "config": {**record["config"], "length": 100}}
+    with pytest.raises(ValueError, match="shape"):
+        rd_codes.recompute(claim, shorter, run.folder / row["file"], None)
+
+
+def test_letters_have_their_exact_shares():
+    source = sources.trimodal()
+    sequence = letters(source, 1000, 3)
+    counts = (sequence[:, None] == source.points[:, 0][None, :]).sum(axis=0)
+    assert counts.sum() == 1000
+    assert np.abs(counts - 1000 * source.p).max() < 1
