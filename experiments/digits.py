@@ -21,6 +21,7 @@ from training.progress import Bar
 METHODS = (
     "experiments.digits_lgc",
     "experiments.digits_pruning",
+    "experiments.digits_ratedist",
     "experiments.digits_bitalloc",
 )
 """Modules with `rows(job, bar) -> list[Row]`, in the order of the table."""

@@ -109,7 +109,9 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
     curves = records["paper"]["metrics"]["curves"]
     figure, (left, right) = plots.subplots(2)
     for name, points in curves.items():
-        solved = [row for row in points if not row["infeasible"]]
+        solved = sorted(
+            (row for row in points if not row["infeasible"]), key=lambda row: row["distortion"]
+        )
         known = solved[0]["exact"] is not None
         axis = right if known else left
         x = [row["distortion"] for row in solved]
