@@ -18,6 +18,7 @@ def smoke(module, config, folder):
     }
 
 
+@pytest.mark.slow
 def test_teacher_student(tmp_path):
     config = dataclasses.replace(
         prune_teacher_student.PRESETS["smoke"][1],

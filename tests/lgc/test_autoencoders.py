@@ -3,6 +3,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lgc import autoencoders
 
@@ -33,6 +34,7 @@ def test_reconstruction_error_is_the_mean_over_pixels(key):
     assert np.isclose(autoencoders.reconstruction_mse(autoencoder, params, images), expected)
 
 
+@pytest.mark.slow
 def test_folding_moves_an_affine_map_into_the_decoder(key):
     decoder = autoencoders.dense(20, hidden=9, latent=6).init(key)["decoder"]
     shift = jax.random.normal(key, (6,))

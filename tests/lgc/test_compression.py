@@ -24,6 +24,7 @@ def compressed(digits):
     return lgc.compress(*digits, CONFIG, jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_the_classes_look_like_themselves(digits, compressed):
     images, labels = digits
     drawn, drawn_labels = lgc.decompress(compressed, per_class=200)
@@ -45,6 +46,7 @@ def test_without_a_class_size_the_counts_are_the_originals(digits, compressed):
     np.testing.assert_array_equal(np.bincount(labels), np.bincount(digits[1]))
 
 
+@pytest.mark.slow
 def test_simpler_covariances_make_smaller_files(digits):
     sizes = []
     for covariance in ("full", "spherical"):
@@ -68,6 +70,7 @@ def test_selection_by_bytes_minimises_the_real_description(digits):
     assert np.argmin(bits) == 1
 
 
+@pytest.mark.slow
 def test_one_program_and_one_for_each_count_agree(digits, monkeypatch):
     latents = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
     latents[45:] += 5

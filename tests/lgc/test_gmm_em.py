@@ -172,6 +172,7 @@ def test_well_separated_clusters_are_found_whatever_the_padding(key):
     assert shares[3:].sum() == 0
 
 
+@pytest.mark.slow
 def test_more_restarts_are_never_worse(key):
     data = jnp.asarray(digits_in_principal_axes()[:400, :16], jnp.float32)
     mask = jnp.ones(400, bool)
@@ -238,6 +239,7 @@ def two_classes() -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(samples), jnp.arange(300)[None] < jnp.array([300, 200])[:, None]
 
 
+@pytest.mark.slow
 def test_bic_chooses_the_number_of_clusters(key):
     samples, mask = two_classes()
     swept = sweep(key, samples, mask, em.Config(), (1, 2, 3))
@@ -258,6 +260,7 @@ def test_the_caller_can_choose_by_a_score_of_its_own(key):
     )
 
 
+@pytest.mark.slow
 def test_side_by_side_one_by_one_and_alone_give_the_same_fit(key):
     samples, mask = two_classes()
     apart = sweep(key, samples, mask, em.Config(), (1, 2, 3)).infos.log_likelihood[:, 1]

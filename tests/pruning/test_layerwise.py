@@ -59,6 +59,7 @@ def test_correlated_inputs_against_all_subsets(seed):
     assert found.converged
 
 
+@pytest.mark.slow
 def test_a_network_from_last_to_first_layer():
     """Inputs that carry nothing lose their weights, and outputs hardly change."""
     network = networks.mlp((8, 12, 3))

@@ -97,6 +97,7 @@ def test_by_hand():
     np.testing.assert_allclose(smaller["output"]["bias"], [7.1])
 
 
+@pytest.mark.slow
 def test_inputs_that_are_always_zero():
     params = sparse(RELU_MLP, 3, 0.5)
     live = jnp.array([True, False, True, False, True, True])

@@ -76,6 +76,7 @@ def swept():
     return program()(jax.random.key(0), points([0.5] * 4, [0.0, 3e-3, 1e-2, 4e-2]), problem())
 
 
+@pytest.mark.slow
 def test_stronger_penalties_leave_fewer_weights():
     found = swept()
     assert found.finite.all()
@@ -123,6 +124,7 @@ def test_broken_inputs_are_data():
     assert not found.finite.any()
 
 
+@pytest.mark.slow
 def test_exact_methods_need_no_fine_tuning_to_be_sparse():
     config = pmmp_curvature.PmmpCurvatureConfig(
         pmmp_curvature.Hyperparameters(1e-2, 3e-3, 0.05), curvature="fisher"

@@ -49,6 +49,7 @@ def test_supremum_over_all_points_stays_below_the_gaussian(level):
     assert exact - 0.02 < bound <= exact + 1e-6
 
 
+@pytest.mark.slow
 def test_supremum_over_all_points_trimodal():
     """1.67717 is the ground report's certified value with 10^5 grid points; this one is tighter."""
     source = sources.trimodal()

@@ -41,6 +41,7 @@ def disagreement(a, b):
     return np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(b)).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "functional"), CASES)
 def test_gradients_agree(size, functional):
     """On the rate all three; on other functionals the two that differentiate the optimum."""

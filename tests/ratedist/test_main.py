@@ -49,6 +49,7 @@ def report(tmp_path):
     return tmp_path / "report.npz"
 
 
+@pytest.mark.slow
 def test_bound_of_the_report(report, capsys):
     text = printed(capsys, "bound", report, "--distortion", 0.5)
     assert number(text, "rate:") == pytest.approx(0.4827261, abs=1e-6)
@@ -84,6 +85,7 @@ def test_curve(tmp_path, capsys):
     assert (rows[:, 3] <= 1e-6).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -196,6 +196,7 @@ def test_one_price_per_letter():
     np.testing.assert_allclose((letter * d).sum(axis=1), point.distortion, atol=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1),
