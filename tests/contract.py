@@ -123,6 +123,7 @@ TABLE = [
             drr.Hyperparameters(0.01, 0.1),
             drr.Hyperparameters(0.02, 5.0),
         ),
+        slow=True,
     ),
     Row(
         "rl1-proximal",
@@ -142,6 +143,7 @@ TABLE = [
             pmmp.Hyperparameters(0.01, 1e-3),
             pmmp.Hyperparameters(0.05, 1e-1, 0.7, 3.0),
         ),
+        slow=True,
     ),
     Row(
         "pmmp-fictitious_play",

@@ -101,6 +101,7 @@ def _identity_decoder() -> dict:
     }
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_bytes(tmp_path):
     path = tmp_path / "a.lgc"
     path.write_bytes(_archive())

@@ -9,6 +9,8 @@ import ratedist
 from ratedist import annealing, merging, quantizers, sources
 from tests.ratedist.quick import quick
 
+pytestmark = pytest.mark.slow
+
 SOURCE = sources.trimodal()
 PRICE = 1.2
 TEMPERATURES = np.append(np.geomspace(1.0, 0.02, 12), 0.0)

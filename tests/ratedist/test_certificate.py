@@ -11,6 +11,8 @@ import ratedist
 from ratedist import closed_forms, sources
 from tests.ratedist.padded import solve_fixed
 
+pytestmark = pytest.mark.slow
+
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(

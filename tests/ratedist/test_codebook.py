@@ -11,6 +11,8 @@ import ratedist
 from ratedist import codebook, functionals, implicit, merging, sources
 from tests.ratedist.quick import quick
 
+pytestmark = pytest.mark.slow
+
 SOURCE = sources.trimodal()
 LEVEL = 0.6
 STEP = quick(codebook.convex_step)

@@ -12,6 +12,8 @@ from ratedist import codebook, functionals, implicit, merging, sources
 from ratedist.convex_layer import ConvexLayer
 from tests.ratedist.quick import quick
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = (20, 8, 1.0), (64, 16, 2.0)
 SLOW = pytest.mark.slow
 CASES = [

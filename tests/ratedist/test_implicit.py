@@ -13,6 +13,8 @@ import ratedist
 from ratedist import codebook, functionals, implicit, merging, sources
 from tests.ratedist.quick import quick
 
+pytestmark = pytest.mark.slow
+
 SOURCE = sources.gaussian(20)
 PRICE = 1.0 / np.log(2)
 CODE = np.linspace(-2.6, 2.6, 8)[:, None] + 0.05 * np.sin(np.arange(8))[:, None]

@@ -12,6 +12,8 @@ import pytest
 from ratedist import __main__ as command_line
 from ratedist import sources
 
+pytestmark = pytest.mark.slow
+
 main = command_line.main
 
 

@@ -9,6 +9,8 @@ import ratedist
 from ratedist import closed_forms, rounded_source, sources
 from tests.ratedist.padded import solve_fixed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("dimension", [1, 2])
 def test_groups_keep_mean_and_split_the_error(dimension):
