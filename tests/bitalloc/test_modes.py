@@ -76,7 +76,7 @@ def test_every_mode_fits_and_its_file_holds_all_of_it(key, digits, mode, view, b
     assert np.all(np.diff(sender) >= 0)
 
 
-@pytest.mark.parametrize("bits", [3, 12])
+@pytest.mark.parametrize("bits", [3, pytest.param(12, marks=pytest.mark.slow)])
 def test_pixel_mode_is_the_same_for_one_sensor_and_for_four(key, digits, bits):
     fitted = {
         view: modes.fit(key, problem(digits, view), "pixel", bits, FAST)

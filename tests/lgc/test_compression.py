@@ -84,6 +84,7 @@ def test_one_program_and_one_for_each_count_agree(digits, monkeypatch):
     np.testing.assert_allclose(found[0], found[1], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_images_that_are_all_alike_are_compressed():
     images = np.full((20, 4, 4), 200, np.uint8)
     data = lgc.compress(images, np.arange(20) % 2, replace(CONFIG, epochs=5), jax.random.key(0))

@@ -249,6 +249,7 @@ def test_bic_chooses_the_number_of_clusters(key):
     assert infos.log_likelihood.shape == (2,)
 
 
+@pytest.mark.slow
 def test_the_caller_can_choose_by_a_score_of_its_own(key):
     samples, mask = two_classes()
     swept = sweep(key, samples, mask, em.Config(), (1, 2, 3))

@@ -23,6 +23,7 @@ def _save(path, **arrays):
     return str(path)
 
 
+@pytest.mark.slow
 def test_compress_inspect_decompress(tmp_path, images, capsys):
     source, packed, out = tmp_path / "in.npz", tmp_path / "out.lgc", tmp_path / "back.npz"
     _save(source, **images)
@@ -95,6 +96,7 @@ def test_output_that_cannot_be_written(tmp_path, images, capsys):
     _refused(capsys, ["compress", source, str(tmp_path)], "folder")
 
 
+@pytest.mark.slow
 def test_damaged_archives_and_bad_numbers(tmp_path, images, capsys):
     source, packed = _save(tmp_path / "in.npz", **images), tmp_path / "out.lgc"
     assert main(["compress", source, str(packed), "--epochs", "1", "--components", "1"]) == 0

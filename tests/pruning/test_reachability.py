@@ -147,6 +147,7 @@ def test_random_gradient_on_convolutions_finds_only_unreachable_weights():
     assert not any(map(bool, jax.tree.leaves(outside)))
 
 
+@pytest.mark.slow
 def test_it_is_traceable_and_maps_over_lanes():
     lanes = [sparse(RELU_MLP, seed, 0.2) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)

@@ -84,6 +84,7 @@ def test_stronger_penalties_leave_fewer_weights():
     assert found.n_kept[3] > 0
 
 
+@pytest.mark.slow
 def test_the_pruned_network_still_works():
     found = swept()
     validation = problem()[1]
