@@ -19,6 +19,9 @@ from bitalloc import encoder as encoders
 from bitalloc.bottleneck import BottleneckConfig
 from bitalloc.errors import InputError
 
+MOVABLE_SIDE = 16
+"""Images with a shorter side are not moved: a pixel is too much of them."""
+
 RIDGES = (1e-4, 1e-3, 1e-2)
 
 
@@ -52,6 +55,11 @@ class FitConfig:
 
     Attributes:
       n_levels: values that candidate thresholds keep apart, per feature.
+      fine_levels: the same in a second search, tried too up to `fine_bits` bits; so few bits are
+        hardly overfitted, and gain from thresholds that are placed exactly.
+      fine_bits: see `fine_levels`.
+      moved_below: with fewer training images, pixel codes and their decoder are fitted on copies
+        moved by one pixel each way as well; see `with_moved_copies`.
       selection_ridge: ridge of the linear decoder that selects bits.
       swap_rounds: how often each of those is tried for a swap.
       restarts: perturbed restarts of the search for a table's bits.
@@ -63,6 +71,9 @@ class FitConfig:
     """
 
     n_levels: int = 17
+    fine_levels: int = 65
+    fine_bits: int = 4
+    moved_below: int = 4_000
     selection_ridge: float = 1e-3
     swap_rounds: int = 3
     restarts: int = 4
@@ -72,6 +83,27 @@ class FitConfig:
     starts: int = 1
     bottleneck: BottleneckConfig | None = None
     receiver: BottleneckConfig = field(default_factory=lambda: BottleneckConfig(epochs=15))
+
+
+def with_moved_copies(sample: Sample, image_shape: tuple[int, int]) -> Sample:
+    """The images and their copies moved by one pixel up, down, left and right.
+
+    What moves in repeats the border. A single pixel's value hangs on how a garment lies in its
+    frame, and a few hundred images do not show how much that varies.
+
+    Args:
+      sample: N images as rows of height * width numbers.
+      image_shape: (height, width).
+
+    Returns:
+      5 N images, the originals first.
+    """
+    height, width = image_shape
+    padded = np.pad(sample.features.reshape(-1, height, width), ((0, 0), (1, 1), (1, 1)), "edge")
+    corners = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+    moved = [padded[:, y : y + height, x : x + width] for y, x in corners]
+    features = np.concatenate([images.reshape(len(images), -1) for images in moved])
+    return Sample(features, np.tile(sample.labels, len(corners)))
 
 
 def check(problem: Problem, bits: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from bitalloc import encoder as encoders
 from bitalloc import proposals
 from bitalloc.errors import InputError
-from bitalloc.fit import FitConfig, Problem, check, choose_decoder
+from bitalloc.fit import MOVABLE_SIDE, FitConfig, Problem, check, choose_decoder, with_moved_copies
 from bitalloc.model import Model
 
 MODES = ("pixel", "projection", "decision")
@@ -45,11 +45,14 @@ def fit(
     if bits > total:
         raise InputError(f"a budget of {bits} bits exceeds the {total} that the features can carry")
     key_encoder, key_decoder = jax.random.split(key)
-    sensor_of = problem.sensor_of
+    sensor_of, n_train = problem.sensor_of, len(problem.train.labels)
     if mode == "pixel":
         # Each code is computed from one feature, by whichever sensor sees it. Fitted as if one
         # sensor saw them all, the bits and their decoder are the same in every view.
         problem = problem._replace(sensor_of=np.where(sensor_of >= 0, 0, sensor_of))
+        shape = problem.image_shape
+        if shape is not None and min(shape) >= MOVABLE_SIDE and n_train < config.moved_below:
+            problem = problem._replace(train=with_moved_copies(problem.train, shape))
         proposed = proposals.propose_pixel(key_encoder, problem, bits, config)
     elif mode == "projection":
         proposed = proposals.propose_projection(key_encoder, problem, bits, config, sensor_bits)
@@ -71,7 +74,7 @@ def fit(
         problem.image_shape,
         problem.classes,
         *best,
-        n_train=len(problem.train.labels),
+        n_train=n_train,
         n_validation=len(problem.validation.labels),
     )
 

@@ -91,6 +91,77 @@ class Lanes(NamedTuple):
     params: Params
 
 
+def pruning_run(
+    method_name: str,
+    training: Training,
+    network: Network,
+    simplify: three_phase.Simplify | None,
+    n_train: int,
+) -> Callable[[Key, Params, three_phase.Point, Any], dict[str, Any]]:
+    """One run through the three phases, as a pure function.
+
+    Args:
+      method_name: in `pruning.recipes.RECIPES`.
+      training: epochs, batches, augmentation.
+      network: logits from images.
+      simplify: see `three_phase.run`.
+      n_train: training images.
+
+    Returns:
+      (key, starting parameters, point, data) -> {"params", "metrics"}; data has `train`,
+      `validation` and `test`, the last only measured on.
+    """
+    recipe = RECIPES[method_name]
+    plan = loop.Plan(1, min(training.batch_size, n_train))
+    per_epoch = n_train // plan.batch_size
+    steps, tune_steps = training.epochs * per_epoch, training.fine_tune_epochs * per_epoch
+    phases = three_phase.Phases(
+        regularise=loop.Plan(steps, plan.batch_size, log_points=20),
+        fine_tune=loop.Plan(tune_steps, plan.batch_size, log_points=1) if tune_steps else None,
+        fine_tune_optimizer=lambda rate: optax.chain(
+            optax.adam(rate),
+            optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, max(tune_steps, 1))),
+        ),
+    )
+    loss = losses.shifted(losses.cross_entropy(network.apply), training.shift_pixels)
+    method = recipe.build(loss, steps)
+
+    def validation_loss(params: Params, data: Any) -> jax.Array:
+        return evaluation.mean_cross_entropy(network.apply, params, *data)
+
+    def error(params: Params, data: Any) -> jax.Array:
+        return 1 - evaluation.accuracy(network.apply, params, *data)
+
+    def prune(key: Key, params: Params, point: three_phase.Point, data: Any) -> dict[str, Any]:
+        pruned = three_phase.run(
+            phases,
+            method,
+            loss,
+            validation_loss,
+            key,
+            params,
+            point,
+            data["train"],
+            data["validation"],
+            simplify,
+        )
+        return {
+            "params": pruned.params,
+            "metrics": {
+                "nonzeros": trees.nonzeros(pruned.params),
+                "nonzeros_regularised": pruned.n_regularised,
+                "nonzeros_thresholded": pruned.threshold.n_kept,
+                "threshold": pruned.threshold.magnitude,
+                "validation_error": error(pruned.params, data["validation"]),
+                "validation_loss_nats": validation_loss(pruned.params, data["validation"]),
+                "test_error": error(pruned.params, data["test"]),
+                "finite": pruned.finite,
+            },
+        }
+
+    return prune
+
+
 def train(
     grid: Grid,
     training: Training,
@@ -111,54 +182,12 @@ def train(
       seeds: of initialisation and batches.
       progress: see `training.sweep.sweep`.
     """
-    recipe, n_train = RECIPES[grid.method], len(parts["train"].labels)
-    plan = loop.Plan(1, min(training.batch_size, n_train))
-    per_epoch = loop.steps_per_epoch(plan, parts["train"].labels)
-    steps, tune_steps = training.epochs * per_epoch, training.fine_tune_epochs * per_epoch
-    phases = three_phase.Phases(
-        regularise=loop.Plan(steps, plan.batch_size, log_points=20),
-        fine_tune=loop.Plan(tune_steps, plan.batch_size, log_points=1) if tune_steps else None,
-        fine_tune_optimizer=lambda rate: optax.chain(
-            optax.adam(rate),
-            optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, max(tune_steps, 1))),
-        ),
-    )
-    loss = losses.shifted(losses.cross_entropy(network.apply), training.shift_pixels)
-    method = recipe.build(loss, steps)
+    recipe = RECIPES[grid.method]
+    prune = pruning_run(grid.method, training, network, simplify, len(parts["train"].labels))
 
-    def validation_loss(params: Params, data: Any) -> jax.Array:
-        return evaluation.mean_cross_entropy(network.apply, params, *data)
-
-    def error(params: Params, data: Any) -> jax.Array:
-        return 1 - evaluation.accuracy(network.apply, params, *data)
-
-    def lane(key: Key, hyperparameters: three_phase.Point, data: Any) -> dict[str, Any]:
+    def lane(key: Key, point: three_phase.Point, data: Any) -> dict[str, Any]:
         key_params, key_run = jax.random.split(key)
-        pruned = three_phase.run(
-            phases,
-            method,
-            loss,
-            validation_loss,
-            key_run,
-            network.init(key_params),
-            hyperparameters,
-            data["train"],
-            data["validation"],
-            simplify,
-        )
-        return {
-            "params": pruned.params,
-            "metrics": {
-                "nonzeros": trees.nonzeros(pruned.params),
-                "nonzeros_regularised": pruned.n_regularised,
-                "nonzeros_thresholded": pruned.threshold.n_kept,
-                "threshold": pruned.threshold.magnitude,
-                "validation_error": error(pruned.params, data["validation"]),
-                "validation_loss_nats": validation_loss(pruned.params, data["validation"]),
-                "test_error": error(pruned.params, data["test"]),
-                "finite": pruned.finite,
-            },
-        }
+        return prune(key_run, network.init(key_params), point, data)
 
     named = grid.points()
     swept = {name: jnp.asarray(values, jnp.float32) for name, values in named.items()}

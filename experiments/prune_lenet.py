@@ -18,12 +18,11 @@ from typing import Any, Literal
 
 import jax
 
-from experiments import datasets, prune_lanes, prune_tables
+from experiments import datasets, prune_lanes, prune_rounds, prune_tables
 from experiments.prune_lanes import Grid, Lanes, Training
+from experiments.prune_rounds import Chain
 from experiments.records import Run, Seconds, start_run, write_record
-from pruning import reachability
 from training import networks
-from training.method import Key, Params
 from training.progress import Bar
 
 NETWORKS = {
@@ -31,9 +30,6 @@ NETWORKS = {
     "lenet5": (networks.lenet_5_caffe, 431_080),
 }
 """Constructor, and parameters on 28 x 28 images."""
-
-UNPADDED_INPUTS = 800
-"""Of LeNet-5's first dense layer at 28 x 28."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,9 @@ class Config:
     network: Literal["lenet300", "lenet5"] = "lenet300"
     data: str = "mnist"
     grids: tuple[Grid, ...] = ()
+    """Trained all at once; see `prune_lanes`."""
+    chains: tuple[Chain, ...] = ()
+    """Trained in rounds, one after another; see `prune_rounds`."""
     training: Training = field(default_factory=Training)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     validation_images: int = 5_000
@@ -80,6 +79,18 @@ STRENGTHS = {
 }
 """Lowest and highest strength, and how many: found on short runs of LeNet-300-100."""
 
+FIRST_STRENGTHS = {
+    "lenet300": {
+        "drr": 3e-5,
+        "pmmp_curvature": 6e-6,
+        "drr_proximal": 0.03,
+        "pmmp_admm": 0.03,
+        "rl1_proximal": 0.09,
+        "magnitude": 0.04,
+    },
+}
+"""Of the first round of a chain."""
+
 PRESETS: dict[str, tuple[str, Config]] = {
     "smoke": (
         "digits, LeNet-300-100, four methods for a few epochs, files too: two minutes on 2 cores",
@@ -97,20 +108,12 @@ PRESETS: dict[str, tuple[str, Config]] = {
         ),
     ),
     "cpu300": (
-        "LeNet-300-100 on MNIST, six methods, two strengths, five seeds: an hour on 2 idle cores",
+        "LeNet-300-100 on MNIST, six methods in rounds, five seeds: two hours on 2 cores",
         Config(
-            grids=_grids(
-                {
-                    "pmmp_curvature": (2e-5, 6e-5, 2),
-                    "drr": (1e-4, 3e-4, 2),
-                    "drr_proximal": (0.1, 0.25, 2),
-                    "rl1_proximal": (0.3, 0.8, 2),
-                    "pmmp_admm": (0.1, 0.3, 2),
-                    "magnitude": (0.008, 0.012, 2),
-                },
-                tolerances=(0.3,),
+            chains=tuple(
+                Chain(method, strength) for method, strength in FIRST_STRENGTHS["lenet300"].items()
             ),
-            training=Training(epochs=60, fine_tune_epochs=30, lanes_per_chunk=5),
+            training=Training(shift_pixels=1),
         ),
     ),
     "gpu300": (
@@ -140,17 +143,20 @@ def run(config: Config, run: Run) -> None:
             raise datasets.DataError(f"no lanes (*.npz) in {folder}")
         trained = {name: (prune_lanes.load(folder / f"{name}.npz"), None) for name in names}
     else:
-        if not config.grids:
+        if not (config.grids or config.chains):
             raise datasets.DataError("nothing to train: choose another preset, or give lanes")
         trained = {}
-        for grid in config.grids:
-            lanes, seconds = train_grid(config, grid, parts)
-            prune_lanes.save(run.folder / "lanes" / f"{grid.method}.npz", lanes)
-            trained[grid.method] = (lanes, seconds)
-            name = f"{config.network}_{grid.method}"
-            record(run, name, config, grid.method, lanes, seconds, config.data)
+        for work in (*config.grids, *config.chains):
+            if isinstance(work, Grid):
+                lanes, seconds = train_grid(config, work, parts)
+            else:
+                lanes, seconds = train_chain(config, work, parts, run.folder / "chains")
+            prune_lanes.save(run.folder / "lanes" / f"{work.method}.npz", lanes)
+            trained[work.method] = (lanes, seconds)
+            name = f"{config.network}_{work.method}"
+            record(run, name, config, work.method, lanes, seconds, config.data)
             took = f"{seconds.compile:.0f} s to compile, {seconds.run:.0f} s to run"
-            print(f"{prune_tables.best_line(grid.method, lanes)} [{took}]", flush=True)
+            print(f"{prune_tables.best_line(work.method, lanes)} [{took}]", flush=True)
     if config.write_files:
         from experiments import prune_files  # needs the coder, which training does not
 
@@ -175,13 +181,6 @@ def load_parts(config: Config, data_dir: str | None) -> dict[str, datasets.Image
     return {"train": train, "validation": validation, "test": test}
 
 
-def simplify(key: Key, params: Params) -> Params:
-    """Exact removal; LeNet-5 pads its convolutions on every size of image but 28 x 28."""
-    del key
-    padded = "conv1" in params and params["dense1"]["kernel"].shape[0] != UNPADDED_INPUTS
-    return reachability.remove_unreachable(params, zero_padding=padded)
-
-
 def network_for(config: Config, parts: dict[str, datasets.Images]) -> networks.Network:
     """The network of a run, for the shape and the classes of its images."""
     train = parts["train"]
@@ -201,11 +200,30 @@ def train_grid(
         bar(done, total)
 
     with Bar(grid.method) as bar:
+        simplify = prune_rounds.simplifier(config.network, parts["train"].pixels.shape[1:])
         lanes = prune_lanes.train(
             grid, config.training, network, simplify, parts, config.seeds, progress
         )
     seconds = time.perf_counter() - began
     return lanes, Seconds(compiled[0], seconds - compiled[0])
+
+
+def train_chain(
+    config: Config, chain: Chain, parts: dict[str, datasets.Images], folder: Path
+) -> tuple[Lanes, Seconds]:
+    """The chain of every seed; those in `folder` go on where they stopped."""
+    network, began, lanes = network_for(config, parts), time.perf_counter(), []
+    for seed in config.seeds:
+        path = folder / f"{config.network}_{chain.method}_{seed}.npz"
+        with Bar(f"{chain.method}, seed {seed}") as bar:
+            lanes.append(
+                prune_rounds.train(
+                    chain, config.training, config.network, network, parts, seed, path, bar
+                )
+            )
+        print(prune_tables.best_line(f"{chain.method}, seed {seed}", lanes[-1]), flush=True)
+    # Every round compiles its own program; the two are not told apart.
+    return prune_rounds.side_by_side(lanes), Seconds(0.0, time.perf_counter() - began)
 
 
 def record(
@@ -255,7 +273,8 @@ def main(arguments: list[str]) -> int:
     config = PRESETS[preset][1]
     if methods:
         grids = tuple(grid for grid in config.grids if grid.method in methods)
-        config = replace(config, grids=grids)
+        chains = tuple(chain for chain in config.chains if chain.method in methods)
+        config = replace(config, grids=grids, chains=chains)
     command = f"python -m experiments prune_lenet {preset}"
     print(jax.devices(), flush=True)
     run(config, start_run("prune_lenet", preset, command, out=folder, data_dir=None))

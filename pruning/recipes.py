@@ -25,6 +25,7 @@ class Recipe(NamedTuple):
       title: for tables and legends.
       family: `smooth`, `exact` (no relaxation of the l0 norm) or `control`.
       strength: a value to begin with.
+      strength_is_share: whether it is the share of weights that remain.
     """
 
     build: Callable[[Loss, int], Method]
@@ -32,6 +33,7 @@ class Recipe(NamedTuple):
     title: str
     family: str
     strength: float
+    strength_is_share: bool = False
 
 
 def schedule(steps: int) -> Schedule:
@@ -141,6 +143,7 @@ RECIPES = {
         "gradual magnitude",
         "control",
         0.02,
+        strength_is_share=True,
     ),
     "hard_concrete": Recipe(
         _hard_concrete,

@@ -65,15 +65,26 @@ def shifted(loss: Loss, pixels: int) -> Loss:
       pixels: 0 gives the loss itself.
     """
 
-    def move(key: Key, image: jax.Array) -> jax.Array:
-        padded = jnp.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
-        row, column = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
-        return jax.lax.dynamic_slice(padded, (row, column, 0), image.shape)
+    def offset(key: Key) -> jax.Array:
+        return jax.random.randint(key, (2,), 0, 2 * pixels + 1)
+
+    def move(images: jax.Array, offsets: jax.Array, axis: int) -> jax.Array:
+        # A choice among static slices; a gather per image takes twice as long on a CPU.
+        margins = [(pixels, pixels) if a == axis else (0, 0) for a in range(images.ndim)]
+        padded = jnp.pad(images, margins)
+        size = images.shape[axis]
+        moved = [
+            jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in range(2 * pixels + 1)
+        ]
+        which = jnp.broadcast_to(offsets[:, None, None, None], images.shape)
+        return jax.lax.select_n(which, *moved)
 
     def on_moved(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
         images, labels = batch
         key_shift, key_loss = jax.random.split(key)
-        keys = jax.random.split(key_shift, images.shape[0])
-        return loss(key_loss, params, (jax.vmap(move)(keys, images), labels))
+        offsets = jax.vmap(offset)(jax.random.split(key_shift, images.shape[0]))
+        for axis in (1, 2):
+            images = move(images, offsets[:, axis - 1], axis)
+        return loss(key_loss, params, (images, labels))
 
     return on_moved if pixels else loss

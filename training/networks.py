@@ -67,7 +67,11 @@ def lenet_300_100(image_shape: ImageShape = (28, 28, 1), n_classes: int = 10) ->
     return mlp((height * width * channels, 300, 100, n_classes))
 
 
-def lenet_5_caffe(image_shape: ImageShape = (28, 28, 1), n_classes: int = 10) -> Network:
+def lenet_5_caffe(
+    image_shape: ImageShape = (28, 28, 1),
+    n_classes: int = 10,
+    widths: tuple[int, int, int] = (20, 50, 500),
+) -> Network:
     """LeNet-5 as Caffe ships it: conv 20@5, pool, conv 50@5, pool, 500, classes.
 
     431,080 parameters for 28 x 28 and ten classes; ReLU only after the layer of 500 in Caffe's own
@@ -77,13 +81,21 @@ def lenet_5_caffe(image_shape: ImageShape = (28, 28, 1), n_classes: int = 10) ->
     Args:
       image_shape: (height, width, channels), at least 4 x 4.
       n_classes: outputs.
+      widths: channels of both convolutions and units of the dense layer.
 
     Returns:
       Network with layers `conv1`, `conv2`, `dense1`, `output`.
     """
     _check_side(image_shape, 4)
-    padding: Padding = "VALID" if min(image_shape[:2]) >= 16 else "SAME"
-    return _network(_Lenet5Caffe(n_classes, padding), image_shape)
+    if len(widths) != 3 or min(widths) < 1:
+        raise ValueError(f"widths must be three positive numbers, got {tuple(widths)}")
+    padding: Padding = "SAME" if pads_with_zeros(image_shape) else "VALID"
+    return _network(_Lenet5Caffe(n_classes, tuple(widths), padding), image_shape)
+
+
+def pads_with_zeros(image_shape: ImageShape) -> bool:
+    """Whether `lenet_5_caffe` pads images of this shape."""
+    return min(image_shape[:2]) < 16
 
 
 def report_classifier(image_shape: ImageShape = (28, 28, 1), n_classes: int = 10) -> Network:
@@ -207,13 +219,15 @@ class _Mlp(nn.Module):
 
 class _Lenet5Caffe(nn.Module):
     n_classes: int
+    widths: tuple[int, int, int]
     padding: Padding
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = max_pool(nn.relu(_Convolution(20, 5, self.padding, name="conv1")(x)))
-        x = max_pool(nn.relu(_Convolution(50, 5, self.padding, name="conv2")(x)))
-        x = nn.relu(_dense(500, "dense1")(_flatten(x)))
+        first, second, third = self.widths
+        x = max_pool(nn.relu(_Convolution(first, 5, self.padding, name="conv1")(x)))
+        x = max_pool(nn.relu(_Convolution(second, 5, self.padding, name="conv2")(x)))
+        x = nn.relu(_dense(third, "dense1")(_flatten(x)))
         return _dense(self.n_classes, "output")(x)
 
 

@@ -11,7 +11,7 @@ from bitalloc import decoder, encoder, modes, proposals, sensors
 from bitalloc import model as models
 from bitalloc.bottleneck import BottleneckConfig
 from bitalloc.errors import InputError
-from bitalloc.fit import FitConfig, Problem, Sample
+from bitalloc.fit import FitConfig, Problem, Sample, with_moved_copies
 
 FAST = FitConfig(
     n_levels=17,
@@ -119,6 +119,22 @@ def test_images_outside_the_problem_cannot_change_the_model(key, digits, mode):
         for change in (None, spoil)
     ]
     assert made[0] == made[1]
+
+
+def test_moved_copies_repeat_the_border():
+    image = np.arange(6, dtype=np.uint8)
+    moved = with_moved_copies(Sample(image[None], np.array([1])), (2, 3))
+    np.testing.assert_array_equal(
+        moved.features,
+        [
+            [0, 1, 2, 3, 4, 5],
+            [0, 1, 2, 0, 1, 2],
+            [3, 4, 5, 3, 4, 5],
+            [0, 0, 1, 3, 3, 4],
+            [1, 2, 2, 4, 5, 5],
+        ],
+    )
+    np.testing.assert_array_equal(moved.labels, [1] * 5)
 
 
 @pytest.fixture(scope="module")

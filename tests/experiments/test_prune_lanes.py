@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import datasets, prune_lanes, prune_lenet, prune_tables
+from experiments import datasets, prune_lanes, prune_lenet, prune_rounds, prune_tables
 from experiments.records import Run, read_records, write_record
 from training import networks, trees
 
@@ -31,7 +31,8 @@ def lanes() -> prune_lanes.Lanes:
         epochs=40, fine_tune_epochs=10, batch_size=50, fine_tune_rate=1e-2
     )
     network = networks.mlp((16, 8, 2))
-    return prune_lanes.train(grid, training, network, prune_lenet.simplify, parts(), (0, 1))
+    simplify = prune_rounds.simplifier("lenet300", (4, 4, 1))
+    return prune_lanes.train(grid, training, network, simplify, parts(), (0, 1))
 
 
 def test_lanes_learn_and_are_sparse(lanes):
