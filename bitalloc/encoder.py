@@ -61,6 +61,8 @@ class NetworkEncoder(NamedTuple):
     shift: Float32[M], subtracted from the features first.
     scale: Float32[M], the features are divided by it after that.
     head: see the module.
+    mirrored: whether values are the mean over each image and its mirror image, left and right
+      exchanged within what a sensor sees.
     """
 
     params: tuple[Any, ...]
@@ -71,6 +73,7 @@ class NetworkEncoder(NamedTuple):
     shift: np.ndarray
     scale: np.ndarray
     head: Head
+    mirrored: bool = False
 
 
 Encoder = PixelEncoder | ProjectionEncoder | NetworkEncoder
@@ -149,6 +152,8 @@ def _network_values(encoder: NetworkEncoder, features, sensor_of) -> np.ndarray:
     ):
         _, apply = sensor_network(shape, outputs, encoder.width)
         seen = sensor_of == sensor
+        if encoder.mirrored and len(shape) == 2:
+            apply = _mean_with_mirror(apply, shape)
         compiled = jax.jit(apply)
         pieces = []
         for block in _blocks(features):
@@ -158,3 +163,13 @@ def _network_values(encoder: NetworkEncoder, features, sensor_of) -> np.ndarray:
             pieces.append(np.asarray(compiled(params, full))[: len(block)])
         values.append(np.concatenate(pieces))
     return np.concatenate(values, axis=1)
+
+
+def _mean_with_mirror(apply, shape: tuple[int, int]):
+    """(params, x) -> the mean of `apply` on the images x and on their mirror images."""
+
+    def mean(params, x):
+        mirror = x.reshape(-1, *shape)[:, :, ::-1].reshape(x.shape)
+        return (apply(params, x) + apply(params, mirror)) / 2
+
+    return mean

@@ -116,6 +116,7 @@ def to_bytes(model: Model) -> bytes:
         described = {
             "kind": "network",
             "head": encoder.head,
+            "mirrored": encoder.mirrored,
             "sensors": list(encoder.sensors),
             "outputs": list(encoder.outputs),
             "width": encoder.width,
@@ -201,6 +202,7 @@ def _build(header: dict, sections: dict[str, bytes]) -> Model:
             arrays["shift"],
             arrays["scale"],
             described["head"],
+            bool(described["mirrored"]),
         )
     if header["decoder"] == "table":
         decoder = decoders.TableDecoder(arrays["label"])

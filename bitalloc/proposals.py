@@ -176,7 +176,9 @@ def propose_decision(key, problem: Problem, bits, config: FitConfig, sensor_bits
             head="argmax",
         )
         encoder = _network(result.params["sensors"], (n_classes,), settings, views, scaling)
-        proposals.append((encoder._replace(head="argmax"), None))
+        # What mirrored images were trained on is averaged over them as well.
+        encoder = encoder._replace(head="argmax", mirrored=settings.flip)
+        proposals.append((encoder, None))
     return proposals
 
 

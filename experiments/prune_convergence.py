@@ -89,7 +89,7 @@ def grids(config: Config) -> dict[str, Grid]:
 
 
 def run(config: Config, run: Run) -> None:
-    """One program for each grid; one record for each."""
+    """One program and one record for each grid; those that a cut-off run recorded stay."""
     lenet = LenetConfig(
         data=config.data,
         training=config.training,
@@ -99,6 +99,8 @@ def run(config: Config, run: Run) -> None:
     )
     parts = prune_lenet.load_parts(lenet, run.data_dir)
     for name, grid in grids(config).items():
+        if (run.folder / "records" / f"{name}.json").is_file():
+            continue
         lanes, seconds = prune_lenet.train_grid(lenet, grid, parts)
         prune_lanes.save(run.folder / "lanes" / f"{name}.npz", lanes)
         prune_lenet.record(run, name, config, grid.method, lanes, seconds, config.data)

@@ -82,7 +82,7 @@ STRENGTHS = {
 FIRST_STRENGTHS = {
     "lenet300": {
         "drr": 3e-5,
-        "pmmp_curvature": 6e-6,
+        "pmmp_curvature": 1.5e-5,
         "drr_proximal": 0.03,
         "pmmp_admm": 0.03,
         "rl1_proximal": 0.09,

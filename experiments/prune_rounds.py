@@ -38,10 +38,11 @@ class Round:
 
 ROUNDS = (
     Round(1.0, 20),
-    Round(1.7, 40),
+    Round(1.7, 30),
     Round(3.3, 60, 30),
     Round(5.0, 60, 30),
     Round(6.5, 60, 30),
+    Round(8.0, 60, 30),
 )
 
 

@@ -10,6 +10,7 @@ the noise too.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 import optax
 
 from coding import units
-from experiments.records import Claim, Run, Seconds, write_claims, write_record
+from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
 from experiments.registry import Table
 from pruning import reachability, teacher_student, three_phase
 from pruning.recipes import RECIPES
@@ -69,12 +70,18 @@ PRESETS = {
 
 
 def run(config: Config, run: Run) -> None:
-    """Sweep every method and N, one program each; record; claim nothing but what is measured."""
+    """Sweep every method and N, one program each, and record; a cut-off run goes on."""
     results: dict[str, dict[str, Any]] = {}
-    began, compiled = time.perf_counter(), 0.0
+    seconds, compiled = 0.0, 0.0
     for method in config.methods:
         results[method] = {}
         for n_examples in config.n_examples:
+            path = run.folder / "sweeps" / f"{method}_{n_examples}.json"
+            if path.is_file():
+                stored = json.loads(path.read_text())
+                results[method][str(n_examples)] = stored["results"]
+                seconds, compiled = seconds + stored["seconds"], compiled + stored["compiled"]
+                continue
             with Bar(f"{method}, N = {n_examples}") as bar:
                 started = time.perf_counter()
                 first: list[float] = []
@@ -85,10 +92,11 @@ def run(config: Config, run: Run) -> None:
                     bar(done, total)
 
                 found = measure(config, method, n_examples, progress)
-            compiled += first[0] - started
+            took = {"seconds": time.perf_counter() - started, "compiled": first[0] - started}
+            write_json(path, {"results": found, **took})
+            seconds, compiled = seconds + took["seconds"], compiled + took["compiled"]
             results[method][str(n_examples)] = found
             print(f"{method}, N = {n_examples}: {_summary(config, found)}", flush=True)
-    seconds = time.perf_counter() - began
     record = write_record(
         run,
         run.preset,

@@ -90,6 +90,24 @@ EXPERIMENTS = {
         "paper: 15 min on one core; smoke: 2 min",
         "mnist",
     ),
+    "prune_lenet": Entry(
+        "experiments.prune_lenet",
+        "LeNet-300-100 and LeNet-5-Caffe pruned by every method, down to decoded files",
+        "cpu300, cpu5: 2 to 3 h on 2 cores each; smoke: 2 min",
+        "mnist",
+    ),
+    "prune_teacher_student": Entry(
+        "experiments.prune_teacher_student",
+        "students that prune themselves to the size their data deserve",
+        "paper: 10 min on 2 cores; smoke: 1 min",
+        "none",
+    ),
+    "prune_convergence": Entry(
+        "experiments.prune_convergence",
+        "PMMP and its variants beside DRR over rates, strengths, beta and seeds",
+        "digits: 20 min on 2 cores; smoke: 1 min",
+        "digits (embedded)",
+    ),
     "bitalloc_curves": Entry(
         "experiments.bitalloc_curves",
         "bit allocation: accuracy against 1 to 160 bits, the published figure redrawn",

@@ -12,6 +12,7 @@ from bitalloc import model as models
 from bitalloc.bottleneck import BottleneckConfig
 from bitalloc.errors import InputError
 from bitalloc.fit import FitConfig, Problem, Sample, with_moved_copies
+from bitalloc.sensor_network import sensor_network
 
 FAST = FitConfig(
     n_levels=17,
@@ -208,3 +209,19 @@ def test_quadrants_may_decide_by_networks_and_lines_by_dense_ones(key, digits):
     model = modes.fit(key, problem(digits, "quadrants"), "decision", 4, config)
     np.testing.assert_array_equal(model.sensor_bits, [1, 1, 1, 1])
     assert test_accuracy(models.from_bytes(models.to_bytes(model)), digits) > 0.6
+
+
+def test_a_mirrored_network_decides_alike_on_mirror_images(key):
+    shape = (10, 8)
+    init, _ = sensor_network(shape, 3, 4)
+    network = encoder.NetworkEncoder(
+        (init(key),), (0,), (3,), 4, (shape,), np.zeros(80), np.ones(80), "argmax", mirrored=True
+    )
+    images = np.random.default_rng(0).normal(size=(50, *shape))
+    one_sensor = np.zeros(80, int)
+    symbols, mirrored = (
+        encoder.encode(network, x.reshape(50, 80), one_sensor) for x in (images, images[:, :, ::-1])
+    )
+    np.testing.assert_array_equal(symbols, mirrored)
+    plain = network._replace(mirrored=False)
+    assert (encoder.encode(plain, images.reshape(50, 80), one_sensor) != symbols).any()
