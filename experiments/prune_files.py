@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from coding import container, sparse_code
-from experiments import datasets, fresh, prune_lanes
+from experiments import datasets, fresh, prune_lanes, prune_tables
 from experiments.prune_lanes import Lanes
 from experiments.prune_tables import LIMITS_PERCENT, PARAMETERS, choose
 from experiments.records import Claim, Run, Seconds, write_claims, write_record
@@ -207,13 +207,14 @@ def _claims(
                 run.command,
             )
         )
-    exact = [within[m].nonzeros[0] for m in within if m.startswith(("pmmp", "fpp"))]
-    drr = [within[m].nonzeros[0] for m in within if m.startswith("drr")]
-    if exact and drr:
+    ratio = prune_tables.exact_over_smooth(
+        {method: lanes.metrics for method, lanes in trained.items()}, limit
+    )
+    if ratio is not None:
         claims.append(
             Claim(
                 f"pruning.{name}.pmmp_over_drr_nonzeros",
-                min(exact) / min(drr),
+                ratio.value,
                 None,
                 len(next(iter(trained.values())).seeds),
                 "",

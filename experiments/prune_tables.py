@@ -74,6 +74,36 @@ def choose(metrics: dict[str, Any], limit_percent: float) -> Choice | None:
     return Choice(point, _spread(nonzeros[point]), _spread(test[point]), float(means[point]))
 
 
+class Comparison(NamedTuple):
+    """Weights of the best exact method over those of the best DRR.
+
+    Attributes:
+      value: the ratio of mean nonzeros.
+      limit_percent: mean validation error that both keep.
+    """
+
+    value: float
+    limit_percent: float
+
+
+def exact_over_smooth(lanes: dict[str, dict[str, Any]], limit_percent: float) -> Comparison | None:
+    """The exact family against DRR at the least limit, in steps of 0.1, that both keep.
+
+    Args:
+      lanes: method -> metrics, as `choose` takes them.
+      limit_percent: the first limit tried; one point above it is the last.
+    """
+    for steps in range(11):
+        limit = limit_percent + steps / 10
+        found = {method: choose(metrics, limit) for method, metrics in lanes.items()}
+        sizes = {method: c.nonzeros[0] for method, c in found.items() if c is not None}
+        exact = [sizes[m] for m in sizes if RECIPES[m].family == "exact"]
+        drr = [sizes[m] for m in sizes if m.startswith("drr")]
+        if exact and drr:
+            return Comparison(min(exact) / min(drr), limit)
+    return None
+
+
 def best_line(method: str, lanes: Lanes) -> str:
     """One line for the terminal: the front of a method, ratio @ validation / test error."""
     nonzeros = lanes.metrics["nonzeros"].mean(axis=1)
@@ -125,10 +155,47 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
                     ),
                     rows,
                     "Chosen on validation: the point with the fewest weights whose mean validation "
-                    "error is in the limit. Mean ± standard deviation over seeds; biases count.",
+                    "error is in the limit. Mean ± standard deviation over seeds; biases count."
+                    + _compared(mine, LIMITS_PERCENT[network][1]),
                 )
             )
+            found.append(_points_table(title, network, mine))
     return found + _file_tables(records)
+
+
+def _compared(mine: dict[str, dict[str, Any]], limit: float) -> str:
+    lanes = {method: record["metrics"]["lanes"] for method, record in mine.items()}
+    ratio = exact_over_smooth(lanes, limit)
+    if ratio is None:
+        return ""
+    return (
+        f" At a validation error of {ratio.limit_percent:.1f} % the best exact method keeps "
+        f"{ratio.value:.2f} times the weights of the best DRR."
+    )
+
+
+def _points_table(title: str, network: str, mine: dict[str, dict[str, Any]]) -> Table:
+    """Every strength or round of every method, whatever its error."""
+    rows = []
+    for method, record in mine.items():
+        points, lanes = record["metrics"]["points"], record["metrics"]["lanes"]
+        for number, strength in enumerate(points["strength"]):
+            nonzeros, test, validation = (
+                _spread(scale * np.asarray(lanes[name][number]))
+                for name, scale in (("nonzeros", 1), ("test_error", 100), ("validation_error", 100))
+            )
+            rows.append(
+                (
+                    RECIPES[method].title,
+                    f"{strength:.2g}",
+                    f"{PARAMETERS[network] / nonzeros[0]:.0f}",
+                    f"{nonzeros[0]:,.0f} ± {nonzeros[1]:.0f}",
+                    f"{test[0]:.2f} ± {test[1]:.2f}",
+                    f"{validation[0]:.2f} ± {validation[1]:.2f}",
+                )
+            )
+    columns = ("method", "strength", "fewer weights by", "nonzeros", "test error, %", "validation")
+    return Table(f"{title}: every point", columns, rows, "In the order of the rounds, if any.")
 
 
 def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -102,10 +102,29 @@ def test_records_make_tables_and_figures(lanes, tmp_path):
         )  # fmt: skip
     (tmp_path / "records").rename(tmp_path / "prune_lenet")
     records = read_records("prune_lenet", tmp_path)
-    (table,) = prune_tables.tables(records)
+    table, points = prune_tables.tables(records)
     assert len(table.rows) == 2 * 2 + len(prune_tables.ANCHORS["lenet300"])
-    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert len(points.rows) == 2 * 4
+    for found in (table, points):
+        assert all(len(row) == len(found.columns) for row in found.rows)
     assert list(prune_tables.figures(records)) == ["lenet300_pareto"]
+
+
+def test_methods_are_compared_at_the_least_error_that_both_keep():
+    def metrics(*points):
+        errors, nonzeros = zip(*points, strict=True)
+        return {
+            "validation_error": [[error, error] for error in errors],
+            "test_error": [[error, error] for error in errors],
+            "nonzeros": [[n, n] for n in nonzeros],
+            "finite": [[True, True]] * len(points),
+        }
+
+    drr = metrics((0.020, 1000), (0.025, 500))
+    exact = metrics((0.015, 900), (0.024, 400))
+    found = prune_tables.exact_over_smooth({"drr": drr, "pmmp_curvature": exact}, 1.9)
+    assert found == pytest.approx((0.9, 2.0))
+    assert prune_tables.exact_over_smooth({"drr": drr, "magnitude": exact}, 1.9) is None
 
 
 def test_every_preset_names_known_methods():
