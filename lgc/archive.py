@@ -9,6 +9,7 @@ their weights in units of 2^-16. Layout of the stored mixture: `lgc.mixture_code
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coding import FormatError, model_file, read_archive, write_archive
-from lgc import autoencoders, mixture_code
+from lgc import autoencoders, decoders, mixture_code
 from lgc.mixture_code import ClassMixture, Covariance
 
 Bits = int | Literal["float16", "float32"]
@@ -63,7 +64,7 @@ def write(
     """The bytes of an archive.
 
     Args:
-      decoder: parameters of `autoencoders.decode_dense`.
+      decoder: parameters of a decoder; see `decoders`.
       mixtures: one for each class.
       image_shape: (H, W, C).
       labels: label value of each class.
@@ -119,7 +120,7 @@ def sample(
     """
     wanted = contents.counts if per_class is None else [per_class] * len(contents.labels)
     largest = max(contents.components)
-    draw = jax.jit(_draw_chunk)
+    draw = jax.jit(partial(_draw_chunk, contents.image_shape))
     images, labels = [], []
     ends = np.cumsum(contents.components)
     for index, (label, count, end) in enumerate(zip(contents.labels, wanted, ends, strict=True)):
@@ -141,6 +142,7 @@ def sample(
 
 
 def _draw_chunk(
+    image_shape: tuple[int, int, int],
     key: jax.Array,
     decoder: autoencoders.Params,
     log_weights: jax.Array,
@@ -154,7 +156,7 @@ def _draw_chunk(
         spread = jnp.einsum("nij,nj->ni", factors[component], noise)
     else:
         spread = factors[component] * noise
-    images = autoencoders.decode_dense(decoder, means[component] + spread)
+    images = decoders.decode(decoder, means[component] + spread, image_shape)
     return jnp.round(255 * images).astype(jnp.uint8)
 
 
@@ -192,11 +194,7 @@ def _contents(header: Mapping[str, Any], sections: Mapping[str, bytes]) -> Conte
     normalised = [np.asarray(part, np.float64) / sum(part) for part in weights]
     components = [len(part) for part in weights]
     means, factors = _mixtures(mixture, normalised, covariance)
-    hidden, output = decoder["hidden"]["kernel"], decoder["pixels"]["kernel"]
-    widths = (hidden.shape, decoder["hidden"]["bias"].shape, output.shape)
-    wanted = ((means.shape[1], hidden.shape[1]), hidden.shape[1:], (hidden.shape[1], pixels))
-    if widths != wanted or decoder["pixels"]["bias"].shape != (pixels,):
-        raise ValueError(f"decoder layers {widths} do not fit, expected {wanted}")
+    decoders.check(decoder, means.shape[1], (shape[0], shape[1], shape[2]))
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)):
         raise ValueError("a parameter is not finite")
     return Contents(

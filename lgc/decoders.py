@@ -1,0 +1,117 @@
+"""Decoders that an archive may hold: latents to images, told apart by their parameters' names.
+
+* dense: `{"hidden", "pixels"}`, see `autoencoders.decode_dense`;
+* convolutional: `{"seed", "up1", "up2", "output"}`. A dense layer makes a map at a quarter of the
+  image's resolution; two convolutions of 3 x 3, each after doubling the map by repetition, and a
+  third one give the pixels. Sides that are no multiples of four are cut.
+
+A convolutional decoder is an order of magnitude smaller: what one place has learned serves all.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgc import autoencoders
+from lgc.autoencoders import Params
+from training.convolution import conv2d
+
+ImageShape = tuple[int, int, int]
+"""(height, width, channels)."""
+
+_DENSE = {"hidden", "pixels"}
+_CONVOLUTIONAL = {"seed", "up1", "up2", "output"}
+
+
+def init_convolutional(
+    key: jax.Array, latent: int, image_shape: ImageShape, widths: tuple[int, int, int] = (16, 16, 8)
+) -> Params:
+    """He-initialised parameters, zero biases.
+
+    Args:
+      key: typed key.
+      latent: numbers per image.
+      image_shape: (height, width, channels).
+      widths: channels of the seed map and after each doubling.
+    """
+    rows, columns = _seed_sides(image_shape)
+    first, second, third = widths
+    shapes = {
+        "seed": (latent, rows * columns * first),
+        "up1": (3, 3, first, second),
+        "up2": (3, 3, second, third),
+        "output": (3, 3, third, image_shape[2]),
+    }
+    he = nn.initializers.he_normal()
+    return {
+        name: {"kernel": he(k, shape), "bias": jnp.zeros(shape[-1])}
+        for k, (name, shape) in zip(jax.random.split(key, 4), shapes.items(), strict=True)
+    }
+
+
+def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.Array:
+    """Images of whatever decoder the parameters belong to.
+
+    Args:
+      params: of a decoder that `check` accepts.
+      latents: Float[n, d].
+      image_shape: (height, width, channels).
+
+    Returns:
+      Float[n, height * width * channels], in (0, 1).
+    """
+    if set(params) == _DENSE:
+        return autoencoders.decode_dense(params, latents)
+    height, width, _ = image_shape
+    rows, columns = _seed_sides(image_shape)
+    x = jax.nn.relu(latents @ params["seed"]["kernel"] + _row(params["seed"]["bias"], 2))
+    x = x.reshape(len(latents), rows, columns, -1)
+    for name in ("up1", "up2"):
+        x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        x = jax.nn.relu(conv2d(x, params[name]["kernel"]) + _row(params[name]["bias"], 4))
+    x = conv2d(x, params["output"]["kernel"]) + _row(params["output"]["bias"], 4)
+    return jax.nn.sigmoid(x[:, :height, :width]).reshape(len(latents), -1)
+
+
+def check(params: Params, latent: int, image_shape: ImageShape) -> None:
+    """That the parameters are one decoder from `latent` numbers to such images.
+
+    Raises:
+      ValueError: they are not; says what does not fit.
+    """
+    shapes = {
+        name: {part: np.shape(leaf) for part, leaf in layer.items()}
+        for name, layer in params.items()
+    }
+    if any(set(layer) != {"kernel", "bias"} for layer in shapes.values()):
+        raise ValueError(f"decoder layers {shapes} need a kernel and a bias each")
+    height, width, channels = image_shape
+    if set(shapes) == _DENSE:
+        hidden = shapes["hidden"]["kernel"][-1:]
+        wanted = {"hidden": (latent, *hidden), "pixels": (*hidden, height * width * channels)}
+    elif set(shapes) == _CONVOLUTIONAL:
+        rows, columns = _seed_sides(image_shape)
+        second, third = (shapes[name]["kernel"][-1:] for name in ("up1", "up2"))
+        first = shapes["up1"]["kernel"][2:3]
+        wanted = {
+            "seed": (latent, *(rows * columns * n for n in first)),
+            "up1": (3, 3, *first, *second),
+            "up2": (3, 3, *second, *third),
+            "output": (3, 3, *third, channels),
+        }
+    else:
+        raise ValueError(f"decoder layers {sorted(shapes)} are of no known decoder")
+    for name, kernel in wanted.items():
+        if shapes[name] != {"kernel": kernel, "bias": kernel[-1:]}:
+            raise ValueError(f"decoder layer {name} is {shapes[name]}, expected {kernel}")
+
+
+def _seed_sides(image_shape: ImageShape) -> tuple[int, int]:
+    return -(-image_shape[0] // 4), -(-image_shape[1] // 4)
+
+
+def _row(bias: jax.Array, rank: int) -> jax.Array:
+    return bias.reshape((1,) * (rank - 1) + (-1,))

@@ -1,0 +1,47 @@
+import jax
+import numpy as np
+import pytest
+
+from lgc import decoders
+from training import trees
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (9, 14, 3), (28, 28, 1)])
+def test_images_of_any_sides(key, shape):
+    params = decoders.init_convolutional(key, 5, shape, (4, 3, 2))
+    decoders.check(params, 5, shape)
+    images = decoders.decode(params, jax.random.normal(key, (7, 5)), shape)
+    assert images.shape == (7, np.prod(shape))
+    assert ((images > 0) & (images < 1)).all()
+
+
+def test_parameters_are_few(key):
+    params = decoders.init_convolutional(key, 12, (28, 28, 1))
+    assert trees.size(params) == (12 + 1) * 49 * 16 + (9 * 16 + 1) * 16 + (9 * 16 + 1) * 8 + 73
+
+
+def test_a_map_is_doubled_by_repetition(key):
+    """With kernels that pass the middle tap on, the image is the seed map in 4 x 4 blocks."""
+    passing = np.zeros((3, 3, 1, 1), np.float32)
+    passing[1, 1] = 1
+    layer = {"kernel": passing, "bias": np.zeros(1, np.float32)}
+    seed = {"kernel": np.eye(4, dtype=np.float32), "bias": np.zeros(4, np.float32)}
+    params = {"seed": seed, "up1": layer, "up2": layer, "output": layer}
+    image = decoders.decode(params, np.array([[1.0, 2.0, 3.0, 4.0]]), (8, 7, 1)).reshape(8, 7)
+    expected = np.kron([[1, 2], [3, 4]], np.ones((4, 4)))[:, :7]
+    np.testing.assert_allclose(image, 1 / (1 + np.exp(-expected)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda p: {**p, "extra": p["up1"]}, "no known decoder"),
+        (lambda p: {**p, "up1": {"kernel": p["up1"]["kernel"]}}, "kernel and a bias"),
+        (lambda p: {**p, "up2": p["output"]}, "up2"),
+        (lambda p: {**p, "seed": p["up1"]}, "seed"),
+    ],
+)
+def test_other_trees_are_refused(key, change, said):
+    params = decoders.init_convolutional(key, 5, (8, 8, 1), (4, 3, 2))
+    with pytest.raises(ValueError, match=said):
+        decoders.check(change(params), 5, (8, 8, 1))
