@@ -1,7 +1,7 @@
 """From trained lanes to files: the precision chosen on validation, each file decoded by a stranger.
 
-For every method and error limit, points and precisions are tried from the fewest weights upwards;
-the one whose files are smallest on average, at a mean validation error within the limit, is
+A target is a ratio of weights or a number of bytes. For every method and target, of all points at
+all precisions that meet it on average over seeds, the one with the least validation error is
 written for every seed. A fresh process decodes each file before its test error is measured.
 """
 
@@ -15,22 +15,50 @@ import jax
 import numpy as np
 
 from coding import container, sparse_code
-from experiments import datasets, fresh, prune_lanes, prune_tables
+from experiments import datasets, fresh, prune_choices, prune_lanes
+from experiments.prune_choices import PARAMETERS, RATIOS
 from experiments.prune_lanes import Lanes
-from experiments.prune_tables import LIMITS_PERCENT, PARAMETERS, choose
 from experiments.records import Claim, Run, Seconds, write_claims, write_record
 from training import evaluation, trees
 from training.method import Params
 from training.networks import Network
 
-FILE_LIMITS_PERCENT = {"lenet300": (2.0, 1.8), "lenet5": (0.9, 0.96)}
-"""Validation errors that files are made for; the first is that of the claim."""
-
 PRECISIONS: tuple[tuple[int, int], ...] = ((3, 5), (4, 6), (5, 8), (6, 8))
 """Bits of kernels and of biases."""
 
-POINTS_TRIED = 4
-"""Per method and limit: those with the fewest weights that keep the limit before quantisation."""
+
+class Target(NamedTuple):
+    """What the files of a method have to keep, on average over seeds.
+
+    Attributes:
+      kind: `ratio`, at least so many times fewer weights, or `bytes`, at most so many.
+      value: the number.
+    """
+
+    kind: str
+    value: int
+
+    def title(self) -> str:
+        """For tables: "150x" or "3,000 bytes"."""
+        return f"{self.value}x" if self.kind == "ratio" else f"{self.value:,} bytes"
+
+
+BYTES = {"lenet300": (3_000, 5_000), "lenet5": (1_200, 3_000)}
+
+TARGETS = {
+    name: (
+        *(Target("ratio", ratio) for ratio in RATIOS[name]),
+        *(Target("bytes", size) for size in BYTES[name]),
+    )
+    for name in PARAMETERS
+}
+"""The more demanding of each kind first."""
+
+CLAIMED_ERROR_PERCENT = {
+    "lenet300": {"ratio": 1.9, "bytes": 2.0},
+    "lenet5": {"ratio": 1.0, "bytes": 0.9},
+}
+"""Mean test error up to which a target counts as met."""
 
 
 class Candidate(NamedTuple):
@@ -40,12 +68,14 @@ class Candidate(NamedTuple):
       point: number of the point.
       bits: of kernels and of biases.
       mean_bytes: over seeds.
+      mean_nonzeros: over seeds.
       validation_error_percent: mean over seeds, quantised.
     """
 
     point: int
     bits: tuple[int, int]
     mean_bytes: float
+    mean_nonzeros: float
     validation_error_percent: float
 
 
@@ -62,7 +92,7 @@ def write(
     parts: dict[str, datasets.Images],
     config: Any,
 ) -> None:
-    """Write, decode and record the files of every method at every limit, and the claims.
+    """Write, decode and record the files of every method for every target, and the claims.
 
     Args:
       run: where to.
@@ -73,23 +103,23 @@ def write(
       config: of the experiment, for the record.
     """
     error = _error_percent(network)
-    rows, chosen = [], {}
+    rows: list[dict[str, Any]] = []
     for method, lanes in trained.items():
-        for limit in FILE_LIMITS_PERCENT[name]:
-            candidate = _choose(lanes, limit, error, parts["validation"])
+        candidates = _candidates(lanes, error, parts["validation"])
+        for target in TARGETS[name]:
+            candidate = _choose(candidates, target, PARAMETERS[name])
             if candidate is None:
                 continue
-            chosen[method, limit] = candidate
             for seed in range(len(lanes.seeds)):
-                path = run.artifacts / f"{name}_{method}_{limit:g}_seed{int(lanes.seeds[seed])}.fb"
-                data = _encode(lanes, candidate, seed)
-                container.save(path, data)
+                number = int(lanes.seeds[seed])
+                path = run.artifacts / f"{name}_{method}_{target.kind}{target.value}_{number}.fb"
+                container.save(path, _encode(lanes, candidate.point, candidate.bits, seed))
                 decoded = decode(path, run.folder)
                 rows.append(
                     {
                         "method": method,
-                        "limit_percent": limit,
-                        "seed": int(lanes.seeds[seed]),
+                        "target": target.title(),
+                        "seed": number,
                         "strength": float(lanes.points["strength"][candidate.point]),
                         "tolerance": float(lanes.points["tolerance"][candidate.point]),
                         "bits": candidate.bits[0],
@@ -150,31 +180,36 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     return PARAMETERS[config["network"]] / float(trees.nonzeros(params))
 
 
-def _choose(
-    lanes: Lanes, limit_percent: float, error: Any, validation: datasets.Images
-) -> Candidate | None:
-    """The candidate of the fewest bytes within the limit; None where there is none."""
-    means = 100 * lanes.metrics["validation_error"].mean(axis=1)
-    means = np.where(lanes.metrics["finite"].all(axis=1), means, np.inf)
-    nonzeros = lanes.metrics["nonzeros"].mean(axis=1)
-    allowed = np.flatnonzero(means <= limit_percent)
-    candidates = []
-    for point in allowed[np.argsort(nonzeros[allowed])][:POINTS_TRIED]:
+def _candidates(lanes: Lanes, error: Any, validation: datasets.Images) -> list[Candidate]:
+    """Every finite point at every precision."""
+    found = []
+    for point in np.flatnonzero(lanes.metrics["finite"].all(axis=1)):
         for bits in PRECISIONS:
-            candidate = Candidate(int(point), bits, 0.0, 0.0)
-            data = [_encode(lanes, candidate, seed) for seed in range(len(lanes.seeds))]
-            found = np.mean([error(sparse_code.read_sparse(d), validation) for d in data])
-            if found <= limit_percent:
-                size = float(np.mean([len(d) for d in data]))
-                candidates.append(
-                    candidate._replace(mean_bytes=size, validation_error_percent=float(found))
+            files = [_encode(lanes, int(point), bits, seed) for seed in range(len(lanes.seeds))]
+            decoded = [sparse_code.read_sparse(data) for data in files]
+            found.append(
+                Candidate(
+                    int(point),
+                    bits,
+                    float(np.mean([len(data) for data in files])),
+                    float(np.mean([int(trees.nonzeros(params)) for params in decoded])),
+                    float(np.mean([error(params, validation) for params in decoded])),
                 )
-    return min(candidates, key=lambda c: c.mean_bytes, default=None)
+            )
+    return found
 
 
-def _encode(lanes: Lanes, candidate: Candidate, seed: int) -> bytes:
-    params = prune_lanes.params_of(lanes, candidate.point, seed)
-    return sparse_code.write_sparse(params, bits_of(candidate.bits))
+def _choose(candidates: list[Candidate], target: Target, parameters: int) -> Candidate | None:
+    """The least validation error among those that meet the target; None where none does."""
+    if target.kind == "ratio":
+        meet = [c for c in candidates if c.mean_nonzeros * target.value <= parameters]
+    else:
+        meet = [c for c in candidates if c.mean_bytes <= target.value]
+    return min(meet, key=lambda c: c.validation_error_percent, default=None)
+
+
+def _encode(lanes: Lanes, point: int, bits: tuple[int, int], seed: int) -> bytes:
+    return sparse_code.write_sparse(prune_lanes.params_of(lanes, point, seed), bits_of(bits))
 
 
 def _error_percent(network: Network) -> Any:
@@ -186,29 +221,34 @@ def _error_percent(network: Network) -> Any:
 def _claims(
     run: Run, name: str, trained: dict[str, Lanes], rows: list[dict[str, Any]], record: Path
 ) -> list[Claim]:
-    """Headline numbers: ratio at the floor's error, bytes at the file goal, PMMP over DRR."""
+    """Ratio and bytes at the goals' errors, and PMMP's weights over DRR's."""
     published = f"{json.loads(record.read_text())['experiment']}/{record.name}"
     claims = []
-    limit = LIMITS_PERCENT[name][1]
-    choices = {method: choose(lanes.metrics, limit) for method, lanes in trained.items()}
-    within = {method: choice for method, choice in choices.items() if choice is not None}
-    if within:
-        best = min(within, key=lambda method: within[method].nonzeros[0])
-        lanes = trained[best]
-        ratios = PARAMETERS[name] / lanes.metrics["nonzeros"][within[best].point]
+    for kind, limit in CLAIMED_ERROR_PERCENT[name].items():
+        mine = _claimed_rows(rows, [t for t in TARGETS[name] if t.kind == kind], limit)
+        if not mine:
+            continue
+        values = [PARAMETERS[name] / r["nonzeros"] if kind == "ratio" else r["bytes"] for r in mine]
+        kept = min(range(len(mine)), key=lambda i: mine[i]["validation_error_percent"])
+        suffix = f"ratio_at_{limit:.1f}" if kind == "ratio" else f"file_bytes_at_{100 - limit:.1f}"
         claims.append(
             Claim(
-                f"pruning.{name}.ratio_at_{limit:.1f}",
-                PARAMETERS[name] / within[best].nonzeros[0],
-                float(np.std(ratios, ddof=1)) if len(ratios) > 1 else None,
-                len(lanes.seeds),
-                "x",
+                f"pruning.{name}.{suffix}",
+                float(np.mean(values)),
+                float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                len(values),
+                "x" if kind == "ratio" else "bytes",
                 published,
                 run.command,
+                # The file is one seed's, the value the mean over seeds.
+                tolerance=abs(values[kept] - float(np.mean(values))) * 1.001 + 1e-6,
+                bytes=mine[kept]["bytes"],
+                artifact=mine[kept]["file"],
             )
         )
-    ratio = prune_tables.exact_over_smooth(
-        {method: lanes.metrics for method, lanes in trained.items()}, limit
+    ratio = prune_choices.exact_over_smooth(
+        {method: lanes.metrics for method, lanes in trained.items()},
+        CLAIMED_ERROR_PERCENT[name]["ratio"],
     )
     if ratio is not None:
         claims.append(
@@ -222,28 +262,26 @@ def _claims(
                 run.command,
             )
         )
-    limit = FILE_LIMITS_PERCENT[name][0]
-    at_limit = [row for row in rows if row["limit_percent"] == limit]
-    methods = {row["method"] for row in at_limit}
-    if methods:
-        sizes = {m: [r["bytes"] for r in at_limit if r["method"] == m] for m in methods}
-        best = min(sorted(methods), key=lambda method: float(np.mean(sizes[method])))
-        row = min(
-            (r for r in at_limit if r["method"] == best),
-            key=lambda r: r["validation_error_percent"],
-        )
-        claims.append(
-            Claim(
-                f"pruning.{name}.file_bytes_at_{100 - limit:.1f}",
-                float(np.mean(sizes[best])),
-                float(np.std(sizes[best], ddof=1)) if len(sizes[best]) > 1 else None,
-                len(sizes[best]),
-                "bytes",
-                published,
-                run.command,
-                tolerance=float(np.ptp(sizes[best])) or 1.0,
-                bytes=row["bytes"],
-                artifact=row["file"],
-            )
-        )
     return claims
+
+
+def _claimed_rows(
+    rows: list[dict[str, Any]], targets: list[Target], limit_percent: float
+) -> list[dict[str, Any]]:
+    """The files of the first target that some method meets within the error.
+
+    Of several methods the one with the least validation error speaks for a target.
+    """
+    for target in targets:
+        mine = [row for row in rows if row["target"] == target.title()]
+        methods = {row["method"] for row in mine}
+        if not methods:
+            continue
+
+        def mean(method: str, field: str, mine=mine) -> float:
+            return float(np.mean([row[field] for row in mine if row["method"] == method]))
+
+        best = min(sorted(methods), key=lambda method: mean(method, "validation_error_percent"))
+        if mean(best, "test_error_percent") <= limit_percent:
+            return [row for row in mine if row["method"] == best]
+    return []

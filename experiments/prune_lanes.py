@@ -112,12 +112,12 @@ def pruning_run(
       `validation` and `test`, the last only measured on.
     """
     recipe = RECIPES[method_name]
-    plan = loop.Plan(1, min(training.batch_size, n_train))
-    per_epoch = n_train // plan.batch_size
+    batch_size = min(training.batch_size, n_train)
+    per_epoch = n_train // batch_size
     steps, tune_steps = training.epochs * per_epoch, training.fine_tune_epochs * per_epoch
     phases = three_phase.Phases(
-        regularise=loop.Plan(steps, plan.batch_size, log_points=20),
-        fine_tune=loop.Plan(tune_steps, plan.batch_size, log_points=1) if tune_steps else None,
+        regularise=loop.Plan(steps, batch_size, log_points=20),
+        fine_tune=loop.Plan(tune_steps, batch_size, log_points=1) if tune_steps else None,
         fine_tune_optimizer=lambda rate: optax.chain(
             optax.adam(rate),
             optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, max(tune_steps, 1))),

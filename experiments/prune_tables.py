@@ -6,14 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.prune_choices import (
+    COMPARED_FROM_PERCENT,
+    PARAMETERS,
+    RATIOS,
+    Choice,
+    exact_over_smooth,
+    least_error,
+    spread,
+)
 from experiments.prune_lanes import Lanes
 from experiments.registry import Table
 from pruning.recipes import RECIPES
 
-PARAMETERS = {"lenet300": 266_610, "lenet5": 431_080}
 TITLES = {"lenet300": "LeNet-300-100", "lenet5": "LeNet-5-Caffe"}
-LIMITS_PERCENT = {"lenet300": (1.8, 1.9), "lenet5": (0.8, 1.0)}
-"""Errors at which the ratio is reported: the goal's and the floor's."""
 
 
 class Anchor(NamedTuple):
@@ -38,70 +44,6 @@ ANCHORS = {
         Anchor("SNIP", 100, 1.1),
     ),
 }
-
-
-class Choice(NamedTuple):
-    """The point of a method with the fewest weights whose mean validation error is in a limit.
-
-    Attributes:
-      point: its number.
-      nonzeros: mean and standard deviation over seeds.
-      test_error_percent: mean and standard deviation over seeds.
-      validation_error_percent: mean over seeds.
-    """
-
-    point: int
-    nonzeros: tuple[float, float]
-    test_error_percent: tuple[float, float]
-    validation_error_percent: float
-
-
-def choose(metrics: dict[str, Any], limit_percent: float) -> Choice | None:
-    """The choice at an error limit, made on the validation part; None where no point keeps it.
-
-    Args:
-      metrics: name -> [H][S], as in `Lanes.metrics` or a record's `lanes`.
-      limit_percent: largest mean validation error.
-    """
-    validation = 100 * np.asarray(metrics["validation_error"])
-    test, nonzeros = 100 * np.asarray(metrics["test_error"]), np.asarray(metrics["nonzeros"])
-    finite = np.asarray(metrics["finite"]).all(axis=1)
-    means = np.where(finite, validation.mean(axis=1), np.inf)
-    allowed = np.flatnonzero(means <= limit_percent)
-    if not len(allowed):
-        return None
-    point = int(allowed[np.argmin(nonzeros.mean(axis=1)[allowed])])
-    return Choice(point, _spread(nonzeros[point]), _spread(test[point]), float(means[point]))
-
-
-class Comparison(NamedTuple):
-    """Weights of the best exact method over those of the best DRR.
-
-    Attributes:
-      value: the ratio of mean nonzeros.
-      limit_percent: mean validation error that both keep.
-    """
-
-    value: float
-    limit_percent: float
-
-
-def exact_over_smooth(lanes: dict[str, dict[str, Any]], limit_percent: float) -> Comparison | None:
-    """The exact family against DRR at the least limit, in steps of 0.1, that both keep.
-
-    Args:
-      lanes: method -> metrics, as `choose` takes them.
-      limit_percent: the first limit tried; one point above it is the last.
-    """
-    for steps in range(11):
-        limit = limit_percent + steps / 10
-        found = {method: choose(metrics, limit) for method, metrics in lanes.items()}
-        sizes = {method: c.nonzeros[0] for method, c in found.items() if c is not None}
-        exact = [sizes[m] for m in sizes if RECIPES[m].family == "exact"]
-        drr = [sizes[m] for m in sizes if m.startswith("drr")]
-        if exact and drr:
-            return Comparison(min(exact) / min(drr), limit)
-    return None
 
 
 def best_line(method: str, lanes: Lanes) -> str:
@@ -132,9 +74,10 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
         for method in RECIPES:
             if method not in mine:
                 continue
-            for limit in LIMITS_PERCENT[network]:
-                choice = choose(mine[method]["metrics"]["lanes"], limit)
-                rows.append(_row(network, method, limit, choice, len(mine[method]["seeds"])))
+            for ratio in RATIOS[network]:
+                lanes = mine[method]["metrics"]["lanes"]
+                choice = least_error(lanes, PARAMETERS[network] / ratio)
+                rows.append(_row(network, method, ratio, choice, len(mine[method]["seeds"])))
         for anchor in ANCHORS[network]:
             error = f"{anchor.error_percent:.2f}"
             rows.append(
@@ -146,7 +89,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
                     f"{title} on MNIST",
                     (
                         "method",
-                        "validation limit, %",
+                        "at least",
                         "fewer weights by",
                         "nonzeros",
                         "test error, %",
@@ -154,9 +97,9 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
                         "seeds",
                     ),
                     rows,
-                    "Chosen on validation: the point with the fewest weights whose mean validation "
-                    "error is in the limit. Mean ± standard deviation over seeds; biases count."
-                    + _compared(mine, LIMITS_PERCENT[network][1]),
+                    "Chosen on validation: of all points with so many times fewer weights, the one "
+                    "with the least error. Mean ± standard deviation over seeds; biases count."
+                    + _compared(mine, COMPARED_FROM_PERCENT[network]),
                 )
             )
             found.append(_points_table(title, network, mine))
@@ -181,7 +124,7 @@ def _points_table(title: str, network: str, mine: dict[str, dict[str, Any]]) -> 
         points, lanes = record["metrics"]["points"], record["metrics"]["lanes"]
         for number, strength in enumerate(points["strength"]):
             nonzeros, test, validation = (
-                _spread(scale * np.asarray(lanes[name][number]))
+                spread(scale * np.asarray(lanes[name][number]))
                 for name, scale in (("nonzeros", 1), ("test_error", 100), ("validation_error", 100))
             )
             rows.append(
@@ -233,7 +176,7 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 color=plots.PUBLISHED,
                 fontsize=7,
             )
-        top = 3 * LIMITS_PERCENT[network][1]
+        top = 3 * COMPARED_FROM_PERCENT[network]
         axes[0].set(xscale="log", xlabel="nonzeros", ylabel="test error, %", ylim=(0.5, top))
         axes[0].set_title(f"{title}, MNIST", loc="left")
         axes[0].legend(fontsize=6)
@@ -257,16 +200,16 @@ def _of(network: str, records: dict[str, dict[str, Any]]) -> dict[str, dict[str,
 
 
 def _row(
-    network: str, method: str, limit: float, choice: Choice | None, n_seeds: int
+    network: str, method: str, ratio: int, choice: Choice | None, n_seeds: int
 ) -> tuple[Any, ...]:
     title = RECIPES[method].title
     if choice is None:
-        return (title, limit, "-", "-", "-", "-", n_seeds)
+        return (title, f"{ratio}x", "-", "-", "-", "-", n_seeds)
     mean, spread = choice.nonzeros
     error, error_spread = choice.test_error_percent
     return (
         title,
-        limit,
+        f"{ratio}x",
         f"{PARAMETERS[network] / mean:.0f}",
         f"{mean:,.0f} ± {spread:.0f}",
         f"{error:.2f} ± {error_spread:.2f}",
@@ -276,31 +219,50 @@ def _row(
 
 
 def _file_tables(records: dict[str, dict[str, Any]]) -> list[Table]:
+    """One row for each method and target: what its files are like on average."""
     found = []
-    columns = ("method", "seed", "bits", "nonzeros", "bytes", "bytes ratio", "test error, %")
+    columns = (
+        "method",
+        "target",
+        "bits",
+        "fewer weights by",
+        "bytes",
+        "fewer bytes by",
+        "test error, %",
+        "validation",
+        "seeds",
+    )
     for network, title in TITLES.items():
         record = records.get(f"{network}_files")
         if record is None:
             continue
-        rows = [
-            (
-                RECIPES[row["method"]].title,
-                row["seed"],
-                row["bits"],
-                f"{row['nonzeros']:,}",
-                f"{row['bytes']:,}",
-                f"{4 * PARAMETERS[network] / row['bytes']:.0f}",
-                f"{row['test_error_percent']:.2f}",
+        files = record["metrics"]["files"]
+        rows = []
+        for method, target in dict.fromkeys((row["method"], row["target"]) for row in files):
+            mine = [r for r in files if (r["method"], r["target"]) == (method, target)]
+            nonzeros, size, test, validation = (
+                spread(np.array([row[name] for row in mine]))
+                for name in ("nonzeros", "bytes", "test_error_percent", "validation_error_percent")
             )
-            for row in record["metrics"]["files"]
-        ]
-        note = "Each file was decoded by a fresh process before its error was measured."
+            rows.append(
+                (
+                    RECIPES[method].title,
+                    target,
+                    mine[0]["bits"],
+                    f"{PARAMETERS[network] / nonzeros[0]:.0f}",
+                    f"{size[0]:,.0f} ± {size[1]:.0f}",
+                    f"{4 * PARAMETERS[network] / size[0]:.0f}",
+                    f"{test[0]:.2f} ± {test[1]:.2f}",
+                    f"{validation[0]:.2f}",
+                    len(mine),
+                )
+            )
+        note = (
+            "Point and precision chosen on validation, among those that meet the target on "
+            "average. Each file was decoded by a fresh process before its error was measured."
+        )
         found.append(Table(f"{title}: files", columns, rows, note))
     return found
-
-
-def _spread(values: np.ndarray) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def _leaves(tree: Any) -> list[Any]:

@@ -8,7 +8,7 @@ so these run on the host, between compiled programs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def _places(params: Params, units: Live):
         sources = kept
 
 
-def _some(marked: np.ndarray) -> np.ndarray:
+def _some(marked: Any) -> np.ndarray:
     """The marked units, the first one where none is: no layer vanishes."""
     found = np.flatnonzero(marked)
     return found if len(found) else np.zeros(1, int)

@@ -51,7 +51,11 @@ def test_lenet_down_to_the_file(tmp_path, monkeypatch):
     """Train, code, decode in a fresh process, claim, and recompute the claim from the file."""
     from experiments import prune_files
 
-    monkeypatch.setitem(prune_files.FILE_LIMITS_PERCENT, "lenet300", (15.0,))
+    targets = (prune_files.Target("ratio", 10**9), prune_files.Target("bytes", 20_000))
+    monkeypatch.setitem(prune_files.TARGETS, "lenet300", targets)
+    monkeypatch.setitem(
+        prune_files.CLAIMED_ERROR_PERCENT, "lenet300", {"ratio": 15.0, "bytes": 15.0}
+    )
     preset = prune_lenet.PRESETS["smoke"][1]
     grids = tuple(grid for grid in preset.grids if grid.method == "drr")
     config = dataclasses.replace(

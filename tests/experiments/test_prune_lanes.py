@@ -6,7 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import datasets, prune_lanes, prune_lenet, prune_rounds, prune_tables
+from experiments import (
+    datasets,
+    prune_choices,
+    prune_lanes,
+    prune_lenet,
+    prune_rounds,
+    prune_tables,
+)
 from experiments.records import Run, read_records, write_record
 from training import networks, trees
 
@@ -66,12 +73,16 @@ def test_choice_is_made_on_validation():
         "nonzeros": [[100, 110], [50, 60], [10, 10], [1, 1]],
         "finite": [[True, True], [True, True], [True, True], [True, False]],
     }
-    choice = prune_tables.choose(metrics, 1.9)
+    choice = prune_choices.fewest_weights(metrics, 1.9)
     assert choice is not None
     assert choice.point == 1
     assert choice.nonzeros[0] == 55
     assert choice.test_error_percent[0] == pytest.approx(3.0)
-    assert prune_tables.choose(metrics, 0.5) is None
+    assert prune_choices.fewest_weights(metrics, 0.5) is None
+    within = prune_choices.least_error(metrics, 60)
+    assert within is not None
+    assert within.point == 1
+    assert prune_choices.least_error(metrics, 9) is None
 
 
 @pytest.mark.parametrize(
@@ -122,9 +133,9 @@ def test_methods_are_compared_at_the_least_error_that_both_keep():
 
     drr = metrics((0.020, 1000), (0.025, 500))
     exact = metrics((0.015, 900), (0.024, 400))
-    found = prune_tables.exact_over_smooth({"drr": drr, "pmmp_curvature": exact}, 1.9)
+    found = prune_choices.exact_over_smooth({"drr": drr, "pmmp_curvature": exact}, 1.9)
     assert found == pytest.approx((0.9, 2.0))
-    assert prune_tables.exact_over_smooth({"drr": drr, "magnitude": exact}, 1.9) is None
+    assert prune_choices.exact_over_smooth({"drr": drr, "magnitude": exact}, 1.9) is None
 
 
 def test_every_preset_names_known_methods():
