@@ -277,7 +277,8 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
         axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
         axis.axhline(200 / 3, color=plots.BASELINE, lw=0.8, ls="--")
         axis.annotate("one bit's limit, 2/3", (20, 67.2), color=plots.BASELINE, fontsize=7)
-        axis.set(xscale="log", xlabel="bits per image", ylabel="test accuracy, %")
+        axis.set(xlabel="bits per image", ylabel="test accuracy, %")
+        plots.doubling_axis(axis)
         axis.set_title(f"view: {view}", loc="left")
         axis.legend()
     return {"accuracy_against_bits": figure}

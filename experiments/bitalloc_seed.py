@@ -230,8 +230,11 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
             label=f"{system}, {view}",
         )
     for (_, view, bits), value in PUBLISHED.items():
-        axis.plot(bits, value, "*" if view == "central" else "P", color=plots.PUBLISHED, ms=9)
+        marker = "*" if view == "central" else "P"
+        label = f"published, {view}" if bits == 160 else None
+        axis.plot(bits, value, marker, color=plots.PUBLISHED, ms=9, ls="none", label=label)
     axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
-    axis.set(xscale="log", xlabel="bits per image", ylabel="accuracy on 500 test images, %")
+    axis.set(xlabel="bits per image", ylabel="accuracy on 500 test images, %")
+    plots.doubling_axis(axis)
     axis.legend()
     return {"eight_hundred_images": figure}

@@ -10,7 +10,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 _DIGEST_KEY = "fewbits-records"
@@ -57,6 +59,12 @@ def image_grid(
         axis.set_title(title, loc="left", fontsize=8, pad=2)
         axis.axis("off")
     return figure
+
+
+def doubling_axis(axis: Axes) -> None:
+    """A logarithmic x axis with a tick, in plain numbers, at every power of two."""
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def save(figure: Figure, path: Path, digest: str) -> None:
