@@ -213,8 +213,10 @@ def _archives(train: datasets.Images, config: Config, seed: int) -> dict[str, by
     """One trained model, written at every precision."""
     key_train, key_fit = jax.random.split(jax.random.key(seed))
     with Bar(f"seed {seed}") as bar:
-        latents = compression.encode(train.pixels, config.compression, key_train, progress=bar)
         classes = train.labels
+        latents = compression.encode(
+            train.pixels, classes, config.compression, key_train, progress=bar
+        )
         candidates = selection.fit_candidates(
             latents.values, classes, config.compression, key_fit, progress=bar
         )

@@ -81,12 +81,12 @@ STRENGTHS = {
 
 FIRST_STRENGTHS = {
     "lenet300": {
-        "drr": 3e-5,
-        "pmmp_curvature": 1.5e-5,
-        "drr_proximal": 0.03,
-        "pmmp_admm": 0.03,
-        "rl1_proximal": 0.09,
-        "magnitude": 0.04,
+        "pmmp_curvature": 5e-6,
+        "drr": 1e-5,
+        "drr_proximal": 0.01,
+        "pmmp_admm": 0.01,
+        "rl1_proximal": 0.03,
+        "magnitude": 0.1,
     },
 }
 """Of the first round of a chain."""

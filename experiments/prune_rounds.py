@@ -39,11 +39,14 @@ class Round:
 ROUNDS = (
     Round(1.0, 20),
     Round(1.7, 30),
-    Round(3.3, 60, 30),
-    Round(5.0, 60, 30),
-    Round(6.5, 60, 30),
-    Round(8.0, 60, 30),
+    Round(3.3, 50, 20),
+    Round(6.0, 50, 20),
+    Round(10.0, 50, 20),
+    Round(15.0, 50, 20),
+    Round(20.0, 60, 30),
+    Round(28.0, 60, 30),
 )
+"""A gentle start: what the first rounds prune too much, no later one brings back."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _compress(options: argparse.Namespace) -> None:
         raise InputError(f"--seed {options.seed}; use a whole number, 0 or more")
     config = lgc.Config(
         components=options.components, bits=options.bits, epochs=options.epochs,
-        covariance=options.covariance, selection=options.selection,
+        covariance=options.covariance, selection=options.selection, variant=options.variant,
     )  # fmt: skip
     lgc.check(images, labels)
     _check_writable(options.output)
@@ -178,6 +178,12 @@ def _parser() -> argparse.ArgumentParser:
     compress.add_argument("--seed", type=int, default=0, metavar="S")
     compress.add_argument(
         "--covariance", choices=("full", "diagonal", "tied", "spherical"), default="full"
+    )
+    compress.add_argument(
+        "--variant",
+        choices=("ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae"),
+        default="ae",
+        help="of the autoencoder (default ae)",
     )
     compress.add_argument("--selection", choices=("bic", "bytes"), default="bytes")
     compress.set_defaults(run=_compress)

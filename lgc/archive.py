@@ -8,7 +8,7 @@ their weights in units of 2^-16. Layout of the stored mixture: `lgc.mixture_code
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coding import FormatError, model_file, read_archive, write_archive
-from lgc import autoencoders, decoders, mixture_code
+from lgc import decoders, mixture_code
 from lgc.mixture_code import ClassMixture, Covariance
 
 Bits = int | Literal["float16", "float32"]
@@ -48,18 +48,18 @@ class Contents(NamedTuple):
     """(all components, d)."""
     factors: np.ndarray
     """(all components, d, d) lower triangular, or (all components, d)."""
-    decoder: autoencoders.Params
+    decoder: decoders.Params
 
 
 def write(
-    decoder: autoencoders.Params,
+    decoder: decoders.Params,
     mixtures: Sequence[ClassMixture],
     *,
     image_shape: tuple[int, int, int],
     labels: Sequence[int],
     counts: Sequence[int],
     covariance: Covariance,
-    bits: Bits,
+    bits: Bits | Callable[[str, np.ndarray], Bits],
 ) -> bytes:
     """The bytes of an archive.
 
@@ -71,7 +71,7 @@ def write(
       counts: images of each class.
       covariance: kind of all mixtures.
       bits: of each stored parameter: 2 to 16 on a uniform grid, entropy coded; "float16" or
-        "float32".
+        "float32"; or a function of a tensor's path and the tensor.
     """
     per_class = [mixture_code.to_tensors(mixture, covariance) for mixture in mixtures]
     mixture = {name: np.concatenate([t[name] for t in per_class]) for name in per_class[0]}
@@ -144,7 +144,7 @@ def sample(
 def _draw_chunk(
     image_shape: tuple[int, int, int],
     key: jax.Array,
-    decoder: autoencoders.Params,
+    decoder: decoders.Params,
     log_weights: jax.Array,
     means: jax.Array,
     factors: jax.Array,

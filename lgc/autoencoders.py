@@ -8,13 +8,13 @@ layer, where it costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-Params = dict[str, Any]
+from lgc.decoders import Params, decode_dense
 
 
 class Autoencoder(NamedTuple):
@@ -41,7 +41,7 @@ class _DenseEncoder(nn.Module):
 
 
 class _DenseDecoder(nn.Module):
-    """latent - hidden - ReLU - pixels - sigmoid."""
+    """latent - hidden - ReLU - pixels; only initialised, see `decoders.decode_dense`."""
 
     hidden: int
     pixels: int
@@ -49,7 +49,7 @@ class _DenseDecoder(nn.Module):
     @nn.compact
     def __call__(self, latents: jax.Array) -> jax.Array:
         hidden = nn.relu(nn.Dense(self.hidden, name="hidden")(latents))
-        return nn.sigmoid(nn.Dense(self.pixels, name="pixels")(hidden))
+        return nn.Dense(self.pixels, name="pixels")(hidden)
 
 
 def dense(pixels: int, hidden: int = 128, latent: int = 64) -> Autoencoder:
@@ -74,19 +74,6 @@ def dense(pixels: int, hidden: int = 128, latent: int = 64) -> Autoencoder:
         return encoder.apply({"params": params}, images)  # pyright: ignore[reportReturnType]
 
     return Autoencoder(init, encode, decode_dense)
-
-
-def decode_dense(params: Params, latents: jax.Array) -> jax.Array:
-    """Decode with a dense decoder of whatever sizes its parameters have."""
-    hidden, pixels = params["pixels"]["kernel"].shape
-    decoder = _DenseDecoder(hidden, pixels)
-    return decoder.apply({"params": params}, latents)  # pyright: ignore[reportReturnType]
-
-
-def reconstruction_mse(autoencoder: Autoencoder, params: Params, images: jax.Array) -> jax.Array:
-    """Mean squared error over all pixels of all images, the vanilla autoencoder's objective."""
-    latents = autoencoder.encode(params["encoder"], images)
-    return jnp.mean((autoencoder.decode(params["decoder"], latents) - images) ** 2)
 
 
 def fold_latents(decoder: Params, shift: jax.Array, scale: jax.Array, kept: jax.Array) -> Params:

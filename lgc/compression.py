@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgc import archive, autoencoders, images
+from lgc import archive, autoencoders, images, variants
 from lgc.config import Config, Progress, report
+from lgc.decoders import Params
 from lgc.selection import fit_candidates, select
 from training import evaluation, gradient_descent, loop
 
@@ -31,7 +32,7 @@ class Latents(NamedTuple):
 
     values: np.ndarray
     """float32 (N, d), zero mean and unit variance in each of the d live dimensions."""
-    decoder: autoencoders.Params
+    decoder: Params
 
 
 def compress(
@@ -56,7 +57,7 @@ def compress(
     """
     checked = images.check(pixels, labels)
     key_train, key_fit = jax.random.split(key)
-    latents = encode(checked.pixels, config, key_train, progress=progress)
+    latents = encode(checked.pixels, checked.classes, config, key_train, progress=progress)
     candidates = fit_candidates(latents.values, checked.classes, config, key_fit, progress=progress)
     mixtures = [select(each, config) for each in candidates]
     return archive.write(
@@ -90,35 +91,56 @@ def decompress(
 
 
 def encode(
-    pixels: np.ndarray, config: Config, key: jax.Array, *, progress: Progress | None = None
+    pixels: np.ndarray,
+    classes: np.ndarray,
+    config: Config,
+    key: jax.Array,
+    *,
+    progress: Progress | None = None,
 ) -> Latents:
-    """Train the autoencoder and encode every image."""
-    flat = jnp.asarray(pixels.reshape(len(pixels), -1))
-    autoencoder = autoencoders.dense(flat.shape[1], config.hidden, config.latent)
+    """Train the autoencoder and encode every image.
+
+    Args:
+      pixels: uint8 (N, H, W, C).
+      classes: int (N,), 0 to the number of classes - 1.
+      config: see `Config`.
+      key: typed PRNG key.
+      progress: see `Progress`.
+    """
+    data = (jnp.asarray(pixels.reshape(len(pixels), -1)), jnp.asarray(classes, jnp.int32))
+    variant = variants.build(
+        config.variant, data[0].shape[1], int(classes.max()) + 1, config.hidden, config.latent
+    )
     key_params, key_run = jax.random.split(key)
-    method, plan = training_run(autoencoder, config, len(pixels))
-    params = autoencoder.init(key_params)
-    carry = jax.jit(partial(loop.start, method, plan))(key_run, params, flat)
+    method, plan = training_run(variant, config, len(pixels))
+    params = variant.init(key_params)
+    carry = jax.jit(partial(loop.start, method, plan))(key_run, params, data)
     advance = jax.jit(partial(loop.advance, method, plan), donate_argnums=0)
     per_epoch = plan.steps // config.epochs
     for epoch in range(config.epochs):
-        carry = advance(carry, flat, epoch * per_epoch, (epoch + 1) * per_epoch)
+        carry = advance(carry, data, epoch * per_epoch, (epoch + 1) * per_epoch)
         report(progress, "training the autoencoder", epoch + 1, config.epochs)
     trained = loop.finish(method, carry).params
-    encode_batch = partial(_encode_bytes, autoencoder, trained["encoder"])
-    values = jax.jit(partial(evaluation.map_batches, encode_batch, batch_size=1_000))(flat)
+    keys = jax.random.split(jax.random.fold_in(key_run, plan.steps), len(pixels))
+
+    def encode_batch(batch: Any) -> jax.Array:
+        # One key for a batch would do, but then an image's latents would hang on its neighbours.
+        def one(key, image, label):
+            scaled = image.astype(jnp.float32) / 255
+            return variant.encode(key, trained["encoder"], scaled[None], label[None])[0]
+
+        return jax.vmap(one)(*batch)
+
+    values = jax.jit(partial(evaluation.map_batches, encode_batch, batch_size=1_000))((keys, *data))
     return standardise(np.asarray(values), trained["decoder"])
 
 
-def training_run(
-    autoencoder: autoencoders.Autoencoder, config: Config, count: int
-) -> tuple[Any, loop.Plan]:
-    """The method and plan that train an autoencoder on `count` flat uint8 images."""
+def training_run(variant: variants.Variant, config: Config, count: int) -> tuple[Any, loop.Plan]:
+    """The method and plan that train on `count` images: (flat uint8 pixels, classes)."""
 
-    def loss(key: jax.Array, params: autoencoders.Params, batch: jax.Array):
-        del key  # deterministic
-        scaled = batch.astype(jnp.float32) / 255
-        return autoencoders.reconstruction_mse(autoencoder, params, scaled), {}
+    def loss(key: jax.Array, params: Params, batch: tuple[jax.Array, jax.Array]):
+        pixels, classes = batch
+        return variant.loss(key, params, (pixels.astype(jnp.float32) / 255, classes))
 
     batch_size = min(config.batch_size, count)
     hyperparameters = gradient_descent.Hyperparameters(config.learning_rate)
@@ -126,7 +148,7 @@ def training_run(
     return method, loop.Plan(config.epochs * (count // batch_size), batch_size)
 
 
-def standardise(values: np.ndarray, decoder: autoencoders.Params) -> Latents:
+def standardise(values: np.ndarray, decoder: Params) -> Latents:
     """Drop dead dimensions, scale the others to unit variance, and tell the decoder."""
     shift = values.mean(axis=0, dtype=np.float64)
     scale = values.std(axis=0, dtype=np.float64)
@@ -141,9 +163,3 @@ def standardise(values: np.ndarray, decoder: autoencoders.Params) -> Latents:
     )
     standard = (values[:, kept] - shift[kept]) / scale[kept]
     return Latents(standard.astype(np.float32), jax.tree.map(np.asarray, folded))
-
-
-def _encode_bytes(
-    autoencoder: autoencoders.Autoencoder, encoder: autoencoders.Params, batch: jax.Array
-) -> jax.Array:
-    return autoencoder.encode(encoder, batch.astype(jnp.float32) / 255)

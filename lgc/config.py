@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from lgc import archive, mixture_code
+from lgc import archive, mixture_code, variants
 from lgc.mixture_code import Covariance
 
 Progress = Callable[[str, int, int], None]
@@ -17,6 +17,7 @@ Progress = Callable[[str, int, int], None]
 class Config:
     """How to compress; the defaults are the report's where it has a choice to follow."""
 
+    variant: variants.Name = "ae"
     hidden: int = 128
     latent: int = 64
     epochs: int = 30
@@ -34,6 +35,8 @@ class Config:
         for name in ("hidden", "latent", "epochs", "batch_size", "max_components"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; use 1 or more")
+        if self.variant not in variants.NAMES:
+            raise ValueError(f"variant {self.variant!r} is not one of {', '.join(variants.NAMES)}")
         if self.components is not None and self.components < 1:
             raise ValueError(f"components is {self.components}; use 1 or more, or None to select")
         if not 0 < self.learning_rate < 1:

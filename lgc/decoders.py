@@ -1,6 +1,6 @@
 """Decoders that an archive may hold: latents to images, told apart by their parameters' names.
 
-* dense: `{"hidden", "pixels"}`, see `autoencoders.decode_dense`;
+* dense: `{"hidden", "hidden2", ..., "pixels"}`, ReLU between the layers and a sigmoid at the end;
 * convolutional: `{"seed", "up1", "up2", "output"}`. A dense layer makes a map at a quarter of the
   image's resolution; two convolutions of 3 x 3, each after doubling the map by repetition, and a
   third one give the pixels. Sides that are no multiples of four are cut.
@@ -10,19 +10,20 @@ A convolutional decoder is an order of magnitude smaller: what one place has lea
 
 from __future__ import annotations
 
-import flax.linen as nn
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgc import autoencoders
-from lgc.autoencoders import Params
 from training.convolution import conv2d
 
+Params = dict[str, Any]
+"""Layers by name, each with a kernel and a bias."""
 ImageShape = tuple[int, int, int]
 """(height, width, channels)."""
 
-_DENSE = {"hidden", "pixels"}
 _CONVOLUTIONAL = {"seed", "up1", "up2", "output"}
 
 
@@ -45,11 +46,37 @@ def init_convolutional(
         "up2": (3, 3, second, third),
         "output": (3, 3, third, image_shape[2]),
     }
-    he = nn.initializers.he_normal()
+    he = jax.nn.initializers.he_normal()
     return {
         name: {"kernel": he(k, shape), "bias": jnp.zeros(shape[-1])}
         for k, (name, shape) in zip(jax.random.split(key, 4), shapes.items(), strict=True)
     }
+
+
+def init_dense(key: jax.Array, latent: int, hidden: Sequence[int], pixels: int) -> Params:
+    """LeCun-initialised parameters, zero biases.
+
+    Args:
+      key: typed key.
+      latent: numbers per image.
+      hidden: width of each hidden layer, at least one.
+      pixels: values per image.
+    """
+    names = [*_hidden_names(len(hidden)), "pixels"]
+    sizes = [latent, *hidden, pixels]
+    lecun = jax.nn.initializers.lecun_normal()
+    return {
+        name: {"kernel": lecun(k, sizes[i : i + 2]), "bias": jnp.zeros(sizes[i + 1])}
+        for i, (name, k) in enumerate(zip(names, jax.random.split(key, len(names)), strict=True))
+    }
+
+
+def decode_dense(params: Params, latents: jax.Array) -> jax.Array:
+    """Images Float[n, pixels] in (0, 1) of a dense decoder of any depth."""
+    x = latents
+    for name in _hidden_names(len(params) - 1):
+        x = jax.nn.relu(x @ params[name]["kernel"] + _row(params[name]["bias"], 2))
+    return jax.nn.sigmoid(x @ params["pixels"]["kernel"] + _row(params["pixels"]["bias"], 2))
 
 
 def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.Array:
@@ -63,8 +90,8 @@ def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.A
     Returns:
       Float[n, height * width * channels], in (0, 1).
     """
-    if set(params) == _DENSE:
-        return autoencoders.decode_dense(params, latents)
+    if "pixels" in params:
+        return decode_dense(params, latents)
     height, width, _ = image_shape
     rows, columns = _seed_sides(image_shape)
     x = jax.nn.relu(latents @ params["seed"]["kernel"] + _row(params["seed"]["bias"], 2))
@@ -89,9 +116,13 @@ def check(params: Params, latent: int, image_shape: ImageShape) -> None:
     if any(set(layer) != {"kernel", "bias"} for layer in shapes.values()):
         raise ValueError(f"decoder layers {shapes} need a kernel and a bias each")
     height, width, channels = image_shape
-    if set(shapes) == _DENSE:
-        hidden = shapes["hidden"]["kernel"][-1:]
-        wanted = {"hidden": (latent, *hidden), "pixels": (*hidden, height * width * channels)}
+    hidden = _hidden_names(len(shapes) - 1)
+    if hidden and set(shapes) == {*hidden, "pixels"}:
+        wanted, before = {}, (latent,)
+        for name in hidden:
+            after = shapes[name]["kernel"][-1:]
+            wanted[name], before = (*before, *after), after
+        wanted["pixels"] = (*before, height * width * channels)
     elif set(shapes) == _CONVOLUTIONAL:
         rows, columns = _seed_sides(image_shape)
         second, third = (shapes[name]["kernel"][-1:] for name in ("up1", "up2"))
@@ -107,6 +138,10 @@ def check(params: Params, latent: int, image_shape: ImageShape) -> None:
     for name, kernel in wanted.items():
         if shapes[name] != {"kernel": kernel, "bias": kernel[-1:]}:
             raise ValueError(f"decoder layer {name} is {shapes[name]}, expected {kernel}")
+
+
+def _hidden_names(count: int) -> list[str]:
+    return ["hidden", *(f"hidden{number}" for number in range(2, count + 1))][: max(count, 0)]
 
 
 def _seed_sides(image_shape: ImageShape) -> tuple[int, int]:

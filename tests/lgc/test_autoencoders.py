@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import autoencoders
+from lgc import autoencoders, decoders
 
 
 def test_the_reports_autoencoder_has_its_parameters(key):
@@ -26,14 +26,6 @@ def test_decoded_pixels_lie_between_0_and_1_and_latents_are_rectified(key):
     assert ((images > 0) & (images < 1)).all()
 
 
-def test_reconstruction_error_is_the_mean_over_pixels(key):
-    autoencoder = autoencoders.dense(12, hidden=5, latent=3)
-    params, images = autoencoder.init(key), jax.random.uniform(key, (7, 12))
-    rebuilt = autoencoder.decode(params["decoder"], autoencoder.encode(params["encoder"], images))
-    expected = np.mean((np.asarray(rebuilt) - np.asarray(images)) ** 2)
-    assert np.isclose(autoencoders.reconstruction_mse(autoencoder, params, images), expected)
-
-
 @pytest.mark.slow
 def test_folding_moves_an_affine_map_into_the_decoder(key):
     decoder = autoencoders.dense(20, hidden=9, latent=6).init(key)["decoder"]
@@ -44,7 +36,7 @@ def test_folding_moves_an_affine_map_into_the_decoder(key):
     standard = jax.random.normal(key, (11, 4))
     latents = jnp.tile(shift, (11, 1)).at[:, kept].add(scale[kept][None] * standard)
     np.testing.assert_allclose(
-        autoencoders.decode_dense(folded, standard),
-        autoencoders.decode_dense(decoder, latents),
+        decoders.decode_dense(folded, standard),
+        decoders.decode_dense(decoder, latents),
         atol=1e-6,
     )
