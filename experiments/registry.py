@@ -96,6 +96,12 @@ EXPERIMENTS = {
         "cpu300, cpu5: 2 to 3 h on 2 cores each; smoke: 2 min",
         "mnist",
     ),
+    "prune_vgg": Entry(
+        "experiments.prune_vgg",
+        "VGG-16 within a point of its dense network: weights and file bytes",
+        "gpu: not run yet, made for 10 min a method on one H100; smoke: 10 min on 2 cores",
+        "cifar10_jpeg",
+    ),
     "prune_teacher_student": Entry(
         "experiments.prune_teacher_student",
         "students that prune themselves to the size their data deserve",

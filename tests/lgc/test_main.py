@@ -117,3 +117,12 @@ def test_bad_flags_exit_with_status_2(flag, capsys):
         main(["compress", "a.npz", "b.lgc", flag])
     assert stopped.value.code == 2
     assert flag.split("=")[1] in capsys.readouterr().err
+
+
+def test_every_variant_can_be_named():
+    from lgc import variants
+    from lgc.__main__ import _parser
+
+    for name in variants.NAMES:
+        options = _parser().parse_args(["compress", "in.npz", "out.lgc", "--variant", name])
+        assert options.variant == name
