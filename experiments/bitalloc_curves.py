@@ -64,7 +64,7 @@ class Config:
     n_validation: int = 3_000
     restarts: int = 5
     starts: int = 3
-    """Trainings of a projection of 8 bits or fewer; the best on validation is kept."""
+    """Trainings of 8 signs or fewer; the best on validation is kept."""
     projection_epochs: int = 25
     decision_epochs: int = 60
     decision_epochs_beyond: int = 15
@@ -173,7 +173,9 @@ def _fit_config(config: Config, cell: Cell) -> FitConfig:
         )
     else:
         settings = replace(settings, epochs=config.projection_epochs)
-    starts = config.starts if mode == "projection" and bits <= 8 else 1
+    # Few signs may all end alike; a network that sends its decision is trained once, and longest.
+    once = bits > 8 or mode == "pixel" or (mode == "decision" and cell in config.cells)
+    starts = 1 if once else config.starts
     return FitConfig(restarts=config.restarts, starts=starts, bottleneck=settings)
 
 

@@ -22,7 +22,9 @@ def test_kl_is_that_of_samples(key):
     normal = jax.scipy.stats.norm
     log_ratio = normal.logpdf(z, mean, scale) - normal.logpdf(z)
     sampled = log_ratio.sum(axis=1).mean()
-    assert float(objectives.gaussian_kl(mean, log_variance)) == pytest.approx(float(sampled), rel=0.02)
+    assert float(objectives.gaussian_kl(mean, log_variance)) == pytest.approx(
+        float(sampled), rel=0.02
+    )
 
 
 def contrastive_by_loops(z, classes, temperature, form):
