@@ -12,7 +12,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 _DIGEST_KEY = "fewbits-records"
@@ -64,7 +63,7 @@ def image_grid(
 def doubling_axis(axis: Axes) -> None:
     """A logarithmic x axis with a tick, in plain numbers, at every power of two."""
     axis.set_xscale("log", base=2)
-    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def save(figure: Figure, path: Path, digest: str) -> None:

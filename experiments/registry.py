@@ -117,25 +117,25 @@ EXPERIMENTS = {
     "bitalloc_curves": Entry(
         "experiments.bitalloc_curves",
         "bit allocation: accuracy against 1 to 160 bits, the published figure redrawn",
-        "paper: not run yet; smoke: 2 min",
+        "goals: 1 h on 2 cores; smoke: 2 min",
         "fashion_mnist",
     ),
     "bitalloc_seed": Entry(
         "experiments.bitalloc_seed",
         "bit allocation from 800 images, 20 random subsets, beside the published points",
-        "paper: not run yet; smoke: 1 min",
+        "published: 25 min on 1 core; smoke: 1 min",
         "fashion_mnist",
     ),
     "bitalloc_sensors": Entry(
         "experiments.bitalloc_sensors",
         "which quadrant gets how many bits as the budget grows",
-        "paper: not run yet; smoke: 1 min",
+        "all: 5 min on 1 core; smoke: 1 min",
         "fashion_mnist",
     ),
     "bitalloc_prices": Entry(
         "experiments.bitalloc_prices",
         "shadow price per bit, LP bound, integer program and knapsack on one plot",
-        "paper: not run yet; smoke: 1 min",
+        "all: 1 min; smoke: 1 min",
         "fashion_mnist",
     ),
     "rd_curves": Entry(

@@ -211,6 +211,7 @@ def test_quadrants_may_decide_by_networks_and_lines_by_dense_ones(key, digits):
     assert test_accuracy(models.from_bytes(models.to_bytes(model)), digits) > 0.6
 
 
+@pytest.mark.slow
 def test_a_mirrored_network_decides_alike_on_mirror_images(key):
     shape = (10, 8)
     init, _ = sensor_network(shape, 3, 4)

@@ -107,6 +107,7 @@ def test_two_pixels_tell_five_in_six_of_the_real_images(tfds_dir, tmp_path):
     config = dataclasses.replace(
         bitalloc_curves.PRESETS["goals"][1],
         cells=(("pixel", "central", 2),),
+        first_seed_cells=(),
         seeds=(0,),
         restarts=0,
     )

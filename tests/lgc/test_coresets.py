@@ -131,6 +131,7 @@ def test_classes_are_chosen_apart_and_mixed():
     assert subset.weights.tolist() == [2, 2, 2, 2]
 
 
+@pytest.mark.slow
 def test_moving_gradients_are_those_of_the_network_at_each_visit(key):
     network = networks.mlp((9, 4, 3))
     images = jax.random.uniform(key, (6, 3, 3, 1))

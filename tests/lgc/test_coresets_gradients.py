@@ -10,6 +10,8 @@ import pytest
 from lgc.coresets import gradients
 from training import losses, networks
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (8, 8, 1)
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from lgc.coresets import k_medoids, report_medoids
 
+pytestmark = pytest.mark.slow
+
 starts = jax.jit(jax.vmap(k_medoids.plus_plus, (0, None, None)), static_argnums=2)
 swap = jax.jit(jax.vmap(k_medoids.faster_pam, (None, 0)))
 alternate = jax.jit(jax.vmap(report_medoids.alternate, (None, 0)))

@@ -6,7 +6,14 @@ from lgc import decoders
 from training import trees
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (9, 14, 3), (28, 28, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((8, 8, 1), marks=pytest.mark.slow),
+        (9, 14, 3),
+        pytest.param((28, 28, 1), marks=pytest.mark.slow),
+    ],
+)
 def test_images_of_any_sides(key, shape):
     params = decoders.init_convolutional(key, 5, shape, (4, 3, 2))
     decoders.check(params, 5, shape)

@@ -1,7 +1,10 @@
 import jax
 import numpy as np
+import pytest
 
 from lgc import label_mixture, mixture_code
+
+pytestmark = pytest.mark.slow
 
 
 def random(key):

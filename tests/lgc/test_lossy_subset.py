@@ -166,6 +166,7 @@ def test_headers_that_lie_are_format_errors(file, field, value):
         lossy_subset.read(lie)
 
 
+@pytest.mark.slow
 def test_streams_that_lie_are_refused_or_decode_to_what_the_header_says(file):
     archive = read_archive(file)
     rng = np.random.default_rng(0)

@@ -53,6 +53,7 @@ def test_contrastive_loss_is_the_sum_as_written(key, form):
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["printed", "coded"])
 def test_its_gradient_is_finite_and_pulls_together(key, form):
     z = jax.random.normal(key, (8, 3))

@@ -56,6 +56,7 @@ def test_the_rate_is_close_to_the_symbols_entropy_and_not_far_below(key, bits):
     assert estimated == pytest.approx(entropy, rel=0.08)
 
 
+@pytest.mark.slow
 def test_the_rate_falls_with_the_magnitude_of_the_small(key):
     """Shrinking all but the largest weight saves bits; its slope agrees with differences."""
     weights = jax.random.laplace(key, (500,)).at[0].set(10.0)

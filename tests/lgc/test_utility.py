@@ -1,8 +1,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lgc import utility
+
+pytestmark = pytest.mark.slow
 
 
 def test_ridge_predictions_are_those_of_the_normal_equations(key):

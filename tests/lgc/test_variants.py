@@ -6,6 +6,8 @@ import pytest
 from lgc import decoders, variants
 from training import trees
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "decoder"),

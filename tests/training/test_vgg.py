@@ -7,6 +7,8 @@ import pytest
 
 from training import losses, trees, vgg
 
+pytestmark = pytest.mark.slow
+
 BLOCKS = ((256, 192), (256,))
 """With a width of 1/64 four, three and four channels: compiled in a tenth of VGG-16's time."""
 N_IMAGES = 8
