@@ -11,7 +11,6 @@ cores.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from coding import container
-from experiments import datasets, fresh, plots, students, subset
+from experiments import datasets, decoded_sets, plots, students, subset
 from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
 from experiments.registry import Table, aligned
 from experiments.students import StudentConfig
@@ -115,14 +114,14 @@ def _run_seed(
         kept = bits in CLAIMED and seed == config.seeds[0]
         path = (run.artifacts if kept else run.folder) / f"lgc_mnist_{bits}_seed{seed}.lgc"
         container.save(path, data)
-        training_sets.append(_decode(path, config.per_class, seed))
+        training_sets.append(decoded_sets.from_archive(path, config.per_class, seed))
         components = archive.read(data).components
         models.append({"row": bits, "seed": seed, "bytes": len(data), "components": components})
     budget = next((m["bytes"] for m in models if m["row"] == BASELINE_BITS), models[-1]["bytes"])
     data, count = subset.largest(train.pixels, train.labels, budget, seed)
     path = run.folder / f"lgc_mnist_subset_seed{seed}.bin"
     container.save(path, data)
-    training_sets.append(_decode_subset(path, len(training_sets[0][1]), seed))
+    training_sets.append(decoded_sets.from_subset(path, len(training_sets[0][1]), seed))
     models.append({"row": "subset", "seed": seed, "bytes": len(data), "images": count})
     if seed == config.seeds[0]:
         _save_preview(run, train, training_sets[0])
@@ -203,7 +202,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     """Decode the archive in a fresh process, train its student again, test it: percent."""
     test = datasets.load("mnist", "test", data_dir=data_dir)
     config = record["config"]
-    decoded = _decode(artifact, config["per_class"], seed=0)
+    decoded = decoded_sets.from_archive(artifact, config["per_class"], seed=0)
     student = StudentConfig(**config["student"])
     outcome = students.train(student, [decoded], test, seeds=(0,), lanes_per_chunk=1)
     return 100 * float(outcome.accuracy[0, 0])
@@ -234,26 +233,6 @@ def _archives(train: datasets.Images, config: Config, seed: int) -> dict[str, by
             bits=bits,
         )
     return archives
-
-
-def _decode(path: Path, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Decode an archive in a fresh process."""
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "decoded.npz"
-        fresh.python(
-            "lgc", ["decompress", path, out, "--per-class", str(per_class), "--seed", str(seed)]
-        )
-        with np.load(out) as decoded:
-            return decoded["images"], decoded["labels"]
-
-
-def _decode_subset(path: Path, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a subset in a fresh process and repeat it to the size of the other training sets."""
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "decoded.npz"
-        fresh.python("experiments.subset", ["decompress", path, out])
-        with np.load(out) as decoded:
-            return students.to_size(decoded["images"], decoded["labels"], size, seed)
 
 
 def _claim(

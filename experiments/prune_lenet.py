@@ -1,8 +1,10 @@
 """Every pruning method on the LeNets: weights, error, and bytes of a file that is decoded.
 
-LeNet-300-100 (266,610 parameters) and LeNet-5-Caffe (431,080) on MNIST; all methods, strengths on
-a log grid, equal epochs; choices on 5,000 validation images, official test set. The GPU presets
-train all lanes of a method in one program and store them; `files` writes the files on any machine.
+LeNet-300-100 (266,610 parameters) and LeNet-5-Caffe (431,080) on MNIST; all methods, equal
+epochs; choices on 5,000 validation images, official test set. The CPU presets train in rounds on
+shrunken networks (see `prune_rounds`), with images moved by up to a pixel, which the publications
+did not; a run that was cut off goes on. The GPU presets train all lanes of a method, strengths on a
+log grid, in one program and store them; `files` writes the files on any machine.
 
     python -m experiments prune_lenet gpu300 --out runs/lenet300
     python -m experiments prune_lenet files --config.lanes runs/lenet300/lanes --out runs/files
@@ -20,7 +22,7 @@ import jax
 
 from experiments import datasets, prune_lanes, prune_rounds, prune_tables
 from experiments.prune_lanes import Grid, Lanes, Training
-from experiments.prune_rounds import Chain
+from experiments.prune_rounds import FEWER_EPOCHS, Chain
 from experiments.records import Run, Seconds, start_run, write_record
 from training import networks
 from training.progress import Bar
@@ -88,6 +90,14 @@ FIRST_STRENGTHS = {
         "rl1_proximal": 0.03,
         "magnitude": 0.1,
     },
+    "lenet5": {
+        "pmmp_curvature": 5e-6,
+        "drr": 1e-5,
+        "drr_proximal": 0.01,
+        "pmmp_admm": 0.01,
+        "rl1_proximal": 0.03,
+        "magnitude": 0.05,
+    },
 }
 """Of the first round of a chain."""
 
@@ -112,6 +122,17 @@ PRESETS: dict[str, tuple[str, Config]] = {
         Config(
             chains=tuple(
                 Chain(method, strength) for method, strength in FIRST_STRENGTHS["lenet300"].items()
+            ),
+            training=Training(shift_pixels=1),
+        ),
+    ),
+    "cpu5": (
+        "LeNet-5-Caffe on MNIST, six methods in rounds, five seeds: hours on 2 cores",
+        Config(
+            network="lenet5",
+            chains=tuple(
+                Chain(method, strength, FEWER_EPOCHS)
+                for method, strength in FIRST_STRENGTHS["lenet5"].items()
             ),
             training=Training(shift_pixels=1),
         ),

@@ -48,6 +48,12 @@ EXPERIMENTS = {
         "paper: about 1 h on 2 cores; smoke: 2 min",
         "mnist",
     ),
+    "lgc_variants": Entry(
+        "experiments.lgc_variants",
+        "the report's table of autoencoders, at its bytes and at the files' own",
+        "paper: not run yet, 3 h on 1 core; smoke: 2 min",
+        "mnist",
+    ),
     "em_speed": Entry(
         "experiments.em_speed",
         "Gaussian mixtures: JAX EM against scikit-learn in one run",

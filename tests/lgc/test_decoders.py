@@ -23,7 +23,7 @@ def test_images_of_any_sides(key, shape):
 
 
 def test_parameters_are_few(key):
-    params = decoders.init_convolutional(key, 12, (28, 28, 1))
+    params = jax.eval_shape(lambda k: decoders.init_convolutional(k, 12, (28, 28, 1)), key)
     assert trees.size(params) == (12 + 1) * 49 * 16 + (9 * 16 + 1) * 16 + (9 * 16 + 1) * 8 + 73
 
 

@@ -15,6 +15,7 @@ def test_squared_error_and_cross_entropy_are_what_they_say(key):
     np.testing.assert_allclose(objectives.cross_entropy(decoded, images), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_kl_is_that_of_samples(key):
     mean, log_variance = jnp.array([[0.5, -1.0]]), jnp.array([[0.2, -0.7]])
     scale = jnp.exp(0.5 * log_variance)
@@ -44,7 +45,7 @@ def contrastive_by_loops(z, classes, temperature, form):
     return np.mean(losses)
 
 
-@pytest.mark.parametrize("form", ["printed", "coded"])
+@pytest.mark.parametrize("form", ["printed", pytest.param("coded", marks=pytest.mark.slow)])
 def test_contrastive_loss_is_the_sum_as_written(key, form):
     z = jax.random.normal(key, (9, 4))
     classes = np.array([0, 0, 0, 1, 1, 2, 2, 2, 3])
@@ -67,6 +68,7 @@ def test_its_gradient_is_finite_and_pulls_together(key, form):
     assert after < before
 
 
+@pytest.mark.slow
 def test_nobody_alike_costs_nothing(key):
     z = jax.random.normal(key, (3, 2))
     assert objectives.supervised_contrastive(z, np.arange(3), 0.5) == 0

@@ -15,7 +15,7 @@ def tree(key):
     }
 
 
-@pytest.mark.parametrize("bits", [3, 4, 6])
+@pytest.mark.parametrize("bits", [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_tensors_lie_on_the_grid_of_the_file(key, bits):
     found = rate.quantised(tree(key), lambda path: bits)
     stored = model_file.read_model(model_file.write_model(tree(key), bits=bits))
@@ -44,7 +44,7 @@ def test_entropy_of_the_geometric_law(mean):
     )
 
 
-@pytest.mark.parametrize("bits", [4, 6])
+@pytest.mark.parametrize("bits", [4, pytest.param(6, marks=pytest.mark.slow)])
 def test_the_rate_is_close_to_the_symbols_entropy_and_not_far_below(key, bits):
     weights = tree(key)
     estimated = float(rate.rate_bits(weights, lambda path: bits))

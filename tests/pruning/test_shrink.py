@@ -6,7 +6,7 @@ from pruning import reachability, shrink
 from tests.pruning.test_reachability import LENET, RELU_MLP, same, sparse
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("network", "share"),
     [(RELU_MLP, 0.15), pytest.param(LENET, 0.02, marks=pytest.mark.slow)],

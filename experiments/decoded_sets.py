@@ -1,0 +1,32 @@
+"""Training sets that a fresh process has decoded from a file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments import fresh, students
+
+
+def from_archive(path: Path, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels drawn from an `.lgc` archive."""
+    arguments = ["--per-class", str(per_class), "--seed", str(seed)]
+    return _decoded("lgc", ["decompress", path], arguments)
+
+
+def from_subset(path: Path, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A lossless subset, repeated to the size of the other training sets."""
+    return students.to_size(*_decoded("experiments.subset", ["decompress", path], []), size, seed)
+
+
+def _decoded(
+    module: str, command: Sequence[str | Path], options: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "decoded.npz"
+        fresh.python(module, [*command, out, *options])
+        with np.load(out) as decoded:
+            return decoded["images"], decoded["labels"]
