@@ -90,7 +90,7 @@ def lenet_5_caffe(
     if len(widths) != 3 or min(widths) < 1:
         raise ValueError(f"widths must be three positive numbers, got {tuple(widths)}")
     padding: Padding = "SAME" if pads_with_zeros(image_shape) else "VALID"
-    return _network(_Lenet5Caffe(n_classes, tuple(widths), padding), image_shape)
+    return _network(_Lenet5Caffe(n_classes, widths, padding), image_shape)
 
 
 def pads_with_zeros(image_shape: ImageShape) -> bool:
