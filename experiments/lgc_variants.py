@@ -130,6 +130,7 @@ def _measure(
         bits=settings.bits,
     )
     path = _path(config, run, name, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
     container.save(path, data)
     images, labels = decoded_sets.from_archive(path, config.per_class, seed)
     compressed = time.perf_counter()
