@@ -169,15 +169,24 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     network = NETWORKS[config["network"]][0](test.pixels.shape[1:], len(test.label_names))
     params = decode(artifact, artifact.parent)
     error = _error_percent(network)(params, test)
-    row = next(row for row in record["metrics"]["files"] if row["file"] == artifact.name)
-    if abs(error - row["test_error_percent"]) > 0.05:
-        raise ValueError(
-            f"{artifact.name} has a test error of {error:.2f} %, "
-            f"the record says {row['test_error_percent']:.2f} %"
-        )
+    check_error(record, artifact, error)
     if claim.unit == "bytes":
         return float(artifact.stat().st_size)
     return PARAMETERS[config["network"]] / float(trees.nonzeros(params))
+
+
+def check_error(record: dict[str, Any], artifact: Path, error_percent: float) -> None:
+    """That a decoded file's test error is the one in its record.
+
+    Raises:
+      ValueError: it is not.
+    """
+    row = next(row for row in record["metrics"]["files"] if row["file"] == artifact.name)
+    if abs(error_percent - row["test_error_percent"]) > 0.05:
+        raise ValueError(
+            f"{artifact.name} has a test error of {error_percent:.2f} %, "
+            f"the record says {row['test_error_percent']:.2f} %"
+        )
 
 
 def _candidates(lanes: Lanes, error: Any, validation: datasets.Images) -> list[Candidate]:

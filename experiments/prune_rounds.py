@@ -1,7 +1,7 @@
 """Pruning in rounds: each trains what the round before has left, in its smallest dense shape.
 
-A step on a network at 1 % of its weights, cut down to its live units, costs a tenth of one on the
-whole network, and sparse networks go on improving for hundreds of epochs. A chain is one seed of
+A step on a sparse network that is cut down to its live units costs a fraction of one on the whole
+network, which leaves time for many epochs. A chain is one seed of
 one method: a round on the whole network, then rounds of rising strength on shrunken ones, each of
 them the paper's three phases; every round ends with a network that is measured.
 """

@@ -131,13 +131,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
         blocks=config["blocks"],
     )
     decoded = prune_files.decode(artifact, artifact.parent)
-    error = error_percent(network)(decoded, test)
-    row = next(row for row in record["metrics"]["files"] if row["file"] == artifact.name)
-    if abs(error - row["test_error_percent"]) > 0.05:
-        raise ValueError(
-            f"{artifact.name} has a test error of {error:.2f} %, "
-            f"the record says {row['test_error_percent']:.2f} %"
-        )
+    prune_files.check_error(record, artifact, error_percent(network)(decoded, test))
     return trees.size(decoded) / float(trees.nonzeros(decoded))
 
 

@@ -1,9 +1,9 @@
 """A pruned network in its smallest dense shape: the same function, without its dead units.
 
-Most units of a network at 1 % of its weights are dead, and a step on the small shape costs a tenth
-or less. `live` reads off a chain which units are left, `shrunk` cuts the others out, and `restored`
-puts what was trained in the small shape back into the original one. Shapes depend on values here,
-so these run on the host, between compiled programs.
+Most units of a network with few weights are dead, and a step on the small shape is cheaper. `live`
+reads off a chain which units are left, `shrunk` cuts the others out, and `restored` puts what was
+trained in the small shape back into the original one. Shapes depend on values here, so these run on
+the host, between compiled programs.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def shifted(loss: Loss, pixels: int) -> Loss:
         return jax.random.randint(key, (2,), 0, 2 * pixels + 1)
 
     def move(images: jax.Array, offsets: jax.Array, axis: int) -> jax.Array:
-        # A choice among static slices; a gather per image takes twice as long on a CPU.
+        # A choice among static slices; a gather per image is slower on a CPU.
         margins = [(pixels, pixels) if a == axis else (0, 0) for a in range(images.ndim)]
         padded = jnp.pad(images, margins)
         size = images.shape[axis]
