@@ -44,6 +44,9 @@ def _compress(options: argparse.Namespace) -> None:
     )  # fmt: skip
     lgc.check(images, labels)
     _check_writable(options.output)
+    if options.budget_bytes is not None:
+        _compress_to_budget(options, images, labels)
+        return
     with Bar(str(options.input)) as bar:
         data = lgc.compress(images, labels, config, jax.random.key(options.seed), progress=bar)
     container.save(options.output, data)
@@ -51,6 +54,36 @@ def _compress(options: argparse.Namespace) -> None:
     print(
         f"{options.output}: {len(data):,} bytes for {len(images):,} images "
         f"({8 * len(data) / len(images):.2f} bits per image, {raw / len(data):.0f}x less than raw)"
+    )
+
+
+def _compress_to_budget(
+    options: argparse.Namespace, images: np.ndarray, labels: np.ndarray
+) -> None:
+    import jax
+
+    from lgc import budget, exemplars
+    from lgc.preview import save_preview
+    from training.progress import Bar
+
+    preview = options.preview or options.output.with_suffix(".png")
+    _check_writable(preview)
+    key_choice, key_write = jax.random.split(jax.random.key(options.seed))
+    with Bar(str(options.input)) as bar:
+        choice = budget.choose(images, labels, options.budget_bytes, key_choice, progress=bar)
+    data = budget.write(images, labels, options.budget_bytes, choice, key_write)
+    container.save(options.output, data)
+    contents = exemplars.read(data)
+    save_preview(preview, contents, options.seed)
+    small, moves = contents.small, contents.deformation
+    how = "interpolated" if contents.enlarger is None else "enlarged by a network"
+    print(
+        f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
+        f"{len(small.classes):,} of {len(images):,} images at 1/{small.factor} of a side in "
+        f"{small.levels.size} greys, {how}\n"
+        f"moves of a drawn image: {', '.join(f'{n} {v}' for n, v in moves._asdict().items())}\n"
+        f"a small ConvNet trained on what it gives had {100 * choice.accuracy:.1f} % of held-out "
+        f"images right; pictures in {preview}"
     )
 
 
@@ -71,25 +104,10 @@ def _decompress(options: argparse.Namespace) -> None:
 def _inspect(options: argparse.Namespace) -> None:
     data = container.load_bytes(options.input)
     from coding.account import account
-    from lgc import archive
+    from lgc import files
 
-    contents = archive.read(data)
-    rows = account(data)
-    summary: dict[str, Any] = {
-        "bytes": len(data),
-        "image_shape": list(contents.image_shape),
-        "images": sum(contents.counts),
-        "bits_per_image": 8 * len(data) / max(sum(contents.counts), 1),
-        "labels": list(contents.labels),
-        "counts": list(contents.counts),
-        "covariance": contents.covariance,
-        "components": list(contents.components),
-        "latent_dimensions": int(contents.means.shape[1]),
-        "decoder_parameters": int(
-            sum(leaf.size for layer in contents.decoder.values() for leaf in layer.values())
-        ),
-        "account": {row.part: row.size_bytes for row in rows},
-    }
+    summary: dict[str, Any] = {"bytes": len(data), **files.summary(data)}
+    summary["account"] = {row.part: row.size_bytes for row in account(data)}
     if options.json:
         print(json.dumps(summary, indent=1))
         return
@@ -154,6 +172,12 @@ def _bits(text: str) -> int | str:
     return int(text)
 
 
+def _budget(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1 << 30:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 to 2^30")
+    return int(text)
+
+
 def _epochs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100000")
@@ -186,6 +210,15 @@ def _parser() -> argparse.ArgumentParser:
         help="of the autoencoder (default ae)",
     )
     compress.add_argument("--selection", choices=("bic", "bytes"), default="bytes")
+    compress.add_argument(
+        "--budget-bytes", type=_budget, metavar="N",
+        help="the most useful file of at most N bytes, searched for; other options but --seed and "
+        "--preview play no part then",
+    )  # fmt: skip
+    compress.add_argument(
+        "--preview", type=Path, metavar="PNG",
+        help="picture of what a budget bought (default: OUT with .png)",
+    )  # fmt: skip
     compress.set_defaults(run=_compress)
     decompress = commands.add_parser("decompress", help="IN.lgc -> OUT.npz (images, labels)")
     decompress.add_argument("input", type=Path)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgc import archive, autoencoders, images, variants
+from lgc import archive, autoencoders, files, images, variants
 from lgc.config import Config, Progress, report
 from lgc.decoders import Params
 from lgc.selection import fit_candidates, select
@@ -74,11 +74,12 @@ def compress(
 def decompress(
     data: bytes, *, per_class: int | None = None, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a data set from an archive; the same archive and seed give the same bytes.
+    """Draw a data set from a file of any of `files.KINDS`; the same file and seed, the same bytes.
 
     Args:
-      data: of an `.lgc` file.
-      per_class: images of each class; None for as many as the original had.
+      data: of the file.
+      per_class: images of each class; None for as many as the original had (mixtures), or as are
+        in the file (exemplars).
       seed: of the sampler.
 
     Returns:
@@ -87,7 +88,7 @@ def decompress(
     Raises:
       FormatError: not an undamaged archive.
     """
-    return archive.sample(archive.read(data), per_class=per_class, seed=seed)
+    return files.sample(data, per_class=per_class, seed=seed)
 
 
 def encode(

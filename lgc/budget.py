@@ -1,0 +1,314 @@
+"""The most useful file within a budget of bytes, found by trying.
+
+What a budget buys best, many crude images or few good ones, and how far they may be moved, hangs
+on the data. Each candidate is made into a training set exactly as its file would be, a small
+ConvNet is trained on that set, and held-out images of the user's own set judge it: all candidates
+for a few steps, the best for longer. The winner is then made again from all images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lgc import enlarger, exemplars, images, judges, small_images
+from lgc.config import Progress, report
+from lgc.coresets import pixel_code
+from lgc.coresets.reduction import Reduction
+from lgc.deformations import NONE, Deformation
+from lgc.exemplars import Contents
+from lgc.images import InputError, LabelledImages
+from training.method import Key, Params
+
+REDUCTIONS = (
+    Reduction(1, 1), Reduction(1, 2), Reduction(1, 3), Reduction(1, 5), Reduction(2, 1),
+    Reduction(2, 2), Reduction(2, 3), Reduction(2, 5), Reduction(3, 2), Reduction(3, 3),
+    Reduction(4, 3),
+)  # fmt: skip
+MILD = Deformation(turn=8, slant=6, stretch=8, shift=4, bend=10)
+MOVES = (
+    NONE,
+    MILD,
+    Deformation(turn=12, slant=10, stretch=12, shift=6, bend=20),
+    Deformation(turn=18, slant=15, stretch=18, shift=8, bend=35),
+)
+"""From none to strong."""
+
+_LEAST_SIDE = 5
+"""Small images have at least so many rows and columns."""
+_ENLARGER_SHARE = 0.08
+"""Of the budget, at most."""
+_ENLARGER_BITS = 4
+_BITS_PER_WEIGHT = 4.2
+"""What a weight takes in the file, its share of the tables included; the file itself decides."""
+_BATCH_SIZE = 64
+"""Of training an enlarger."""
+_SAMPLE = 300
+"""Images whose coded length tells how many will fit."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How long the search takes.
+
+    Attributes:
+      reductions: that are tried.
+      moves: that are tried with the best of them, each with and without a mirror.
+      trial_steps: of training the enlarger of each candidate.
+      enlarger_steps: of training the one that is kept.
+      first_steps: of a judge of each candidate.
+      last_steps: of a judge of the last few.
+      finalists: reductions that are judged for longer.
+      per_class: images drawn of each class for a judge.
+      judge_width: channels of the ConvNet that judges.
+      batch_size: of the judges' training.
+    """
+
+    reductions: tuple[Reduction, ...] = REDUCTIONS
+    moves: tuple[Deformation, ...] = MOVES
+    trial_steps: int = 500
+    enlarger_steps: int = 2_000
+    first_steps: int = 300
+    last_steps: int = 1_000
+    finalists: int = 3
+    per_class: int = 1_500
+    judge_width: int = 16
+    batch_size: int = 64
+
+
+class Choice(NamedTuple):
+    """What to do with an image set for a budget.
+
+    Attributes:
+      reduction: of its images.
+      width: of the enlarger; 0 for none.
+      moves: of what is drawn.
+      accuracy: of the last judge of this choice, in [0, 1].
+    """
+
+    reduction: Reduction
+    width: int
+    moves: Deformation
+    accuracy: float
+
+
+class _Candidate(NamedTuple):
+    reduction: Reduction
+    width: int
+    """Of the enlarger; 0 for none."""
+    fitting: int
+    """Images that should fit."""
+
+
+def choose(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    budget_bytes: int,
+    key: Key,
+    *,
+    search: Search | None = None,
+    progress: Progress | None = None,
+) -> Choice:
+    """The choice whose file trains the best classifier among those that fit.
+
+    Args:
+      pixels: uint8[N, H, W] or [N, H, W, C].
+      labels: integers [N].
+      budget_bytes: the file is to be no longer than this.
+      key: typed PRNG key.
+      search: how long to look.
+      progress: see `Progress`.
+
+    Raises:
+      InputError: images that cannot be compressed, or a budget too small for them.
+    """
+    search = search or Search()
+    checked = _checked(pixels, labels)
+    key_order, key_enlarger, key_judge = jax.random.split(key, 3)
+    order = mixed_order(key_order, checked.classes)
+    n_held = _held_out(checked)
+    held, kept = order[:n_held], order[n_held:]
+    candidates = _candidates(checked, kept, budget_bytes, search.reductions)
+    trials = [
+        each for plain in search.moves for each in (plain, plain._replace(mirror=1)) if each != MILD
+    ]
+    rounds = len(candidates) + min(search.finalists, len(candidates)) + len(trials)
+    judge = {
+        steps: judges.build(
+            key_judge,
+            checked,
+            held,
+            steps=steps,
+            width=search.judge_width,
+            batch_size=search.batch_size,
+        )
+        for steps in {search.first_steps, search.last_steps}
+    }
+    done = 0
+
+    def judged(candidate: _Candidate, moves: Deformation, params: Params | None, steps: int):
+        nonlocal done
+        small = small_images.reduce(
+            checked.pixels[kept], checked.classes[kept], candidate.reduction
+        ).subset(slice(candidate.fitting))
+        drawn = exemplars.sample(Contents(small, params, moves), per_class=search.per_class, seed=0)
+        accuracy = judge[steps](drawn)
+        done += 1
+        report(progress, "trying what the budget buys", done, rounds)
+        return accuracy
+
+    trained, first = {}, {}
+    for each in candidates:
+        trained[each] = _enlarger(
+            key_enlarger, checked, kept, each.reduction, each.width, search.trial_steps
+        )
+        first[each] = judged(each, MILD, trained[each], search.first_steps)
+    finalists = sorted(candidates, key=lambda c: -first[c])[: search.finalists]
+    last = {c: judged(c, MILD, trained[c], search.last_steps) for c in finalists}
+    best = max(finalists, key=lambda c: last[c])
+    moved = {moves: judged(best, moves, trained[best], search.last_steps) for moves in trials}
+    moved[MILD] = last[best]
+    moves = max(moved, key=lambda each: moved[each])
+    return Choice(best.reduction, best.width, moves, moved[moves])
+
+
+def write(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    budget_bytes: int,
+    choice: Choice,
+    key: Key,
+    *,
+    enlarger_steps: int = Search.enlarger_steps,
+    order: np.ndarray | None = None,
+) -> bytes:
+    """The file of kind "exemplars" that a choice makes of an image set.
+
+    Args:
+      pixels: uint8[N, H, W] or [N, H, W, C].
+      labels: integers [N].
+      budget_bytes: the file is no longer than this.
+      choice: see `choose`.
+      key: typed PRNG key.
+      enlarger_steps: of training the enlarger, on all images.
+      order: Int[n], images in the order in which they are taken; at random if not given.
+
+    Raises:
+      InputError: images that cannot be compressed, or a budget too small for them.
+    """
+    checked = _checked(pixels, labels)
+    key_order, key_enlarger = jax.random.split(key)
+    everything = np.arange(len(checked.classes))
+    params = _enlarger(
+        key_enlarger, checked, everything, choice.reduction, choice.width, enlarger_steps
+    )
+    if order is None:
+        order = mixed_order(key_order, checked.classes)
+    small = small_images.reduce(checked.pixels, np.asarray(labels), choice.reduction).subset(order)
+    fitted = small_images.largest(
+        lambda count: exemplars.write(
+            Contents(small.subset(slice(count)), params, choice.moves), _ENLARGER_BITS
+        ),
+        len(order),
+        budget_bytes,
+    )
+    if len(fitted.data) > budget_bytes or fitted.n_images < len(checked.labels):
+        raise InputError(_too_small(budget_bytes, checked))
+    return fitted.data
+
+
+def _checked(pixels: np.ndarray, labels: np.ndarray) -> LabelledImages:
+    checked = images.check(pixels, labels)
+    if min(checked.pixels.shape[1:3]) < 8:
+        raise InputError(f"images of {checked.pixels.shape[1:3]}; each side needs 8 pixels or more")
+    return checked
+
+
+def _candidates(
+    checked: LabelledImages,
+    kept: np.ndarray,
+    budget_bytes: int,
+    reductions: tuple[Reduction, ...],
+) -> list[_Candidate]:
+    """What could be tried; of reductions under which all images fit, only the finest."""
+    shape = checked.pixels.shape[1:]
+    header = 120 + 8 * len(checked.labels)
+    found: list[_Candidate] = []
+    for reduction in reductions:
+        if min(shape[:2]) < _LEAST_SIDE * reduction.factor:
+            continue
+        width, weights = _enlarger_width(reduction.factor, shape[2], budget_bytes)
+        sample = kept[: max(_SAMPLE, 2 * len(checked.labels))]
+        small = small_images.reduce(checked.pixels[sample], checked.classes[sample], reduction)
+        bits = pixel_code.cost_bits(small.pixels, small.classes, small.levels.size)
+        # The code learns as it goes: the second half tells what later images cost.
+        each = float(bits[len(bits) // 2 :].mean()) / 8
+        fitting = int((budget_bytes - header - weights * _BITS_PER_WEIGHT / 8) / max(each, 0.1))
+        if fitting >= len(checked.labels):
+            found.append(_Candidate(reduction, width, min(fitting, len(kept))))
+    if not found:
+        raise InputError(_too_small(budget_bytes, checked))
+    partial_ = [c for c in found if c.fitting < len(kept)]
+    whole = [c for c in found if c.fitting == len(kept)]
+    finest = sorted(whole, key=lambda c: (c.reduction.factor, -c.reduction.bits))[:1]
+    return partial_ + finest
+
+
+def _enlarger_width(factor: int, channels: int, budget_bytes: int) -> tuple[int, int]:
+    """Channels and weights of the widest enlarger that the budget should pay for; 0, 0 for none."""
+    for width in (24, 16, 12, 8, 6, 4):
+        outputs = factor * factor * channels
+        weights = 9 * width * (channels + width + outputs) + 2 * width + outputs
+        if weights * _BITS_PER_WEIGHT / 8 <= _ENLARGER_SHARE * budget_bytes:
+            return width, weights
+    return 0, 0
+
+
+def _enlarger(
+    key: Key,
+    checked: LabelledImages,
+    chosen: np.ndarray,
+    reduction: Reduction,
+    width: int,
+    steps: int,
+) -> Params | None:
+    """Trained weights on their grids, or None where there is no room for any."""
+    if width == 0:
+        return None
+    large = checked.pixels[chosen]
+    small = small_images.reduce(large, checked.classes[chosen], reduction)
+    shape = checked.pixels.shape[1:]
+    loss = enlarger.loss(shape, lambda path: _ENLARGER_BITS)
+    key_params, key_run = jax.random.split(key)
+    start = enlarger.init(key_params, width, reduction.factor, shape[2])
+    train = jax.jit(
+        partial(judges.trained, loss=loss, steps=steps, batch_size=_BATCH_SIZE, rate=5e-3)
+    )
+    params = train(key_run, start, (small.greys(), large))
+    return jax.tree.map(np.asarray, exemplars.on_grid(params, _ENLARGER_BITS))
+
+
+def mixed_order(key: Key, classes: np.ndarray) -> np.ndarray:
+    """A random order in which every stretch has equally many of each class, while they last."""
+    shuffled = np.asarray(jax.random.permutation(key, len(classes)))
+    rank = np.empty(len(classes), np.int64)
+    for number in range(classes.max() + 1):
+        members = np.flatnonzero(classes[shuffled] == number)
+        rank[members] = np.arange(len(members))
+    return shuffled[np.argsort(rank, kind="stable")]
+
+
+def _held_out(checked: LabelledImages) -> int:
+    """How many images judge: a tenth, of at most two thousand, one of each class at least."""
+    return max(len(checked.labels), min(2_000, len(checked.pixels) // 10))
+
+
+def _too_small(budget_bytes: int, checked: LabelledImages) -> str:
+    return (
+        f"a budget of {budget_bytes} bytes is too small for images of {checked.pixels.shape[1:]} "
+        f"in {len(checked.labels)} classes; a header and one crude image of each take more"
+    )

@@ -1,0 +1,76 @@
+"""What a training set is worth: the accuracy, on images kept back, of a ConvNet trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lgc.images import LabelledImages
+from training import evaluation, gradient_descent, loop, losses, networks
+from training.method import Key, Loss, Params
+
+_RATE = 2e-3
+
+Judge = Callable[[tuple[np.ndarray, np.ndarray]], float]
+"""(images uint8[n, H, W, C], class numbers int[n]) -> accuracy in [0, 1]."""
+
+
+def build(
+    key: Key,
+    checked: LabelledImages,
+    held: np.ndarray,
+    *,
+    steps: int,
+    width: int,
+    batch_size: int,
+) -> Judge:
+    """A judge, compiled once for all sets of one size.
+
+    Args:
+      key: typed PRNG key, the same for all sets.
+      checked: the image set.
+      held: Int[m], which of its images are kept back.
+      steps: of training.
+      width: channels of the ConvNet.
+      batch_size: of training.
+    """
+    network = networks.convnet(checked.pixels.shape[1:], len(checked.labels), width)
+    loss = losses.cross_entropy(network.apply)
+    tests = (jnp.asarray(checked.pixels[held]), jnp.asarray(checked.classes[held]))
+
+    @jax.jit
+    def accuracy(data: tuple[jax.Array, jax.Array]) -> jax.Array:
+        key_params, key_run = jax.random.split(key)
+        start = network.init(key_params)
+        params = trained(
+            key_run, start, data, loss=loss, steps=steps, batch_size=batch_size, rate=_RATE
+        )
+        return evaluation.accuracy(network.apply, params, *tests)
+
+    return lambda drawn: float(accuracy(drawn))
+
+
+def trained(
+    key: Key,
+    params: Params,
+    data: loop.Data,
+    *,
+    loss: Loss,
+    steps: int,
+    batch_size: int,
+    rate: float,
+) -> Params:
+    """Parameters after Adam with a rate that falls to zero along a cosine; traceable."""
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(rate)),
+        loss,
+        lambda rate: optax.chain(
+            optax.adam(rate), optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
+        ),
+    )
+    plan = loop.Plan(steps, min(batch_size, loop.n_examples(data)), log_points=1)
+    return loop.run(method, plan, key, params, data).params
