@@ -23,7 +23,7 @@ from training import evaluation, trees
 from training.method import Params
 from training.networks import Network
 
-PRECISIONS: tuple[tuple[int, int], ...] = ((3, 5), (4, 6), (5, 8), (6, 8))
+PRECISIONS: tuple[tuple[int, int], ...] = ((3, 5), (4, 6), (5, 8), (6, 8), (8, 10))
 """Bits of kernels and of biases."""
 
 

@@ -91,12 +91,8 @@ FIRST_STRENGTHS = {
         "magnitude": 0.1,
     },
     "lenet5": {
-        "pmmp_curvature": 5e-6,
-        "drr": 1e-5,
-        "drr_proximal": 0.01,
-        "pmmp_admm": 0.01,
-        "rl1_proximal": 0.03,
-        "magnitude": 0.05,
+        "drr": 2e-5,
+        "pmmp_curvature": 1.2e-5,
     },
 }
 """Of the first round of a chain."""
@@ -127,14 +123,15 @@ PRESETS: dict[str, tuple[str, Config]] = {
         ),
     ),
     "cpu5": (
-        "LeNet-5-Caffe on MNIST, six methods in rounds, five seeds: hours on 2 cores",
+        "LeNet-5-Caffe on MNIST, two methods in rounds, three seeds: two hours on one core",
         Config(
             network="lenet5",
             chains=tuple(
                 Chain(method, strength, FEWER_EPOCHS)
                 for method, strength in FIRST_STRENGTHS["lenet5"].items()
             ),
-            training=Training(shift_pixels=1),
+            training=Training(batch_size=125, shift_pixels=1),
+            seeds=(0, 1, 2),
         ),
     ),
     "gpu300": (

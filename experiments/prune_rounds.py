@@ -49,13 +49,12 @@ ROUNDS = (
 """A gentle start: what the first rounds prune too much, no later one brings back."""
 
 FEWER_EPOCHS = (
-    Round(1.0, 4),
-    Round(2.0, 5),
-    Round(4.0, 8, 3),
-    Round(8.0, 12, 6),
-    Round(14.0, 15, 8),
-    Round(20.0, 15, 8),
-    Round(28.0, 20, 10),
+    Round(1.0, 2),
+    Round(3.0, 2),
+    Round(5.0, 4, 2),
+    Round(8.0, 6, 4),
+    Round(11.0, 6, 5),
+    Round(15.0, 6, 5),
 )
 """For convolutional networks, whose epochs are dear until channels have died."""
 

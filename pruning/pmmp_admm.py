@@ -49,14 +49,15 @@ class PmmpAdmmConfig:
     Attributes:
       hyperparameters: the values of a run that sweeps nothing.
       steps_per_update: optimiser steps between two updates of v and lambda.
-      balancing: whether r follows the residuals.
+      balancing: whether r follows the residuals; off, since following them misses the optimum of
+        a separable quadratic that a fixed r finds.
       largest_ratio: how far r may move from its start, up or down.
       schedule: factors on learning rate and strength.
     """
 
     hyperparameters: Hyperparameters = Hyperparameters()
     steps_per_update: int = 50
-    balancing: bool = True
+    balancing: bool = False
     largest_ratio: float = 100.0
     schedule: Schedule = Schedule()
 

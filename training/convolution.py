@@ -11,6 +11,7 @@ Two forms of the same convolution, chosen by measurement (`python -m benchmarks.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Literal
 
 import jax
@@ -93,7 +94,8 @@ def _conv2d_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
     """Largest value of each size x size window, stride `size`; an incomplete last one is dropped.
 
-    Written as a reshape: the gradient of a windowed reduction is slow on CPU.
+    Written as a maximum of strided slices: on a CPU its gradient takes half the time of a
+    maximum over reshaped windows, and a seventh of that of a windowed reduction.
 
     Args:
       x: Float[batch, height, width, channels].
@@ -102,7 +104,11 @@ def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
     Returns:
       Float[batch, height // size, width // size, channels].
     """
-    return _windows(x, size).max(axis=(2, 4))
+    rows, columns = x.shape[1] // size * size, x.shape[2] // size * size
+    corners = [
+        x[:, row:rows:size, column:columns:size, :] for row in range(size) for column in range(size)
+    ]
+    return reduce(jnp.maximum, corners)
 
 
 def average_pool(x: jax.Array, size: int = 2) -> jax.Array:
