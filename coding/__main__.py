@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,12 @@ from coding import checkpoint_files, container, model_file, parameter_tree
 from coding.account import account, as_table
 from coding.container import Archive
 from coding.errors import FormatError
+
+COMMAND_GROUP = "fewbits.coding_commands"
+"""Entry points `name = function`, by which rooms above add commands: the function is given the
+command's parser, adds its arguments and sets `run`. It is loaded only when its command is asked
+for."""
+_FROM_ABOVE = {"compress-text": "textcodec compress", "decompress-text": "textcodec decompress"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,13 +52,25 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("file", type=Path, metavar="FILE")
     command.add_argument("out", type=Path, metavar="OUT")
     command.set_defaults(run=_decode)
+    asked = (sys.argv[1:] if arguments is None else arguments)[:1]
+    registered = {entry.name: entry for entry in entry_points(group=COMMAND_GROUP)}
+    for name, entry in registered.items():
+        purpose = f"{entry.module.partition('.')[0]}: see `{name} --help`"
+        command = commands.add_parser(name, help=purpose)
+        if asked == [name]:
+            entry.load()(command)
+    if asked and asked[0] in _FROM_ABOVE.keys() - registered.keys():
+        return _fail(
+            f"{asked[0]} is not registered by the installed metadata; install the repository "
+            f"again, or use `python -m {_FROM_ABOVE[asked[0]]}`"
+        )
     options = parser.parse_args(arguments)
     try:
         print(options.run(options))
     except FormatError as error:
-        return _fail(f"{options.file}: {error}")
+        return _fail(f"{_blamed(options)}: {error}")
     except OSError as error:
-        return _fail(f"{error.filename or options.file}: {error.strerror or error}")
+        return _fail(f"{error.filename or _blamed(options)}: {error.strerror or error}")
     except ValueError as error:
         return _fail(str(error))
     return 0
@@ -123,6 +142,11 @@ def _readable(value: Any) -> Any:
     if isinstance(value, list):
         return [_readable(item) for item in value]
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else value
+
+
+def _blamed(options: argparse.Namespace) -> Path:
+    """The file that a FormatError is about."""
+    return next(getattr(options, name) for name in ("blamed", "file", "input") if name in options)
 
 
 def _fail(message: str) -> int:

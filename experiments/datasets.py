@@ -71,7 +71,7 @@ class Images(NamedTuple):
     label_names: tuple[str, ...]
 
 
-class DataError(Exception):
+class DataError(ValueError):
     """The data cannot be had; the message says what to do."""
 
 

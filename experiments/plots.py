@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 
 _DIGEST_KEY = "fewbits-records"
@@ -38,6 +39,14 @@ def subplots(columns: int = 1, *, width: float = 4.6, height: float = 3.2) -> tu
         figure = Figure(figsize=(width * columns, height))
         axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, list(axes)
+
+
+def logarithmic(axis) -> None:
+    """A logarithmic x axis with plain numbers at 1, 2 and 5, so that few decades can be read."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def image_grid(

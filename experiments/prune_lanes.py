@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from experiments.datasets import Images
 from pruning import three_phase
 from pruning.recipes import RECIPES
-from training import evaluation, loop, losses, sweep, trees
+from training import evaluation, gradient_descent, loop, losses, sweep, trees
 from training.method import Key, Params
 from training.networks import Network
 
@@ -118,10 +117,7 @@ def pruning_run(
     phases = three_phase.Phases(
         regularise=loop.Plan(steps, batch_size, log_points=20),
         fine_tune=loop.Plan(tune_steps, batch_size, log_points=1) if tune_steps else None,
-        fine_tune_optimizer=lambda rate: optax.chain(
-            optax.adam(rate),
-            optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, max(tune_steps, 1))),
-        ),
+        fine_tune_optimizer=gradient_descent.falling_adam(max(tune_steps, 1)),
     )
     loss = losses.shifted(losses.cross_entropy(network.apply), training.shift_pixels)
     method = recipe.build(loss, steps)

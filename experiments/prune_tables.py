@@ -177,7 +177,8 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 fontsize=7,
             )
         top = 3 * COMPARED_FROM_PERCENT[network]
-        axes[0].set(xscale="log", xlabel="nonzeros", ylabel="test error, %", ylim=(0.5, top))
+        axes[0].set(xlabel="nonzeros", ylabel="test error, %", ylim=(0.5, top))
+        plots.logarithmic(axes[0])
         axes[0].set_title(f"{title}, MNIST", loc="left")
         axes[0].legend(fontsize=6)
         if files is not None:
@@ -188,7 +189,8 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
                     "o",
                     color=colours[RECIPES[row["method"]].family],
                 )
-            axes[1].set(xscale="log", xlabel="bytes of the file", ylabel="test error, %")
+            axes[1].set(xlabel="bytes of the file", ylabel="test error, %", ylim=(0.5, top))
+            plots.logarithmic(axes[1])
         drawn[f"{network}_pareto"] = figure
     return drawn
 

@@ -54,6 +54,24 @@ EXPERIMENTS = {
         "paper: not run yet, 3 h on 1 core; smoke: 2 min",
         "mnist",
     ),
+    "spuco": Entry(
+        "experiments.spuco",
+        "SpuCo MNIST: worst-group accuracy of raw data, subsets and equalised archives",
+        "paper: not run yet, 8 min a seed on 1 core; smoke (digits): 1 min",
+        "mnist",
+    ),
+    "lgc_privacy": Entry(
+        "experiments.lgc_privacy",
+        "who was in an archive: distance ratios, membership inference with 16 shadows",
+        "paper: not run yet, 30 min on 1 core; smoke (digits): 1 min",
+        "mnist",
+    ),
+    "lgc_rate_curve": Entry(
+        "experiments.lgc_rate_curve",
+        "accuracy against bytes, 1 kB to 1 MB, beside the strongest subset of the same bytes",
+        "cpu: not run yet, 6 h on 1 core; smoke: 3 min",
+        "mnist, fashion_mnist",
+    ),
     "em_speed": Entry(
         "experiments.em_speed",
         "Gaussian mixtures: JAX EM against scikit-learn in one run",
@@ -119,6 +137,12 @@ EXPERIMENTS = {
         "PMMP and its variants beside DRR over rates, strengths, beta and seeds",
         "digits: 20 min on 2 cores; smoke: 1 min",
         "digits (embedded)",
+    ),
+    "text_description_length": Entry(
+        "experiments.text_description_length",
+        "transformers as text compressors, files that decode: offline, online, xz, PPMd",
+        "cpu: about 1 h on 2 cores; gpu: not run; smoke: 1 min",
+        "wiki text (file)",
     ),
     "bitalloc_curves": Entry(
         "experiments.bitalloc_curves",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from experiments.datasets import Images
 from training import evaluation, gradient_descent, loop, losses, networks, sweep
@@ -24,6 +25,10 @@ class StudentConfig:
     """50 epochs of 60,000 images at batch 64, as in the report."""
     batch_size: int = 64
     learning_rate: float = 1e-3
+    width: int | None = None
+    """Of a network that comes in widths."""
+    falling: bool = False
+    """Whether the rate falls to zero along half a cosine; the report's does not."""
 
 
 class _Lane(NamedTuple):
@@ -63,12 +68,14 @@ def train(
       progress: called with (students done, students in all).
     """
     shape = test.pixels.shape[1:]
-    network = getattr(networks, config.network)(shape, len(test.label_names))
+    widths = {} if config.width is None else {"width": config.width}
+    network = getattr(networks, config.network)(shape, len(test.label_names), **widths)
     method = gradient_descent.build(
         gradient_descent.GradientDescentConfig(
             gradient_descent.Hyperparameters(config.learning_rate)
         ),
         losses.cross_entropy(network.apply),
+        gradient_descent.falling_adam(config.steps) if config.falling else optax.adam,
     )
     size = len(training_sets[0][1])
     plan = loop.Plan(config.steps, min(config.batch_size, size), log_points=10)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from lgc.images import LabelledImages
 from training import evaluation, gradient_descent, loop, losses, networks
@@ -68,9 +67,7 @@ def trained(
     method = gradient_descent.build(
         gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(rate)),
         loss,
-        lambda rate: optax.chain(
-            optax.adam(rate), optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
-        ),
+        gradient_descent.falling_adam(steps),
     )
     plan = loop.Plan(steps, min(batch_size, loop.n_examples(data)), log_points=1)
     return loop.run(method, plan, key, params, data).params

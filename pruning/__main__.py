@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import zipfile
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
 
 
+DATA_GROUP = "fewbits.datasets"
+"""Entry points `name = load`, by which a room above makes data sets known by name."""
+
+
 def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels from an .npz file, or a data set that `experiments` knows by name."""
     if name.endswith(".npz"):
@@ -91,13 +96,15 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
         if missing:
             raise InputError(f"{name} has no array {missing[0]!r}; save images=..., labels=...")
         return arrays["images"], arrays["labels"]
-    # The command line is above all floors, and data sets by name live on the top one.
-    from importlib import import_module
-
-    datasets = import_module("experiments.datasets")
+    loaders = entry_points(group=DATA_GROUP)
+    if not loaders:
+        raise InputError(
+            f"no data set is known by the name {name!r}: the installed metadata registers none; "
+            "install the repository again, or give an .npz file"
+        )
     try:
-        images = datasets.load(name, "train")
-    except datasets.DataError as error:
+        images = next(iter(loaders)).load()(name, "train")
+    except ValueError as error:
         raise InputError(str(error)) from error
     return images.pixels, images.labels
 

@@ -84,7 +84,7 @@ RECIPES = {
     "drr": Recipe(
         _drr("coupled"),
         lambda rate, s: drr.Hyperparameters(rate, s),
-        "DRR (published)",
+        "DRR, coupled",
         "smooth",
         2e-4,
     ),
@@ -98,7 +98,7 @@ RECIPES = {
     "rl1": Recipe(
         _rl1("coupled"),
         lambda rate, s: rl1.Hyperparameters(rate, s),
-        "R-L1 (published)",
+        "R-L1, coupled",
         "smooth",
         2e-4,
     ),
@@ -112,14 +112,14 @@ RECIPES = {
     "pmmp": Recipe(
         _pmmp("none"),
         lambda rate, s: pmmp.Hyperparameters(rate, s),
-        "PMMP (published)",
+        "PMMP, as published",
         "exact",
         1e-2,
     ),
     "fpp": Recipe(
         _pmmp("mean"),
         lambda rate, s: pmmp.Hyperparameters(rate, s),
-        "FPP (published)",
+        "FPP, as published",
         "exact",
         1e-2,
     ),

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from pruning import chain, reachability, three_phase
 from pruning.recipes import RECIPES
-from training import evaluation, loop, losses, networks, trees
+from training import evaluation, gradient_descent, loop, losses, networks, trees
 from training.method import Params
 from training.networks import Network
 
@@ -156,10 +155,7 @@ def prune(params: Params, images: np.ndarray, labels: np.ndarray, settings: Sett
     phases = three_phase.Phases(
         regularise=loop.Plan(steps, batch_size, log_points=1),
         fine_tune=loop.Plan(tune_steps, batch_size, log_points=1) if tune_steps else None,
-        fine_tune_optimizer=lambda rate: optax.chain(
-            optax.adam(rate),
-            optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, max(tune_steps, 1))),
-        ),
+        fine_tune_optimizer=gradient_descent.falling_adam(max(tune_steps, 1)),
     )
     strength = recipe.strength if settings.strength is None else settings.strength
     point = three_phase.Point(

@@ -17,6 +17,7 @@ FLOORS = {
     "pruning": 1,
     "ratedist": 1,
     "bitalloc": 1,
+    "textcodec": 1,
     "experiments": 2,
     "benchmarks": 3,
     "tests": 3,
@@ -69,7 +70,7 @@ def test_frameworks_stay_behind_few_files(importers: tuple[str, int]):
     assert len(users) <= most, users
 
 
-@pytest.mark.parametrize("room", ["coding", "training", "lgc", "pruning"])
+@pytest.mark.parametrize("room", ["coding", "training", "lgc", "pruning", "textcodec"])
 def test_importing_a_room_is_light(room: str):
     if not (ROOT / room / "__init__.py").is_file():
         pytest.skip(f"{room} has nothing to import yet")

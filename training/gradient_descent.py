@@ -77,8 +77,7 @@ def build(
     """Minimises E[loss(params, batch)] by stochastic gradient steps.
 
     The optimiser is given as a function of the learning rate, so that the rate can be an array.
-    A schedule multiplies it: `lambda rate: optax.chain(optax.adam(rate),
-    optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps)))`.
+    A schedule multiplies it, as in `falling_adam`.
 
     Args:
       config: static choices and default hyperparameters.
@@ -120,3 +119,13 @@ def build(
         return state.params
 
     return Method(init, step, finalize)
+
+
+def falling_adam(steps: int) -> OptimizerFactory:
+    """Adam whose learning rate falls to zero within `steps`, along half a cosine."""
+
+    def optimizer(learning_rate: jax.Array | float) -> optax.GradientTransformation:
+        falling = optax.scale_by_schedule(optax.cosine_decay_schedule(1.0, steps))
+        return optax.chain(optax.adam(learning_rate), falling)
+
+    return optimizer

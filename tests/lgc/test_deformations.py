@@ -32,6 +32,7 @@ def test_a_mirror_is_exact(images):
     assert turned.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [{"shift": 10}, {"turn": 20}, {"bend": 30}, {"slant": 20}])
 def test_moves_reach_as_far_as_they_say(strength):
     """A ramp is mapped to the coordinate that each pixel comes from."""

@@ -66,6 +66,7 @@ def test_pixels_land_in_the_square_of_their_small_pixel():
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_draws_edges_that_interpolation_blurs():
     images, labels = blobs(200)
     images = np.where(images > 60, 255, 0).astype(np.uint8)  # sharp discs

@@ -1,0 +1,310 @@
+"""Accuracy against bytes: files searched for a budget, and the strongest subset of the same bytes.
+
+For every data set and budget two things are chosen on validation images: what `lgc.budget` makes of
+the budget, and the best baseline among lossless and lossy subsets, at random or as coresets, drawn
+as they are or moved like ours. Then every seed writes its files, a fresh process decodes and draws
+60,000 images from each, and three students are trained on them with hard labels and tested on the
+official test set. A run that was cut off goes on with the next cell.
+
+    python -m experiments lgc_rate_curve cpu
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from coding import container
+from experiments import datasets, decoded_sets, lgc_rate_curve_tables, students, subset_orders
+from experiments.datasets import Images
+from experiments.lgc_rate_curve_tables import mean_of
+from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.registry import Table
+from experiments.students import StudentConfig
+from lgc import budget, files
+from lgc.budget import Search
+from lgc.coresets.reduction import LOSSLESS, Reduction
+from lgc.deformations import NONE, Deformation
+from lgc.images import InputError
+from training.progress import Bar
+
+BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))
+ARMS = ("ours", "subset")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    data: tuple[str, ...] = ("mnist", "fashion_mnist")
+    budgets: tuple[int, ...] = (12_000, 30_000, 100_000)
+    """Bytes, with all seeds."""
+    first_seed_budgets: tuple[int, ...] = (1_000, 3_000, 300_000, 1_000_000)
+    """With the first seed alone, to draw the curve."""
+    students: dict[str, StudentConfig] = field(
+        default_factory=lambda: {
+            "report_cnn": StudentConfig(steps=14_070),
+            "lenet5": StudentConfig("lenet_5_caffe", 4_000, 64, 1e-3, None, True),
+            "convnet": StudentConfig("convnet", 4_000, 64, 2e-3, 32, True),
+        }
+    )
+    first_seed_students: tuple[str, ...] = ("lenet5",)
+    """Trained with the first seed alone."""
+    trial: StudentConfig = StudentConfig(steps=4_000, falling=True)
+    """Judges baselines on validation images."""
+    search: Search = Search()
+    orders: tuple[str, ...] = tuple(subset_orders.CORESETS)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    per_class: int = 6_000
+    trial_per_class: int = 2_000
+    validation_images: int = 5_000
+    train_images: int | None = None
+    """The first so many; all but the validation images if not given."""
+    largest_coreset: int = 4_000
+    """Images; beyond it subsets are taken at random."""
+
+
+PRESETS = {
+    "cpu": ("MNIST and Fashion-MNIST, ConvNet of width 32: hours on 2 cores", Config()),
+    "smoke": (
+        "2,000 MNIST images, one budget, two seeds, short training: minutes",
+        Config(
+            data=("mnist",),
+            budgets=(2_000,),
+            first_seed_budgets=(),
+            students={"report_cnn": StudentConfig(steps=300)},
+            first_seed_students=(),
+            trial=StudentConfig(steps=100),
+            search=Search(
+                (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32
+            ),
+            orders=("herding",),
+            seeds=(0, 1),
+            per_class=200,
+            trial_per_class=100,
+            validation_images=500,
+            train_images=2_000,
+        ),
+    ),
+}
+
+
+def run(config: Config, run: Run) -> None:
+    """Choose, write, decode in fresh processes, train and test; cell by cell."""
+    rows, choices, began = [], [], time.perf_counter()
+    for name in config.data:
+        whole = datasets.load(name, "train", data_dir=run.data_dir)
+        train, validation = datasets.split_validation(whole, config.validation_images)
+        if config.train_images is not None:
+            count = config.train_images
+            train = Images(train.pixels[:count], train.labels[:count], train.label_names)
+        test = datasets.load(name, "test", data_dir=run.data_dir)
+        for size in (*config.budgets, *config.first_seed_budgets):
+            path = run.folder / "choices" / f"{name}_{size}.json"
+            if not path.is_file():
+                write_json(path, _choose(config, name, size, train, validation))
+            choice = json.loads(path.read_text())
+            choices.append(choice)
+            seeds = config.seeds if size in config.budgets else config.seeds[:1]
+            for seed in seeds:
+                for arm in ARMS:
+                    path = run.folder / "cells" / f"{name}_{size}_{arm}_{seed}.json"
+                    if not path.is_file():
+                        write_json(path, _measure(config, run, choice, arm, seed, train, test))
+                    rows.append(json.loads(path.read_text()))
+                    print(lgc_rate_curve_tables.line(rows[-1]), flush=True)
+    record = write_record(
+        run,
+        run.preset,
+        config=config,
+        seeds=config.seeds,
+        seconds=Seconds(0.0, time.perf_counter() - began),
+        metrics={"rows": rows, "choices": choices},
+        data="; ".join(datasets.SOURCES[name].note for name in config.data),
+        notes="accuracies in percent on the official test set, trials' on validation images; "
+        "seconds.run is the last session's",
+    )
+    if run.preset != "smoke":
+        write_claims(run, _claims(config, run, rows, record))
+
+
+def _choose(
+    config: Config, name: str, size: int, train: Images, validation: Images
+) -> dict[str, Any]:
+    """What to do with a budget, and the best baseline, on validation images."""
+    with Bar(f"{name}, {size:,} bytes") as bar:
+        ours = budget.choose(
+            train.pixels,
+            train.labels,
+            size,
+            jax.random.key(0),
+            search=config.search,
+            progress=bar,
+        )
+    trials: list[dict[str, Any]] = []
+
+    def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
+        choice = budget.Choice(reduction, 0, moves, 0.0)
+        try:
+            data = _file(config, train, size, choice, order, 0)
+        except InputError:
+            return  # not even one image of each class
+        drawn = files.sample(data, per_class=config.trial_per_class, seed=0)
+        outcome = students.train(config.trial, [drawn], validation, seeds=(0,), lanes_per_chunk=1)
+        trials.append(
+            {
+                "reduction": asdict(reduction),
+                "moves": list(moves),
+                "order": order,
+                "validation_percent": 100 * float(outcome.accuracy[0, 0]),
+            }
+        )
+        print(f"  subset {reduction} {order}: {trials[-1]['validation_percent']:.2f} %", flush=True)
+
+    for reduction in BASELINE_REDUCTIONS:
+        for moves in dict.fromkeys((NONE, ours.moves)):
+            tried(reduction, moves, "random")
+    best = max(trials, key=lambda trial: trial["validation_percent"])
+    for order in config.orders:
+        tried(Reduction(**best["reduction"]), Deformation(*best["moves"]), order)
+    best = max(trials, key=lambda trial: trial["validation_percent"])
+    return {
+        "data": name,
+        "budget": size,
+        "ours": {
+            "reduction": asdict(ours.reduction),
+            "width": ours.width,
+            "moves": list(ours.moves),
+            "order": "random",
+            "validation_percent": 100 * ours.accuracy,
+        },
+        "subset": {**best, "width": 0},
+        "trials": trials,
+    }
+
+
+def _file(
+    config: Config, train: Images, size: int, choice: budget.Choice, order: str, seed: int
+) -> bytes:
+    key_order, key_write = jax.random.split(jax.random.key(seed))
+    chosen = None
+    if order != "random":
+        count = min(config.largest_coreset, len(train.labels) // 2)
+        chosen = subset_orders.order(order, key_order, train, count, config.trial.steps)
+    return budget.write(
+        train.pixels,
+        train.labels,
+        size,
+        choice,
+        key_write,
+        enlarger_steps=config.search.enlarger_steps,
+        order=chosen,
+    )
+
+
+def _measure(
+    config: Config,
+    run: Run,
+    choice: dict[str, Any],
+    arm: str,
+    seed: int,
+    train: Images,
+    test: Images,
+) -> dict[str, Any]:
+    """One file, decoded in a fresh process, and the students trained on it."""
+    name, size, mine = choice["data"], choice["budget"], choice[arm]
+    made = budget.Choice(
+        Reduction(**mine["reduction"]), mine["width"], Deformation(*mine["moves"]), 0.0
+    )
+    path = _path(config, run, name, size, arm, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    container.save(path, _file(config, train, size, made, mine["order"], seed))
+    decoded = decoded_sets.from_archive(path, config.per_class, seed)
+    accuracies = {}
+    for student, settings in config.students.items():
+        if student in config.first_seed_students and seed != config.seeds[0]:
+            continue
+        began = time.perf_counter()
+        outcome = students.train(settings, [decoded], test, seeds=(seed,), lanes_per_chunk=1)
+        accuracies[student] = 100 * float(outcome.accuracy[0, 0])
+        took = time.perf_counter() - began
+        print(f"  {name}, {size:,}, {arm}, {student}: {accuracies[student]:.2f} % in {took:.0f} s")
+    return {
+        "data": name,
+        "budget": size,
+        "arm": arm,
+        "seed": seed,
+        "bytes": path.stat().st_size,
+        "file": path.name,
+        "accuracy_percent": accuracies,
+    }
+
+
+def _path(config: Config, run: Run, name: str, size: int, arm: str, seed: int) -> Path:
+    """The first seed's files of claimed budgets are kept."""
+    kept = run.preset != "smoke" and seed == config.seeds[0] and size in config.budgets
+    return (run.artifacts if kept else run.folder / "files") / f"{name}_{size}_{arm}_{seed}.lgc"
+
+
+def _claims(config: Config, run: Run, rows: list[dict[str, Any]], record: Path) -> list[Claim]:
+    claims = []
+    for name in config.data:
+        for size in config.budgets:
+            for arm in ARMS:
+                for student in ("convnet", "report_cnn"):
+                    found = mean_of(rows, name, size, arm, student)
+                    first = next(
+                        r for r in rows
+                        if (r["data"], r["budget"], r["arm"]) == (name, size, arm)
+                    )  # fmt: skip
+                    suffix = "" if arm == "ours" else ".best_subset"
+                    claims.append(
+                        Claim(
+                            f"lgc.{name}.{size // 1000}kB.{student}{suffix}",
+                            found.mean,
+                            found.std,
+                            found.count,
+                            "%",
+                            f"lgc_rate_curve/{record.name}",
+                            run.command,
+                            tolerance=0.5,
+                            bytes=first["bytes"],
+                            artifact=first["file"],
+                        )
+                    )
+    return claims
+
+
+def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
+    """The first seed's student again, averaged with the other seeds' as recorded; percent."""
+    _, name, size, student, *_ = claim.id.split(".")
+    config, first = record["config"], record["seeds"][0]
+    test = datasets.load(name, "test", data_dir=data_dir)
+    decoded = decoded_sets.from_archive(artifact, config["per_class"], seed=first)
+    settings = StudentConfig(**config["students"][student])
+    outcome = students.train(settings, [decoded], test, seeds=(first,), lanes_per_chunk=1)
+    arm = "subset" if claim.id.endswith(".best_subset") else "ours"
+    others = [
+        row["accuracy_percent"][student]
+        for row in record["metrics"]["rows"]
+        if (row["data"], row["budget"], row["arm"]) == (name, 1000 * int(size[:-2]), arm)
+        and row["seed"] != first
+    ]
+    return float(np.mean([100 * float(outcome.accuracy[0, 0]), *others]))
+
+
+def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
+    """Accuracy of every student at every budget."""
+    return lgc_rate_curve_tables.tables(records)
+
+
+def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
+    """Accuracy against bytes, one panel for each data set."""
+    return lgc_rate_curve_tables.figures(records)

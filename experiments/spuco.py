@@ -1,0 +1,355 @@
+"""Spurious correlations: does a compressed data set teach the digit or the background?
+
+SpuCo MNIST (`experiments.spuco_mnist`), five classes of two digits on five colours of which each
+class has its own in 99.5 % of the training images. Students that read the background are right on
+average and wrong in the worst group. They are trained, for equally many steps, on: all images; a
+lossless random subset of the convolutional archive's bytes; what a fresh process draws from that
+archive with the training set's own group sizes (`natural`) or with equal ones (`equalised`), which
+costs no bytes since mixtures are stored by (class, background). Group labels are the known colours;
+`raw_equalised` and `subset_equalised` know them too, and repeat the rare images. The same again
+with a dense decoder. Official test images, all groups equally large.
+
+Settings were chosen on the validation part. One seed: 8 minutes on one core; cells that are done
+are kept, and a run that was cut off goes on.
+
+    python -m experiments spuco paper
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from coding import container
+from experiments import datasets, decoded_sets, spuco_archives, spuco_figures, students, subset
+from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.registry import Table, aligned
+from experiments.spuco_archives import ArchiveConfig
+from experiments.spuco_mnist import (
+    VALIDATION_SHARE,
+    Grouped,
+    Recipe,
+    balanced_set,
+    equal_groups,
+    group_accuracies,
+    training_set,
+)
+from experiments.students import StudentConfig
+from training.progress import Bar
+
+Arm = Literal[
+    "raw",
+    "raw_equalised",
+    "subset",
+    "subset_equalised",
+    "dense_natural",
+    "dense_equalised",
+    "convolutional_natural",
+    "convolutional_equalised",
+]
+CLAIMED: dict[str, Arm] = {
+    "lgc.spuco5.worst_group.raw": "raw",
+    "lgc.spuco5.worst_group.equalised": "convolutional_equalised",
+}
+"""Of the preset `paper`."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment.
+
+    Attributes:
+      data: name of the data set whose digits are coloured.
+      recipe: how; its strength is replaced by each of `strengths`.
+      strengths: shares of a class's training images on its own background.
+      arms: training sets of the students.
+      archive: how archives are made.
+      student: the judge, and its training.
+      test: images that judge: "test" for a report, "validation" for choices.
+      seeds: of colouring, training and drawing.
+    """
+
+    data: str = "mnist"
+    recipe: Recipe = Recipe()
+    strengths: tuple[float, ...] = (0.995,)
+    arms: tuple[Arm, ...] = (
+        "raw",
+        "raw_equalised",
+        "subset",
+        "subset_equalised",
+        "dense_natural",
+        "dense_equalised",
+        "convolutional_natural",
+        "convolutional_equalised",
+    )
+    archive: ArchiveConfig = ArchiveConfig()
+    student: StudentConfig = StudentConfig(steps=4_000)
+    test: Literal["test", "validation"] = "test"
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+
+_FEW: tuple[Arm, ...] = (
+    "raw",
+    "raw_equalised",
+    "convolutional_natural",
+    "convolutional_equalised",
+)
+PRESETS = {
+    "paper": ("5 classes, 5 colours, strength 0.995, five seeds", Config()),
+    "strengths": (
+        "four arms at five strengths, three seeds",
+        Config(strengths=(0.9, 0.97, 0.99, 0.995, 0.999), arms=_FEW, seeds=(0, 1, 2)),
+    ),
+    "ten": (
+        "10 classes, 10 colours of the report's palette, strength 0.99, three seeds",
+        Config(
+            recipe=Recipe(n_classes=10, palette="tab10", label_noise=0.001),
+            strengths=(0.99,),
+            arms=_FEW,
+            seeds=(0, 1, 2),
+        ),
+    ),
+    "smoke": (
+        "the embedded digits, strength 0.9, short training, one seed",
+        Config(
+            data="digits",
+            strengths=(0.9,),
+            arms=("raw", "subset", "dense_natural", "convolutional_equalised"),
+            archive=ArchiveConfig(latent=8, hidden=64, dense_hidden=32, steps=200, components=2),
+            student=StudentConfig(steps=200),
+            seeds=(0,),
+        ),
+    ),
+}
+
+
+def run(config: Config, run: Run) -> None:
+    """Colour, compress, decode in a fresh process, train and judge; cell by cell."""
+    rows = []
+    for strength in config.strengths:
+        for seed in config.seeds:
+            path = {
+                arm: run.folder / "rows" / f"{arm}_{strength}_{seed}.json" for arm in config.arms
+            }
+            if not all(each.is_file() for each in path.values()):
+                train, test = coloured(config, strength, seed, run.data_dir)
+                for arm in config.arms:
+                    if not path[arm].is_file():
+                        write_json(
+                            path[arm], _measure(config, run, arm, strength, seed, train, test)
+                        )
+            rows += [json.loads(each.read_text()) for each in path.values()]
+    pictures = {}
+    for kept in sorted((run.folder / "pictures").glob("*.json")):
+        pictures |= json.loads(kept.read_text())
+    record = write_record(
+        run,
+        run.preset,
+        config=config,
+        seeds=config.seeds,
+        seconds=Seconds(
+            sum(row["data_seconds"] for row in rows), sum(row["student_seconds"] for row in rows)
+        ),
+        metrics={"rows": rows, "pictures": pictures},
+        data=f"coloured by experiments/spuco_mnist.py: {datasets.SOURCES[config.data].note}",
+        notes="seconds.compile is all up to the decoded files, seconds.run training the students; "
+        "both with their compilation",
+    )
+    if run.preset == "paper" and config.test == "test":
+        claims = [_claim(config, run, id_, arm, rows, record) for id_, arm in CLAIMED.items()]
+        write_claims(run, [claim for claim in claims if claim is not None])
+    print(aligned([spuco_figures.COLUMNS, *spuco_figures.summaries(rows)]))
+
+
+def coloured(
+    config: Config, strength: float, seed: int, data_dir: str | None
+) -> tuple[Grouped, Grouped]:
+    """Training set, and the set that judges: the test images, or the validation part.
+
+    The validation part and its colours do not depend on the seed, nor do the test's colours.
+    """
+    recipe = Recipe(**{**config.recipe.__dict__, "strength": strength})
+    digits = datasets.load(config.data, "train", data_dir=data_dir)
+    held = round(VALIDATION_SHARE * len(digits.labels))
+    digits, judges = datasets.split_validation(digits, held)
+    if config.test == "test":
+        judges = datasets.load(config.data, "test", data_dir=data_dir)
+    return training_set(digits, recipe, seed), balanced_set(judges, recipe, 0)
+
+
+def _measure(
+    config: Config, run: Run, arm: Arm, strength: float, seed: int, train: Grouped, test: Grouped
+) -> dict[str, Any]:
+    began = time.perf_counter()
+    images, labels, size_bytes = _training_set(config, run, arm, strength, seed, train, test)
+    ready = time.perf_counter()
+    worst, row = _judge(config.student, images, labels, train, test, seed)
+    return {
+        "arm": arm,
+        "strength": strength,
+        "seed": seed,
+        "bytes": size_bytes,
+        "worst_percent": worst,
+        **row,
+        "data_seconds": ready - began,
+        "student_seconds": time.perf_counter() - ready,
+    }
+
+
+def _judge(
+    student: StudentConfig,
+    images: np.ndarray,
+    labels: np.ndarray,
+    train: Grouped,
+    test: Grouped,
+    seed: int,
+) -> tuple[float, dict[str, Any]]:
+    outcome = students.train(
+        student, [(images, labels)], test.images(), seeds=(seed,), lanes_per_chunk=1
+    )
+    found = group_accuracies(np.asarray(outcome.predictions)[0, 0], test, train.counts())
+    return 100 * found.worst, {
+        "average_percent": 100 * found.average,
+        "even_percent": 100 * found.even,
+        "groups_percent": np.round(100 * found.each, 2).tolist(),
+        "finite": bool(outcome.finite[0, 0]),
+    }
+
+
+def _training_set(
+    config: Config, run: Run, arm: Arm, strength: float, seed: int, train: Grouped, test: Grouped
+) -> tuple[np.ndarray, np.ndarray, int | None]:
+    """Images, labels and bytes of the file they came from; None where there is no file."""
+    size = len(train.classes)
+    kind, _, weights = arm.partition("_")
+    if kind == "raw":
+        rows = equal_groups(train.groups, size, seed) if weights else np.arange(size)
+        return train.pixels[rows], train.classes[rows], None
+    if kind == "subset":
+        archive = _archive(config, run, "convolutional", strength, seed, train, test)
+        data = _subset(train, archive.stat().st_size, weights == "equalised", seed)
+        path = run.folder / "archives" / f"spuco_{arm}_{strength}_{seed}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        container.save(path, data)
+        return *decoded_sets.from_subset(path, size, seed), path.stat().st_size
+    assert kind in ("dense", "convolutional")
+    path = _archive(config, run, kind, strength, seed, train, test)
+    per_group = None if weights == "natural" else size // len(train.counts())
+    images, groups = spuco_archives.decode(path, per_group, seed)
+    return images, groups // train.n_classes, path.stat().st_size
+
+
+def _subset(train: Grouped, budget_bytes: int, equalised: bool, seed: int) -> bytes:
+    """The largest random subset that fits; equalised, from as many images of every group."""
+    if equalised:
+        present = int(np.count_nonzero(train.counts()))
+        fewest = train.counts()[train.counts() > 0].min()
+        train = train.take(equal_groups(train.groups, int(fewest) * present, seed))
+    return subset.largest(train.pixels, train.classes, budget_bytes, seed)[0]
+
+
+def _archive(
+    config: Config,
+    run: Run,
+    decoder: spuco_archives.Decoder,
+    strength: float,
+    seed: int,
+    train: Grouped,
+    test: Grouped,
+) -> Path:
+    """Path of the archive, made now if it is not there yet."""
+    path = _path(config, run, decoder, strength, seed)
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Bar(f"{decoder}, strength {strength}, seed {seed}") as bar:
+        made = spuco_archives.make(train, decoder, config.archive, seed, bar)
+    if seed == config.seeds[0] and strength == config.strengths[0]:
+        shown = spuco_figures.shown_of(test)
+        kept = {
+            "originals": spuco_figures.pack(shown.pixels),
+            decoder: spuco_figures.pack(made.reconstruct(shown)),
+        }
+        write_json(run.folder / "pictures" / f"{decoder}.json", kept)
+    container.save(path, made.data)
+    return path
+
+
+def _path(config: Config, run: Run, decoder: str, strength: float, seed: int) -> Path:
+    kept = run.preset == "paper" and seed == config.seeds[0] and decoder == "convolutional"
+    folder = run.artifacts if kept else run.folder / "archives"
+    return folder / f"spuco_{decoder}_{strength}_{seed}.lgc"
+
+
+def _claim(
+    config: Config, run: Run, identifier: str, arm: Arm, rows: list[dict[str, Any]], record: Path
+) -> Claim | None:
+    strength = config.strengths[0]
+    mine = [row for row in rows if row["arm"] == arm and row["strength"] == strength]
+    if not mine:
+        return None
+    worst = np.array([row["worst_percent"] for row in mine])
+    return Claim(
+        id=identifier,
+        value=float(worst.mean()),
+        std=float(worst.std(ddof=1)) if len(mine) > 1 else None,
+        seeds=len(mine),
+        unit="%",
+        tolerance=None if arm == "raw" else 2.0,
+        bytes=mine[0]["bytes"],
+        artifact=None
+        if arm == "raw"
+        else _path(config, run, "convolutional", strength, config.seeds[0]).name,
+        record=f"spuco/{record.name}",
+        command=run.command,
+    )
+
+
+def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
+    """The first seed's student again, averaged with the other seeds' as recorded; percent."""
+    stored, first = record["config"], record["seeds"][0]
+    strength, arm = stored["strengths"][0], CLAIMED[claim.id]
+    config = Config(data=stored["data"], recipe=Recipe(**stored["recipe"]), test=stored["test"])
+    train, test = coloured(config, strength, first, data_dir)
+    images, groups = spuco_archives.decode(
+        artifact, len(train.classes) // len(train.counts()), first
+    )
+    student = StudentConfig(**stored["student"])
+    worst, _ = _judge(student, images, groups // train.n_classes, train, test, first)
+    others = [
+        row["worst_percent"]
+        for row in record["metrics"]["rows"]
+        if row["arm"] == arm and row["strength"] == strength and row["seed"] != first
+    ]
+    return float(np.mean([worst, *others]))
+
+
+def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
+    """Worst-group and average accuracy of every arm."""
+    return [
+        spuco_figures.table(preset, records[preset]["metrics"]["rows"])
+        for preset in spuco_figures.TITLES
+        if preset in records
+    ]
+
+
+def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
+    """Accuracy by group, reconstructions by both decoders, accuracy against strength."""
+    found = {}
+    if "paper" in records:
+        paper = records["paper"]
+        found |= spuco_figures.draw(
+            paper["metrics"]["rows"],
+            paper["metrics"]["pictures"],
+            paper["config"]["recipe"]["n_classes"],
+        )
+    if "strengths" in records:
+        rows = records["strengths"]["metrics"]["rows"]
+        found["against_strength"] = spuco_figures.against_strength(rows)
+    return found

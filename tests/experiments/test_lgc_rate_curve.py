@@ -1,0 +1,59 @@
+"""Accuracy against bytes: the tables' arithmetic, and the whole experiment at smoke size."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import lgc_rate_curve, lgc_rate_curve_tables
+from experiments.records import start_run
+
+
+def _rows():
+    return [
+        {
+            "data": "mnist", "budget": size, "arm": arm, "seed": seed, "bytes": size - 3,
+            "accuracy_percent": {"convnet": base + seed},
+        }
+        for size, arm, base in (
+            (1_000, "ours", 90.0), (1_000, "subset", 86.0),
+            (10_000, "ours", 96.0), (10_000, "subset", 94.0),
+        )
+        for seed in (0, 1)
+    ]  # fmt: skip
+
+
+def test_means_are_over_the_seeds_of_one_cell():
+    found = lgc_rate_curve_tables.mean_of(_rows(), "mnist", 1_000, "ours", "convnet")
+    assert found.mean == 90.5
+    assert found.count == 2
+    np.testing.assert_allclose(found.std, np.sqrt(0.5))
+    assert lgc_rate_curve_tables.mean_of(_rows(), "mnist", 1_000, "ours", "lenet5").count == 0
+
+
+def test_the_area_is_the_mean_difference_over_the_logarithm_of_bytes():
+    area = lgc_rate_curve_tables.area_over_subset(_rows(), "mnist", "convnet")
+    assert area == pytest.approx(3.0)  # 4 points at one end, 2 at the other
+    assert lgc_rate_curve_tables.area_over_subset(_rows()[:4], "mnist", "convnet") is None
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_smoke(tmp_path, tfds_dir):
+    config = lgc_rate_curve.PRESETS["smoke"][1]
+    run = start_run("lgc_rate_curve", "smoke", "smoke", out=str(tmp_path), data_dir=str(tfds_dir))
+    lgc_rate_curve.run(config, run)
+    record = json.loads((tmp_path / "records" / "smoke.json").read_text())
+    rows = record["metrics"]["rows"]
+    assert len(rows) == 4
+    for row in rows:
+        assert row["bytes"] <= 2_000
+        assert row["accuracy_percent"]["report_cnn"] > 20  # chance is 10
+    cells = sorted((tmp_path / "cells").iterdir())
+    stamps = [path.stat().st_mtime_ns for path in cells]
+    lgc_rate_curve.run(config, run)  # nothing is done again
+    assert [path.stat().st_mtime_ns for path in cells] == stamps
+    assert lgc_rate_curve.tables({"cpu": record})
+    assert lgc_rate_curve.figures({"cpu": record})
