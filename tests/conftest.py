@@ -16,6 +16,14 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Short tests compile longer than they run; XLA's costly passes are for the long ones."""
+    if "not slow" in config.option.markexpr:
+        # Processes that tests start have to compute as they do, to the last bit.
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_compiled_programs():
     """Thousands of programs of other modules only slow the collector down."""

@@ -146,6 +146,7 @@ def three_senders(digits):
     return modes.fit(jax.random.key(0), quadrants, "projection", 8, FAST, sensor_bits=split)
 
 
+@pytest.mark.slow
 def test_projections_of_quadrants_classify(three_senders, digits):
     np.testing.assert_array_equal(three_senders.sensor_bits, [3, 0, 2, 3])
     read = models.from_bytes(models.to_bytes(three_senders))

@@ -57,6 +57,7 @@ def test_simpler_covariances_make_smaller_files(digits):
     assert sizes == sorted(sizes, reverse=True)
 
 
+@pytest.mark.slow
 def test_selection_by_bytes_minimises_the_real_description(digits):
     config = replace(CONFIG, selection="bytes", components=None, max_components=3)
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ from lgc import decoders
 from training import trees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

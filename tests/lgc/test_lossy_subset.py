@@ -102,6 +102,7 @@ def test_noise_costs_hardly_more_than_it_is_worth():
     assert 2 * pixels.size <= bits < 2.15 * pixels.size
 
 
+@pytest.mark.slow
 def test_the_largest_file_fits_and_one_more_image_does_not():
     images, labels = blobs(150)
     images = np.maximum(images, np.random.default_rng(1).integers(0, 256, images.shape, np.uint8))

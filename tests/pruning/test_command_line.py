@@ -111,6 +111,7 @@ def test_data_that_does_not_fit(images, labels, value):
     assert value in str(error.value)
 
 
+@pytest.mark.slow
 def test_networks_are_recognised():
     lenet = networks.lenet_5_caffe((28, 28, 1), 10).init(jax.random.key(0))
     assert user.network_of(lenet, (28, 28, 1))

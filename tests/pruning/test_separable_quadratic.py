@@ -89,6 +89,7 @@ def test_published_pmmp_comes_near_but_not_there(averaging):
     assert toy.OPTIMUM < toy.objective(params) < 1.1 * toy.OPTIMUM
 
 
+@pytest.mark.slow
 def test_hard_concrete_comes_near():
     config = hard_concrete.HardConcreteConfig(hard_concrete.Hyperparameters(0.01, 1.0, ALPHA))
     params = toy.solve(hard_concrete.build(config, toy.loss), 3000)

@@ -47,7 +47,7 @@ def fresh(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("mode", [pytest.param("online", marks=pytest.mark.slow), "offline"])
 def test_50_kilobytes_come_back_in_a_fresh_process(mode: str, network: bytes, tmp_path: Path):
     text = english(50_000)
     if mode == "online":
@@ -178,6 +178,7 @@ def test_a_network_of_another_shape_is_refused(network: bytes):
         offline.compress(b"abc", wider, network)
 
 
+@pytest.mark.slow
 def test_a_network_goes_on_where_it_stopped():
     """Stopped within a segment, with parameters, tables of contexts and a method's state."""
     text = english(3000)

@@ -85,6 +85,7 @@ def test_causal_and_within_the_window(at: int, byte: int):
 _PLAIN = jax.jit(partial(transformer.apply, SMALL))
 
 
+@pytest.mark.slow
 def test_positions_only_count_as_distances(key: jax.Array):
     params, tokens = _params(SMALL, key), _tokens()
     late = transformer.empty_memory(SMALL, LANES)
