@@ -15,14 +15,16 @@ import re
 import secrets
 import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from coding import canonical
 from coding.errors import FormatError
 from coding.wire import ByteReader, varint
+
+T = TypeVar("T")
 
 MAGIC = b"\x89FWB\r\n"
 """Neither text nor any other format; breaks visibly when line ends or eighth bits are changed."""
@@ -142,6 +144,26 @@ def _parse(data: bytes) -> Archive:
     if not isinstance(header, dict):
         raise FormatError("not a map", "header")
     return Archive(kind, VERSION, header, sections)
+
+
+def read_contents(data: bytes, kind: str, parse: Callable[[Archive], T]) -> T:
+    """What `parse` makes of an archive; parts that do not belong together are a FormatError too.
+
+    Args:
+      data: of a file.
+      kind: that the file has to be of.
+      parse: may raise FormatError, and the errors of fields that are missing or of another shape.
+
+    Raises:
+      FormatError: damaged, foreign or inconsistent.
+    """
+    archive = read_archive(data, kind=kind)
+    try:
+        return parse(archive)
+    except FormatError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise FormatError(f"inconsistent file: {error}", "header") from error
 
 
 def overhead_bytes() -> int:

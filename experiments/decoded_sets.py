@@ -11,10 +11,10 @@ import numpy as np
 from experiments import fresh, students
 
 
-def from_archive(path: Path, per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels drawn from an `.lgc` archive."""
-    arguments = ["--per-class", str(per_class), "--seed", str(seed)]
-    return _decoded("lgc", ["decompress", path], arguments)
+def from_archive(path: Path, per_class: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels drawn from a file of `lgc`; None for as many as it says itself."""
+    counted = [] if per_class is None else ["--per-class", str(per_class)]
+    return _decoded("lgc", ["decompress", path], [*counted, "--seed", str(seed)])
 
 
 def from_subset(path: Path, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ random half of a pool of images. An attacker who has it, and made 16 others of o
 the strongest attack on it. Beside it: how much closer drawn images lie to the archive's half than
 to the other (`lgc.privacy`). A lossy subset, which holds its images, is the control that must leak.
 
-5,000 images an archive: small training sets leak more than large ones. About half an hour on one
-core; a run that was cut off goes on.
+5,000 images an archive: small training sets leak more than large ones. A run that was cut off goes
+on.
 
     python -m experiments lgc_privacy paper
 """

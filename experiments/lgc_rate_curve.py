@@ -109,7 +109,7 @@ def run(config: Config, run: Run) -> None:
         for size in (*config.budgets, *config.first_seed_budgets):
             path = run.folder / "choices" / f"{name}_{size}.json"
             if not path.is_file():
-                write_json(path, _choose(config, name, size, train, validation))
+                write_json(path, _choose(config, run, name, size, train, validation))
             choice = json.loads(path.read_text())
             choices.append(choice)
             seeds = config.seeds if size in config.budgets else config.seeds[:1]
@@ -136,7 +136,7 @@ def run(config: Config, run: Run) -> None:
 
 
 def _choose(
-    config: Config, name: str, size: int, train: Images, validation: Images
+    config: Config, run: Run, name: str, size: int, train: Images, validation: Images
 ) -> dict[str, Any]:
     """What to do with a budget, and the best baseline, on validation images."""
     with Bar(f"{name}, {size:,} bytes") as bar:
@@ -153,7 +153,7 @@ def _choose(
     def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
         choice = budget.Choice(reduction, 0, moves, 0.0)
         try:
-            data = _file(config, train, size, choice, order, 0)
+            data = _file(config, run, name, train, size, choice, order, 0)
         except InputError:
             return  # not even one image of each class
         drawn = files.sample(data, per_class=config.trial_per_class, seed=0)
@@ -191,13 +191,26 @@ def _choose(
 
 
 def _file(
-    config: Config, train: Images, size: int, choice: budget.Choice, order: str, seed: int
+    config: Config,
+    run: Run,
+    name: str,
+    train: Images,
+    size: int,
+    choice: budget.Choice,
+    order: str,
+    seed: int,
 ) -> bytes:
     key_order, key_write = jax.random.split(jax.random.key(seed))
     chosen = None
     if order != "random":
-        count = min(config.largest_coreset, len(train.labels) // 2)
-        chosen = subset_orders.order(order, key_order, train, count, config.trial.steps)
+        # It does not depend on the budget.
+        path = run.folder / "orders" / f"{name}_{order}_{seed}.npy"
+        if not path.is_file():
+            count = min(config.largest_coreset, len(train.labels) // 2)
+            found = subset_orders.order(order, key_order, train, count, config.trial.steps)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, found)
+        chosen = np.load(path)
     return budget.write(
         train.pixels,
         train.labels,
@@ -225,7 +238,7 @@ def _measure(
     )
     path = _path(config, run, name, size, arm, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    container.save(path, _file(config, train, size, made, mine["order"], seed))
+    container.save(path, _file(config, run, name, train, size, made, mine["order"], seed))
     decoded = decoded_sets.from_archive(path, config.per_class, seed)
     accuracies = {}
     for student, settings in config.students.items():

@@ -123,7 +123,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         ),
     ),
     "cpu5": (
-        "LeNet-5-Caffe on MNIST, two methods in rounds, three seeds: two hours on one core",
+        "LeNet-5-Caffe on MNIST, two methods in rounds, three seeds: hours on one core",
         Config(
             network="lenet5",
             chains=tuple(

@@ -56,7 +56,7 @@ class Config:
 
 
 PRESETS = {
-    "paper": ("all strengths, N and seeds: about 20 minutes on 2 cores", Config()),
+    "paper": ("all strengths, N and seeds: about an hour on a core", Config()),
     "smoke": (
         "three strengths, two seeds, short training: under a minute",
         Config(

@@ -57,19 +57,19 @@ EXPERIMENTS = {
     "spuco": Entry(
         "experiments.spuco",
         "SpuCo MNIST: worst-group accuracy of raw data, subsets and equalised archives",
-        "paper: not run yet, 8 min a seed on 1 core; smoke (digits): 1 min",
+        "paper: not run yet; smoke (digits): 1 min",
         "mnist",
     ),
     "lgc_privacy": Entry(
         "experiments.lgc_privacy",
         "who was in an archive: distance ratios, membership inference with 16 shadows",
-        "paper: not run yet, 30 min on 1 core; smoke (digits): 1 min",
+        "paper: not run yet; smoke (digits): 1 min",
         "mnist",
     ),
     "lgc_rate_curve": Entry(
         "experiments.lgc_rate_curve",
         "accuracy against bytes, 1 kB to 1 MB, beside the strongest subset of the same bytes",
-        "cpu: not run yet, 6 h on 1 core; smoke: 3 min",
+        "cpu: not run yet; smoke: 3 min",
         "mnist, fashion_mnist",
     ),
     "em_speed": Entry(
@@ -117,7 +117,7 @@ EXPERIMENTS = {
     "prune_lenet": Entry(
         "experiments.prune_lenet",
         "LeNet-300-100 and LeNet-5-Caffe pruned by every method, down to decoded files",
-        "cpu300, cpu5: 2 to 3 h on 2 cores each; smoke: 2 min",
+        "cpu300: 3 h on 2 cores; cpu5: not run yet; smoke: 2 min",
         "mnist",
     ),
     "prune_vgg": Entry(
@@ -129,13 +129,13 @@ EXPERIMENTS = {
     "prune_teacher_student": Entry(
         "experiments.prune_teacher_student",
         "students that prune themselves to the size their data deserve",
-        "paper: 10 min on 2 cores; smoke: 1 min",
+        "paper: not run yet; smoke: 1 min",
         "none",
     ),
     "prune_convergence": Entry(
         "experiments.prune_convergence",
         "PMMP and its variants beside DRR over rates, strengths, beta and seeds",
-        "digits: 20 min on 2 cores; smoke: 1 min",
+        "digits: not run yet; smoke: 1 min",
         "digits (embedded)",
     ),
     "text_description_length": Entry(

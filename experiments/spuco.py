@@ -9,8 +9,8 @@ costs no bytes since mixtures are stored by (class, background). Group labels ar
 `raw_equalised` and `subset_equalised` know them too, and repeat the rare images. The same again
 with a dense decoder. Official test images, all groups equally large.
 
-Settings were chosen on the validation part. One seed: 8 minutes on one core; cells that are done
-are kept, and a run that was cut off goes on.
+Choices belong to the validation part (`--test validation`). Cells that are done are kept, and a run
+that was cut off goes on.
 
     python -m experiments spuco paper
 """
@@ -21,7 +21,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -78,16 +78,7 @@ class Config:
     data: str = "mnist"
     recipe: Recipe = Recipe()
     strengths: tuple[float, ...] = (0.995,)
-    arms: tuple[Arm, ...] = (
-        "raw",
-        "raw_equalised",
-        "subset",
-        "subset_equalised",
-        "dense_natural",
-        "dense_equalised",
-        "convolutional_natural",
-        "convolutional_equalised",
-    )
+    arms: tuple[Arm, ...] = get_args(Arm)
     archive: ArchiveConfig = ArchiveConfig()
     student: StudentConfig = StudentConfig(steps=4_000)
     test: Literal["test", "validation"] = "test"
@@ -241,7 +232,7 @@ def _training_set(
     assert kind in ("dense", "convolutional")
     path = _archive(config, run, kind, strength, seed, train, test)
     per_group = None if weights == "natural" else size // len(train.counts())
-    images, groups = spuco_archives.decode(path, per_group, seed)
+    images, groups = decoded_sets.from_archive(path, per_group, seed)
     return images, groups // train.n_classes, path.stat().st_size
 
 
@@ -317,7 +308,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     strength, arm = stored["strengths"][0], CLAIMED[claim.id]
     config = Config(data=stored["data"], recipe=Recipe(**stored["recipe"]), test=stored["test"])
     train, test = coloured(config, strength, first, data_dir)
-    images, groups = spuco_archives.decode(
+    images, groups = decoded_sets.from_archive(
         artifact, len(train.classes) // len(train.counts()), first
     )
     student = StudentConfig(**stored["student"])

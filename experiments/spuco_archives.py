@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import fresh
 from experiments.spuco_mnist import Grouped, equal_groups
 from lgc import Config as Compression
 from lgc import archive, decoders, grouped, selection
@@ -112,22 +109,6 @@ def make(
         return np.asarray(jnp.round(255 * images).astype(jnp.uint8)).reshape(-1, *shape)
 
     return Made(data, reconstruct)
-
-
-def decode(path: Path, per_group: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images and group numbers that a fresh process draws.
-
-    Args:
-      path: of the archive.
-      per_group: images of each group; None for as many as were compressed.
-      seed: of the sampler.
-    """
-    options = [] if per_group is None else ["--per-class", str(per_group)]
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "decoded.npz"
-        fresh.python("lgc", ["decompress", path, out, "--seed", str(seed), *options])
-        with np.load(out) as decoded:
-            return decoded["images"], decoded["labels"]
 
 
 def _mixed(train: Grouped, config: ArchiveConfig, seed: int) -> Grouped:

@@ -31,8 +31,8 @@ def order(name: str, key: Key, images: Images, count: int, steps: int) -> np.nda
       key: typed PRNG key.
       images: the training set.
       count: how many.
-      steps: of training the classifier whose gradients are compared; a third of them apart, its
-        last three states are averaged.
+      steps: of training a classifier; gradients are compared at three of them, trained for a
+        third, two thirds and all of the steps.
     """
     shape, n_classes = images.pixels.shape[1:], len(images.label_names)
     network = networks.report_classifier(shape, n_classes)

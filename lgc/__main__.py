@@ -44,6 +44,8 @@ def _compress(options: argparse.Namespace) -> None:
     )  # fmt: skip
     lgc.check(images, labels)
     _check_writable(options.output)
+    if options.preview is not None and options.budget_bytes is None:
+        raise InputError("--preview shows what a budget bought; give --budget-bytes too")
     if options.budget_bytes is not None:
         _compress_to_budget(options, images, labels)
         return

@@ -8,7 +8,7 @@ their weights in units of 2^-16. Layout of the stored mixture: `lgc.mixture_code
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coding import FormatError, model_file, read_archive, write_archive
+from coding import Archive, container, model_file, write_archive
 from lgc import decoders, mixture_code
 from lgc.mixture_code import ClassMixture, Covariance
 
@@ -94,13 +94,7 @@ def read(data: bytes) -> Contents:
     Raises:
       FormatError: damaged, foreign, or parts that do not belong together.
     """
-    archive = read_archive(data, kind=KIND)
-    try:
-        return _contents(archive.header, archive.sections)
-    except FormatError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise FormatError(f"inconsistent archive: {error}", section="header") from error
+    return container.read_contents(data, KIND, _contents)
 
 
 def sample(
@@ -169,7 +163,8 @@ def _pixels(contents: Contents) -> int:
     return height * width * channels
 
 
-def _contents(header: Mapping[str, Any], sections: Mapping[str, bytes]) -> Contents:
+def _contents(stored: Archive) -> Contents:
+    header, sections = stored.header, stored.sections
     expected = {"shape", "labels", "counts", "covariance", "weights", "model"}
     if set(header) != expected:
         raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lgc import enlarger, exemplars, images, judges, small_images
+from lgc import deformations, enlarger, exemplars, images, judges, small_images
 from lgc.config import Progress, report
 from lgc.coresets import pixel_code
 from lgc.coresets.reduction import Reduction
@@ -96,6 +96,10 @@ class Choice(NamedTuple):
     accuracy: float
 
 
+LargeImages = tuple[np.ndarray, np.ndarray]
+"""Exemplars at full size, uint8[n, H, W, C], and their class numbers."""
+
+
 class _Candidate(NamedTuple):
     reduction: Reduction
     width: int
@@ -150,27 +154,27 @@ def choose(
     }
     done = 0
 
-    def judged(candidate: _Candidate, moves: Deformation, params: Params | None, steps: int):
+    def judged(large: LargeImages, moves: Deformation, steps: int) -> float:
         nonlocal done
-        small = small_images.reduce(
-            checked.pixels[kept], checked.classes[kept], candidate.reduction
-        ).subset(slice(candidate.fitting))
-        drawn = exemplars.sample(Contents(small, params, moves), per_class=search.per_class, seed=0)
-        accuracy = judge[steps](drawn)
+        accuracy = judge[steps](deformations.drawn(0, *large, search.per_class, moves))
         done += 1
         report(progress, "trying what the budget buys", done, rounds)
         return accuracy
 
-    trained, first = {}, {}
+    made, first = {}, {}
     for each in candidates:
-        trained[each] = _enlarger(
+        params = _enlarger(
             key_enlarger, checked, kept, each.reduction, each.width, search.trial_steps
         )
-        first[each] = judged(each, MILD, trained[each], search.first_steps)
+        small = small_images.reduce(
+            checked.pixels[kept], checked.classes[kept], each.reduction
+        ).subset(slice(each.fitting))
+        made[each] = (exemplars.drawn_large(small, params), small.classes)
+        first[each] = judged(made[each], MILD, search.first_steps)
     finalists = sorted(candidates, key=lambda c: -first[c])[: search.finalists]
-    last = {c: judged(c, MILD, trained[c], search.last_steps) for c in finalists}
+    last = {c: judged(made[c], MILD, search.last_steps) for c in finalists}
     best = max(finalists, key=lambda c: last[c])
-    moved = {moves: judged(best, moves, trained[best], search.last_steps) for moves in trials}
+    moved = {moves: judged(made[best], moves, search.last_steps) for moves in trials}
     moved[MILD] = last[best]
     moves = max(moved, key=lambda each: moved[each])
     return Choice(best.reduction, best.width, moves, moved[moves])

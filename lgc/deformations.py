@@ -8,7 +8,6 @@ distortions of Simard, Steinkraus and Platt 2003, with an affine map around them
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -63,17 +62,19 @@ def deform(key: jax.Array, images: jax.Array, deformation: Deformation) -> jax.A
     Returns:
       Float[n, height, width, channels].
     """
+    # Arrays, so that one compiled program serves all strengths.
+    strengths = Deformation(*(jnp.float32(each) for each in deformation))
     n, height, width, _ = images.shape
     key_turn, key_slant, key_stretch, key_shift, key_bend, key_mirror = jax.random.split(key, 6)
 
-    def uniform(key: jax.Array, reach: float, *shape: int) -> jax.Array:
-        return jax.random.uniform(key, (n, *shape), minval=-reach, maxval=reach)
+    def uniform(key: jax.Array, reach: jax.Array, *shape: int) -> jax.Array:
+        return reach * jax.random.uniform(key, (n, *shape), minval=-1.0, maxval=1.0)
 
-    turn = uniform(key_turn, float(np.deg2rad(deformation.turn)))
-    slant = jnp.tan(uniform(key_slant, float(np.deg2rad(deformation.slant))))
-    scale = jnp.exp(uniform(key_stretch, deformation.stretch / 100, 2))
-    shift = uniform(key_shift, deformation.shift / 100, 2)
-    mirrored = deformation.mirror * jax.random.bernoulli(key_mirror, 0.5, (n,))
+    turn = uniform(key_turn, jnp.deg2rad(strengths.turn))
+    slant = jnp.tan(uniform(key_slant, jnp.deg2rad(strengths.slant)))
+    scale = jnp.exp(uniform(key_stretch, strengths.stretch / 100, 2))
+    shift = uniform(key_shift, strengths.shift / 100, 2)
+    mirrored = strengths.mirror * jax.random.bernoulli(key_mirror, 0.5, (n,))
 
     # Coordinates from -1/2 to 1/2; where each new pixel comes from.
     rows = (jnp.arange(height) + 0.5) / height - 0.5
@@ -83,7 +84,7 @@ def deform(key: jax.Array, images: jax.Array, deformation: Deformation) -> jax.A
     cosine, sine = jnp.cos(turn)[:, None, None], jnp.sin(turn)[:, None, None]
     from_x = (cosine * x - sine * y) * scale[:, 0, None, None] + slant[:, None, None] * y
     from_y = (sine * x + cosine * y) * scale[:, 1, None, None]
-    bends = deformation.bend / 1000 * jax.random.normal(key_bend, (n, _GRID, _GRID, 2))
+    bends = strengths.bend / 1000 * jax.random.normal(key_bend, (n, _GRID, _GRID, 2))
     smooth = jax.image.resize(bends, (n, height, width, 2), "cubic")
     from_y = from_y + shift[:, 0, None, None] + smooth[..., 0]
     from_x = from_x + shift[:, 1, None, None] + smooth[..., 1]
@@ -114,15 +115,19 @@ def drawn(
     )
     found = images[chosen]
     if deformation != NONE:
-        one_call = jax.jit(partial(deform, deformation=deformation))
         key = jax.random.key(seed)
         padded = np.resize(chosen, -(-len(chosen) // _CHUNK) * _CHUNK).reshape(-1, _CHUNK)
         moved = [
-            np.rint(one_call(jax.random.fold_in(key, i), images[part].astype(np.float32)))
+            np.rint(
+                _deform(jax.random.fold_in(key, i), images[part].astype(np.float32), deformation)
+            )
             for i, part in enumerate(padded)
         ]
         found = np.concatenate(moved)[: len(chosen)].astype(np.uint8)
     return found, labels[chosen].astype(np.int32)
+
+
+_deform = jax.jit(deform)
 
 
 def _at(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:

@@ -3,7 +3,7 @@
 A mean over squares, rounded to a few levels, keeps where the strokes and edges of an image are;
 linear interpolation blurs them, and a classifier trained on blurred images fails on sharp ones.
 Three convolutions of 3 x 3 on the small image, the last giving each pixel of a square, put the
-edges back. They are trained on all images of a set, and a thousand weights of four bits do.
+edges back. They are trained on all images of a set, with few weights on a coarse grid.
 """
 
 from __future__ import annotations

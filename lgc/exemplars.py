@@ -10,7 +10,6 @@ Explicit latents are images of the training set, recognisably: such a file is no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coding import FormatError, model_file, read_archive, write_archive
+from coding import Archive, container, model_file, write_archive
 from lgc import deformations, enlarger, small_images
 from lgc.coresets.reduction import enlarge
 from lgc.deformations import Deformation
@@ -72,13 +71,7 @@ def read(data: bytes) -> Contents:
     Raises:
       FormatError: not an undamaged file of this kind.
     """
-    archive = read_archive(data, kind=KIND)
-    try:
-        return _contents(archive.header, archive.sections)
-    except FormatError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise FormatError(f"inconsistent file: {error}", "header") from error
+    return container.read_contents(data, KIND, _contents)
 
 
 def drawn_large(small: SmallImages, params: Params | None) -> np.ndarray:
@@ -116,7 +109,8 @@ def sample(
     return deformations.drawn(seed, large, labels, per_class, contents.deformation)
 
 
-def _contents(header: Mapping[str, Any], sections: Mapping[str, bytes]) -> Contents:
+def _contents(stored: Archive) -> Contents:
+    header, sections = stored.header, stored.sections
     has_enlarger = "enlarger" in header
     expected = small_images.FIELDS | {"moves"} | ({"enlarger"} if has_enlarger else set())
     if header.keys() != expected:

@@ -7,12 +7,9 @@ A file of kind "lossy_subset" holds images reduced by `lgc.coresets.reduction` a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from coding import FormatError, read_archive, write_archive
+from coding import Archive, container, write_archive
 from lgc import small_images
 from lgc.coresets.reduction import Reduction, enlarge
 from lgc.small_images import Fitted, SmallImages
@@ -53,13 +50,7 @@ def read(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     Raises:
       FormatError: not an undamaged file of this kind.
     """
-    archive = read_archive(data, kind=KIND)
-    try:
-        return _decoded(archive.header, archive.sections)
-    except FormatError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"inconsistent file: {error}", "header") from error
+    return container.read_contents(data, KIND, _decoded)
 
 
 def _file(small: SmallImages) -> bytes:
@@ -67,9 +58,8 @@ def _file(small: SmallImages) -> bytes:
     return write_archive(KIND, header, {"pixels": pixels})
 
 
-def _decoded(
-    header: Mapping[str, Any], sections: Mapping[str, bytes]
-) -> tuple[np.ndarray, np.ndarray]:
+def _decoded(stored: Archive) -> tuple[np.ndarray, np.ndarray]:
+    header, sections = stored.header, stored.sections
     if header.keys() != small_images.FIELDS:
         raise ValueError(f"header fields {sorted(header)}")
     if sections.keys() != {"pixels"}:

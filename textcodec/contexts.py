@@ -137,9 +137,8 @@ class ContextTables:
 def initial_logits() -> np.ndarray:
     """A beginning for the network's `hints/logit`, Float32[contexts * states, 1].
 
-    What a fit to 100 kB of English gave, in round numbers: a candidate's count matters, the others'
-    hardly. A network that starts here predicts as a mixture of contexts does, and learns to do
-    better.
+    Round numbers after a fit to English: a candidate's count matters, the others' hardly. A network
+    that starts here predicts as a mixture of contexts does, and learns to do better.
     """
     by_count = np.repeat(np.array(_WORTH_BY_LEVEL), 8)
     worth = np.concatenate([np.zeros(1), by_count])

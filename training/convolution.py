@@ -94,8 +94,8 @@ def _conv2d_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
     """Largest value of each size x size window, stride `size`; an incomplete last one is dropped.
 
-    Written as a maximum of strided slices: on a CPU its gradient takes half the time of a
-    maximum over reshaped windows, and a seventh of that of a windowed reduction.
+    Written as a maximum of strided slices: on a CPU the gradients of a windowed reduction and of a
+    maximum over reshaped windows are slower.
 
     Args:
       x: Float[batch, height, width, channels].

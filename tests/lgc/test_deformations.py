@@ -10,7 +10,7 @@ from lgc import deformations
 from lgc.deformations import Deformation
 
 KEY = jax.random.key(0)
-MOVED = jax.jit(deformations.deform, static_argnums=2)
+MOVED = jax.jit(deformations.deform)
 
 
 @pytest.fixture(scope="module")
