@@ -67,7 +67,7 @@ def deform(key: jax.Array, images: jax.Array, deformation: Deformation) -> jax.A
     n, height, width, _ = images.shape
     key_turn, key_slant, key_stretch, key_shift, key_bend, key_mirror = jax.random.split(key, 6)
 
-    def uniform(key: jax.Array, reach: jax.Array, *shape: int) -> jax.Array:
+    def uniform(key: jax.Array, reach: jax.Array | float, *shape: int) -> jax.Array:
         return reach * jax.random.uniform(key, (n, *shape), minval=-1.0, maxval=1.0)
 
     turn = uniform(key_turn, jnp.deg2rad(strengths.turn))
