@@ -30,7 +30,7 @@ from experiments.records import REPOSITORY, write_json
 from pruning import three_phase
 from textcodec import header, offline, online
 from textcodec.contexts import SHAPE
-from training import loop, transformer, trees
+from training import data_parallel, loop, transformer, trees
 from training.transformer import TransformerConfig
 
 CANDIDATE_BITS = (4, 5, 6, 7)
@@ -159,12 +159,13 @@ def _train(
     plan = row.training
     data = _pieces(text, plan.length)
     validation = jax.tree.map(lambda a: a[:128], _pieces(held_out, plan.length))
-    loss = transformer.next_byte_loss(model)
-    key_params, key_run = jax.random.split(jax.random.key(row.seed))
     batch_size = min(plan.batch_size, len(data[0]))
+    plain_loss = transformer.next_byte_loss(model)
+    loss = data_parallel.split_batches(plain_loss, data_parallel.batch_mesh(batch_size))
+    key_params, key_run = jax.random.split(jax.random.key(row.seed))
 
     def objective(params: Any, batch: Any) -> jax.Array:
-        return loss(key_run, params, batch)[0]
+        return plain_loss(key_run, params, batch)[0]
 
     tune = loop.Plan(plan.fine_tune_steps, batch_size) if plan.fine_tune_steps else None
     phases = three_phase.Phases(loop.Plan(plan.steps, batch_size), tune)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training import data_parallel
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_transformer_on_three_devices_learns_what_it_learns_on_one():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.data_parallel_job"],
+        cwd=ROOT,
+        env=os.environ
+        | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=180,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["devices"] == 3
+    np.testing.assert_allclose(found["losses"]["split"], found["losses"]["one"], rtol=1e-5)
+    assert found["losses"]["one"][-1] < found["losses"]["one"][0]
+    # Gradients are summed across devices in one program, and only in that one.
+    assert found["all_reduce"] == {"one": False, "split": True}
+
+
+@pytest.mark.parametrize(("batch_size", "used"), [(1, 1), (6, 3), (7, 1), (16, 4)])
+def test_a_mesh_has_as_many_devices_as_divide_the_batch(batch_size, used):
+    mesh = data_parallel.batch_mesh(batch_size, ["a", "b", "c", "d"])
+    assert mesh.axis_names == ("batch",)
+    assert mesh.size == used
