@@ -49,12 +49,13 @@ ROUNDS = (
 """A gentle start: what the first rounds prune too much, no later one brings back."""
 
 FEWER_EPOCHS = (
-    Round(1.0, 2),
-    Round(3.0, 2),
-    Round(5.0, 4, 2),
-    Round(8.0, 6, 4),
-    Round(11.0, 6, 5),
-    Round(15.0, 6, 5),
+    Round(1.0, 3),
+    Round(3.0, 3),
+    Round(5.0, 6, 2),
+    Round(8.0, 10, 5),
+    Round(11.0, 12, 6),
+    Round(15.0, 12, 8),
+    Round(20.0, 12, 8),
 )
 """For convolutional networks, whose epochs are dear until channels have died."""
 

@@ -49,6 +49,18 @@ def conv2d(
     Raises:
       ValueError: channels disagree, or the kernel does not fit in the padded image.
     """
+    rows, columns = _checked_margins(x, kernel, padding)
+    if (implementation or chosen_implementation()) == "native":
+        return jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), (rows, columns), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    return _conv2d_patches(jnp.pad(x, ((0, 0), rows, columns, (0, 0))), kernel)
+
+
+def _checked_margins(
+    x: jax.Array, kernel: jax.Array, padding: Padding
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Zero pixels above and below, left and right; raises what `conv2d` says."""
     kernel_height, kernel_width, channels, _ = kernel.shape
     if x.shape[-1] != channels:
         raise ValueError(f"the kernel reads {channels} channels, the image has {x.shape[-1]}")
@@ -58,11 +70,7 @@ def conv2d(
             f"a {kernel_height}x{kernel_width} kernel does not fit in a "
             f"{x.shape[1]}x{x.shape[2]} image with padding {padding!r}"
         )
-    if (implementation or chosen_implementation()) == "native":
-        return jax.lax.conv_general_dilated(
-            x, kernel, (1, 1), (rows, columns), dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-    return _conv2d_patches(jnp.pad(x, ((0, 0), rows, columns, (0, 0))), kernel)
+    return rows, columns
 
 
 def _margins(padding: Padding, kernel_size: int) -> tuple[int, int]:
@@ -89,6 +97,73 @@ def _conv2d_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
         axis=-1,
     )
     return patches @ kernel.reshape(kernel_height * kernel_width * channels, filters)
+
+
+def conv2d_max_pool(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    padding: Padding = "SAME",
+    implementation: Implementation | None = None,
+) -> jax.Array:
+    """`max_pool(conv2d(x, kernel))` with windows of 2 x 2.
+
+    In the form `patches` the four outputs of a window are four filters of one kernel, a tap wider
+    and taller, that moves in steps of two. On blocks of 2 x 2 pixels it has nearly four times fewer
+    taps to copy, and pooling is a maximum over an axis.
+
+    Args:
+      x: Float[batch, height, width, channels].
+      kernel: Float[kernel_height, kernel_width, channels, filters].
+      padding: of the convolution.
+      implementation: as for `conv2d`.
+
+    Returns:
+      Float[batch, height' // 2, width' // 2, filters], height' and width' those of `conv2d`.
+
+    Raises:
+      ValueError: as `conv2d`.
+    """
+    rows, columns = _checked_margins(x, kernel, padding)
+    if (implementation or chosen_implementation()) == "native":
+        return max_pool(conv2d(x, kernel, padding=padding, implementation="native"))
+    kernel_height, kernel_width, _, filters = kernel.shape
+    x = jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
+    height, width = ((x.shape[axis + 1] - kernel.shape[axis] + 1) // 2 for axis in (0, 1))
+    high, wide = kernel_height // 2 + 1, kernel_width // 2 + 1
+    blocks = _blocks(_resized(x, 2 * (height + high - 1), 2 * (width + wide - 1)))
+    # Moved by a row, by a column, by both: what each of a window's four outputs looks at.
+    moved = [
+        jnp.pad(
+            kernel,
+            (
+                (row, 2 * high - kernel_height - row),
+                (column, 2 * wide - kernel_width - column),
+                (0, 0),
+                (0, 0),
+            ),
+        )
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+    of_blocks = jnp.stack([_blocks(one.transpose(3, 0, 1, 2)) for one in moved])
+    of_blocks = of_blocks.transpose(2, 3, 4, 0, 1).reshape(high, wide, -1, 4 * filters)
+    outputs = _conv2d_patches(blocks, of_blocks)
+    return outputs.reshape(*outputs.shape[:3], 4, filters).max(axis=3)
+
+
+def _resized(x: jax.Array, height: int, width: int) -> jax.Array:
+    """Zeros below and on the right, or rows and columns dropped there."""
+    x = x[:, :height, :width]
+    margins = ((0, 0), (0, height - x.shape[1]), (0, width - x.shape[2]), (0, 0))
+    return jnp.pad(x, margins)
+
+
+def _blocks(x: jax.Array) -> jax.Array:
+    """Blocks of 2 x 2 pixels as channels: [n, height / 2, width / 2, 4 channels]."""
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, height // 2, width // 2, 4 * channels)
 
 
 def max_pool(x: jax.Array, size: int = 2) -> jax.Array:

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from training.convolution import Padding, average_pool, conv2d, max_pool
+from training.convolution import Padding, average_pool, conv2d, conv2d_max_pool, max_pool
 from training.method import Key, Params
 
 ImageShape = tuple[int, int, int]
@@ -170,18 +170,21 @@ _HIDDEN, _LAST = nn.initializers.he_normal(), nn.initializers.lecun_normal()
 
 
 class _Convolution(nn.Module):
-    """`convolution.conv2d` with a kernel and a bias."""
+    """`convolution.conv2d` with a kernel and a bias, and the largest of each 2 x 2 if pooled."""
 
     filters: int
     size: int
     padding: Padding
+    pooled: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.filters)
         kernel = self.param("kernel", _HIDDEN, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-        return conv2d(x, kernel, padding=self.padding) + bias.reshape(1, 1, 1, -1)
+        # A bias moves all of a window alike, so it can wait until the window is one number.
+        convolve = conv2d_max_pool if self.pooled else conv2d
+        return convolve(x, kernel, padding=self.padding) + bias.reshape(1, 1, 1, -1)
 
 
 class _InstanceNorm(nn.Module):
@@ -225,8 +228,8 @@ class _Lenet5Caffe(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         first, second, third = self.widths
-        x = max_pool(nn.relu(_Convolution(first, 5, self.padding, name="conv1")(x)))
-        x = max_pool(nn.relu(_Convolution(second, 5, self.padding, name="conv2")(x)))
+        x = nn.relu(_Convolution(first, 5, self.padding, pooled=True, name="conv1")(x))
+        x = nn.relu(_Convolution(second, 5, self.padding, pooled=True, name="conv2")(x))
         x = nn.relu(_dense(third, "dense1")(_flatten(x)))
         return _dense(self.n_classes, "output")(x)
 
@@ -237,8 +240,8 @@ class _ReportClassifier(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = max_pool(nn.relu(_Convolution(6, 3, self.padding, name="conv1")(x)))
-        x = max_pool(nn.relu(_Convolution(16, 5, self.padding, name="conv2")(x)))
+        x = nn.relu(_Convolution(6, 3, self.padding, pooled=True, name="conv1")(x))
+        x = nn.relu(_Convolution(16, 5, self.padding, pooled=True, name="conv2")(x))
         while min(x.shape[1:3]) > 3:
             x = max_pool(x)
         x = nn.relu(_dense(32, "dense1")(_flatten(x)))

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from training.convolution import average_pool, chosen_implementation, conv2d, max_pool
+from training.convolution import (
+    average_pool,
+    chosen_implementation,
+    conv2d,
+    conv2d_max_pool,
+    max_pool,
+)
 
 SHAPES = [
     # image, kernel, padding
@@ -64,6 +70,31 @@ def test_both_forms_agree_in_values_and_gradients(image, kernel, padding):
     ((_, patches), patches_gradients) = value_and_gradients("patches")
     np.testing.assert_allclose(native, patches, atol=2e-5)
     for a, b in zip(native_gradients, patches_gradients, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("implementation", ["native", "patches"])
+@pytest.mark.parametrize(("image", "kernel", "padding"), SHAPES)
+def test_convolved_and_pooled_at_once_is_one_after_the_other(
+    image, kernel, padding, implementation
+):
+    x, k = pair(image, kernel)
+
+    def value_and_gradients(pooled):
+        def f(x, k):
+            y = pooled(x, k)
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.jit(jax.value_and_grad(f, argnums=(0, 1), has_aux=True))(x, k)
+
+    (_, expected), expected_gradients = value_and_gradients(
+        lambda x, k: max_pool(conv2d(x, k, padding=padding, implementation="native"))
+    )
+    (_, pooled), gradients = value_and_gradients(
+        lambda x, k: conv2d_max_pool(x, k, padding=padding, implementation=implementation)
+    )
+    np.testing.assert_allclose(pooled, expected, atol=2e-5)
+    for a, b in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
