@@ -4,8 +4,7 @@ Each variant as the report describes it, on the official 60,000 training images:
 full-covariance mixtures per class with K by BIC, 60,000 decoded images for the report's classifier
 (15 epochs; the report: 50), the official test set. `float64` is the report's own accounting of the
 model, K (1 + d + 2 d^2) numbers of 8 bytes and 4 bytes for each of the decoder's; the other bytes
-are those of the file that a fresh process decoded. About 8 minutes for a variant and seed on one
-core; a run that was cut off goes on.
+are those of the file that a fresh process decoded. A run that was cut off goes on.
 
     python -m experiments lgc_variants paper
 """
@@ -53,7 +52,7 @@ class Config:
 
 
 PRESETS = {
-    "paper": ("five variants, five seeds, official 60k/10k", Config()),
+    "paper": ("six variants, five seeds, official 60k/10k", Config()),
     "smoke": (
         "two variants, one seed, 3,000 images, short training",
         Config(
@@ -227,7 +226,7 @@ def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
         mine = [row for row in rows if row["variant"] == name]
         accuracies = np.array([row["accuracy_percent"] for row in mine])
         spread = f" ± {accuracies.std(ddof=1):.2f}" if len(mine) > 1 else ""
-        size, accuracy = PUBLISHED[name]
+        size, accuracy = PUBLISHED.get(name, (None, None))
         found.append(
             (
                 name.replace("_", " "),
@@ -235,8 +234,8 @@ def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
                 f"{np.mean([row['report_bytes'] for row in mine]):,.0f}",
                 f"{np.mean([row['bytes'] for row in mine]):,.0f}",
                 f"{accuracies.mean():.2f}{spread}",
-                f"{size:,}",
-                f"{accuracy:.2f}",
+                "" if size is None else f"{size:,}",
+                "" if accuracy is None else f"{accuracy:.2f}",
             )
         )
     return found

@@ -15,6 +15,7 @@ from experiments.datasets import Images
 from lgc import Config as Compression
 from lgc import archive, autoencoders, compression, lossy_subset, selection, variants
 from lgc.coresets.reduction import Reduction
+from lgc.decoders import ImageShape
 from training import loop, sweep
 
 _DEAD = 1e-6
@@ -97,7 +98,7 @@ def write_mixtures(
     members = np.stack([np.flatnonzero(halves[number]) for number in missing])
     lanes = _Lane(np.array(missing, np.int32), members.astype(np.int32))
     trained: _Trained = sweep.sweep(
-        partial(_train, config, pool.n_classes),
+        partial(_train, config, pool.pixels.shape[1:], pool.n_classes),
         lanes,
         (seed,),
         (pool.flat, pool.classes),
@@ -130,12 +131,17 @@ def write_subsets(
             )
 
 
-def _train(config: Compression, n_classes: int, key: jax.Array, lane: _Lane, pool: Any) -> _Trained:
+def _train(
+    config: Compression,
+    image_shape: ImageShape,
+    n_classes: int,
+    key: jax.Array,
+    lane: _Lane,
+    pool: Any,
+) -> _Trained:
     pixels, classes = pool
     data = (pixels[lane.members], classes[lane.members])
-    variant = variants.build(
-        config.variant, pixels.shape[1], n_classes, config.hidden, config.latent
-    )
+    variant = variants.build(config.variant, image_shape, n_classes, config.hidden, config.latent)
     method, plan = compression.training_run(variant, config, lane.members.shape[0])
     key_params, key_run, key_encode = jax.random.split(jax.random.fold_in(key, lane.number), 3)
     result = loop.run(method, plan, key_run, variant.init(key_params), data)

@@ -207,10 +207,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     compress.add_argument(
         "--variant",
-        choices=("ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae"),
+        choices=(
+            "ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae", "convolutional_vae"
+        ),
         default="ae",
         help="of the autoencoder (default ae)",
-    )
+    )  # fmt: skip
     compress.add_argument("--selection", choices=("bic", "bytes"), default="bytes")
     compress.add_argument(
         "--budget-bytes", type=_budget, metavar="N",

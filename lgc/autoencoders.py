@@ -85,15 +85,16 @@ def fold_latents(decoder: Params, shift: jax.Array, scale: jax.Array, kept: jax.
     W u-row = scale * W z-row, b' = b + shift W.
 
     Args:
-      decoder: parameters whose first layer is called "hidden".
+      decoder: parameters of a decoder that `decoders.check` accepts.
       shift: (latent,) mean of each dimension.
       scale: (latent,) standard deviation of each dimension.
       kept: (m,) indices of the dimensions that stay.
     """
-    first = decoder["hidden"]
+    name = "hidden" if "hidden" in decoder else "seed"
+    first = decoder[name]
     return {
         **decoder,
-        "hidden": {
+        name: {
             "kernel": scale[kept, None] * first["kernel"][kept],
             "bias": first["bias"] + shift @ first["kernel"],
         },

@@ -110,7 +110,7 @@ def encode(
     """
     data = (jnp.asarray(pixels.reshape(len(pixels), -1)), jnp.asarray(classes, jnp.int32))
     variant = variants.build(
-        config.variant, data[0].shape[1], int(classes.max()) + 1, config.hidden, config.latent
+        config.variant, pixels.shape[1:], int(classes.max()) + 1, config.hidden, config.latent
     )
     key_params, key_run = jax.random.split(key)
     method, plan = training_run(variant, config, len(pixels))

@@ -1,8 +1,9 @@
 """The report's autoencoders: plain, variational and conditional, with and without contrast.
 
-All are dense. The plain ones are 784-128-64 and back; the variational ones have three hidden layers
-on each side, and a head each for mean and log variance. The mixtures are fitted to what `encode`
-gives: the latent vector, for the variational ones a sample of it, as the report does.
+The plain ones are 784-128-64 and back; the variational ones have three hidden layers on each side,
+and a head each for mean and log variance. All but one are dense: the convolutional one has a LeNet
+for an encoder, and a decoder of fewer than half as many weights. The mixtures are fitted to what
+`encode` gives: the latent vector, for the variational ones a sample of it, as the report does.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import jax
 import jax.numpy as jnp
 
 from lgc import autoencoders, decoders, objectives
-from lgc.decoders import Params
+from lgc.decoders import ImageShape, Params
 from lgc.objectives import Form
-from training.networks import mlp
+from training import networks
+from training.networks import Network
 
-Name = Literal["ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae"]
+Name = Literal[
+    "ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae", "convolutional_vae"
+]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 CONTRAST_WEIGHT = {"contrastive_ae": 0.1, "contrastive_vae": 20.0}
@@ -26,6 +30,8 @@ CONTRAST_WEIGHT = {"contrastive_ae": 0.1, "contrastive_vae": 20.0}
 TEMPERATURE = 0.5
 HIDDEN_LAYERS = 3
 """Of the variational encoders and decoders."""
+CHANNELS = (16, 32)
+"""Of the convolutional encoder."""
 
 
 class Variant(NamedTuple):
@@ -44,7 +50,7 @@ class Variant(NamedTuple):
 
 def build(
     name: Name,
-    pixels: int,
+    image_shape: ImageShape,
     n_classes: int,
     hidden: int = 128,
     latent: int = 64,
@@ -54,7 +60,7 @@ def build(
 
     Args:
       name: see `NAMES`.
-      pixels: values per image.
+      image_shape: (height, width, channels).
       n_classes: K.
       hidden: width of every hidden layer.
       latent: numbers per image, without the class that the conditional one adds.
@@ -67,9 +73,11 @@ def build(
         raise ValueError(f"no variant {name!r}; known are {', '.join(NAMES)}")
     weight = CONTRAST_WEIGHT.get(name, 0.0)
     if name in ("ae", "contrastive_ae"):
-        return _plain(pixels, hidden, latent, weight, contrast)
+        height, width, channels = image_shape
+        return _plain(height * width * channels, hidden, latent, weight, contrast)
     conditional = n_classes if name == "conditional_vae" else 0
-    return _variational(pixels, hidden, latent, conditional, weight, contrast)
+    layers = _convolutional if name == "convolutional_vae" else _dense
+    return _variational(layers(image_shape, hidden, latent, conditional), weight, contrast)
 
 
 def _plain(pixels: int, hidden: int, latent: int, weight: float, contrast: Form) -> Variant:
@@ -92,19 +100,54 @@ def _plain(pixels: int, hidden: int, latent: int, weight: float, contrast: Form)
     return Variant(autoencoder.init, loss, encode)
 
 
-def _variational(
-    pixels: int, hidden: int, latent: int, conditional: int, weight: float, contrast: Form
-) -> Variant:
-    """`conditional` classes are appended, one-hot, to images and latents; 0 for none."""
-    trunk = mlp((pixels + conditional, *[hidden] * HIDDEN_LAYERS))
-    heads = mlp((hidden, 2 * latent))
+class _Layers(NamedTuple):
+    """What a variational autoencoder is made of."""
+
+    image_shape: ImageShape
+    trunk: Network
+    """Features Float[n, hidden], before their ReLU."""
+    heads: Network
+    """Mean and log variance, side by side."""
+    init_decoder: Callable[[jax.Array], Params]
+    conditional: int
+    """Classes appended, one-hot, to images and latents; 0 for none."""
+
+
+def _dense(image_shape: ImageShape, hidden: int, latent: int, conditional: int) -> _Layers:
+    pixels = image_shape[0] * image_shape[1] * image_shape[2]
+    sizes = [hidden] * HIDDEN_LAYERS
+    return _Layers(
+        image_shape,
+        networks.mlp((pixels + conditional, *sizes)),
+        networks.mlp((hidden, 2 * latent)),
+        lambda key: decoders.init_dense(key, latent + conditional, sizes, pixels),
+        conditional,
+    )
+
+
+def _convolutional(image_shape: ImageShape, hidden: int, latent: int, conditional: int) -> _Layers:
+    lenet = networks.lenet_5_caffe(image_shape, hidden, (*CHANNELS, hidden))
+
+    def features(params: Params, flat: jax.Array) -> jax.Array:
+        return lenet.apply(params, flat.reshape(len(flat), *image_shape))
+
+    return _Layers(
+        image_shape,
+        Network(lenet.init, features),
+        networks.mlp((hidden, 2 * latent)),
+        lambda key: decoders.init_convolutional(key, latent, image_shape),
+        conditional,
+    )
+
+
+def _variational(layers: _Layers, weight: float, contrast: Form) -> Variant:
+    trunk, heads, conditional = layers.trunk, layers.heads, layers.conditional
 
     def init(key: jax.Array) -> Params:
         key_trunk, key_heads, key_decoder = jax.random.split(key, 3)
-        sizes = [hidden] * HIDDEN_LAYERS
         return {
             "encoder": {"trunk": trunk.init(key_trunk), "heads": heads.init(key_heads)},
-            "decoder": decoders.init_dense(key_decoder, latent + conditional, sizes, pixels),
+            "decoder": layers.init_decoder(key_decoder),
         }
 
     def with_class(values: jax.Array, classes: jax.Array) -> jax.Array:
@@ -126,7 +169,7 @@ def _variational(
         key_latent, key_contrast = jax.random.split(key)
         mean, log_variance = posterior(params["encoder"], images, classes)
         latents = with_class(drawn(key_latent, mean, log_variance), classes)
-        decoded = decoders.decode_dense(params["decoder"], latents)
+        decoded = decoders.decode(params["decoder"], latents, layers.image_shape)
         entropy = objectives.cross_entropy(decoded, images)
         kl = objectives.gaussian_kl(mean, log_variance)
         parts = {"cross_entropy": entropy, "kl": kl}

@@ -11,10 +11,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("name", "decoder"),
-    [("ae", 109_456), ("vae", 142_480), ("conditional_vae", 143_760)],
+    [
+        ("ae", 109_456),
+        ("vae", 142_480),
+        ("conditional_vae", 143_760),
+        ("convolutional_vae", 54_513),
+    ],
 )
 def test_decoders_have_the_reports_sizes(key, name, decoder):
-    variant = variants.build(name, 784, 10)
+    variant = variants.build(name, (28, 28, 1), 10)
     params = jax.eval_shape(variant.init, key)
     assert trees.size(params["decoder"]) == decoder
     if name == "vae":
@@ -23,7 +28,7 @@ def test_decoders_have_the_reports_sizes(key, name, decoder):
 
 @pytest.mark.parametrize("name", variants.NAMES)
 def test_every_variant_learns_and_its_latents_fit_its_decoder(key, name):
-    variant = variants.build(name, 16, 3, hidden=8, latent=4)
+    variant = variants.build(name, (4, 4, 1), 3, hidden=8, latent=4)
     params = variant.init(key)
     images, classes = jax.random.uniform(key, (12, 16)), jnp.arange(12) % 3
     loss = jax.jit(lambda p: variant.loss(key, p, (images, classes))[0])
@@ -39,7 +44,7 @@ def test_every_variant_learns_and_its_latents_fit_its_decoder(key, name):
 
 
 def test_latents_of_a_variational_encoder_are_samples(key):
-    variant = variants.build("vae", 16, 3, hidden=8, latent=4)
+    variant = variants.build("vae", (4, 4, 1), 3, hidden=8, latent=4)
     encoder = variant.init(key)["encoder"]
     images = jnp.ones((2, 16))
     first, second = (
@@ -50,4 +55,4 @@ def test_latents_of_a_variational_encoder_are_samples(key):
 
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="vea"):
-        variants.build("vea", 16, 3)  # pyright: ignore[reportArgumentType]
+        variants.build("vea", (4, 4, 1), 3)  # pyright: ignore[reportArgumentType]
