@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from experiments import datasets, registry
+from experiments import datasets, records, registry
 
 _USAGE = """usage: python -m experiments [NAME [PRESET] [--flags]]
        python -m experiments list | tables | verify | prepare | publish   (--help for each)
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         return commands[arguments[0]](arguments[1:])
     try:
         return _run(arguments)
-    except (registry.UnknownExperimentError, datasets.DataError) as error:
+    except (registry.UnknownExperimentError, datasets.DataError, records.RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -47,8 +47,6 @@ def _run(arguments: list[str]) -> int:
     module = registry.get(name)
 
     import tyro
-
-    from experiments import records
 
     presets: dict[str, tuple[str, Any]] = module.PRESETS
     default = next(iter(presets))
@@ -77,6 +75,7 @@ def _run(arguments: list[str]) -> int:
     elsewhere = _without_folders(rest)
     command = shlex.join(["python", "-m", "experiments", name, preset, *elsewhere])
     run = records.start_run(name, preset, command, out=chosen.out, data_dir=chosen.data_dir)
+    records.claim_folder(run.folder, chosen.config, getattr(module, "FREE_FIELDS", ("seeds",)))
     module.run(chosen.config, run)
     return 0
 
@@ -153,8 +152,6 @@ def _publish(arguments: list[str]) -> int:
     parser = _parser("publish", "Copy a run's records, artefacts and claims into results/.")
     parser.add_argument("folder", type=Path, help="runs/<time>-<name>")
     options = parser.parse_args(arguments)
-    from experiments import records
-
     try:
         print("\n".join(records.publish(options.folder)))
     except FileNotFoundError as error:

@@ -71,6 +71,9 @@ class Config:
     decision_width: int = 32
 
 
+FREE_FIELDS = ("seeds", "cells", "first_seed_cells")
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
 PRESETS = {
     "goals": ("every mode and view, three seeds", Config()),
     "smoke": (

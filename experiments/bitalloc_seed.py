@@ -10,9 +10,9 @@ for the goals, on all 3,000. The published points are one subset, which is not p
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ from bitalloc import modes, recipe
 from bitalloc.fit import FitConfig, Problem
 from experiments import bitalloc_data, datasets, plots
 from experiments.bitalloc_curves import PUBLISHED, UNCOMPRESSED_PUBLISHED
-from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
 
 
@@ -44,6 +44,9 @@ class Config:
     restarts: int = 10
 
 
+FREE_FIELDS = ("subsets",)
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
 PRESETS = {
     "published": ("twenty subsets", Config()),
     "smoke": (
@@ -60,9 +63,7 @@ def run(config: Config, run: Run) -> None:
     rows, began = [], time.perf_counter()
     for seed in range(config.subsets):
         path = run.folder / "subsets" / f"{seed}.json"
-        if not path.is_file():
-            write_json(path, _measure_subset(config, seed, train, test))
-        rows += json.loads(path.read_text())
+        rows += kept(path, partial(_measure_subset, config, seed, train, test))
     record = write_record(
         run,
         run.preset,

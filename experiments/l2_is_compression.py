@@ -11,10 +11,10 @@ compiled program, three quarters of an hour on one core, seed by seed; then they
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from coding import container
 from experiments import datasets, decoded_networks, penalised_lenets, plots
 from experiments.penalised_files import CODERS, Parts, Steps, measure
-from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.records import Claim, Run, Seconds, write_claims, write_record
 from experiments.registry import Table
 from training import evaluation, trees
 
@@ -44,6 +44,9 @@ class Config:
     seeds_coded: int = 5
     """Seeds whose networks are coded, the first ones."""
 
+
+FREE_FIELDS = ("seeds_coded",)
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
 
 PRESETS = {
     "smoke": (
@@ -64,19 +67,17 @@ def run(config: Config, run: Run) -> None:
     trained = time.perf_counter()
     net = penalised_lenets.network(training)
     train = datasets.load(training.data, "train", data_dir=run.data_dir)
-    kept, validation = datasets.split_validation(train, training.validation)
+    train, validation = datasets.split_validation(train, training.validation)
     test = datasets.load(training.data, "test", data_dir=run.data_dir)
     seeds = training.seeds[: config.seeds_coded]
     rows: list[dict[str, Any]] = []
-    parts = Parts(kept, validation, test)
+    parts = Parts(train, validation, test)
     files = run.folder / "files"
     files.mkdir(exist_ok=True)
     for seed in seeds:
         path = run.folder / "seeds" / f"{seed}.json"
-        if not path.is_file():
-            nets = penalised_lenets.load(folder, seed)
-            write_json(path, measure(config.steps, files, net, nets, seed, parts))
-        measured = json.loads(path.read_text())
+        nets = penalised_lenets.load(folder, seed)
+        measured = kept(path, partial(measure, config.steps, files, net, nets, seed, parts))
         rows += measured
         print(f"seed {seed}: {len(measured)} files decoded", flush=True)
     best = {

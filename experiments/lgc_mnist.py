@@ -10,9 +10,9 @@ cores.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from coding import container
 from experiments import datasets, decoded_sets, plots, students, subset
-from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
 from experiments.students import StudentConfig
 from lgc import Config as Compression
@@ -83,9 +83,7 @@ def run(config: Config, run: Run) -> None:
     models, seconds = [], Seconds(0.0, 0.0)
     for seed in config.seeds:
         path = run.folder / "seeds" / f"{seed}.json"
-        if not path.is_file():
-            write_json(path, _run_seed(config, run, train, test, seed))
-        done = json.loads(path.read_text())
+        done = kept(path, partial(_run_seed, config, run, train, test, seed))
         models += done["models"]
         seconds = Seconds(
             seconds.compile + done["compress_seconds"], seconds.run + done["student_seconds"]

@@ -15,7 +15,6 @@ on.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +29,7 @@ from matplotlib.figure import Figure
 from coding import container
 from experiments import datasets, decoded_sets, lgc_privacy_tables, privacy_archives
 from experiments.privacy_archives import Pool
-from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
 from lgc import Config as Compression
 from lgc import archive, inversion, lossy_subset, membership, privacy
@@ -89,6 +88,9 @@ class Config:
     seed: int = 0
 
 
+FREE_FIELDS = ("modes",)
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
 PRESETS = {
     "paper": ("three modes of mixtures, 16 shadows and 5 targets of 5,000 MNIST images", Config()),
     "smoke": (
@@ -117,12 +119,10 @@ def run(config: Config, run: Run) -> None:
     train = datasets.load(config.data, "train", data_dir=run.data_dir)
     rows = []
     for mode in (*config.modes, CONTROL):
+        per_class = config.control_per_class if mode == CONTROL else config.per_class
+        pool = privacy_archives.make_pool(train, per_class)
         path = run.folder / "rows" / f"{mode}.json"
-        if not path.is_file():
-            per_class = config.control_per_class if mode == CONTROL else config.per_class
-            pool = privacy_archives.make_pool(train, per_class)
-            write_json(path, _measure(config, run, mode, pool))
-        rows.append(json.loads(path.read_text()))
+        rows.append(kept(path, partial(_measure, config, run, mode, pool)))
     record = write_record(
         run,
         run.preset,

@@ -11,9 +11,9 @@ official test set. A run that was cut off goes on with the next cell.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from coding import container
 from experiments import datasets, decoded_sets, lgc_rate_curve_tables, students, subset_orders
 from experiments.datasets import Images
 from experiments.lgc_rate_curve_tables import mean_of
-from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table
 from experiments.students import StudentConfig
 from lgc import budget, files
@@ -71,6 +71,9 @@ class Config:
     """Images; beyond it subsets are taken at random."""
 
 
+FREE_FIELDS = ("seeds", "data", "budgets", "first_seed_budgets")
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
 PRESETS = {
     "cpu": ("MNIST and Fashion-MNIST, ConvNet of width 32: hours on 2 cores", Config()),
     "smoke": (
@@ -108,17 +111,14 @@ def run(config: Config, run: Run) -> None:
         test = datasets.load(name, "test", data_dir=run.data_dir)
         for size in (*config.budgets, *config.first_seed_budgets):
             path = run.folder / "choices" / f"{name}_{size}.json"
-            if not path.is_file():
-                write_json(path, _choose(config, run, name, size, train, validation))
-            choice = json.loads(path.read_text())
+            choice = kept(path, partial(_choose, config, run, name, size, train, validation))
             choices.append(choice)
             seeds = config.seeds if size in config.budgets else config.seeds[:1]
             for seed in seeds:
                 for arm in ARMS:
                     path = run.folder / "cells" / f"{name}_{size}_{arm}_{seed}.json"
-                    if not path.is_file():
-                        write_json(path, _measure(config, run, choice, arm, seed, train, test))
-                    rows.append(json.loads(path.read_text()))
+                    cell = partial(_measure, config, run, choice, arm, seed, train, test)
+                    rows.append(kept(path, cell))
                     print(lgc_rate_curve_tables.line(rows[-1]), flush=True)
     record = write_record(
         run,

@@ -11,9 +11,9 @@ are those of the file that a fresh process decoded. A run that was cut off goes 
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from coding import container
 from experiments import datasets, decoded_sets, lgc_variants_figures, students
 from experiments.lgc_variants_figures import PUBLISHED
-from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
 from experiments.students import StudentConfig
 from lgc import Config as Compression
@@ -50,6 +50,9 @@ class Config:
     variational_components: int = 3
     """Components tried for the variational ones, whose BIC rises from the first on."""
 
+
+FREE_FIELDS = ("seeds", "names")
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
 
 PRESETS = {
     "paper": ("six variants, five seeds, official 60k/10k", Config()),
@@ -78,9 +81,7 @@ def run(config: Config, run: Run) -> None:
     for seed in config.seeds:
         for name in config.names:
             path = run.folder / "rows" / f"{name}_{seed}.json"
-            if not path.is_file():
-                write_json(path, _measure(config, run, name, seed, train, test))
-            rows.append(json.loads(path.read_text()))
+            rows.append(kept(path, partial(_measure, config, run, name, seed, train, test)))
     record = write_record(
         run,
         run.preset,

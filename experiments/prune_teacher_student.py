@@ -55,6 +55,9 @@ class Config:
     lanes_per_chunk: int | None = None
 
 
+FREE_FIELDS = ("methods", "n_examples")
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
 PRESETS = {
     "paper": ("all strengths, N and seeds: about an hour on a core", Config()),
     "smoke": (

@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ from experiments import (
     prune_lenet,
     prune_rounds,
     prune_vgg_tables,
+    records,
 )
 from experiments.prune_lanes import Lanes, Training
 from experiments.prune_rounds import Chain, Round
 from experiments.prune_vgg_rounds import DENSE, Config, Trainer, train_chain, train_dense
-from experiments.records import Run, Seconds, start_run, write_json, write_record
+from experiments.records import Run, Seconds, start_run, write_record
 from pruning.recipes import RECIPES
 from training import vgg
 
@@ -43,6 +45,9 @@ _ROUNDS = (
 )
 _STRENGTHS = {"drr": 1e-6, "pmmp_curvature": 3e-7, "magnitude": 0.1}
 _SMOKE_ROUNDS = (Round(1.0, 5, 5), Round(3.0, 5, 5))
+
+FREE_FIELDS = ("dense", "chains", "seeds", "checkpoint_epochs", "lanes", "write_files")
+"""Which parts are trained in one call, and how often they are stored: a folder takes any."""
 
 PRESETS: dict[str, tuple[str, Config]] = {
     "smoke": (
@@ -142,25 +147,9 @@ def read_chain(folder: Path, method: str) -> Lanes | None:
 
 
 def claim_folder(folder: Path, config: Config, chain: Chain | None) -> Path:
-    """The folder, made for this run, or found to be of the same one.
-
-    Raises:
-      DataError: it holds another run.
-    """
-    settings = dataclasses.asdict(config)
-    for name in ("dense", "chains", "seeds", "checkpoint_epochs", "lanes", "write_files"):
-        del settings[name]  # which parts are trained in one call, and how often they are stored
-    settings["chain"] = None if chain is None else dataclasses.asdict(chain)
-    settings = json.loads(json.dumps(settings))
-    path = folder / "settings.json"
-    if path.is_file():
-        if json.loads(path.read_text()) != settings:
-            raise datasets.DataError(
-                f"{folder} holds a run with other settings; remove it or choose another folder"
-            )
-    else:
-        write_json(path, settings)
-    return folder
+    """The folder, made for this run, or found to be of the same one; else `records.RunError`."""
+    settings = {**dataclasses.asdict(config), "chain": chain}
+    return records.claim_folder(folder, settings, FREE_FIELDS)
 
 
 def _train_and_record(config: Config, parts: Any, run: Run, folder: Path) -> None:
@@ -170,9 +159,8 @@ def _train_and_record(config: Config, parts: Any, run: Run, folder: Path) -> Non
         for seed in config.seeds:
             path = folder / f"{DENSE}_{seed}.json"
             part = claim_folder(run.folder / "checkpoints" / f"{DENSE}_{seed}", config, None)
-            if not path.is_file():
-                write_json(path, train_dense(trainer, seed, part))
-                checkpoints.discard(part / DENSE)
+            records.kept(path, partial(train_dense, trainer, seed, part))
+            checkpoints.discard(part / DENSE)
         metrics = {"method": DENSE, **read_dense(folder)}
         seconds = Seconds(0.0, time.perf_counter() - began)
         print(f"dense: {100 * np.mean(metrics['validation_error']):.2f} % on validation")

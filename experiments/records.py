@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,10 @@ RESULTS = REPOSITORY / "results"
 CLAIMS = RESULTS / "claims.json"
 
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "numpy", "constriction", "scikit-learn")
+
+
+class RunError(ValueError):
+    """A run's folder that this run cannot go on in; the message is for the user."""
 
 
 class Run(NamedTuple):
@@ -81,6 +85,43 @@ def start_run(
         folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     return Run(experiment, preset, folder, command, data_dir)
+
+
+def claim_folder(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) -> Path:
+    """The folder, made for these settings, or found to be of a run with the same.
+
+    What a run keeps in its folder (`kept`) then never mixes two settings.
+
+    Args:
+      folder: of a run or a part of one.
+      config: frozen dataclass, or mapping.
+      free: top-level fields that may differ, since what is kept is kept apart by them.
+
+    Raises:
+      RunError: it holds another run.
+    """
+    settings = json.loads(json.dumps(_config(config), default=_plain))
+    settings = {name: value for name, value in settings.items() if name not in set(free)}
+    path = folder / "settings.json"
+    if not path.is_file():
+        write_json(path, settings)
+        return folder
+    before = json.loads(path.read_text())
+    names = sorted((settings.keys() | before.keys()) - set(free))
+    other = [name for name in names if settings.get(name) != before.get(name)]
+    if other:
+        raise RunError(
+            f"{folder} holds a run with other settings ({', '.join(other)}); "
+            "remove it or choose another folder"
+        )
+    return folder
+
+
+def kept(path: Path, measure: Callable[[], Any]) -> Any:
+    """What `measure` returned when this JSON file was first asked for; that is how runs resume."""
+    if not path.is_file():
+        write_json(path, measure())
+    return json.loads(path.read_text())
 
 
 def write_record(

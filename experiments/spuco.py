@@ -91,6 +91,9 @@ _FEW: tuple[Arm, ...] = (
     "convolutional_natural",
     "convolutional_equalised",
 )
+FREE_FIELDS = ("seeds", "arms", "strengths")
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
 PRESETS = {
     "paper": ("5 classes, 5 colours, strength 0.995, five seeds", Config()),
     "strengths": (

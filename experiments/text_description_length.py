@@ -64,6 +64,9 @@ class Config:
     """Rows that are measured side by side."""
 
 
+FREE_FIELDS = ("workers",)
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
 PRESETS = {
     "smoke": (
         "two methods on 20 kB of made-up words",

@@ -47,6 +47,14 @@ def test_a_mistyped_flag_gets_a_suggestion(capsys):
     assert "--seed" in "".join(capsys.readouterr())
 
 
+def test_a_folder_of_another_run_is_refused(capsys, tmp_path):
+    (tmp_path / "settings.json").write_text('{"steps": 3}')
+    assert main(["text_description_length", "smoke", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path} holds a run with other settings (bytes, ")
+    assert error.count("\n") == 1
+
+
 def test_verify_and_publish_name_what_is_missing(capsys, tmp_path):
     assert main(["verify", "--only", "no.such.claim"]) == 2
     assert "no.such.claim" in capsys.readouterr().err

@@ -56,9 +56,9 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     other_parts = dataclasses.replace(TINY, chains=(), dense=False, seeds=(3,), write_files=False)
     prune_vgg.claim_folder(tmp_path, other_parts, TINY.chains[0])
     other_chain = dataclasses.replace(TINY.chains[0], strength=2e-4)
-    with pytest.raises(datasets.DataError, match="other settings"):
+    with pytest.raises(records.RunError, match="other settings"):
         prune_vgg.claim_folder(tmp_path, TINY, other_chain)
-    with pytest.raises(datasets.DataError, match="other settings"):
+    with pytest.raises(records.RunError, match="other settings"):
         prune_vgg.claim_folder(tmp_path, dataclasses.replace(TINY, width=1.0), TINY.chains[0])
 
 

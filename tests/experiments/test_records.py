@@ -64,3 +64,24 @@ def test_publishing_copies_records_artifacts_and_merges_claims(run, tmp_path):
 def test_a_folder_without_records_is_not_published(tmp_path):
     with pytest.raises(FileNotFoundError, match="records"):
         records.publish(tmp_path, tmp_path / "results")
+
+
+def test_a_folder_takes_one_runs_settings_and_more_seeds(tmp_path):
+    records.claim_folder(tmp_path, {"steps": 3, "seeds": (0, 1)})
+    records.claim_folder(tmp_path, {"steps": 3, "seeds": (0, 1, 2)})
+    with pytest.raises(records.RunError, match=r"other settings \(steps\); remove it or choose"):
+        records.claim_folder(tmp_path, _Config(4))
+    records.claim_folder(tmp_path, _Config(4), free=("steps", "seeds"))
+
+
+def test_what_is_kept_is_measured_once(tmp_path):
+    calls = []
+
+    def measure():
+        calls.append(1)
+        return {"loss": np.float32(0.5), "sizes": (1, 2)}
+
+    path = tmp_path / "cells" / "one.json"
+    first, second = (records.kept(path, measure) for _ in range(2))
+    assert first == second == {"loss": 0.5, "sizes": [1, 2]}
+    assert len(calls) == 1
