@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from coding import container
 from experiments import datasets, decoded_networks, penalised_lenets, plots
 from experiments.penalised_files import CODERS, Parts, Steps, measure
-from experiments.records import Claim, Run, Seconds, write_claims, write_record
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table
 from training import evaluation, trees
 
