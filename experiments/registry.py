@@ -138,6 +138,12 @@ EXPERIMENTS = {
         "digits: not run yet; smoke: 1 min",
         "digits (embedded)",
     ),
+    "prune_speed": Entry(
+        "experiments.prune_speed",
+        "pruning runs side by side against in sequence, and what penalties add to a step",
+        "paper: 2 min on 2 cores; smoke: 1 min",
+        "none",
+    ),
     "text_description_length": Entry(
         "experiments.text_description_length",
         "transformers as text compressors, files that decode: offline, online, xz, PPMd",
