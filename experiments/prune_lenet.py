@@ -114,16 +114,17 @@ PRESETS: dict[str, tuple[str, Config]] = {
         ),
     ),
     "cpu300": (
-        "LeNet-300-100 on MNIST, six methods in rounds, five seeds: two hours on 2 cores",
+        "LeNet-300-100 on MNIST, DRR and curvature PMMP in rounds, five seeds; four others, one",
         Config(
             chains=tuple(
-                Chain(method, strength) for method, strength in FIRST_STRENGTHS["lenet300"].items()
+                Chain(method, strength, seeds=None if method in ("drr", "pmmp_curvature") else 1)
+                for method, strength in FIRST_STRENGTHS["lenet300"].items()
             ),
             training=Training(shift_pixels=1),
         ),
     ),
     "cpu5": (
-        "LeNet-5-Caffe on MNIST, two methods in rounds, three seeds: hours on one core",
+        "LeNet-5-Caffe on MNIST, DRR and curvature PMMP in rounds, three seeds",
         Config(
             network="lenet5",
             chains=tuple(
@@ -231,7 +232,7 @@ def train_chain(
 ) -> tuple[Lanes, Seconds]:
     """The chain of every seed; those in `folder` go on where they stopped."""
     network, began, lanes = network_for(config, parts), time.perf_counter(), []
-    for seed in config.seeds:
+    for seed in config.seeds[: chain.seeds]:
         path = folder / f"{config.network}_{chain.method}_{seed}.npz"
         with Bar(f"{chain.method}, seed {seed}") as bar:
             lanes.append(
@@ -254,7 +255,7 @@ def record(
         run,
         name,
         config=config,
-        seeds=config.seeds,
+        seeds=lanes.seeds.tolist(),
         seconds=seconds,
         metrics={"method": method, "points": points, "lanes": metrics},
         data=datasets.SOURCES[data].note,

@@ -72,6 +72,8 @@ class Chain:
     tolerance: float = 0.1
     """By which share the threshold may raise the validation loss."""
     learning_rate: float = 2e-3
+    seeds: int | None = None
+    """The first so many of the run's; all if not given. No claim rests on fewer than all."""
 
     def __post_init__(self):
         if self.method not in RECIPES:

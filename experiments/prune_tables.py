@@ -107,7 +107,12 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
 
 
 def _compared(mine: dict[str, dict[str, Any]], limit: float) -> str:
-    lanes = {method: record["metrics"]["lanes"] for method, record in mine.items()}
+    n_seeds = max(len(record["seeds"]) for record in mine.values())
+    lanes = {
+        method: record["metrics"]["lanes"]
+        for method, record in mine.items()
+        if len(record["seeds"]) == n_seeds
+    }
     ratio = exact_over_smooth(lanes, limit)
     if ratio is None:
         return ""
