@@ -1,0 +1,38 @@
+"""Files of version one, which must be readable for ever."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from lgc import exemplars, lossy_subset
+from lgc.deformations import Deformation
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+def test_the_golden_exemplars():
+    contents = exemplars.read((GOLDEN / "v1.exemplars").read_bytes())
+    assert contents.deformation == Deformation(turn=5, bend=3, mirror=1)
+    small = contents.small
+    assert small.shape == (9, 9, 1)
+    assert small.pixels.shape == (14, 5, 5, 1)
+    weights = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(contents.enlarger)]
+    assert digest(small.pixels, small.labels[small.classes].astype(np.int64), *weights) == EXEMPLARS
+
+
+def test_the_golden_lossy_subset():
+    images, labels = lossy_subset.read((GOLDEN / "v1.lossy_subset").read_bytes())
+    assert images.shape == (9, 8, 8, 3)
+    assert digest(images, labels.astype(np.int64)) == LOSSY_SUBSET
+
+
+EXEMPLARS = "ce4494a0f95074580b2219ddb8e8c7d7081c06f9922851e20dd1a549141fb77f"
+LOSSY_SUBSET = "ec48eab5cdbf08da15d9a095b57edab25c83c10000616ab54b8a386b7b68dd1f"
