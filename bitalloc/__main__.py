@@ -8,32 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bitalloc.errors import InputError
-from coding import FormatError, container
+from coding import InputError, command_line, container
 
 _TARGETS = (0.7, 0.8, 0.9)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit status, 2 for a user's mistake."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (InputError, FormatError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _check_writable(path: Path) -> None:
-    """Before any work is done; a wrong folder should not cost a fit."""
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not a file")
+    return command_line.run(_parser(), arguments)
 
 
 def _read_problem(options: argparse.Namespace, held_out_share: float = 0.0):
@@ -69,7 +51,7 @@ def _accuracy(model, sample) -> float:
 def _fit(options: argparse.Namespace) -> None:
     from bitalloc import model as models
 
-    _check_writable(options.model)
+    command_line.check_writable(options.model)
     problem, validation = _read_problem(options)
     model = _fit_one(options, problem, options.bits)
     data = models.to_bytes(model)
@@ -86,7 +68,7 @@ def _encode(options: argparse.Namespace) -> None:
     from bitalloc import datafiles
     from bitalloc import model as models
 
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     model_bytes = container.load_bytes(options.model)
     model = models.from_bytes(model_bytes)
     features, image_shape, _ = datafiles.read_features(options.images)
@@ -106,7 +88,7 @@ def _encode(options: argparse.Namespace) -> None:
 def _decode(options: argparse.Namespace) -> None:
     from bitalloc import model as models
 
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     model_bytes = container.load_bytes(options.model)
     model = models.from_bytes(model_bytes)
     payload, n = models.read_messages(container.load_bytes(options.messages), model_bytes)
@@ -127,7 +109,7 @@ def _curve(options: argparse.Namespace) -> None:
     if not options.bits or min(options.bits) < 1:
         raise InputError(f"--bits {options.bits}: every budget must be at least 1")
     if options.output is not None:
-        _check_writable(options.output)
+        command_line.check_writable(options.output)
     problem, held_out = _read_problem(options, held_out_share=0.2)
     rows = ["bits,validation_accuracy,held_out_accuracy,decoder,sensor_bits"]
     score = np.full(max(options.bits) + 1, np.nan)

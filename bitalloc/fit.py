@@ -17,7 +17,7 @@ from bitalloc import bottleneck, classifier
 from bitalloc import decoder as decoders
 from bitalloc import encoder as encoders
 from bitalloc.bottleneck import BottleneckConfig
-from bitalloc.errors import InputError
+from coding import InputError
 
 MOVABLE_SIDE = 16
 """Images with a shorter side are not moved: a pixel is too much of them."""

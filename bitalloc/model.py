@@ -14,8 +14,7 @@ import numpy as np
 from bitalloc import decoder as decoders
 from bitalloc import encoder as encoders
 from bitalloc import messages
-from bitalloc.errors import InputError
-from coding import FormatError, pack, read_archive, unpack, write_archive
+from coding import FormatError, InputError, pack, read_archive, unpack, write_archive
 
 KIND = "bitalloc"
 MESSAGES_KIND = "bitalloc_messages"

@@ -11,9 +11,9 @@ import numpy as np
 
 from bitalloc import encoder as encoders
 from bitalloc import proposals
-from bitalloc.errors import InputError
 from bitalloc.fit import MOVABLE_SIDE, FitConfig, Problem, check, choose_decoder, with_moved_copies
 from bitalloc.model import Model
+from coding import InputError
 
 MODES = ("pixel", "projection", "decision")
 

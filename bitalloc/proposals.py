@@ -12,8 +12,8 @@ from bitalloc import bottleneck, selection, sensors
 from bitalloc import decoder as decoders
 from bitalloc import encoder as encoders
 from bitalloc.bottleneck import BottleneckConfig
-from bitalloc.errors import InputError
 from bitalloc.fit import RIDGES, FitConfig, Problem, receiver_layers
+from coding import InputError
 
 
 def find_candidates(problem: Problem, n_levels: int) -> selection.Candidates:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bitalloc.errors import InputError
+from coding import InputError
 
 
 def central(n_features: int) -> np.ndarray:

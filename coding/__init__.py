@@ -2,7 +2,7 @@
 
 from coding.container import Archive, load, read_archive, save, write_archive
 from coding.entropy_coder import StreamPlan, SymbolReader, SymbolStream, decode, encode
-from coding.errors import FormatError
+from coding.errors import FormatError, InputError
 from coding.model_file import pack, quantise, read_model, unpack, write_model
 from coding.tables import FrequencyTable
 
@@ -10,6 +10,7 @@ __all__ = [
     "Archive",
     "FormatError",
     "FrequencyTable",
+    "InputError",
     "StreamPlan",
     "SymbolReader",
     "SymbolStream",

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from coding import container
+from coding import InputError, container
 from experiments import datasets, decoded_sets, lgc_rate_curve_tables, students, subset_orders
 from experiments.datasets import Images
 from experiments.lgc_rate_curve_tables import mean_of
@@ -32,7 +32,6 @@ from lgc import budget, files
 from lgc.budget import Search
 from lgc.coresets.reduction import LOSSLESS, Reduction
 from lgc.deformations import NONE, Deformation
-from lgc.images import InputError
 from training.progress import Bar
 
 BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))

@@ -1,7 +1,8 @@
 """Latent Gaussian compression: a data set as a decoder and a Gaussian mixture for each class."""
 
+from coding import InputError
 from lgc.compression import compress, decompress
 from lgc.config import Config
-from lgc.images import InputError, check
+from lgc.images import check
 
 __all__ = ["Config", "InputError", "check", "compress", "decompress"]

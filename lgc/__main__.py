@@ -11,22 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from coding import FormatError, container
-from lgc.images import InputError
+from coding import InputError, command_line, container
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit status, 2 for a user's mistake."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (InputError, FormatError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    return 0
+    return command_line.run(_parser(), arguments)
 
 
 def _compress(options: argparse.Namespace) -> None:
@@ -43,7 +33,7 @@ def _compress(options: argparse.Namespace) -> None:
         covariance=options.covariance, selection=options.selection, variant=options.variant,
     )  # fmt: skip
     lgc.check(images, labels)
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     if options.preview is not None and options.budget_bytes is None:
         raise InputError("--preview shows what a budget bought; give --budget-bytes too")
     if options.budget_bytes is not None:
@@ -69,7 +59,7 @@ def _compress_to_budget(
     from training.progress import Bar
 
     preview = options.preview or options.output.with_suffix(".png")
-    _check_writable(preview)
+    command_line.check_writable(preview)
     key_choice, key_write = jax.random.split(jax.random.key(options.seed))
     with Bar(str(options.input)) as bar:
         choice = budget.choose(images, labels, options.budget_bytes, key_choice, progress=bar)
@@ -97,7 +87,7 @@ def _decompress(options: argparse.Namespace) -> None:
     data = container.load_bytes(options.input)
     import lgc
 
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     images, labels = lgc.decompress(data, per_class=options.per_class, seed=options.seed)
     _write_npz(options.output, images=images, labels=labels)
     print(f"{options.output}: {len(images):,} images of shape {images.shape[1:]}")
@@ -147,13 +137,6 @@ def _write_npz(path: Path, **arrays: np.ndarray) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _check_writable(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist; make it first")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file")
 
 
 def _components(text: str) -> int | None:

@@ -15,13 +15,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from coding import InputError
 from lgc import deformations, enlarger, exemplars, images, judges, small_images
 from lgc.config import Progress, report
 from lgc.coresets import pixel_code
 from lgc.coresets.reduction import Reduction
 from lgc.deformations import NONE, Deformation
 from lgc.exemplars import Contents
-from lgc.images import InputError, LabelledImages
+from lgc.images import LabelledImages
 from training.method import Key, Params
 
 REDUCTIONS = (

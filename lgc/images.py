@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-
-class InputError(ValueError):
-    """The user's data cannot be compressed; the message names the value and the remedy."""
+from coding import InputError
 
 
 class LabelledImages(NamedTuple):

@@ -12,22 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from coding import FormatError, container
-from pruning.user import METHODS, InputError, Settings
+from coding import InputError, command_line, container
+from pruning.user import METHODS, Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit status, 2 for a user's or a file's mistake."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (InputError, FormatError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    return 0
+    return command_line.run(_parser(), arguments)
 
 
 def _compress(options: argparse.Namespace) -> None:
@@ -43,7 +34,7 @@ def _compress(options: argparse.Namespace) -> None:
         options.seed,
     )
     user.check(settings)
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     params = user.from_arrays(_arrays(options.checkpoint))
     images, labels = _data(options.data)
     result = user.prune(params, images, labels, settings)
@@ -62,7 +53,7 @@ def _decompress(options: argparse.Namespace) -> None:
     from training import trees
 
     params = sparse_code.read_sparse(container.load_bytes(options.input))
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     temporary = options.output.with_name(options.output.name + ".tmp")
     try:
         with temporary.open("wb") as file:
@@ -107,13 +98,6 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
     except ValueError as error:
         raise InputError(str(error)) from error
     return images.pixels, images.labels
-
-
-def _check_writable(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist; make it first")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file")
 
 
 def _leaves(tree: Any) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coding import InputError
 from pruning import chain, reachability, three_phase
 from pruning.recipes import RECIPES
 from training import evaluation, gradient_descent, loop, losses, networks, trees
@@ -21,10 +22,6 @@ from training.networks import Network
 METHODS = tuple(RECIPES)
 
 BATCH_SIZE = 500
-
-
-class InputError(ValueError):
-    """A user's mistake; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)

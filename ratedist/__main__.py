@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from coding import FormatError, container
-from ratedist.datafiles import InputError, UserSource, read_numbers, read_source
+from coding import InputError, command_line, container
+from ratedist.datafiles import UserSource, read_numbers, read_source
 
 _LARGEST_SOURCE = 2048
 _GROUPS = 512
@@ -17,16 +17,7 @@ _GROUPS = 512
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit status, 2 for a user's or a file's mistake."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (InputError, FormatError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    return 0
+    return command_line.run(_parser(), arguments)
 
 
 def _bound(options: argparse.Namespace) -> None:
@@ -69,7 +60,7 @@ def _curve(options: argparse.Namespace) -> None:
     import ratedist
 
     if options.output is not None:
-        _check_writable(options.output)
+        command_line.check_writable(options.output)
     user = _small(read_source(options.source), options.source)
     d, p = _distances(user), user.source.p
     low, high = float(p @ d.min(axis=1)), float((p @ d).min())
@@ -105,7 +96,7 @@ def _encode(options: argparse.Namespace) -> None:
         raise InputError(f"--dimension {options.dimension}: 1 to {code_file.MAX_DIMENSION}")
     if options.code == "trellis" and options.dimension > 1:
         raise InputError("--code trellis codes single numbers: leave --dimension out")
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     values = read_numbers(options.input, options.array)
     level, flat = options.distortion, values.reshape(-1)
     if options.code == "trellis":
@@ -137,7 +128,7 @@ def _encode(options: argparse.Namespace) -> None:
 def _decode(options: argparse.Namespace) -> None:
     from ratedist import code_file
 
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     values = code_file.read(container.load_bytes(options.input))
     temporary = options.output.with_name(f".{options.output.name}.tmp")
     try:
@@ -180,14 +171,6 @@ def _smallest(rule, d: np.ndarray) -> float:
 def _check_level(level: float, name: str) -> None:
     if not (np.isfinite(level) and level >= 0):
         raise InputError(f"{name} {level}: a distortion is finite and not negative")
-
-
-def _check_writable(path: Path) -> None:
-    """Before any work is done; a wrong folder should not cost a fit."""
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not a file")
 
 
 def _levels(text: str) -> list[float]:

@@ -8,12 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coding import InputError
 from ratedist.problem import check_mass
 from ratedist.sources import Source, as_points, from_samples
-
-
-class InputError(ValueError):
-    """A user's mistake; the message is one line that names the value and the remedy."""
 
 
 class UserSource(NamedTuple):

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from coding import InputError
 from coding.units import empirical_entropy_bits
 from ratedist import quantizers, trellis
 from ratedist.code_file import Quantised
-from ratedist.datafiles import InputError
 from ratedist.float64 import compiled
 from ratedist.rounded_source import nearest, round_samples
 

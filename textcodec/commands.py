@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 from functools import partial
 from pathlib import Path
 
-from coding import FormatError, container
+from coding import FormatError, command_line, container
 from textcodec import archive, header, lanes, offline, online
 from training.progress import Bar
 
@@ -52,7 +51,7 @@ def fail_line(error: Exception, options: argparse.Namespace) -> str:
 def _compress(options: argparse.Namespace) -> str:
     if options.seed < 0:
         raise ValueError(f"--seed must not be negative, got {options.seed}")
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     text = _read(options.input)
     if options.model is not None:
         options.blamed = options.model
@@ -75,7 +74,7 @@ def _compress(options: argparse.Namespace) -> str:
 
 
 def _decompress(options: argparse.Namespace) -> str:
-    _check_writable(options.output)
+    command_line.check_writable(options.output)
     data = container.load_bytes(options.input)
     with Bar("decompress") as bar:
         text = archive.decompress(data, run=partial(lanes.run, progress=bar))
@@ -90,11 +89,3 @@ def _read(path: Path) -> bytes:
     if size > container.MAX_FILE_BYTES:
         raise ValueError(f"{path} has {size:,} bytes; at most {container.MAX_FILE_BYTES:,}")
     return path.read_bytes()
-
-
-def _check_writable(path: Path) -> None:
-    """Before minutes of work, not after."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give the name of a file")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"cannot write to the folder {path.parent}; does it exist?")

@@ -10,9 +10,9 @@ from sklearn.datasets import load_digits
 from bitalloc import decoder, encoder, modes, proposals, sensors
 from bitalloc import model as models
 from bitalloc.bottleneck import BottleneckConfig
-from bitalloc.errors import InputError
 from bitalloc.fit import FitConfig, Problem, Sample, with_moved_copies
 from bitalloc.sensor_network import sensor_network
+from coding import InputError
 
 FAST = FitConfig(
     n_levels=17,

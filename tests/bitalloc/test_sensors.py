@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitalloc import sensors
-from bitalloc.errors import InputError
+from coding import InputError
 
 
 def test_quadrants_of_the_published_images():

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from coding import InputError
 from lgc import budget, exemplars, small_images
 from lgc.budget import MOVES, Choice, Search
 from lgc.coresets.reduction import Reduction
-from lgc.images import InputError
 from tests.lgc.test_lossy_subset import blobs
 
 FEW = (Reduction(1, 2), Reduction(2, 2), Reduction(1, 6))

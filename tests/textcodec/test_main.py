@@ -38,7 +38,7 @@ def test_under_the_network_of_another_file(donor: Path, tmp_path: Path, capsys):
     [
         (["compress", "missing", "out"], "missing: No such file"),
         (["compress", ".", "out"], "not a regular file"),
-        (["compress", "in", "no/such/out"], "does it exist?"),
+        (["compress", "in", "no/such/out"], "make it first"),
         (["compress", "in", "."], "is a folder"),
         (["compress", "in", "out", "--seed", "-1"], "-1"),
         (["compress", "in", "out", "--model", "in"], "in: envelope: not a fewbits file"),
