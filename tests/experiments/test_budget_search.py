@@ -1,4 +1,4 @@
-"""What `lgc compress --budget-bytes` is for: a file that trains better than a subset of its size."""
+"""What `lgc compress --budget-bytes` is for: a set that trains better than a subset of its bytes."""
 
 from __future__ import annotations
 
