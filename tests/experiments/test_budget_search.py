@@ -1,4 +1,4 @@
-"""What `lgc compress --budget-bytes` is for: a set that trains better than a subset of its bytes."""
+"""What `lgc compress --budget-bytes` is for: sets that train better than subsets of their bytes."""
 
 from __future__ import annotations
 
