@@ -15,8 +15,14 @@ class FreshProcessError(Exception):
     """The fresh process failed; the message carries its own last words."""
 
 
-def python(module: str, arguments: Sequence[str | Path]) -> str:
+def python(module: str, arguments: Sequence[str | Path], *, same_device: bool = False) -> str:
     """Run `python -m module arguments` in a process that shares nothing with this one but files.
+
+    Args:
+      module: what to run.
+      arguments: of its command line.
+      same_device: whether it runs where this process would, as a decoder has to that repeats
+        floats; else the CPU decodes what an accelerator wrote, and needs no share of its memory.
 
     Returns:
       What it printed.
@@ -26,13 +32,14 @@ def python(module: str, arguments: Sequence[str | Path]) -> str:
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    # On a GPU, no process takes all memory for itself.
+    device = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if same_device else {"JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
-        # The CPU decodes what an accelerator wrote, and needs no share of its memory.
-        env={**os.environ, "PYTHONPATH": search, "JAX_PLATFORMS": "cpu"},
+        env={**os.environ, "PYTHONPATH": search, **device},
     )
     if done.returncode != 0:
         raise FreshProcessError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-2000:]}")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments import text_baselines, text_data, text_rows, text_tables
+from experiments import fresh, text_baselines, text_data, text_tables
 from experiments.datasets import DataError
 from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
 from experiments.text_rows import Model, Row, Training
@@ -69,9 +69,9 @@ FREE_FIELDS = ("workers",)
 
 PRESETS = {
     "smoke": (
-        "two methods on 20 kB of made-up words",
+        "two methods on 10 kB of made-up words",
         Config(
-            bytes=20_000,
+            bytes=10_000,
             small_bytes=10_000,
             source="made_up",
             offline_model=Model(width=16, layers=1, heads=2, window=16),
@@ -216,8 +216,8 @@ def _measure(row: Row, folder: Path) -> str:
         return ""
     write_json(path, content)
     try:
-        text_rows.python("experiments.text_rows", path)
-    except ValueError as error:
+        fresh.python("experiments.text_rows", [path], same_device=True)
+    except fresh.FreshProcessError as error:
         return f"{row.name}: {error}"
     measured = json.loads(_measured(row, folder).read_text())
     print(

@@ -11,8 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -25,8 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from coding import container, sparse_code
-from experiments import text_methods, text_parts
-from experiments.records import REPOSITORY, write_json
+from experiments import fresh, text_methods, text_parts
+from experiments.records import write_json
 from pruning import three_phase
 from textcodec import header, offline, online
 from textcodec.contexts import SHAPE
@@ -235,32 +233,9 @@ def _parameters(model: TransformerConfig) -> int:
 
 def _decode(path: Path, target: Path) -> dict[str, Any]:
     """Decodes in a fresh process; what it says of the text and the time it took."""
-    said = python("experiments.text_methods", path, target)
+    said = fresh.python("experiments.text_methods", [path, target], same_device=True)
     target.unlink(missing_ok=True)
     return json.loads(said)
-
-
-def python(module: str, *paths: Path) -> str:
-    """What `python -m module paths` prints.
-
-    Unlike `experiments.fresh` it leaves the choice of the device alone: a decoder has to repeat
-    floats, so it runs where the encoder did.
-
-    Raises:
-      ValueError: it ended with a status other than 0; with its own last words.
-    """
-    search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    # On a GPU, no process takes all memory for itself.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": search,
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    }
-    command = [sys.executable, "-m", module, *(str(path.resolve()) for path in paths)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ValueError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-2000:]}")
-    return done.stdout
 
 
 def main(arguments: list[str]) -> int:
