@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training.convolution import conv2d
+from training.convolution import conv2d, conv2d_of_doubled
 
 Params = dict[str, Any]
 """Layers by name, each with a kernel and a bias."""
@@ -97,8 +97,8 @@ def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.A
     x = jax.nn.relu(latents @ params["seed"]["kernel"] + _row(params["seed"]["bias"], 2))
     x = x.reshape(len(latents), rows, columns, -1)
     for name in ("up1", "up2"):
-        x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-        x = jax.nn.relu(conv2d(x, params[name]["kernel"]) + _row(params[name]["bias"], 4))
+        doubled = conv2d_of_doubled(x, params[name]["kernel"])
+        x = jax.nn.relu(doubled + _row(params[name]["bias"], 4))
     x = conv2d(x, params["output"]["kernel"]) + _row(params["output"]["bias"], 4)
     return jax.nn.sigmoid(x[:, :height, :width]).reshape(len(latents), -1)
 

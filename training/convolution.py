@@ -16,6 +16,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Padding = Literal["SAME", "VALID"] | int
 """`SAME`, `VALID`, or a number of zero pixels on every side."""
@@ -150,6 +151,54 @@ def conv2d_max_pool(
     of_blocks = of_blocks.transpose(2, 3, 4, 0, 1).reshape(high, wide, -1, 4 * filters)
     outputs = _conv2d_patches(blocks, of_blocks)
     return outputs.reshape(*outputs.shape[:3], 4, filters).max(axis=3)
+
+
+def conv2d_of_doubled(
+    x: jax.Array, kernel: jax.Array, *, implementation: Implementation | None = None
+) -> jax.Array:
+    """`conv2d` with padding SAME of the image at twice its size, every pixel repeated 2 x 2.
+
+    In the form `patches` the four outputs at a pixel are four filters of one kernel on the small
+    image: where taps fall on copies of one pixel they are added. A quarter of the patches, and
+    products four times as wide.
+
+    Args:
+      x: Float[batch, height, width, channels].
+      kernel: Float[kernel_height, kernel_width, channels, filters].
+      implementation: as for `conv2d`.
+
+    Returns:
+      Float[batch, 2 height, 2 width, filters].
+
+    Raises:
+      ValueError: channels disagree.
+    """
+    if (implementation or chosen_implementation()) == "native":
+        large = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        return conv2d(large, kernel, implementation="native")
+    if x.shape[-1] != kernel.shape[2]:
+        raise ValueError(f"the kernel reads {kernel.shape[2]} channels, the image {x.shape[-1]}")
+    (down, above, below), (across, left, right) = (_small_taps(n) for n in kernel.shape[:2])
+    of_small = jnp.einsum("pas,qbt,abcf->stcpqf", down, across, kernel)
+    of_small = of_small.reshape(*of_small.shape[:3], -1)
+    padded = jnp.pad(x, ((0, 0), (above, below), (left, right), (0, 0)))
+    outputs = _conv2d_patches(padded, of_small)
+    n, height, width, _ = outputs.shape
+    outputs = outputs.reshape(n, height, width, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
+    return outputs.reshape(n, 2 * height, 2 * width, -1)
+
+
+def _small_taps(size: int) -> tuple[np.ndarray, int, int]:
+    """Which small pixel each tap falls on, for the first and the second copy of a pixel.
+
+    Returns:
+      Float32[2, size, span] of zeros and ones, and the span's pixels before and after.
+    """
+    before, _ = _margins("SAME", size)
+    places = (np.arange(2)[:, None] + np.arange(size)[None] - before) // 2
+    first, last = int(places.min()), int(places.max())
+    taps = places[..., None] == np.arange(first, last + 1)
+    return taps.astype(np.float32), -first, last
 
 
 def _resized(x: jax.Array, height: int, width: int) -> jax.Array:

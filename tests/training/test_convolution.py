@@ -10,6 +10,7 @@ from training.convolution import (
     chosen_implementation,
     conv2d,
     conv2d_max_pool,
+    conv2d_of_doubled,
     max_pool,
 )
 
@@ -95,6 +96,28 @@ def test_convolved_and_pooled_at_once_is_one_after_the_other(
     )
     np.testing.assert_allclose(pooled, expected, atol=2e-5)
     for a, b in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 3), (3, 3), (4, 5)])
+def test_the_convolution_of_a_doubled_image(kernel):
+    x, k = pair((2, 3, 4, 2), (*kernel, 2, 3))
+
+    def value_and_gradients(implementation):
+        def f(x, k):
+            y = conv2d_of_doubled(x, k, implementation=implementation)
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.jit(jax.value_and_grad(f, argnums=(0, 1), has_aux=True))(x, k)
+
+    (_, native), native_gradients = value_and_gradients("native")
+    (_, patches), patches_gradients = value_and_gradients("patches")
+    assert native.shape == (2, 6, 8, 3)
+    large = np.kron(np.asarray(x), np.ones((1, 2, 2, 1)))
+    margins = [((n - 1) // 2, n // 2) for n in kernel]
+    np.testing.assert_allclose(native, by_definition(large, k, *margins), atol=2e-5)
+    np.testing.assert_allclose(patches, native, atol=2e-5)
+    for a, b in zip(patches_gradients, native_gradients, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
