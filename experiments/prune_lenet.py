@@ -22,7 +22,7 @@ import jax
 
 from experiments import datasets, prune_lanes, prune_rounds, prune_tables
 from experiments.prune_lanes import Grid, Lanes, Training
-from experiments.prune_rounds import FEWER_EPOCHS, Chain
+from experiments.prune_rounds import FEWER_EPOCHS, FROM_WEAKER, Chain
 from experiments.records import Run, Seconds, start_run, write_record
 from training import networks
 from training.progress import Bar
@@ -92,7 +92,7 @@ FIRST_STRENGTHS = {
     },
     "lenet5": {
         "drr": 2e-5,
-        "pmmp_curvature": 1.2e-5,
+        "pmmp_curvature": 4e-6,
     },
 }
 """Of the first round of a chain."""
@@ -128,7 +128,7 @@ PRESETS: dict[str, tuple[str, Config]] = {
         Config(
             network="lenet5",
             chains=tuple(
-                Chain(method, strength, FEWER_EPOCHS)
+                Chain(method, strength, FEWER_EPOCHS if method == "drr" else FROM_WEAKER)
                 for method, strength in FIRST_STRENGTHS["lenet5"].items()
             ),
             training=Training(batch_size=125, shift_pixels=1),

@@ -1,9 +1,9 @@
 """Pruning in rounds: each trains what the round before has left, in its smallest dense shape.
 
 A step on a sparse network that is cut down to its live units costs a fraction of one on the whole
-network, which leaves time for many epochs. A chain is one seed of
-one method: a round on the whole network, then rounds of rising strength on shrunken ones, each of
-them the paper's three phases; every round ends with a network that is measured.
+network, which leaves time for many epochs. A chain is one seed of one method: a round on the whole
+network, then rounds of rising strength on shrunken ones, each of them the paper's three phases;
+every round ends with a network that is measured.
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ FEWER_EPOCHS = (
     Round(20.0, 12, 8),
 )
 """For convolutional networks, whose epochs are dear until channels have died."""
+
+FROM_WEAKER = tuple(
+    replace(each, factor=factor)
+    for each, factor in zip(FEWER_EPOCHS, (1.0, 4.0, 10.0, 20.0, 30.0, 42.0, 56.0), strict=True)
+)
+"""As many epochs, for methods whose zeros are exact from the first round on."""
 
 
 @dataclass(frozen=True)
