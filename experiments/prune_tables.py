@@ -127,6 +127,7 @@ def _points_table(title: str, network: str, mine: dict[str, dict[str, Any]]) -> 
     rows = []
     for method, record in mine.items():
         points, lanes = record["metrics"]["points"], record["metrics"]["lanes"]
+        n_seeds = len(record["seeds"])
         for number, strength in enumerate(points["strength"]):
             nonzeros, test, validation = (
                 spread(scale * np.asarray(lanes[name][number]))
@@ -137,9 +138,9 @@ def _points_table(title: str, network: str, mine: dict[str, dict[str, Any]]) -> 
                     RECIPES[method].title,
                     f"{strength:.2g}",
                     f"{PARAMETERS[network] / nonzeros[0]:.0f}",
-                    f"{nonzeros[0]:,.0f} ± {nonzeros[1]:.0f}",
-                    f"{test[0]:.2f} ± {test[1]:.2f}",
-                    f"{validation[0]:.2f} ± {validation[1]:.2f}",
+                    _shown(nonzeros, n_seeds, ",.0f"),
+                    _shown(test, n_seeds, ".2f"),
+                    _shown(validation, n_seeds, ".2f"),
                 )
             )
     columns = ("method", "strength", "fewer weights by", "nonzeros", "test error, %", "validation")
@@ -212,14 +213,12 @@ def _row(
     title = RECIPES[method].title
     if choice is None:
         return (title, f"{ratio}x", "-", "-", "-", "-", n_seeds)
-    mean, spread = choice.nonzeros
-    error, error_spread = choice.test_error_percent
     return (
         title,
         f"{ratio}x",
-        f"{PARAMETERS[network] / mean:.0f}",
-        f"{mean:,.0f} ± {spread:.0f}",
-        f"{error:.2f} ± {error_spread:.2f}",
+        f"{PARAMETERS[network] / choice.nonzeros[0]:.0f}",
+        _shown(choice.nonzeros, n_seeds, ",.0f"),
+        _shown(choice.test_error_percent, n_seeds, ".2f"),
         f"{choice.validation_error_percent:.2f}",
         n_seeds,
     )
@@ -257,9 +256,9 @@ def _file_tables(records: dict[str, dict[str, Any]]) -> list[Table]:
                     target,
                     mine[0]["bits"],
                     f"{PARAMETERS[network] / nonzeros[0]:.0f}",
-                    f"{size[0]:,.0f} ± {size[1]:.0f}",
+                    _shown(size, len(mine), ",.0f"),
                     f"{4 * PARAMETERS[network] / size[0]:.0f}",
-                    f"{test[0]:.2f} ± {test[1]:.2f}",
+                    _shown(test, len(mine), ".2f"),
                     f"{validation[0]:.2f}",
                     len(mine),
                 )
@@ -270,6 +269,12 @@ def _file_tables(records: dict[str, dict[str, Any]]) -> list[Table]:
         )
         found.append(Table(f"{title}: files", columns, rows, note))
     return found
+
+
+def _shown(spread: tuple[float, float], n_seeds: int, form: str) -> str:
+    """Mean ± standard deviation, or the one seed's value."""
+    mean, deviation = (format(value, form) for value in spread)
+    return f"{mean} ± {deviation}" if n_seeds > 1 else mean
 
 
 def _leaves(tree: Any) -> list[Any]:
