@@ -135,7 +135,7 @@ EXPERIMENTS = {
     "prune_convergence": Entry(
         "experiments.prune_convergence",
         "PMMP and its variants beside DRR over rates, strengths, beta and seeds",
-        "digits: not run yet; smoke: 1 min",
+        "digits: 20 min on 2 cores; smoke: 1 min",
         "digits (embedded)",
     ),
     "prune_speed": Entry(
