@@ -74,10 +74,13 @@ def run(config: Config, run: Run) -> None:
     parts = Parts(train, validation, test)
     files = run.folder / "files"
     files.mkdir(exist_ok=True)
-    for seed in seeds:
-        path = run.folder / "seeds" / f"{seed}.json"
+
+    def of_seed(seed: int) -> list[dict[str, Any]]:
         nets = penalised_lenets.load(folder, seed)
-        measured = kept(path, partial(measure, config.steps, files, net, nets, seed, parts))
+        return measure(config.steps, files, net, nets, seed, parts)
+
+    for seed in seeds:
+        measured = kept(run.folder / "seeds" / f"{seed}.json", partial(of_seed, seed))
         rows += measured
         print(f"seed {seed}: {len(measured)} files decoded", flush=True)
     best = {

@@ -119,10 +119,8 @@ def run(config: Config, run: Run) -> None:
     train = datasets.load(config.data, "train", data_dir=run.data_dir)
     rows = []
     for mode in (*config.modes, CONTROL):
-        per_class = config.control_per_class if mode == CONTROL else config.per_class
-        pool = privacy_archives.make_pool(train, per_class)
         path = run.folder / "rows" / f"{mode}.json"
-        rows.append(kept(path, partial(_measure, config, run, mode, pool)))
+        rows.append(kept(path, partial(_measure, config, run, mode, train)))
     record = write_record(
         run,
         run.preset,
@@ -141,8 +139,10 @@ def run(config: Config, run: Run) -> None:
     print(aligned([lgc_privacy_tables.COLUMNS, *lgc_privacy_tables.summaries(rows)]))
 
 
-def _measure(config: Config, run: Run, mode: str, pool: Pool) -> dict[str, Any]:
+def _measure(config: Config, run: Run, mode: str, train: datasets.Images) -> dict[str, Any]:
     began = time.perf_counter()
+    per_class = config.control_per_class if mode == CONTROL else config.per_class
+    pool = privacy_archives.make_pool(train, per_class)
     key = jax.random.key(config.seed)
     key_shadows, key_targets, key_test = jax.random.split(key, 3)
     classes = jnp.asarray(pool.classes)

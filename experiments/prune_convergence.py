@@ -55,8 +55,8 @@ class Config:
     validation_images: int = 297
 
 
-FREE_FIELDS = ("methods",)
-"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+FREE_FIELDS = ()
+"""Each record holds all strengths and seeds of a method; see `records.claim_folder`."""
 
 PRESETS = {
     "digits": ("LeNet-300-100 on the embedded digits: about 20 minutes on 2 cores", Config()),

@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -28,7 +29,7 @@ from matplotlib.figure import Figure
 
 from coding import container
 from experiments import datasets, decoded_sets, spuco_archives, spuco_figures, students, subset
-from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_json, write_record
 from experiments.registry import Table, aligned
 from experiments.spuco_archives import ArchiveConfig
 from experiments.spuco_mnist import (
@@ -128,20 +129,17 @@ def run(config: Config, run: Run) -> None:
     rows = []
     for strength in config.strengths:
         for seed in config.seeds:
-            path = {
-                arm: run.folder / "rows" / f"{arm}_{strength}_{seed}.json" for arm in config.arms
-            }
-            if not all(each.is_file() for each in path.values()):
-                train, test = coloured(config, strength, seed, run.data_dir)
-                for arm in config.arms:
-                    if not path[arm].is_file():
-                        write_json(
-                            path[arm], _measure(config, run, arm, strength, seed, train, test)
-                        )
-            rows += [json.loads(each.read_text()) for each in path.values()]
+            images = cache(partial(coloured, config, strength, seed, run.data_dir))
+
+            def of_arm(arm: Arm, strength=strength, seed=seed, images=images) -> dict[str, Any]:
+                return _measure(config, run, arm, strength, seed, *images())
+
+            for arm in config.arms:
+                path = run.folder / "rows" / f"{arm}_{strength}_{seed}.json"
+                rows.append(kept(path, partial(of_arm, arm)))
     pictures = {}
-    for kept in sorted((run.folder / "pictures").glob("*.json")):
-        pictures |= json.loads(kept.read_text())
+    for path in sorted((run.folder / "pictures").glob("*.json")):
+        pictures |= json.loads(path.read_text())
     record = write_record(
         run,
         run.preset,

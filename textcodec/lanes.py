@@ -86,17 +86,11 @@ def join(steps: np.ndarray, size: int) -> bytes:
     return b"".join(steps[:count, lane].tobytes() for lane, count in enumerate(counts))
 
 
-class Encoder:
-    """Codes a text of at least one byte under a predictor that has seen nothing yet."""
+class _InSteps:
+    """How far an encoder or decoder has come."""
 
-    def __init__(self, predictor: Predictor, text: bytes, n_lanes: int):
-        """Before the first step."""
-        self._predictor, self._size, self._n_lanes = predictor, len(text), n_lanes
-        self._steps = split(text, n_lanes)
-        self._starts = np.zeros(self._steps.shape, np.uint32)
-        self._counts = np.zeros(self._steps.shape, np.uint32)
-        self._checks = Checks(len(self._steps))
-        self._done = 0
+    _steps: np.ndarray
+    _done: int
 
     @property
     def done(self) -> int:
@@ -107,6 +101,19 @@ class Encoder:
     def steps(self) -> int:
         """Steps in all."""
         return len(self._steps)
+
+
+class Encoder(_InSteps):
+    """Codes a text of at least one byte under a predictor that has seen nothing yet."""
+
+    def __init__(self, predictor: Predictor, text: bytes, n_lanes: int):
+        """Before the first step."""
+        self._predictor, self._size, self._n_lanes = predictor, len(text), n_lanes
+        self._steps = split(text, n_lanes)
+        self._starts = np.zeros(self._steps.shape, np.uint32)
+        self._counts = np.zeros(self._steps.shape, np.uint32)
+        self._checks = Checks(len(self._steps))
+        self._done = 0
 
     def advance(self, last: int) -> None:
         """Takes the steps up to number `last`."""
@@ -150,7 +157,7 @@ class Encoder:
         self._predictor.restore(state["predictor"])
 
 
-class Decoder:
+class Decoder(_InSteps):
     """Gives back the text that an `Encoder` was given with the same predictor."""
 
     def __init__(self, predictor: Predictor, coded: Coded, size: int, n_lanes: int):
@@ -167,16 +174,6 @@ class Decoder:
         self._steps = np.zeros((-(-size // n_lanes), n_lanes), np.uint8)
         self._checks = Checks(len(self._steps), coded.checks)
         self._done = 0
-
-    @property
-    def done(self) -> int:
-        """Steps taken."""
-        return self._done
-
-    @property
-    def steps(self) -> int:
-        """Steps in all."""
-        return len(self._steps)
 
     def advance(self, last: int) -> None:
         """Takes the steps up to number `last`.
