@@ -5,7 +5,7 @@ class has its own in 99.5 % of the training images. Students that read the backg
 average and wrong in the worst group. They are trained, for equally many steps, on: all images; a
 lossless random subset of the convolutional archive's bytes; what a fresh process draws from that
 archive with the training set's own group sizes (`natural`) or with equal ones (`equalised`), which
-costs no bytes since mixtures are stored by (class, background). Group labels are the known colours;
+costs no bytes since the file holds classes and backgrounds apart. Groups are the known colours;
 `raw_equalised` and `subset_equalised` know them too, and repeat the rare images. The same again
 with a dense decoder. Official test images, all groups equally large.
 
@@ -81,7 +81,7 @@ class Config:
     strengths: tuple[float, ...] = (0.995,)
     arms: tuple[Arm, ...] = get_args(Arm)
     archive: ArchiveConfig = ArchiveConfig()
-    student: StudentConfig = StudentConfig(steps=4_000)
+    student: StudentConfig = StudentConfig(steps=8_000, falling=True)
     test: Literal["test", "validation"] = "test"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 

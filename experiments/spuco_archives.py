@@ -14,6 +14,7 @@ from experiments.spuco_mnist import Grouped, equal_groups
 from lgc import Config as Compression
 from lgc import archive, decoders, grouped, selection
 from lgc.grouped import Architecture
+from lgc.mixture_code import Covariance
 from lgc.variants import Variant
 from training import evaluation, gradient_descent, loop
 
@@ -34,24 +35,29 @@ class ArchiveConfig:
       learning_rate: of Adam.
       equal_share: share of the training images that are drawn from all groups equally, the others
         as they come; so the decoder has seen each class on each background.
-      components: diagonal Gaussians for each class.
+      kl_weight: of the divergence from the prior.
+      components: Gaussians for each class.
+      covariance: their kind.
       bits: of each stored parameter.
     """
 
-    latent: int = 16
+    latent: int = 24
     hidden: int = 256
     dense_hidden: int = 128
-    widths: tuple[int, int, int] = (16, 8, 8)
-    steps: int = 1_500
+    widths: tuple[int, int, int] = (16, 16, 8)
+    steps: int = 4_000
     batch_size: int = 64
     learning_rate: float = 2e-3
-    equal_share: float = 0.5
-    components: int = 8
+    equal_share: float = 0.3
+    kl_weight: float = 0.3
+    components: int = 16
+    covariance: Covariance = "full"
     bits: int = 8
 
     def architecture(self, decoder: Decoder) -> Architecture:
         """The networks' shapes."""
-        return Architecture(decoder, self.latent, self.hidden, (self.dense_hidden,), self.widths)
+        dense = (self.dense_hidden,)
+        return Architecture(decoder, self.latent, self.hidden, dense, self.widths, self.kl_weight)
 
 
 class Made(NamedTuple):
@@ -81,24 +87,25 @@ def make(
     key_params, key_run, key_encode, key_fit = jax.random.split(jax.random.key(seed), 4)
     n_groups = train.n_classes
     shape = train.pixels.shape[1:]
-    flat = train.pixels.reshape(len(train.pixels), -1)
-    means = grouped.group_means(flat, train.classes, train.backgrounds)
-    variant = grouped.build(config.architecture(decoder), shape, means)
+    behind = grouped.backgrounds(train.pixels, train.classes, train.backgrounds)
+    variant = grouped.build(config.architecture(decoder), shape, behind)
     params = _train(variant, _mixed(train, config, seed), config, key_params, key_run, progress)
     latents = _encode(variant, params, train, key_encode)
-    settings = Compression(covariance="diagonal", components=config.components, bits=config.bits)
+    settings = Compression(
+        covariance=config.covariance, components=config.components, bits=config.bits
+    )
     candidates = selection.fit_candidates(
         latents, train.classes, settings, key_fit, progress=progress
     )
-    mixtures = grouped.at_every_group([each.mixtures[0] for each in candidates], n_groups)
     data = archive.write(
         jax.tree.map(np.asarray, params["decoder"]),
-        mixtures,
+        [each.mixtures[0] for each in candidates],
         image_shape=shape,
         labels=range(train.n_classes * n_groups),
         counts=train.counts().tolist(),
-        covariance="diagonal",
+        covariance=config.covariance,
         bits=config.bits,
+        groups=n_groups,
     )
 
     def reconstruct(shown: Grouped) -> np.ndarray:

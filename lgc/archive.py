@@ -4,6 +4,10 @@ An archive of kind "lgc" holds one packed model (`coding.model_file`) with the d
 under "decoder" and the mixtures of all classes, one after the other, under "mixture". The header
 adds what sampling needs to know: image shape, label values and counts, components per class and
 their weights in units of 2^-16. Layout of the stored mixture: `lgc.mixture_code`.
+
+With *groups* (`lgc.grouped`), a class's mixture serves several labels in a row, one for each group,
+and the decoder is told the group by a one-hot vector after the latents; the header then has their
+number.
 """
 
 from __future__ import annotations
@@ -36,9 +40,11 @@ class Contents(NamedTuple):
     image_shape: tuple[int, int, int]
     """(H, W, C)."""
     labels: tuple[int, ...]
-    """The label value of each class, ascending."""
+    """The label value of each class, ascending; with groups, of each group of each class."""
     counts: tuple[int, ...]
-    """Images of each class in the data set that was compressed."""
+    """Images of each label in the data set that was compressed."""
+    groups: int
+    """Labels that share a mixture; 1 without groups."""
     covariance: Covariance
     components: tuple[int, ...]
     """Components of each class."""
@@ -60,6 +66,7 @@ def write(
     counts: Sequence[int],
     covariance: Covariance,
     bits: Bits | Callable[[str, np.ndarray], Bits],
+    groups: int = 1,
 ) -> bytes:
     """The bytes of an archive.
 
@@ -67,11 +74,12 @@ def write(
       decoder: parameters of a decoder; see `decoders`.
       mixtures: one for each class.
       image_shape: (H, W, C).
-      labels: label value of each class.
-      counts: images of each class.
+      labels: label value of each class; with groups, of each group of each class.
+      counts: images of each label.
       covariance: kind of all mixtures.
       bits: of each stored parameter: 2 to 16 on a uniform grid, entropy coded; "float16" or
         "float32"; or a function of a tensor's path and the tensor.
+      groups: labels of each class, which the decoder is told.
     """
     per_class = [mixture_code.to_tensors(mixture, covariance) for mixture in mixtures]
     mixture = {name: np.concatenate([t[name] for t in per_class]) for name in per_class[0]}
@@ -85,6 +93,8 @@ def write(
         "weights": [mixture_code.weights_to_integers(m.weights) for m in mixtures],
         "model": model_header,
     }
+    if groups > 1:
+        header["groups"] = groups
     return write_archive(KIND, header, sections)
 
 
@@ -117,17 +127,20 @@ def sample(
     draw = jax.jit(partial(_draw_chunk, contents.image_shape))
     images, labels = [], []
     ends = np.cumsum(contents.components)
-    for index, (label, count, end) in enumerate(zip(contents.labels, wanted, ends, strict=True)):
-        part = slice(end - contents.components[index], end)
-        spare = largest - contents.components[index]
+    for index, (label, count) in enumerate(zip(contents.labels, wanted, strict=True)):
+        of_class, group = divmod(index, contents.groups)
+        own = contents.components[of_class]
+        part = slice(ends[of_class] - own, ends[of_class])
+        spare = largest - own
         # Every class is padded to the same number of components, so that one program serves all.
         log_weights = np.pad(np.log(contents.weights[part]), (0, spare), constant_values=-np.inf)
         means = _pad_rows(contents.means[part], spare)
         factors = _pad_rows(contents.factors[part], spare)
+        told = np.eye(contents.groups, dtype=np.float32)[group] if contents.groups > 1 else None
         key_class = jax.random.fold_in(jax.random.key(seed), index)
         for chunk in range(-(-count // _CHUNK)):
             key = jax.random.fold_in(key_class, chunk)
-            drawn = np.asarray(draw(key, contents.decoder, log_weights, means, factors))
+            drawn = np.asarray(draw(key, contents.decoder, log_weights, means, factors, told))
             images.append(drawn[: count - chunk * _CHUNK])
         labels.append(np.full(count, label, np.int32))
     empty = np.zeros((0, _pixels(contents)), np.uint8)
@@ -142,6 +155,7 @@ def _draw_chunk(
     log_weights: jax.Array,
     means: jax.Array,
     factors: jax.Array,
+    told: jax.Array | None,
 ) -> jax.Array:
     key_component, key_noise = jax.random.split(key)
     component = jax.random.categorical(key_component, log_weights, shape=(_CHUNK,))
@@ -150,7 +164,10 @@ def _draw_chunk(
         spread = jnp.einsum("nij,nj->ni", factors[component], noise)
     else:
         spread = factors[component] * noise
-    images = decoders.decode(decoder, means[component] + spread, image_shape)
+    latents = means[component] + spread
+    if told is not None:
+        latents = jnp.concatenate([latents, jnp.tile(told, (_CHUNK, 1))], axis=1)
+    images = decoders.decode(decoder, latents, image_shape)
     return jnp.round(255 * images).astype(jnp.uint8)
 
 
@@ -166,7 +183,7 @@ def _pixels(contents: Contents) -> int:
 def _contents(stored: Archive) -> Contents:
     header, sections = stored.header, stored.sections
     expected = {"shape", "labels", "counts", "covariance", "weights", "model"}
-    if set(header) != expected:
+    if set(header) - {"groups"} != expected:
         raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")
     shape = _integers(header["shape"], "shape", 1, _MAX_PIXELS)
     if len(shape) != 3:
@@ -180,7 +197,8 @@ def _contents(stored: Archive) -> Contents:
         raise ValueError(f"covariance kind {header['covariance']}")
     covariance = mixture_code.COVARIANCES[header["covariance"]]
     weights = [_integers(part, "weights", 1, 2**16) for part in header["weights"]]
-    if not len(labels) == len(counts) == len(weights) or not labels:
+    groups = _integers([header["groups"]], "groups", 2, 2**16)[0] if "groups" in header else 1
+    if not len(labels) == len(counts) == groups * len(weights) or not labels:
         raise ValueError(f"{len(labels)} labels, {len(counts)} counts, {len(weights)} mixtures")
     if any(len(part) == 0 for part in weights):
         raise ValueError("a class without components")
@@ -189,13 +207,15 @@ def _contents(stored: Archive) -> Contents:
     normalised = [np.asarray(part, np.float64) / sum(part) for part in weights]
     components = [len(part) for part in weights]
     means, factors = _mixtures(mixture, normalised, covariance)
-    decoders.check(decoder, means.shape[1], (shape[0], shape[1], shape[2]))
+    latent = means.shape[1] + (groups if groups > 1 else 0)
+    decoders.check(decoder, latent, (shape[0], shape[1], shape[2]))
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)):
         raise ValueError("a parameter is not finite")
     return Contents(
         (shape[0], shape[1], shape[2]),
         tuple(labels),
         tuple(counts),
+        groups,
         covariance,
         tuple(components),
         np.concatenate(normalised),

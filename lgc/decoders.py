@@ -3,7 +3,10 @@
 * dense: `{"hidden", "hidden2", ..., "pixels"}`, ReLU between the layers and a sigmoid at the end;
 * convolutional: `{"seed", "up1", "up2", "output"}`. A dense layer makes a map at a quarter of the
   image's resolution; two convolutions of 3 x 3, each after doubling the map by repetition, and a
-  third one give the pixels. Sides that are no multiples of four are cut.
+  third one give the pixels. Sides that are no multiples of four are cut;
+* layered: `{"foreground", "backgrounds"}`. The foreground is a decoder of one of the kinds above,
+  whose first channel says where it covers what is behind it (above one half) and whose others are
+  its own colours. Behind it is one of a few pictures: the last latents, one for each, say which.
 
 A convolutional decoder is an order of magnitude smaller: what one place has learned serves all.
 """
@@ -25,6 +28,7 @@ ImageShape = tuple[int, int, int]
 """(height, width, channels)."""
 
 _CONVOLUTIONAL = {"seed", "up1", "up2", "output"}
+_LAYERED = {"foreground", "backgrounds"}
 
 
 def init_convolutional(
@@ -92,6 +96,8 @@ def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.A
     """
     if "pixels" in params:
         return decode_dense(params, latents)
+    if "backgrounds" in params:
+        return _decode_layered(params, latents, image_shape)
     height, width, _ = image_shape
     rows, columns = _seed_sides(image_shape)
     x = jax.nn.relu(latents @ params["seed"]["kernel"] + _row(params["seed"]["bias"], 2))
@@ -103,12 +109,56 @@ def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.A
     return jax.nn.sigmoid(x[:, :height, :width]).reshape(len(latents), -1)
 
 
+def _decode_layered(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.Array:
+    height, width, channels = image_shape
+    backgrounds = params["backgrounds"]
+    place = latents.shape[1] - len(backgrounds)
+    front = decode(params["foreground"], latents[:, :place], (height, width, channels + 1))
+    large = enlarged(backgrounds, image_shape).reshape(len(backgrounds), -1)
+    return layered(front, latents[:, place:] @ large, channels, hard=True)[0]
+
+
+def layered(
+    front: jax.Array, behind: jax.Array, channels: int, *, hard: bool
+) -> tuple[jax.Array, jax.Array]:
+    """A foreground before a background: a f + (1 - a) b.
+
+    Args:
+      front: Float[n, pixels * (channels + 1)]: of each pixel the cover a, then the colours f.
+      behind: Float[n, pixels * channels], the background b.
+      channels: values of a pixel.
+      hard: whether a pixel shows one or the other, as in a picture taken; else the two are mixed,
+        which has a gradient, and is the mean of what may be seen.
+
+    Returns:
+      Images Float[n, pixels * channels], and the cover Float[n, pixels].
+    """
+    pixels = front.reshape(len(front), -1, channels + 1)
+    cover, colours = pixels[..., :1], pixels[..., 1:]
+    if hard:
+        cover = jnp.round(cover)
+    image = cover * colours + (1 - cover) * behind.reshape(len(front), -1, channels)
+    return image.reshape(len(front), -1), cover[..., 0]
+
+
+def enlarged(backgrounds: jax.Array | np.ndarray, image_shape: ImageShape) -> jax.Array:
+    """Pictures Float[n, rows, columns, c] at the image's sides, by repetition."""
+    height, width, _ = image_shape
+    down = -(-height // backgrounds.shape[1])
+    across = -(-width // backgrounds.shape[2])
+    large = jnp.repeat(jnp.repeat(backgrounds, down, axis=1), across, axis=2)
+    return large[:, :height, :width]
+
+
 def check(params: Params, latent: int, image_shape: ImageShape) -> None:
     """That the parameters are one decoder from `latent` numbers to such images.
 
     Raises:
       ValueError: they are not; says what does not fit.
     """
+    if set(params) & _LAYERED:
+        _check_layered(params, latent, image_shape)
+        return
     shapes = {
         name: {part: np.shape(leaf) for part, leaf in layer.items()}
         for name, layer in params.items()
@@ -138,6 +188,22 @@ def check(params: Params, latent: int, image_shape: ImageShape) -> None:
     for name, kernel in wanted.items():
         if shapes[name] != {"kernel": kernel, "bias": kernel[-1:]}:
             raise ValueError(f"decoder layer {name} is {shapes[name]}, expected {kernel}")
+
+
+def _check_layered(params: Params, latent: int, image_shape: ImageShape) -> None:
+    height, width, channels = image_shape
+    front = params.get("foreground")
+    if set(params) != _LAYERED or not isinstance(front, dict) or set(front) & _LAYERED:
+        raise ValueError(f"decoder layers {sorted(params)} are not a foreground and backgrounds")
+    backgrounds = np.shape(params["backgrounds"])
+    if len(backgrounds) != 4 or backgrounds[3] != channels:
+        raise ValueError(f"backgrounds of shape {backgrounds} for images {image_shape}")
+    count, rows, columns, _ = backgrounds
+    if not (1 <= rows <= height and 1 <= columns <= width and 1 <= count < latent):
+        raise ValueError(
+            f"backgrounds of shape {backgrounds} for images {image_shape} of {latent} latents"
+        )
+    check(front, latent - count, (height, width, channels + 1))
 
 
 def _hidden_names(count: int) -> list[str]:

@@ -53,3 +53,36 @@ def test_other_trees_are_refused(key, change, said):
     params = decoders.init_convolutional(key, 5, (8, 8, 1), (4, 3, 2))
     with pytest.raises(ValueError, match=said):
         decoders.check(change(params), 5, (8, 8, 1))
+
+
+def _layers(key):
+    front = decoders.init_convolutional(key, 3, (8, 8, 4), (4, 3, 2))
+    return {"foreground": front, "backgrounds": np.zeros((2, 4, 2, 3), np.float32)}
+
+
+def test_a_layered_image_shows_the_foreground_or_the_background():
+    front = np.array([[0.6, 0.1, 0.4, 0.9]])  # cover and colour of two pixels
+    behind = np.array([[0.3, 0.7]])
+    image, cover = decoders.layered(front, behind, 1, hard=True)
+    np.testing.assert_allclose(image, [[0.1, 0.7]])
+    np.testing.assert_allclose(cover, [[1, 0]])
+    mixed, _ = decoders.layered(front, behind, 1, hard=False)
+    np.testing.assert_allclose(mixed, [[0.6 * 0.1 + 0.4 * 0.3, 0.4 * 0.9 + 0.6 * 0.7]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda p: {"backgrounds": p["backgrounds"]}, "not a foreground and backgrounds"),
+        (lambda p: {**p, "foreground": p}, "not a foreground and backgrounds"),
+        (lambda p: {**p, "backgrounds": p["backgrounds"][..., :1]}, "backgrounds of shape"),
+        (lambda p: {**p, "backgrounds": np.zeros((5, 4, 2, 3))}, "of 5 latents"),
+        (lambda p: {**p, "backgrounds": np.zeros((2, 9, 2, 3))}, "backgrounds of shape"),
+        (lambda p: {**p, "backgrounds": np.zeros((1, 4, 2, 3))}, "seed"),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(key, change, said):
+    params = _layers(key)
+    decoders.check(params, 5, (8, 8, 3))
+    with pytest.raises(ValueError, match=said):
+        decoders.check(change(params), 5, (8, 8, 3))

@@ -11,35 +11,46 @@ from lgc.mixture_code import ClassMixture
 
 
 def _architecture(decoder):
-    return Architecture(decoder, latent=3, hidden=6, dense_hidden=(5,), widths=(2, 3, 2))
+    return Architecture(
+        decoder, latent=3, hidden=6, dense_hidden=(5,), widths=(2, 3, 2), kl_weight=0.5
+    )
+
+
+def _colours():
+    return np.array([[1, 0, 0], [0.8, 1, 0], [0, 0.4, 1]], np.float32)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["dense", "convolutional"])
-def test_the_loss_is_cross_entropy_and_divergence_of_the_told_decoder(decoder, key):
+def test_the_loss_is_cross_entropy_and_divergence_of_the_layers(decoder, key):
     shape, groups = (8, 4, 3), jnp.array([0, 2, 1, 1])
-    means = np.random.default_rng(0).random((3, 96)).astype(np.float32)
-    variant = grouped.build(_architecture(decoder), shape, means)
+    behind = np.random.default_rng(0).random((3, 2, 1, 3)).astype(np.float32)
+    variant = grouped.build(_architecture(decoder), shape, behind)
     params = variant.init(key)
     images = jax.random.uniform(jax.random.key(1), (4, 96))
     loss, parts = variant.loss(key, params, (images, groups))
     # The posterior's draw is what `encode` gives with the same key.
     latents = variant.encode(key, params["encoder"], images, groups)
-    told = jnp.concatenate([latents, jax.nn.one_hot(groups, 3)], axis=1)
-    decoded = decoders.decode(params["decoder"], told, shape)
+    front = decoders.decode(params["decoder"]["foreground"], latents, (8, 4, 4))
+    cover, colours = front.reshape(4, 32, 4)[..., :1], front.reshape(4, 32, 4)[..., 1:]
+    large = np.repeat(np.repeat(behind, 4, axis=1), 4, axis=2).reshape(3, 32, 3)[groups]
+    decoded = (cover * colours + (1 - cover) * large).reshape(4, 96)
     entropy = objectives.cross_entropy(decoded, images)
     np.testing.assert_allclose(parts["cross_entropy"], entropy, rtol=1e-5)
-    np.testing.assert_allclose(loss, entropy + parts["kl"], rtol=1e-6)
+    np.testing.assert_allclose(parts["covered"], cover.sum() / 4, rtol=1e-5)
+    total = entropy + 0.5 * parts["kl"] + 0.05 * parts["covered"]
+    np.testing.assert_allclose(loss, total, rtol=1e-6)
     decoders.check(jax.tree.map(np.asarray, params["decoder"]), 6, shape)
+    gradient = jax.grad(lambda p: variant.loss(key, p, (images, groups))[0])(params)
+    assert not np.any(gradient["decoder"]["backgrounds"])
 
 
 def test_a_background_does_not_reach_the_latents(key):
     """White shapes on colours that differ: the same shape has the same latents on each."""
-    colours = np.array([[1, 0, 0], [0.8, 1, 0], [0, 0.4, 1]], np.float32)
-    means = np.tile(colours, (1, 32))
+    colours = _colours()
     shapes = np.random.default_rng(0).random((4, 32, 1)) < 0.5
     images = [np.where(shapes, 1, c[None, None]).reshape(4, 96) for c in colours]
-    variant = grouped.build(_architecture("dense"), (8, 4, 3), means)
+    variant = grouped.build(_architecture("dense"), (8, 4, 3), colours[:, None, None])
     params = variant.init(key)
     first, *others = (
         variant.encode(key, params["encoder"], jnp.asarray(each), jnp.full(4, group))
@@ -47,46 +58,61 @@ def test_a_background_does_not_reach_the_latents(key):
     )
     for other in others:
         np.testing.assert_allclose(first, other, atol=1e-5)
-    seen = grouped.deviations(jnp.asarray(images[1]), jnp.asarray(means[[1] * 4]), 3)
-    np.testing.assert_allclose(seen, shapes[..., 0], atol=1e-6)
+    behind = jnp.asarray(np.tile(colours[1], (4, 32)))
+    seen = grouped.keyed(jnp.asarray(images[1]), behind, 3)
+    expected = np.repeat(np.where(shapes, 1, 0.5), 3, axis=-1)
+    np.testing.assert_allclose(seen, expected.reshape(4, 96), atol=1e-6)
 
 
-def test_means_of_groups_count_classes_equally():
-    images = np.array([[0, 255], [0, 255], [255, 0], [51, 51]], np.uint8)
-    found = grouped.group_means(images, np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
-    np.testing.assert_allclose(found, [[0.5, 0.5], [0.2, 0.2]])
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_backgrounds_are_found_behind_what_most_images_show(side):
+    """White covers most of the middle everywhere; each class has its own group but for a few."""
+    rng = np.random.default_rng(0)
+    classes = np.repeat([0, 1, 2], 400)
+    groups = np.where(np.arange(1200) % 10 == 0, (classes + 1) % 3, classes)
+    behind = rng.integers(0, 240, (3, 8 // side, 8 // side, 3)).astype(np.uint8)
+    large = behind.repeat(side, axis=1).repeat(side, axis=2)[groups]
+    inside = np.zeros((8, 8), bool)
+    inside[2:6, 2:6] = True
+    white = inside[..., None] & (rng.random((1200, 1, 1, 1)) < 0.6)
+    found = grouped.backgrounds(np.where(white, np.uint8(255), large), classes, groups)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(np.round(255 * found), behind)
 
 
-def test_an_archive_draws_each_class_with_each_group(key):
-    """The decoder shows its told group in one pixel and its latent in another."""
+def test_an_archive_draws_each_class_with_each_group():
+    """The foreground covers one pixel by its latent; the others show the told background."""
     rng = np.random.default_rng(0)
     of_classes = [
         ClassMixture(np.array([0.25, 0.75]), mean + rng.normal(size=(2, 1)), np.full((2, 1), 0.01))
         for mean in (-4.0, 4.0)
     ]
-    mixtures = grouped.at_every_group(of_classes, 3)
-    assert len(mixtures) == 6
-    decoder = {
-        "hidden": {"kernel": np.eye(4, 5, dtype=np.float32), "bias": np.full(5, 10, np.float32)},
+    kernel = np.zeros((1, 8), np.float32)
+    kernel[0, 0] = 8
+    foreground = {
+        "hidden": {"kernel": np.eye(1, dtype=np.float32), "bias": np.full(1, 10, np.float32)},
         "pixels": {
-            "kernel": np.eye(5, 4, dtype=np.float32) * 4,
-            "bias": np.full(4, -40, np.float32) - np.array([0, 2, 2, 2], np.float32),
+            "kernel": kernel,
+            "bias": np.array([-80, 40, -40, -40, -40, -40, -40, -40], np.float32),
         },
     }
+    behind = np.array([0.2, 0.4, 0.6], np.float32)[:, None, None, None]
     data = archive.write(
-        decoder,
-        mixtures,
+        {"foreground": foreground, "backgrounds": behind},
+        of_classes,
         image_shape=(2, 2, 1),
         labels=range(6),
         counts=[5, 1, 0, 2, 3, 1],
         covariance="diagonal",
         bits="float32",
+        groups=3,
     )
     contents = archive.read(data)
+    assert (contents.groups, len(contents.components)) == (3, 2)
     images, labels = archive.sample(contents, per_class=40, seed=0)
-    flat = images.reshape(-1, 4).astype(float) / 255
-    np.testing.assert_array_equal(flat[:, 0] > 0.5, labels // 3 == 1)
-    np.testing.assert_array_equal(flat[:, 1:].argmax(axis=1), labels % 3)
+    flat = images.reshape(-1, 4).astype(float)
+    np.testing.assert_array_equal(flat[:, 0] > 250, labels // 3 == 1)
+    np.testing.assert_array_equal(flat[:, 1:], np.repeat(51.0 * (1 + labels[:, None] % 3), 3, 1))
     _, natural = archive.sample(contents, per_class=None, seed=0)
     assert np.bincount(natural, minlength=6).tolist() == [5, 1, 0, 2, 3, 1]
 
