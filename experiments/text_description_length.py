@@ -121,30 +121,29 @@ def rows(config: Config) -> list[Row]:
             seed=config.seed,
         )
 
-    def online(size: str, method: str, strength: float) -> Row:
+    def online(size: str, method: str, strength: float, model: Model) -> Row:
         return Row(
             "online",
             method,
             strength,
             f"{size}.txt",
             "held_out.txt",
-            config.online_model,
+            model,
             learning=config.learning,
             seed=config.seed,
         )
 
-    found = [online(large, "none", 0.0), offline(large, "none", 0.0, config.offline_model)]
-    found += [
-        offline(large, method, some[0], config.offline_model)
-        for method, some in strengths.items()
-        if some
-    ]
-    found += [online(small, "none", 0.0), offline(small, "none", 0.0, config.offline_model)]
+    learned, stored = config.online_model, config.offline_model
+    found = [online(large, "none", 0.0, learned), offline(large, "none", 0.0, stored)]
+    found += [offline(large, method, some[0], stored) for method, some in strengths.items() if some]
+    found += [online(small, "none", 0.0, learned), offline(small, "none", 0.0, stored)]
+    # The network of the offline rows, learned while coding: only the way it is told differs.
+    found.append(online(small, "none", 0.0, stored))
     for method, some in strengths.items():
-        found += [online(small, method, strength) for strength in some[:1]]
-        found += [offline(small, method, strength, config.offline_model) for strength in some]
+        found += [online(small, method, strength, learned) for strength in some[:1]]
+        found += [offline(small, method, strength, stored) for strength in some]
     for width in config.widths:
-        wider = dataclasses.replace(config.offline_model, width=width)
+        wider = dataclasses.replace(stored, width=width)
         found.append(offline(small, "none", 0.0, wider))
     return list(dict.fromkeys(found))
 
@@ -160,7 +159,10 @@ def run(config: Config, run: Run) -> None:
         failures = [one for one in pool.map(lambda row: _measure(row, folder), wanted) if one]
     if failures:
         raise RuntimeError("rows failed, the others are kept:\n" + "\n".join(failures))
-    measured = [json.loads(_measured(row, folder).read_text()) for row in wanted]
+    measured = [
+        {**json.loads(_measured(row, folder).read_text()), "contexts": row.model.contexts}
+        for row in wanted
+    ]
     metrics = {
         "rows": measured,
         "baselines": {label: _baselines(folder / f"{label}.txt") for label in texts},

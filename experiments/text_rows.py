@@ -93,7 +93,8 @@ class Row:
     def name(self) -> str:
         """Of its files."""
         size = Path(self.text).stem
-        return f"{self.mode}_{size}_{self.method}_{self.strength:g}_{self.model.width}"
+        plain = "_alone" if self.mode == "online" and not self.model.contexts else ""
+        return f"{self.mode}_{size}_{self.method}_{self.strength:g}_{self.model.width}{plain}"
 
 
 def from_json(content: dict[str, Any]) -> Row:

@@ -11,6 +11,11 @@ from experiments.registry import Table
 
 SHOWN = ("cpu", "gpu")
 """Presets whose records make tables and figures."""
+_LONGER = {
+    "cpu": "1 MB and 4 MB of English Wikipedia",
+    "gpu": "16 MB and 100 MB of English Wikipedia",
+}
+"""Of a preset that was not run."""
 
 
 def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
@@ -18,6 +23,8 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
     found = []
     for preset in SHOWN:
         if preset not in records:
+            missing = ("not run", f"python -m experiments text_description_length {preset}")
+            found.append(Table(f"{_LONGER[preset]} ({preset})", ("files", "command"), [missing]))
             continue
         metrics = records[preset]["metrics"]
         for label, size in metrics["text_bytes"].items():
@@ -42,7 +49,8 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
                         "decoded, bytes/s",
                     ),
                     body,
-                    "Files that a fresh process decoded; general compressors on the whole text.",
+                    "Files that a fresh process decoded; general compressors on the whole text. "
+                    "Contexts: the network weighs tables of what followed the last bytes.",
                 )
             )
     return found
@@ -70,7 +78,7 @@ def of(measured: list[dict[str, Any]], label: str) -> list[dict[str, Any]]:
 def _table_row(row: dict[str, Any]) -> tuple[Any, ...]:
     online = row["mode"] == "online"
     return (
-        f"{row['mode']}, {row['parameters'] / 1e6:.2f} M",
+        f"{row['mode']}, {row['parameters'] / 1e6:.2f} M{', contexts' * row['contexts']}",
         text_methods.title(row["method"]),
         f"{row['strength']:g}" if row["strength"] else "",
         "" if online else f"{row['nonzeros']:,}",

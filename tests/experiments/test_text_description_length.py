@@ -23,6 +23,7 @@ def _record(size: int = 1000) -> dict:
                 "mode": row.mode,
                 "method": row.method,
                 "strength": row.strength,
+                "contexts": row.model.contexts,
                 "parameters": 1000 + number,
                 "nonzeros": 900,
                 "model_bytes": 77,
@@ -42,13 +43,15 @@ def _record(size: int = 1000) -> dict:
 
 def test_tables_and_figures():
     published = {"cpu": _record(), "smoke": _record()}
-    large, small = experiment.tables(published)
+    large, small, missing = experiment.tables(published)
+    assert missing.rows == [("not run", "python -m experiments text_description_length gpu")]
     assert "4,000 bytes" in large.title
     shown = [row[0] for row in large.rows]
     assert shown.count("xz -9e") == 1
     assert sum("offline" in name for name in shown) == 4
     assert sum("online" in name for name in shown) == 1
-    assert sum("online" in row[0] for row in small.rows) == 4
+    online = [row[0] for row in small.rows if "online" in row[0]]
+    assert [name.endswith("contexts") for name in online] == [True, False, True, True, True]
     figures = experiment.figures(published)
     assert set(figures) == {"cpu_against_strength", "cpu_against_size"}
     plots.close(figures.values())
