@@ -19,29 +19,32 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 from coding import container
-from experiments import datasets, decoded_sets, spuco_archives, spuco_figures, students, subset
+from experiments import datasets, decoded_sets, spuco_figures, students, subset
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_json, write_record
 from experiments.registry import Table, aligned
-from experiments.spuco_archives import ArchiveConfig
 from experiments.spuco_mnist import (
     VALIDATION_SHARE,
     Grouped,
     Recipe,
     balanced_set,
-    equal_groups,
     group_accuracies,
     training_set,
 )
 from experiments.students import StudentConfig
+from lgc import Config as Mixtures
+from lgc import grouped_compression as compression
+from lgc.grouped import Architecture
+from lgc.grouped_compression import equal_groups
 from training.progress import Bar
 
 Arm = Literal[
@@ -54,6 +57,7 @@ Arm = Literal[
     "convolutional_natural",
     "convolutional_equalised",
 ]
+Decoder = Literal["dense", "convolutional"]
 CLAIMED: dict[str, Arm] = {
     "lgc.spuco5.worst_group.raw": "raw",
     "lgc.spuco5.worst_group.equalised": "convolutional_equalised",
@@ -70,7 +74,7 @@ class Config:
       recipe: how; its strength is replaced by each of `strengths`.
       strengths: shares of a class's training images on its own background.
       arms: training sets of the students.
-      archive: how archives are made.
+      archive: how archives are made; each with both decoders.
       student: the judge, and its training.
       test: images that judge: "test" for a report, "validation" for choices.
       seeds: of colouring, training and drawing.
@@ -80,7 +84,7 @@ class Config:
     recipe: Recipe = Recipe()
     strengths: tuple[float, ...] = (0.995,)
     arms: tuple[Arm, ...] = get_args(Arm)
-    archive: ArchiveConfig = ArchiveConfig()
+    archive: compression.Config = compression.Config()
     student: StudentConfig = StudentConfig(steps=8_000, falling=True)
     test: Literal["test", "validation"] = "test"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -116,7 +120,11 @@ PRESETS = {
             data="digits",
             strengths=(0.9,),
             arms=("raw", "subset", "dense_natural", "convolutional_equalised"),
-            archive=ArchiveConfig(latent=8, hidden=64, dense_hidden=32, steps=200, components=2),
+            archive=compression.Config(
+                Architecture(latent=8, hidden=64, dense_hidden=(32,)),
+                steps=200,
+                mixtures=Mixtures(components=2),
+            ),
             student=StudentConfig(steps=200),
             seeds=(0,),
         ),
@@ -233,8 +241,7 @@ def _training_set(
     assert kind in ("dense", "convolutional")
     path = _archive(config, run, kind, strength, seed, train, test)
     per_group = None if weights == "natural" else size // len(train.counts())
-    images, groups = decoded_sets.from_archive(path, per_group, seed)
-    return images, groups // train.n_classes, path.stat().st_size
+    return *decoded_sets.from_archive(path, per_group, seed), path.stat().st_size
 
 
 def _subset(train: Grouped, budget_bytes: int, equalised: bool, seed: int) -> bytes:
@@ -249,7 +256,7 @@ def _subset(train: Grouped, budget_bytes: int, equalised: bool, seed: int) -> by
 def _archive(
     config: Config,
     run: Run,
-    decoder: spuco_archives.Decoder,
+    decoder: Decoder,
     strength: float,
     seed: int,
     train: Grouped,
@@ -260,13 +267,23 @@ def _archive(
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    settings = replace(
+        config.archive, architecture=replace(config.archive.architecture, decoder=decoder)
+    )
     with Bar(f"{decoder}, strength {strength}, seed {seed}") as bar:
-        made = spuco_archives.make(train, decoder, config.archive, seed, bar)
+        made = compression.compress(
+            train.pixels,
+            train.classes,
+            train.backgrounds,
+            settings,
+            jax.random.key(seed),
+            progress=bar,
+        )
     if seed == config.seeds[0] and strength == config.strengths[0]:
         shown = spuco_figures.shown_of(test)
         kept = {
             "originals": spuco_figures.pack(shown.pixels),
-            decoder: spuco_figures.pack(made.reconstruct(shown)),
+            decoder: spuco_figures.pack(made.reconstruct(shown.pixels, shown.backgrounds)),
         }
         write_json(run.folder / "pictures" / f"{decoder}.json", kept)
     container.save(path, made.data)
@@ -309,11 +326,10 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     strength, arm = stored["strengths"][0], CLAIMED[claim.id]
     config = Config(data=stored["data"], recipe=Recipe(**stored["recipe"]), test=stored["test"])
     train, test = coloured(config, strength, first, data_dir)
-    images, groups = decoded_sets.from_archive(
-        artifact, len(train.classes) // len(train.counts()), first
-    )
+    per_group = len(train.classes) // len(train.counts())
+    images, labels = decoded_sets.from_archive(artifact, per_group, first)
     student = StudentConfig(**stored["student"])
-    worst, _ = _judge(student, images, groups // train.n_classes, train, test, first)
+    worst, _ = _judge(student, images, labels, train, test, first)
     others = [
         row["worst_percent"]
         for row in record["metrics"]["rows"]

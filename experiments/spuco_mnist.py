@@ -130,22 +130,6 @@ def balanced_set(digits: Images, recipe: Recipe, seed: int) -> Grouped:
     return _coloured(rng, digits, classes, backgrounds, recipe)
 
 
-def equal_groups(groups: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """int64[size]: rows in random order that name each group equally often, to within one.
-
-    A group of fewer images than its share is gone through as often as it takes.
-    """
-    rng = np.random.default_rng(seed)
-    present = rng.permutation(np.unique(groups))
-    rows = []
-    for place, group in enumerate(present):
-        share = size // len(present) + (place < size % len(present))
-        members = np.flatnonzero(groups == group)
-        rounds = [rng.permutation(members) for _ in range(-(-share // len(members)))]
-        rows.append(np.concatenate([*rounds, members[:0]])[:share])
-    return rng.permutation(np.concatenate(rows))
-
-
 class GroupAccuracies(NamedTuple):
     """Of one classifier.
 

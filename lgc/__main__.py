@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _compress(options: argparse.Namespace) -> None:
-    images, labels = _read_npz(options.input)
+    images, labels, groups = _read_npz(options.input)
     import jax
 
     import lgc
@@ -36,17 +36,34 @@ def _compress(options: argparse.Namespace) -> None:
     command_line.check_writable(options.output)
     if options.preview is not None and options.budget_bytes is None:
         raise InputError("--preview shows what a budget bought; give --budget-bytes too")
+    if groups is not None and options.budget_bytes is not None:
+        raise InputError("--budget-bytes knows no groups; save IN.npz without the array 'groups'")
     if options.budget_bytes is not None:
         _compress_to_budget(options, images, labels)
         return
+    key = jax.random.key(options.seed)
     with Bar(str(options.input)) as bar:
-        data = lgc.compress(images, labels, config, jax.random.key(options.seed), progress=bar)
+        if groups is None:
+            data = lgc.compress(images, labels, config, key, progress=bar)
+        else:
+            data = _compress_groups(images, labels, groups, config, key, bar)
     container.save(options.output, data)
     raw = images.nbytes
     print(
         f"{options.output}: {len(data):,} bytes for {len(images):,} images "
         f"({8 * len(data) / len(images):.2f} bits per image, {raw / len(data):.0f}x less than raw)"
     )
+
+
+def _compress_groups(
+    images: np.ndarray, labels: np.ndarray, groups: np.ndarray, mixtures: Any, key: Any, bar: Any
+) -> bytes:
+    from lgc import grouped_compression as compression
+
+    plain = compression.Config()
+    steps = max(1, mixtures.epochs * len(images) // plain.batch_size)
+    config = compression.Config(steps=steps, mixtures=mixtures)
+    return compression.compress(images, labels, groups, config, key, progress=bar).data
 
 
 def _compress_to_budget(
@@ -86,10 +103,13 @@ def _decompress(options: argparse.Namespace) -> None:
         raise InputError(f"--seed {options.seed}; use 0 to 2^32 - 1")
     data = container.load_bytes(options.input)
     import lgc
+    from lgc import files
 
     command_line.check_writable(options.output)
     images, labels = lgc.decompress(data, per_class=options.per_class, seed=options.seed)
-    _write_npz(options.output, images=images, labels=labels)
+    groups = files.groups_of(data, per_class=options.per_class)
+    known = {} if groups is None else {"groups": groups}
+    _write_npz(options.output, images=images, labels=labels, **known)
     print(f"{options.output}: {len(images):,} images of shape {images.shape[1:]}")
 
 
@@ -109,7 +129,7 @@ def _inspect(options: argparse.Namespace) -> None:
     print("\n".join(f"  {bytes_:>9,}  {part}" for part, bytes_ in parts.items()))
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     try:
         with path.open("rb") as file:  # ours to close, whatever numpy makes of it
             stored = np.load(file, allow_pickle=False)
@@ -121,7 +141,8 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
                     f"{path} has no array {missing[0]!r} (it has {', '.join(stored) or 'none'}); "
                     "save images and labels with numpy.savez(path, images=..., labels=...)"
                 )
-            return stored["images"], stored["labels"]
+            groups = stored["groups"] if "groups" in stored else None
+            return stored["images"], stored["labels"], groups
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
@@ -173,7 +194,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lgc", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     compress = commands.add_parser("compress", help="IN.npz (images, labels) -> OUT.lgc")
-    compress.add_argument("input", type=Path, help="arrays images uint8 (N,H,W[,C]), labels (N,)")
+    compress.add_argument(
+        "input", type=Path,
+        help="arrays images uint8 (N,H,W[,C]), labels (N,) and perhaps groups (N,): what is behind "
+        "each image, to be drawn equally often (--variant plays no part then)",
+    )  # fmt: skip
     compress.add_argument("output", type=Path)
     compress.add_argument(
         "--components", type=_components, default=None, metavar="auto|K",
@@ -211,7 +236,10 @@ def _parser() -> argparse.ArgumentParser:
     decompress.add_argument("input", type=Path)
     decompress.add_argument("output", type=Path)
     decompress.add_argument(
-        "--per-class", type=int, metavar="N", help="images of each class (default: as compressed)"
+        "--per-class",
+        type=int,
+        metavar="N",
+        help="images of each class, of each class in each group (default: as compressed)",
     )
     decompress.add_argument("--seed", type=int, default=0, metavar="S")
     decompress.set_defaults(run=_decompress)

@@ -5,9 +5,8 @@ under "decoder" and the mixtures of all classes, one after the other, under "mix
 adds what sampling needs to know: image shape, label values and counts, components per class and
 their weights in units of 2^-16. Layout of the stored mixture: `lgc.mixture_code`.
 
-With *groups* (`lgc.grouped`), a class's mixture serves several labels in a row, one for each group,
-and the decoder is told the group by a one-hot vector after the latents; the header then has their
-number.
+With *groups* (`lgc.grouped`) the decoder is told the group by a one-hot vector after the latents;
+the header then has the groups' values, and counts of each group in each class.
 """
 
 from __future__ import annotations
@@ -40,11 +39,12 @@ class Contents(NamedTuple):
     image_shape: tuple[int, int, int]
     """(H, W, C)."""
     labels: tuple[int, ...]
-    """The label value of each class, ascending; with groups, of each group of each class."""
+    """The label value of each class, ascending."""
     counts: tuple[int, ...]
-    """Images of each label in the data set that was compressed."""
-    groups: int
-    """Labels that share a mixture; 1 without groups."""
+    """Images of each class in the data set that was compressed; with groups, of each class in each
+    group, class by class."""
+    groups: tuple[int, ...]
+    """The value of each group, ascending; empty without groups."""
     covariance: Covariance
     components: tuple[int, ...]
     """Components of each class."""
@@ -66,7 +66,7 @@ def write(
     counts: Sequence[int],
     covariance: Covariance,
     bits: Bits | Callable[[str, np.ndarray], Bits],
-    groups: int = 1,
+    groups: Sequence[int] = (),
 ) -> bytes:
     """The bytes of an archive.
 
@@ -74,12 +74,12 @@ def write(
       decoder: parameters of a decoder; see `decoders`.
       mixtures: one for each class.
       image_shape: (H, W, C).
-      labels: label value of each class; with groups, of each group of each class.
-      counts: images of each label.
+      labels: label value of each class.
+      counts: images of each class; with groups, of each class in each group, class by class.
       covariance: kind of all mixtures.
       bits: of each stored parameter: 2 to 16 on a uniform grid, entropy coded; "float16" or
         "float32"; or a function of a tensor's path and the tensor.
-      groups: labels of each class, which the decoder is told.
+      groups: value of each group that the decoder can be told, if it can.
     """
     per_class = [mixture_code.to_tensors(mixture, covariance) for mixture in mixtures]
     mixture = {name: np.concatenate([t[name] for t in per_class]) for name in per_class[0]}
@@ -93,8 +93,8 @@ def write(
         "weights": [mixture_code.weights_to_integers(m.weights) for m in mixtures],
         "model": model_header,
     }
-    if groups > 1:
-        header["groups"] = groups
+    if groups:
+        header["groups"] = [int(group) for group in groups]
     return write_archive(KIND, header, sections)
 
 
@@ -116,19 +116,20 @@ def sample(
 
     Args:
       contents: a decoded archive.
-      per_class: images of each class; None for as many as the original had.
+      per_class: images of each class, with groups of each class in each group; None for as many as
+        the original had.
       seed: of the sampler.
 
     Returns:
-      images uint8 (N, H, W, C) and labels int32 (N,), class by class.
+      images uint8 (N, H, W, C) and labels int32 (N,), class by class; `groups_of` has their groups.
     """
-    wanted = contents.counts if per_class is None else [per_class] * len(contents.labels)
+    wanted = _wanted(contents, per_class)
     largest = max(contents.components)
     draw = jax.jit(partial(_draw_chunk, contents.image_shape))
     images, labels = [], []
     ends = np.cumsum(contents.components)
-    for index, (label, count) in enumerate(zip(contents.labels, wanted, strict=True)):
-        of_class, group = divmod(index, contents.groups)
+    for index, count in enumerate(wanted):
+        of_class, group = divmod(index, max(1, len(contents.groups)))
         own = contents.components[of_class]
         part = slice(ends[of_class] - own, ends[of_class])
         spare = largest - own
@@ -136,16 +137,28 @@ def sample(
         log_weights = np.pad(np.log(contents.weights[part]), (0, spare), constant_values=-np.inf)
         means = _pad_rows(contents.means[part], spare)
         factors = _pad_rows(contents.factors[part], spare)
-        told = np.eye(contents.groups, dtype=np.float32)[group] if contents.groups > 1 else None
+        told = np.eye(len(contents.groups), dtype=np.float32)[group] if contents.groups else None
         key_class = jax.random.fold_in(jax.random.key(seed), index)
         for chunk in range(-(-count // _CHUNK)):
             key = jax.random.fold_in(key_class, chunk)
             drawn = np.asarray(draw(key, contents.decoder, log_weights, means, factors, told))
             images.append(drawn[: count - chunk * _CHUNK])
-        labels.append(np.full(count, label, np.int32))
+        labels.append(np.full(count, contents.labels[of_class], np.int32))
     empty = np.zeros((0, _pixels(contents)), np.uint8)
     stacked = np.concatenate([empty, *images])
     return stacked.reshape(-1, *contents.image_shape), np.concatenate(labels)
+
+
+def groups_of(contents: Contents, *, per_class: int | None) -> np.ndarray | None:
+    """The group of each image that `sample` draws, int32 (N,); None without groups."""
+    if not contents.groups:
+        return None
+    values = np.tile(np.array(contents.groups, np.int32), len(contents.labels))
+    return np.repeat(values, _wanted(contents, per_class))
+
+
+def _wanted(contents: Contents, per_class: int | None) -> Sequence[int]:
+    return contents.counts if per_class is None else [per_class] * len(contents.counts)
 
 
 def _draw_chunk(
@@ -197,9 +210,13 @@ def _contents(stored: Archive) -> Contents:
         raise ValueError(f"covariance kind {header['covariance']}")
     covariance = mixture_code.COVARIANCES[header["covariance"]]
     weights = [_integers(part, "weights", 1, 2**16) for part in header["weights"]]
-    groups = _integers([header["groups"]], "groups", 2, 2**16)[0] if "groups" in header else 1
-    if not len(labels) == len(counts) == groups * len(weights) or not labels:
-        raise ValueError(f"{len(labels)} labels, {len(counts)} counts, {len(weights)} mixtures")
+    groups = _integers(header.get("groups", []), "groups", -(2**31), 2**31 - 1)
+    expected_counts = len(labels) * max(1, len(groups))
+    if not labels or len(labels) != len(weights) or len(counts) != expected_counts:
+        raise ValueError(
+            f"{len(labels)} labels, {len(groups)} groups, {len(counts)} counts, "
+            f"{len(weights)} mixtures"
+        )
     if any(len(part) == 0 for part in weights):
         raise ValueError("a class without components")
     tree = model_file.unpack(header["model"], sections, prefix=_PREFIX)
@@ -207,15 +224,14 @@ def _contents(stored: Archive) -> Contents:
     normalised = [np.asarray(part, np.float64) / sum(part) for part in weights]
     components = [len(part) for part in weights]
     means, factors = _mixtures(mixture, normalised, covariance)
-    latent = means.shape[1] + (groups if groups > 1 else 0)
-    decoders.check(decoder, latent, (shape[0], shape[1], shape[2]))
+    decoders.check(decoder, means.shape[1] + len(groups), (shape[0], shape[1], shape[2]))
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)):
         raise ValueError("a parameter is not finite")
     return Contents(
         (shape[0], shape[1], shape[2]),
         tuple(labels),
         tuple(counts),
-        groups,
+        tuple(groups),
         covariance,
         tuple(components),
         np.concatenate(normalised),

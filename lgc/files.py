@@ -18,8 +18,8 @@ def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray
 
     Args:
       data: of a file of one of `KINDS`.
-      per_class: images of each class; None for as many as were compressed (mixtures) or are in
-        the file (subsets, exemplars).
+      per_class: images of each class, with groups of each class in each group; None for as many as
+        were compressed (mixtures) or are in the file (subsets, exemplars).
       seed: of what is drawn.
 
     Raises:
@@ -37,6 +37,13 @@ def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray
         members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         chosen = np.concatenate([np.resize(each, per_class) for each in members])
     return images[chosen], labels[chosen]
+
+
+def groups_of(data: bytes, *, per_class: int | None) -> np.ndarray | None:
+    """The group of each image that `sample` draws, int32[n]; None for a file without groups."""
+    if _kind(data) != archive.KIND:
+        return None
+    return archive.groups_of(archive.read(data), per_class=per_class)
 
 
 def summary(data: bytes) -> dict[str, Any]:
@@ -83,10 +90,11 @@ def _mixtures(contents: archive.Contents, size: int) -> dict[str, Any]:
         "bits_per_image": 8 * size / max(sum(contents.counts), 1),
         "labels": list(contents.labels),
         "counts": list(contents.counts),
+        **({"groups": list(contents.groups)} if contents.groups else {}),
         "covariance": contents.covariance,
         "components": list(contents.components),
         "latent_dimensions": int(contents.means.shape[1]),
-        "decoder_parameters": sum(leaf.size for leaf in jax.tree.leaves(contents.decoder)),
+        "decoder_parameters": sum(np.size(leaf) for leaf in jax.tree.leaves(contents.decoder)),
     }
 
 

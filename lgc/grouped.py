@@ -11,9 +11,9 @@ For that the latents must not know the group, which nearly gives the class away 
 along with it: the encoder sees the image without its background (`keyed`), which is the picture of
 the colours that are typical of the group.
 
-The archive holds one mixture for each class and one background for each group; its label is
-n_groups * class + group. Drawing as many of each label as there were gives the original
-proportions, drawing equally many gives equal groups: the choice costs no bytes.
+The archive holds one mixture for each class and one background for each group. Drawing as many of
+each class in each group as there were gives the original proportions, drawing equally many gives
+equal groups: the choice costs no bytes.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Architecture:
     """
 
     decoder: Literal["dense", "convolutional"] = "convolutional"
-    latent: int = 16
+    latent: int = 24
     hidden: int = 256
     dense_hidden: tuple[int, ...] = (128,)
     widths: tuple[int, int, int] = (16, 16, 8)
-    kl_weight: float = 1.0
+    kl_weight: float = 0.3
 
     def __post_init__(self):
         if self.decoder not in ("dense", "convolutional"):

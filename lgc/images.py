@@ -62,3 +62,26 @@ def check(images: np.ndarray, labels: np.ndarray) -> LabelledImages:
         tuple(int(value) for value in values),
         tuple(int(count) for count in counts),
     )
+
+
+def check_groups(groups: np.ndarray, count: int) -> tuple[tuple[int, ...], np.ndarray]:
+    """The values of the groups, ascending, and the number of each image's, int32 (N,).
+
+    Args:
+      groups: integers (N,), any values that fit int32.
+      count: N, of the images.
+
+    Raises:
+      InputError: they are not one integer for each image, or all alike.
+    """
+    groups = np.asarray(groups)
+    if groups.dtype.kind not in "iu":
+        raise InputError(f"groups are {groups.dtype}; store them as integers")
+    if groups.shape != (count,):
+        raise InputError(f"groups have shape {groups.shape} for {count} images")
+    if groups.min() < -(2**31) or groups.max() >= 2**31:
+        raise InputError(f"groups reach from {groups.min()} to {groups.max()}; they must fit int32")
+    values, members = np.unique(groups, return_inverse=True)
+    if len(values) < 2:
+        raise InputError(f"all images are of group {values[0]}; leave groups out")
+    return tuple(int(value) for value in values), members.astype(np.int32)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from experiments import records, report, spuco, spuco_figures, verify
-from experiments.spuco_archives import ArchiveConfig
 from experiments.students import StudentConfig
+from lgc import Config as Mixtures
+from lgc import grouped_compression as compression
+from lgc.grouped import Architecture
 
 
 def _rows(strengths=(0.995,)):
@@ -57,8 +59,10 @@ _TINY = spuco.Config(
     data="digits",
     strengths=(0.8,),
     arms=("raw", "subset_equalised", "convolutional_natural", "convolutional_equalised"),
-    archive=ArchiveConfig(
-        latent=3, hidden=8, dense_hidden=8, widths=(2, 2, 2), steps=20, components=1
+    archive=compression.Config(
+        Architecture(latent=3, hidden=8, dense_hidden=(8,), widths=(2, 2, 2)),
+        steps=20,
+        mixtures=Mixtures(components=1),
     ),
     student=StudentConfig(steps=10),
     seeds=(0, 1),

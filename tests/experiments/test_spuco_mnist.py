@@ -90,17 +90,6 @@ def test_the_same_seed_gives_the_same_colours():
     assert (first.backgrounds != other.backgrounds).any()
 
 
-@pytest.mark.parametrize("size", [3, 30, 101])
-def test_equal_groups_are_equal(size):
-    groups = np.array([0] * 50 + [3] * 2 + [7] * 5)
-    rows = spuco_mnist.equal_groups(groups, size, 0)
-    assert len(rows) == size
-    counts = np.bincount(groups[rows], minlength=8)[[0, 3, 7]]
-    assert counts.max() - counts.min() <= 1
-    repeats = np.bincount(rows, minlength=len(groups))
-    assert repeats[50:52].max() - repeats[50:52].min() <= 1
-
-
 def test_accuracies_by_group():
     test = spuco_mnist.balanced_set(_digits(), Recipe(), 0)
     counts = np.arange(25)

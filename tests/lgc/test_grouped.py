@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import archive, decoders, grouped, objectives
+from lgc import decoders, grouped, objectives
 from lgc.grouped import Architecture
-from lgc.mixture_code import ClassMixture
 
 
 def _architecture(decoder):
@@ -78,43 +77,6 @@ def test_backgrounds_are_found_behind_what_most_images_show(side):
     found = grouped.backgrounds(np.where(white, np.uint8(255), large), classes, groups)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(np.round(255 * found), behind)
-
-
-def test_an_archive_draws_each_class_with_each_group():
-    """The foreground covers one pixel by its latent; the others show the told background."""
-    rng = np.random.default_rng(0)
-    of_classes = [
-        ClassMixture(np.array([0.25, 0.75]), mean + rng.normal(size=(2, 1)), np.full((2, 1), 0.01))
-        for mean in (-4.0, 4.0)
-    ]
-    kernel = np.zeros((1, 8), np.float32)
-    kernel[0, 0] = 8
-    foreground = {
-        "hidden": {"kernel": np.eye(1, dtype=np.float32), "bias": np.full(1, 10, np.float32)},
-        "pixels": {
-            "kernel": kernel,
-            "bias": np.array([-80, 40, -40, -40, -40, -40, -40, -40], np.float32),
-        },
-    }
-    behind = np.array([0.2, 0.4, 0.6], np.float32)[:, None, None, None]
-    data = archive.write(
-        {"foreground": foreground, "backgrounds": behind},
-        of_classes,
-        image_shape=(2, 2, 1),
-        labels=range(6),
-        counts=[5, 1, 0, 2, 3, 1],
-        covariance="diagonal",
-        bits="float32",
-        groups=3,
-    )
-    contents = archive.read(data)
-    assert (contents.groups, len(contents.components)) == (3, 2)
-    images, labels = archive.sample(contents, per_class=40, seed=0)
-    flat = images.reshape(-1, 4).astype(float)
-    np.testing.assert_array_equal(flat[:, 0] > 250, labels // 3 == 1)
-    np.testing.assert_array_equal(flat[:, 1:], np.repeat(51.0 * (1 + labels[:, None] % 3), 3, 1))
-    _, natural = archive.sample(contents, per_class=None, seed=0)
-    assert np.bincount(natural, minlength=6).tolist() == [5, 1, 0, 2, 3, 1]
 
 
 @pytest.mark.parametrize(("field", "value"), [("decoder", "linear"), ("latent", 0), ("hidden", -1)])
