@@ -147,7 +147,7 @@ EXPERIMENTS = {
     "text_description_length": Entry(
         "experiments.text_description_length",
         "transformers as text compressors, files that decode: offline, online, xz, PPMd",
-        "cpu: about 1 h on 2 cores; gpu: not run; smoke: 1 min",
+        "cpu: 2 h on 2 cores; gpu: not run; smoke: 1 min",
         "wiki text (file)",
     ),
     "bitalloc_curves": Entry(
