@@ -46,9 +46,9 @@ class Config:
     """One run of the experiment."""
 
     bytes: int = 4_000_000
-    """Of text: plain rows online, all methods offline."""
+    """Of text: all methods, at their first strengths."""
     small_bytes: int = 1_000_000
-    """Of text: all methods online, all strengths and widths offline."""
+    """Of text: the same, and offline all strengths and widths."""
     source: text_data.Source = "wiki"
     file: str | None = None
     """The Wikipedia file, if it is not beside the folder of data sets."""
@@ -134,14 +134,15 @@ def rows(config: Config) -> list[Row]:
         )
 
     learned, stored = config.online_model, config.offline_model
-    found = [online(large, "none", 0.0, learned), offline(large, "none", 0.0, stored)]
-    found += [offline(large, method, some[0], stored) for method, some in strengths.items() if some]
-    found += [online(small, "none", 0.0, learned), offline(small, "none", 0.0, stored)]
-    # The network of the offline rows, learned while coding: only the way it is told differs.
-    found.append(online(small, "none", 0.0, stored))
-    for method, some in strengths.items():
-        found += [online(small, method, strength, learned) for strength in some[:1]]
-        found += [offline(small, method, strength, stored) for strength in some]
+    found = []
+    for size in (large, small):
+        found += [online(size, "none", 0.0, learned), offline(size, "none", 0.0, stored)]
+        # The network of the offline rows, learned while coding: only the way it is told differs.
+        found.append(online(size, "none", 0.0, stored))
+        for method, some in strengths.items():
+            found += [online(size, method, strength, learned) for strength in some[:1]]
+            offline_strengths = some if size == small else some[:1]
+            found += [offline(size, method, strength, stored) for strength in offline_strengths]
     for width in config.widths:
         wider = dataclasses.replace(stored, width=width)
         found.append(offline(small, "none", 0.0, wider))

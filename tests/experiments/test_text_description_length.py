@@ -49,7 +49,7 @@ def test_tables_and_figures():
     shown = [row[0] for row in large.rows]
     assert shown.count("xz -9e") == 1
     assert sum("offline" in name for name in shown) == 4
-    assert sum("online" in name for name in shown) == 1
+    assert sum("online" in name for name in shown) == 5
     online = [row[0] for row in small.rows if "online" in row[0]]
     assert [name.endswith("contexts") for name in online] == [True, False, True, True, True]
     figures = experiment.figures(published)
