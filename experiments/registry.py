@@ -72,6 +72,12 @@ EXPERIMENTS = {
         "cpu: not run yet; smoke: 3 min",
         "mnist, fashion_mnist",
     ),
+    "lgc_rate_constrained": Entry(
+        "experiments.lgc_rate_constrained",
+        "decoder, mixtures and their bits trained together: bytes and accuracy over lambda",
+        "cpu: not run yet; smoke (digits): 1 min",
+        "mnist",
+    ),
     "em_speed": Entry(
         "experiments.em_speed",
         "Gaussian mixtures: JAX EM against scikit-learn in one run",

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,16 @@ def _compress(options: argparse.Namespace) -> None:
         raise InputError("--preview shows what a budget bought; give --budget-bytes too")
     if groups is not None and options.budget_bytes is not None:
         raise InputError("--budget-bytes knows no groups; save IN.npz without the array 'groups'")
+    if options.rate_weight is not None and (groups is not None or options.budget_bytes is not None):
+        raise InputError("--rate-weight goes with neither --budget-bytes nor an array 'groups'")
     if options.budget_bytes is not None:
         _compress_to_budget(options, images, labels)
         return
     key = jax.random.key(options.seed)
     with Bar(str(options.input)) as bar:
-        if groups is None:
+        if options.rate_weight is not None:
+            data = _compress_jointly(options, images, labels, key, bar)
+        elif groups is None:
             data = lgc.compress(images, labels, config, key, progress=bar)
         else:
             data = _compress_groups(images, labels, groups, config, key, bar)
@@ -64,6 +69,20 @@ def _compress_groups(
     steps = max(1, mixtures.epochs * len(images) // plain.batch_size)
     config = compression.Config(steps=steps, mixtures=mixtures)
     return compression.compress(images, labels, groups, config, key, progress=bar).data
+
+
+def _compress_jointly(
+    options: argparse.Namespace, images: np.ndarray, labels: np.ndarray, key: Any, bar: Any
+) -> bytes:
+    from lgc import rate_constrained_compression as compression
+
+    plain = compression.Config()
+    config = replace(
+        plain,
+        steps=max(1, options.epochs * len(images) // plain.batch_size),
+        hyperparameters=plain.hyperparameters._replace(bits_weight=options.rate_weight),
+    )
+    return compression.compress(images, labels, config, key, progress=bar)
 
 
 def _compress_to_budget(
@@ -184,6 +203,16 @@ def _budget(text: str) -> int:
     return int(text)
 
 
+def _rate_weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a weight from 0 to 1, such as 1e-4")
+    return weight
+
+
 def _epochs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100000")
@@ -226,6 +255,11 @@ def _parser() -> argparse.ArgumentParser:
         "--budget-bytes", type=_budget, metavar="N",
         help="the most useful file of at most N bytes, searched for; other options but --seed and "
         "--preview play no part then",
+    )  # fmt: skip
+    compress.add_argument(
+        "--rate-weight", type=_rate_weight, metavar="LAMBDA",
+        help="train decoder, mixtures and their bits together, each bit weighing so much; options "
+        "other than --epochs and --seed play no part then",
     )  # fmt: skip
     compress.add_argument(
         "--preview", type=Path, metavar="PNG",

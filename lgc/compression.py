@@ -10,18 +10,17 @@ K is the best of all K tried, not the last before the criterion first rises.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgc import archive, autoencoders, files, images, variants
-from lgc.config import Config, Progress, report
+from lgc import archive, autoencoders, files, fitting, images, variants
+from lgc.config import Config, Progress
 from lgc.decoders import Params
 from lgc.selection import fit_candidates, select
-from training import evaluation, gradient_descent, loop
+from training import gradient_descent, loop
 
 _DEAD = 1e-6
 """Standard deviation, relative to the largest, below which a latent dimension is a constant."""
@@ -114,26 +113,15 @@ def encode(
     )
     key_params, key_run = jax.random.split(key)
     method, plan = training_run(variant, config, len(pixels))
-    params = variant.init(key_params)
-    carry = jax.jit(partial(loop.start, method, plan))(key_run, params, data)
-    advance = jax.jit(partial(loop.advance, method, plan), donate_argnums=0)
-    per_epoch = plan.steps // config.epochs
-    for epoch in range(config.epochs):
-        carry = advance(carry, data, epoch * per_epoch, (epoch + 1) * per_epoch)
-        report(progress, "training the autoencoder", epoch + 1, config.epochs)
-    trained = loop.finish(method, carry).params
-    keys = jax.random.split(jax.random.fold_in(key_run, plan.steps), len(pixels))
-
-    def encode_batch(batch: Any) -> jax.Array:
-        # One key for a batch would do, but then an image's latents would hang on its neighbours.
-        def one(key, image, label):
-            scaled = image.astype(jnp.float32) / 255
-            return variant.encode(key, trained["encoder"], scaled[None], label[None])[0]
-
-        return jax.vmap(one)(*batch)
-
-    values = jax.jit(partial(evaluation.map_batches, encode_batch, batch_size=1_000))((keys, *data))
-    return standardise(np.asarray(values), trained["decoder"])
+    start = variant.init(key_params)
+    trained = fitting.in_parts(method, plan, key_run, start, data, progress=progress).params
+    key_encode = jax.random.fold_in(key_run, plan.steps)
+    values = fitting.latents(
+        lambda key, flat, told: variant.encode(key, trained["encoder"], flat, told),
+        key_encode,
+        *data,
+    )
+    return standardise(values, trained["decoder"])
 
 
 def training_run(variant: variants.Variant, config: Config, count: int) -> tuple[Any, loop.Plan]:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgc import archive, decoders, grouped, images, selection
+from lgc import archive, decoders, fitting, grouped, images, selection
 from lgc.config import Config as Mixtures
-from lgc.config import Progress, report
+from lgc.config import Progress
 from lgc.grouped import Architecture
 from lgc.variants import Variant
-from training import evaluation, gradient_descent, loop
+from training import gradient_descent, loop
 
 
 @dataclass(frozen=True)
@@ -170,30 +169,16 @@ def _train(
     pixels, groups = shown
     plan = loop.Plan(config.steps, min(config.batch_size, len(groups)))
     data = (jnp.asarray(pixels.reshape(len(groups), -1)), jnp.asarray(groups))
-    carry = jax.jit(partial(loop.start, method, plan))(key_run, variant.init(key_params), data)
-    advance = jax.jit(partial(loop.advance, method, plan), donate_argnums=0)
-    ends = np.unique(np.linspace(0, config.steps, 21).astype(int))
-    for first, last in zip(ends, ends[1:], strict=False):
-        carry = advance(carry, data, first, last)
-        report(progress, "training the autoencoder", int(last), config.steps)
-    result = loop.finish(method, carry)
-    if not result.finite:
-        raise ValueError("the autoencoder's training did not stay finite")
-    return result.params
+    start = variant.init(key_params)
+    return fitting.in_parts(method, plan, key_run, start, data, progress=progress).params
 
 
 def _encode(
     variant: Variant, params: Any, pixels: np.ndarray, groups: np.ndarray, key: jax.Array
 ) -> np.ndarray:
-    count = len(groups)
-    flat = jnp.asarray(pixels.reshape(count, -1))
-    data = (jax.random.split(key, count), flat, jnp.asarray(groups))
-
-    def batch(part: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        def one(key: jax.Array, image: jax.Array, group: jax.Array) -> jax.Array:
-            scaled = image.astype(jnp.float32)[None] / 255
-            return variant.encode(key, params["encoder"], scaled, group[None])[0]
-
-        return jax.vmap(one)(*part)
-
-    return np.asarray(jax.jit(partial(evaluation.map_batches, batch, batch_size=1_000))(data))
+    return fitting.latents(
+        lambda key, flat, told: variant.encode(key, params["encoder"], flat, told),
+        key,
+        jnp.asarray(pixels.reshape(len(groups), -1)),
+        jnp.asarray(groups),
+    )

@@ -107,4 +107,4 @@ def test_progress_reaches_the_end(digits):
     config = replace(CONFIG, epochs=2, components=1)
     lgc.compress(*digits, config, jax.random.key(0), progress=lambda *call: calls.append(call))
     assert calls[-1][1] == calls[-1][2]
-    assert ("training the autoencoder", 2, 2) in calls
+    assert ("training the autoencoder", 16, 16) in calls

@@ -126,3 +126,14 @@ def test_every_variant_can_be_named():
     for name in variants.NAMES:
         options = _parser().parse_args(["compress", "in.npz", "out.lgc", "--variant", name])
         assert options.variant == name
+
+
+def test_a_rate_weight_stands_alone(tmp_path, images, capsys):
+    source, packed = _save(tmp_path / "in.npz", **images), str(tmp_path / "out.lgc")
+    weighted = ["compress", source, packed, "--rate-weight", "1e-4"]
+    _refused(capsys, weighted, "(6, 6)", "needs 8 pixels")
+    _refused(capsys, [*weighted, "--budget-bytes", "900"], "--rate-weight", "--budget-bytes")
+    with pytest.raises(SystemExit) as stopped:
+        main([*weighted[:-1], "2"])
+    assert stopped.value.code == 2
+    assert "from 0 to 1" in capsys.readouterr().err

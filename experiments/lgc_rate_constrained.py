@@ -1,0 +1,233 @@
+"""Joint training: what lambda and the utility buy, in bytes of files and accuracy of students.
+
+A decoder and a mixture for each class are trained on their likelihood, on their price in bits and
+on what a classifier learns from what they draw (`lgc.rate_constrained`). lambda is swept with and
+without that last term; every file is decoded by a fresh process and judged as all others are.
+
+    python -m experiments lgc_rate_constrained cpu
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from coding import container
+from experiments import datasets, decoded_sets, plots, students
+from experiments.datasets import Images
+from experiments.records import Run, Seconds, kept, write_record
+from experiments.registry import Table, aligned
+from experiments.students import StudentConfig
+from lgc import images, rate_constrained_compression
+from lgc.rate_constrained import Hyperparameters
+from training import loop, sweep
+
+COLUMNS = ("utility weight", "lambda", "bytes", "report's CNN", "ConvNet")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    data: str = "mnist"
+    archive: rate_constrained_compression.Config = rate_constrained_compression.Config(steps=4_000)
+    bits_weights: tuple[float, ...] = (0.0, 1e-4, 1e-3)
+    """lambda."""
+    utility_weights: tuple[float, ...] = (0.0, 0.1)
+    kl_weight: float = 0.5
+    learning_rate: float = 2e-3
+    students: dict[str, StudentConfig] = field(
+        default_factory=lambda: {
+            "report_cnn": StudentConfig(steps=14_070),
+            "convnet": StudentConfig("convnet", 4_000, 64, 2e-3, 32, True),
+        }
+    )
+    seeds: tuple[int, ...] = (0,)
+    per_class: int = 6_000
+    lanes: int = 1
+    """Files trained side by side."""
+    train_images: int | None = None
+    """The first so many; all if not given."""
+
+
+FREE_FIELDS = ("seeds", "bits_weights", "utility_weights", "lanes")
+"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+
+PRESETS = {
+    "cpu": ("three lambdas, with and without the utility, one seed: hours on 2 cores", Config()),
+    "gpu": (
+        "seven lambdas, longer training, five seeds, all of a seed side by side",
+        Config(
+            archive=rate_constrained_compression.Config(steps=20_000, features_width=32),
+            bits_weights=(0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+            seeds=(0, 1, 2, 3, 4),
+            lanes=14,
+        ),
+    ),
+    "smoke": (
+        "the embedded digits, two lambdas, short training",
+        Config(
+            data="digits",
+            archive=rate_constrained_compression.Config(
+                steps=60, batch_size=50, latent=4, components=2, widths=(8, 8, 4), features_width=4
+            ),
+            bits_weights=(0.0, 1e-3),
+            utility_weights=(0.1,),
+            students={"report_cnn": StudentConfig(steps=200)},
+            per_class=50,
+            lanes=2,
+        ),
+    ),
+}
+
+
+def run(config: Config, run: Run) -> None:
+    """Train, write, decode in fresh processes and judge, file by file."""
+    began = time.perf_counter()
+    train = datasets.load(config.data, "train", data_dir=run.data_dir)
+    test = datasets.load(config.data, "test", data_dir=run.data_dir)
+    if config.train_images is not None:
+        count = config.train_images
+        train = Images(train.pixels[:count], train.labels[:count], train.label_names)
+    points = [(u, b) for u in config.utility_weights for b in config.bits_weights]
+    rows = []
+    for seed in config.seeds:
+        missing = [point for point in points if not _path(run, *point, seed).is_file()]
+        for first in range(0, len(missing), config.lanes):
+            _write(config, run, train, missing[first : first + config.lanes], seed)
+        for point in points:
+            path = run.folder / "rows" / f"{_path(run, *point, seed).stem}.json"
+            rows.append(kept(path, partial(_judge, config, run, test, *point, seed)))
+            print(*rows[-1].values(), flush=True)
+    write_record(
+        run,
+        run.preset,
+        config=config,
+        seeds=config.seeds,
+        seconds=Seconds(0.0, time.perf_counter() - began),
+        metrics={"rows": rows},
+        data=datasets.SOURCES[config.data].note,
+        notes="accuracies in percent on the official test set; seconds.run is the last session's",
+    )
+    print(aligned([COLUMNS, *_summaries(rows)]))
+
+
+def _write(
+    config: Config, run: Run, train: Images, points: list[tuple[float, float]], seed: int
+) -> None:
+    """The files of some points, trained side by side in one program."""
+    checked = images.check(train.pixels, train.labels)
+    method, plan, start = rate_constrained_compression.training(config.archive, checked)
+
+    def lane(key: jax.Array, point: Hyperparameters, data: Any) -> loop.Result:
+        key_params, key_run = jax.random.split(key)
+        return loop.run(method, plan, key_run, start(key_params), data, point)._replace(state=None)
+
+    utility, bits = np.array(points, np.float32).T
+    swept = Hyperparameters(
+        np.full(len(points), config.learning_rate, np.float32),
+        bits,
+        np.full(len(points), config.kl_weight, np.float32),
+        utility,
+    )
+    found = sweep.sweep(
+        lane,
+        swept,
+        (seed,),
+        (checked.pixels, checked.classes.astype(np.int32)),
+        lanes_per_chunk=config.lanes,
+    )
+    for number, point in enumerate(points):
+        result = jax.tree.map(lambda leaf, number=number: leaf[number, 0], found)
+        if not result.finite:
+            raise FloatingPointError(f"{point} did not stay finite")
+        path = _path(run, *point, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = rate_constrained_compression.write(result.params, config.archive, checked)
+        container.save(path, data)
+        print(f"{path.name}: {len(data):,} bytes", flush=True)
+
+
+def _judge(
+    config: Config, run: Run, test: Images, utility: float, bits: float, seed: int
+) -> dict[str, Any]:
+    path = _path(run, utility, bits, seed)
+    decoded = decoded_sets.from_archive(path, config.per_class, seed)
+    accuracies = {}
+    for name, settings in config.students.items():
+        outcome = students.train(settings, [decoded], test, seeds=(seed,), lanes_per_chunk=1)
+        accuracies[name] = 100 * float(outcome.accuracy[0, 0])
+    return {
+        "utility_weight": utility,
+        "bits_weight": bits,
+        "seed": seed,
+        "bytes": path.stat().st_size,
+        "accuracy_percent": accuracies,
+    }
+
+
+def _path(run: Run, utility: float, bits: float, seed: int) -> Path:
+    return run.folder / "files" / f"utility_{utility:g}_bits_{bits:g}_{seed}.lgc"
+
+
+def _summaries(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """One line for each point, means over seeds."""
+    found = []
+    for point in dict.fromkeys((row["utility_weight"], row["bits_weight"]) for row in rows):
+        mine = [row for row in rows if (row["utility_weight"], row["bits_weight"]) == point]
+        sizes = [row["bytes"] for row in mine]
+        cells = []
+        for student in ("report_cnn", "convnet"):
+            values = [row["accuracy_percent"].get(student, np.nan) for row in mine]
+            spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+            cells.append(f"{np.mean(values):.2f}{spread}")
+        found.append((f"{point[0]:g}", f"{point[1]:g}", f"{np.mean(sizes):,.0f}", *cells))
+    return found
+
+
+def _published(records: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    return records.get("gpu") or records.get("cpu")
+
+
+def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
+    """Bytes and accuracies of every point."""
+    record = _published(records)
+    if record is None:
+        return []
+    steps, seeds = record["config"]["archive"]["steps"], len(record["seeds"])
+    return [
+        Table(
+            "Decoder, class mixtures and their bits trained together, "
+            f"{record['config']['data']}: test accuracy, %",
+            COLUMNS,
+            _summaries(record["metrics"]["rows"]),
+            f"{steps:,} steps of training; {seeds} seed{'s' if seeds > 1 else ''}; hard labels, "
+            "official test set; nothing was chosen on it.",
+        )
+    ]
+
+
+def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
+    """Accuracy against bytes, a curve for each weight of the utility."""
+    record = _published(records)
+    if record is None:
+        return {}
+    rows = record["metrics"]["rows"]
+    figure, (axis,) = plots.subplots()
+    colours = (plots.BASELINE, plots.OURS)
+    for utility, colour in zip(record["config"]["utility_weights"], colours, strict=False):
+        mine = [row for row in rows if row["utility_weight"] == utility]
+        for student, style in (("convnet", "-"), ("report_cnn", "--")):
+            points = sorted((row["bytes"], row["accuracy_percent"][student]) for row in mine)
+            label = f"{'ConvNet' if student == 'convnet' else 'report CNN'}, utility {utility:g}"
+            axis.plot(*zip(*points, strict=True), "o" + style, color=colour, label=label)
+    axis.set(xlabel="bytes on disk", ylabel="test accuracy, %")
+    axis.legend(fontsize="small")
+    return {"accuracy_against_bytes": figure}

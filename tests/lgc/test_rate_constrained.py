@@ -1,0 +1,77 @@
+"""Joint training: what is trained is what the file holds, and its price falls with lambda."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coding import InputError
+from experiments import datasets
+from lgc import archive, files, fitting, images, rate_constrained_compression
+from lgc.rate_constrained import Hyperparameters
+from lgc.rate_constrained_compression import Config
+
+CONFIG = Config(steps=40, batch_size=50, latent=4, components=2, widths=(8, 8, 4), features_width=4)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    train = datasets.load("digits", "train")
+    return train.pixels[:600], train.labels[:600]
+
+
+@pytest.mark.slow
+def test_a_file_holds_what_was_trained_on_its_grids(digits, key):
+    checked = images.check(*digits)
+    method, plan, start = rate_constrained_compression.training(CONFIG, checked)
+    data = (jnp.asarray(checked.pixels), jnp.asarray(checked.classes, jnp.int32))
+    result = fitting.in_parts(method, plan, key, start(key), data)
+    params = result.params
+    hot = replace(CONFIG, temperature=2.0)
+    cold = archive.read(rate_constrained_compression.write(params, CONFIG, checked))
+    warm = archive.read(rate_constrained_compression.write(params, hot, checked))
+    for name, layer in params["decoder"].items():
+        # Biases have six bits, kernels four: half a step of either.
+        for part, steps in (("kernel", 14), ("bias", 62)):
+            reach = float(np.abs(layer[part]).max())
+            error = np.abs(cold.decoder[name][part] - layer[part]).max()
+            assert error <= reach / steps * 1.001
+    np.testing.assert_array_equal(cold.means, warm.means)
+    assert 1.7 < np.median(warm.factors / cold.factors) < 2.3
+    assert cold.components == (2,) * 10
+    # Forty steps do not teach it to draw digits, but the real ones' likelihood has to rise.
+    distortion = result.log.distortion
+    assert distortion[-1] < 0.8 * distortion[0]
+
+
+@pytest.mark.slow
+def test_lambda_buys_bytes(digits, key):
+    def made(bits_weight: float) -> bytes:
+        costly = Hyperparameters(bits_weight=bits_weight)
+        config = replace(CONFIG, steps=200, hyperparameters=costly)
+        return rate_constrained_compression.compress(*digits, config, key)
+
+    dear, cheap = made(1e-3), made(0.0)
+    assert len(dear) < 0.9 * len(cheap)
+    drawn, labels = files.sample(cheap, per_class=3, seed=0)
+    assert drawn.shape == (30, 8, 8, 1)
+    assert drawn.dtype == np.uint8
+    assert labels.tolist() == sorted([*range(10)] * 3)
+
+
+def test_mistakes_name_the_remedy(digits, key):
+    pixels, labels = digits
+    with pytest.raises(InputError, match="temperature is 0; use"):
+        replace(CONFIG, temperature=0)
+    with pytest.raises(InputError, match="each side needs 8 pixels"):
+        rate_constrained_compression.compress(pixels[:, :6, :6], labels, CONFIG, key)
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_is_refused(digits, key):
+    hot = replace(CONFIG, hyperparameters=Hyperparameters(learning_rate=jnp.inf))
+    with pytest.raises(InputError, match="did not stay finite; use a lower"):
+        rate_constrained_compression.compress(*digits, hot, key)
