@@ -70,6 +70,10 @@ class Images(NamedTuple):
     """int32, shape (N,)."""
     label_names: tuple[str, ...]
 
+    def first(self, count: int | None) -> Images:
+        """The first so many images, or all of them."""
+        return Images(self.pixels[:count], self.labels[:count], self.label_names)
+
 
 class DataError(ValueError):
     """The data cannot be had; the message says what to do."""

@@ -77,9 +77,7 @@ def run(config: Config, run: Run) -> None:
     """
     train = datasets.load("mnist", "train", data_dir=run.data_dir)
     test = datasets.load("mnist", "test", data_dir=run.data_dir)
-    train = datasets.Images(
-        train.pixels[: config.train_images], train.labels[: config.train_images], train.label_names
-    )
+    train = train.first(config.train_images)
     models, seconds = [], Seconds(0.0, 0.0)
     for seed in config.seeds:
         path = run.folder / "seeds" / f"{seed}.json"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -93,9 +94,7 @@ def run(config: Config, run: Run) -> None:
     began = time.perf_counter()
     train = datasets.load(config.data, "train", data_dir=run.data_dir)
     test = datasets.load(config.data, "test", data_dir=run.data_dir)
-    if config.train_images is not None:
-        count = config.train_images
-        train = Images(train.pixels[:count], train.labels[:count], train.label_names)
+    train = train.first(config.train_images)
     points = [(u, b) for u in config.utility_weights for b in config.bits_weights]
     rows = []
     for seed in config.seeds:
@@ -130,11 +129,11 @@ def _write(
         key_params, key_run = jax.random.split(key)
         return loop.run(method, plan, key_run, start(key_params), data, point)._replace(state=None)
 
-    utility, bits = np.array(points, np.float32).T
+    utility, bits = jnp.array(points, jnp.float32).T
     swept = Hyperparameters(
-        np.full(len(points), config.learning_rate, np.float32),
+        jnp.full_like(bits, config.learning_rate),
         bits,
-        np.full(len(points), config.kl_weight, np.float32),
+        jnp.full_like(bits, config.kl_weight),
         utility,
     )
     found = sweep.sweep(

@@ -104,9 +104,7 @@ def run(config: Config, run: Run) -> None:
     for name in config.data:
         whole = datasets.load(name, "train", data_dir=run.data_dir)
         train, validation = datasets.split_validation(whole, config.validation_images)
-        if config.train_images is not None:
-            count = config.train_images
-            train = Images(train.pixels[:count], train.labels[:count], train.label_names)
+        train = train.first(config.train_images)
         test = datasets.load(name, "test", data_dir=run.data_dir)
         for size in (*config.budgets, *config.first_seed_budgets):
             path = run.folder / "choices" / f"{name}_{size}.json"

@@ -75,8 +75,7 @@ def run(config: Config, run: Run) -> None:
     """Train, write, decode in a fresh process and judge every variant and seed."""
     train = datasets.load("mnist", "train", data_dir=run.data_dir)
     test = datasets.load("mnist", "test", data_dir=run.data_dir)
-    count = config.train_images
-    train = datasets.Images(train.pixels[:count], train.labels[:count], train.label_names)
+    train = train.first(config.train_images)
     rows = []
     for seed in config.seeds:
         for name in config.names:

@@ -193,9 +193,7 @@ def load_parts(config: Config, data_dir: str | None) -> dict[str, datasets.Image
     """`train`, `validation` (cut off the training set) and `test`."""
     train = datasets.load(config.data, "train", data_dir=data_dir)
     train, validation = datasets.split_validation(train, config.validation_images)
-    if config.train_images is not None:
-        count = config.train_images
-        train = datasets.Images(train.pixels[:count], train.labels[:count], train.label_names)
+    train = train.first(config.train_images)
     test = datasets.load(config.data, "test", data_dir=data_dir)
     return {"train": train, "validation": validation, "test": test}
 

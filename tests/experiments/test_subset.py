@@ -28,7 +28,7 @@ def test_the_largest_subset_fits_and_one_more_image_does_not(images):
 
 
 def test_a_budget_for_everything_takes_everything(images):
-    few = datasets.Images(images.pixels[:9], images.labels[:9], images.label_names)
+    few = images.first(9)
     assert subset.largest(few.pixels, few.labels, 10**6, seed=0)[1] == 9
 
 
