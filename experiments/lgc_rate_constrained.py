@@ -46,7 +46,7 @@ class Config:
     learning_rate: float = 2e-3
     students: dict[str, StudentConfig] = field(
         default_factory=lambda: {
-            "report_cnn": StudentConfig(steps=14_070),
+            "report_cnn": StudentConfig(steps=8_000, falling=True),
             "convnet": StudentConfig("convnet", 4_000, 64, 2e-3, 32, True),
         }
     )
