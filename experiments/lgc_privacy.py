@@ -7,8 +7,8 @@ random half of a pool of images. An attacker who has it, and made 16 others of o
 the strongest attack on it. Beside it: how much closer drawn images lie to the archive's half than
 to the other (`lgc.privacy`). A lossy subset, which holds its images, is the control that must leak.
 
-5,000 images an archive: small training sets leak more than large ones. A run that was cut off goes
-on.
+Small training sets leak more than large ones: `paper` makes archives of half of MNIST, `small` of
+5,000 images. A run that was cut off goes on.
 
     python -m experiments lgc_privacy paper
 """
@@ -27,12 +27,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from coding import container
-from experiments import datasets, decoded_sets, lgc_privacy_tables, privacy_archives
+from experiments import (
+    datasets,
+    decoded_sets,
+    lgc_privacy_tables,
+    privacy_archives,
+    privacy_attacks,
+)
 from experiments.privacy_archives import Pool
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
 from lgc import Config as Compression
-from lgc import archive, inversion, lossy_subset, membership, privacy
+from lgc import inversion, lossy_subset
 from lgc.coresets.reduction import Reduction
 from lgc.inversion import InversionConfig
 from training.progress import Bar
@@ -44,7 +50,8 @@ MODES = {
     "vae": Compression(variant="vae", components=1),
 }
 """The report's autoencoders; as many components as BIC chose there, so that shapes are fixed."""
-FALSE_POSITIVE_RATE = 0.001
+SHOWN = ("paper", "small")
+"""Presets that RESULTS shows."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Config:
 
     data: str = "mnist"
     modes: tuple[Literal["ae", "ae_diagonal", "vae"], ...] = ("ae", "ae_diagonal", "vae")
-    per_class: int = 1_000
+    per_class: int = 5_400
     control_per_class: int = 40
     shadows: int = 16
     targets: int = 5
@@ -92,7 +99,8 @@ FREE_FIELDS = ("modes",)
 """What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
 
 PRESETS = {
-    "paper": ("three modes of mixtures, 16 shadows and 5 targets of 5,000 MNIST images", Config()),
+    "paper": ("three modes of mixtures, 16 shadows and 5 targets of 27,000 MNIST images", Config()),
+    "small": ("the same, of 5,000 images", Config(per_class=1_000)),
     "smoke": (
         "one mode, 4 shadows, 1 target of 300 of the embedded digits",
         Config(
@@ -134,7 +142,7 @@ def run(config: Config, run: Run) -> None:
         notes="seconds.compile is making the archives, seconds.run attacking them; both with "
         "their compilation; seeds are the targets",
     )
-    if run.preset != "smoke":
+    if run.preset == "paper":
         write_claims(run, [_claim(run, rows, record)])
     print(aligned([lgc_privacy_tables.COLUMNS, *lgc_privacy_tables.summaries(rows)]))
 
@@ -146,8 +154,8 @@ def _measure(config: Config, run: Run, mode: str, train: datasets.Images) -> dic
     key = jax.random.key(config.seed)
     key_shadows, key_targets, key_test = jax.random.split(key, 3)
     classes = jnp.asarray(pool.classes)
-    inside = _random_halves(key_shadows, classes, config.shadows)
-    of_targets = _random_halves(key_targets, classes, 2 * config.targets)
+    inside = privacy_attacks.random_halves(key_shadows, classes, config.shadows)
+    of_targets = privacy_attacks.random_halves(key_targets, classes, 2 * config.targets)
     targets = np.asarray(of_targets[: config.targets])
     halves = np.concatenate([inside, targets])
     folder = run.folder / "archives"
@@ -175,10 +183,17 @@ def _measure(config: Config, run: Run, mode: str, train: datasets.Images) -> dic
                 scores.setdefault(name, []).append(values)
         bar("scoring the pool", len(paths), len(paths))
     stacked = {name: jnp.stack(values) for name, values in scores.items()}
-    attacks = _attacks(stacked, inside, jnp.asarray(targets))
+    attacks = privacy_attacks.attacks(stacked, inside, jnp.asarray(targets))
     strongest = max(attacks, key=lambda attack: np.mean(attack["auc"]))
     distances = [
-        _distances(config, mode, paths[config.shadows + place], pool, members, key)
+        privacy_attacks.distances(
+            key,
+            _drawn(config, mode, paths[config.shadows + place]),
+            pool,
+            members,
+            neighbours=config.neighbours,
+            permutations=config.permutations,
+        )
         for place, (members, key) in enumerate(
             zip(targets, jax.random.split(key_test, len(targets)), strict=True)
         )
@@ -216,113 +231,22 @@ def _scores(config: Config, mode: str, path: Path, pool: Pool, number: int) -> d
     names = ("nearness",) if mode == CONTROL else inversion.Scores._fields
     if not kept.is_file():
         data = container.load_bytes(path)
-        score = _control_scores if mode == CONTROL else partial(_mixture_scores, config, number)
+        if mode == CONTROL:
+            found = privacy_attacks.control_scores(data, pool)
+        else:
+            key = jax.random.fold_in(jax.random.key(config.seed), number)
+            found = privacy_attacks.mixture_scores(data, pool, key, config.inversion)
         temporary = kept.with_suffix(".tmp.npy")
-        np.save(temporary, np.asarray(score(data, pool), np.float32))
+        np.save(temporary, found.astype(np.float32))
         temporary.replace(kept)
     return dict(zip(names, jnp.asarray(np.load(kept)), strict=True))
 
 
-_random_halves = jax.jit(membership.random_halves, static_argnums=2)
-_invert = jax.jit(inversion.scores, static_argnums=(4, 5))
-_nearest = jax.jit(privacy.nearest, static_argnames="count")
-_memorisation = jax.jit(privacy.memorisation, static_argnames="permutations")
-_calibrate = jax.jit(membership.calibrate)
-_offline, _online = (
-    jax.jit(jax.vmap(attack, in_axes=(0, None)))
-    for attack in (membership.offline, membership.online)
-)
-_areas = jax.jit(jax.vmap(membership.auc))
-_rates = jax.jit(
-    jax.vmap(partial(membership.true_positive_rate, false_positive_rate=FALSE_POSITIVE_RATE))
-)
-
-
-def _mixture_scores(config: Config, number: int, data: bytes, pool: Pool) -> np.ndarray:
-    contents = archive.read(data)
-    key = jax.random.fold_in(jax.random.key(config.seed), number)
-    parts = []
-    for label, mixture in enumerate(inversion.class_mixtures(contents)):
-        images = jnp.asarray(pool.flat[pool.classes == label])
-        key_class = jax.random.fold_in(key, label)
-        parts.append(
-            np.stack(
-                _invert(
-                    key_class, contents.decoder, mixture, images, contents.image_shape,
-                    config.inversion,
-                )
-            )
-        )  # fmt: skip
-    return np.concatenate(parts, axis=1)
-
-
-def _control_scores(data: bytes, pool: Pool) -> np.ndarray:
-    images, labels = lossy_subset.read(data)
-    parts = []
-    for label in range(pool.n_classes):
-        own = images[labels == label].reshape(-1, pool.flat.shape[1])
-        queries = jnp.asarray(pool.flat[pool.classes == label])
-        parts.append(-np.asarray(_nearest(queries, jnp.asarray(own)).distances[:, 0]))
-    return np.concatenate(parts)[None]
-
-
-def _attacks(
-    scores: dict[str, jax.Array], inside: jax.Array, targets: jax.Array
-) -> list[dict[str, Any]]:
-    """Every score, raw and calibrated, against every target.
-
-    Args:
-      scores: Float[shadows + targets, n] by name.
-      inside: Bool[shadows, n].
-      targets: Bool[targets, n].
-    """
-    found = []
-    for name, values in scores.items():
-        of_shadows, of_targets = values[: len(inside)], values[len(inside) :]
-        shadows = _calibrate(of_shadows, inside)
-        calibrations = {
-            "raw": of_targets,
-            "offline": _offline(of_targets, shadows),
-            "online": _online(of_targets, shadows),
-        }
-        for calibration, judged in calibrations.items():
-            area = _areas(judged, targets)
-            found.append(
-                {
-                    "score": name,
-                    "calibration": calibration,
-                    "auc": np.asarray(area.value).tolist(),
-                    "standard_error": np.asarray(area.standard_error).tolist(),
-                    "true_positive_rate": np.asarray(_rates(judged, targets)).tolist(),
-                    "roc": lgc_privacy_tables.roc(np.asarray(judged[0]), np.asarray(targets[0])),
-                }
-            )
-    return found
-
-
-def _distances(
-    config: Config, mode: str, path: Path, pool: Pool, members: np.ndarray, key: jax.Array
-) -> dict[str, Any]:
-    """Of images that a fresh process has drawn; the control's own images, which it cannot draw."""
+def _drawn(config: Config, mode: str, path: Path) -> np.ndarray:
+    """Images that a fresh process has drawn; the control's own images, which it cannot draw."""
     if mode == CONTROL:
-        images, _ = lossy_subset.read(container.load_bytes(path))
-    else:
-        images, _ = decoded_sets.from_archive(path, config.drawn_per_class, config.seed)
-    drawn = jnp.asarray(images.reshape(len(images), -1))
-    neighbours = _nearest(drawn, jnp.asarray(pool.flat), count=config.neighbours)
-    found = _memorisation(
-        key,
-        neighbours,
-        jnp.asarray(members),
-        jnp.asarray(pool.classes),
-        permutations=config.permutations,
-    )
-    return {
-        "ratio_quantiles": np.asarray(found.ratio_quantiles).tolist(),
-        "mean_log_ratio": float(found.mean_log_ratio),
-        "closer_share": float(found.closer_share),
-        "p_value": float(found.p_value),
-    }
+        return lossy_subset.read(container.load_bytes(path))[0]
+    return decoded_sets.from_archive(path, config.drawn_per_class, config.seed)[0]
 
 
 def _claim(run: Run, rows: list[dict[str, Any]], record: Path) -> Claim:
@@ -342,13 +266,14 @@ def _claim(run: Run, rows: list[dict[str, Any]], record: Path) -> Claim:
 
 def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
     """The strongest attack on each mode, and all attacks."""
-    if "paper" not in records:
-        return []
-    return lgc_privacy_tables.tables(records["paper"]["metrics"]["rows"])
+    shown = [records[name]["metrics"]["rows"] for name in SHOWN if name in records]
+    return [table for rows in shown for table in lgc_privacy_tables.tables(rows)]
 
 
 def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
     """ROC curves of the strongest attacks, and distance ratios."""
-    if "paper" not in records:
-        return {}
-    return lgc_privacy_tables.figures(records["paper"]["metrics"]["rows"])
+    return {
+        f"{name}_attacks": lgc_privacy_tables.figure(records[name]["metrics"]["rows"])
+        for name in SHOWN
+        if name in records
+    }

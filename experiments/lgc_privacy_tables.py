@@ -61,9 +61,10 @@ def tables(rows: list[dict[str, Any]]) -> list[Table]:
     ]
     pools = {row["mode"]: row["pool"] for row in rows}
     sizes = ", ".join(f"{pool:,} ({mode.replace('_', ' ')})" for mode, pool in pools.items())
+    members = f"{max(pools.values()) // 2:,} images"
     return [
         Table(
-            "Who was in the archive: the strongest attack on each mode",
+            f"Who was in an archive of {members}: the strongest attack on each mode",
             COLUMNS,
             summaries(rows),
             "Mean ± standard deviation over targets. AUC 0.5: no better than chance; the strongest "
@@ -73,7 +74,7 @@ def tables(rows: list[dict[str, Any]]) -> list[Table]:
             f"subset is the control. Images in the pool, half of them in an archive: {sizes}.",
         ),
         Table(
-            "Every attack",
+            f"Every attack on archives of {members}",
             (
                 "mode",
                 "score",
@@ -89,9 +90,9 @@ def tables(rows: list[dict[str, Any]]) -> list[Table]:
     ]
 
 
-def figures(rows: list[dict[str, Any]]) -> dict[str, Figure]:
+def figure(rows: list[dict[str, Any]]) -> Figure:
     """ROC curves of the strongest attacks, and distance ratios."""
-    figure, (curve, ratio) = plots.subplots(2, width=4.4)
+    drawn, (curve, ratio) = plots.subplots(2, width=4.4)
     for row in rows:
         name = row["mode"].replace("_", " ")
         curve.plot(row["roc"]["false_positive_rate"], row["roc"]["true_positive_rate"], label=name)
@@ -113,7 +114,7 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, Figure]:
         xscale="log", xlabel="nearest member / nearest held-out", ylabel="share of drawn images"
     )
     ratio.set_title("distances of drawn images", loc="left")
-    return {"attacks": figure}
+    return drawn
 
 
 def roc(scores: np.ndarray, members: np.ndarray) -> dict[str, list[float]]:

@@ -63,7 +63,7 @@ EXPERIMENTS = {
     "lgc_privacy": Entry(
         "experiments.lgc_privacy",
         "who was in an archive: distance ratios, membership inference with 16 shadows",
-        "paper: not run yet; smoke (digits): 1 min",
+        "small: 10 min, paper: 1 h on 1 core; smoke (digits): 1 min",
         "mnist",
     ),
     "lgc_rate_curve": Entry(

@@ -7,19 +7,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import lgc_privacy, lgc_privacy_tables, privacy_archives, records, report
+from experiments import (
+    lgc_privacy,
+    lgc_privacy_tables,
+    privacy_archives,
+    privacy_attacks,
+    records,
+    report,
+)
 from experiments.datasets import Images
 
 
-def _pool(per_class=8, n_classes=3, side=8):
+def _images(n_classes=3, side=8):
     rng = np.random.default_rng(0)
     n = 40
     coarse = rng.integers(0, 256, (n, side // 2, side // 2, 1)).astype(np.uint8)
     pixels = coarse.repeat(2, axis=1).repeat(2, axis=2)
     labels = np.arange(n, dtype=np.int32) % n_classes
-    return privacy_archives.make_pool(
-        Images(pixels, labels, tuple(map(str, range(n_classes)))), per_class
-    )
+    return Images(pixels, labels, tuple(map(str, range(n_classes))))
+
+
+def _pool(per_class=8):
+    return privacy_archives.make_pool(_images(), per_class)
 
 
 def test_a_pool_has_its_classes_in_order():
@@ -33,12 +42,11 @@ def test_a_pool_has_its_classes_in_order():
 @pytest.mark.slow
 def test_the_control_leaks_and_permuted_membership_does_not(tmp_path):
     """A lossy subset holds its images: distances and every attack must give them away."""
-    pool = _pool(12)
     config = lgc_privacy.Config(
         control_per_class=12, shadows=4, targets=2, permutations=99, neighbours=8
     )
     run = records.start_run("lgc_privacy", "paper", "cmd", out=str(tmp_path), data_dir=None)
-    row = lgc_privacy._measure(config, run, lgc_privacy.CONTROL, pool)
+    row = lgc_privacy._measure(config, run, lgc_privacy.CONTROL, _images())
     for attack in row["attacks"]:
         assert min(attack["auc"]) > 0.97, attack
         assert min(attack["true_positive_rate"]) > 0.5
@@ -50,7 +58,7 @@ def test_the_control_leaks_and_permuted_membership_does_not(tmp_path):
     rng = np.random.default_rng(0)
     inside = jnp.asarray(rng.permuted(np.tile([True, False], (36, 2)), axis=1).T)
     targets = jnp.asarray(rng.permuted(np.tile([True, False], (2, 18)), axis=1))
-    for attack in lgc_privacy._attacks(scores, inside, targets):
+    for attack in privacy_attacks.attacks(scores, inside, targets):
         assert np.abs(np.array(attack["auc"]) - 0.5).max() < 0.3
 
 
@@ -85,7 +93,7 @@ def test_tables_figures_and_claim_are_made_from_the_rows(tmp_path):
     assert len(every.rows) == 3
     assert "is the control" in first.note
     assert "nearness, online" in report.markdown(first)
-    assert list(lgc_privacy.figures(paper)) == ["attacks"]
+    assert list(lgc_privacy.figures(paper)) == ["paper_attacks"]
     assert lgc_privacy.tables({}) == []
     assert lgc_privacy.figures({}) == {}
     run = records.start_run("lgc_privacy", "paper", "cmd", out=str(tmp_path), data_dir=None)
