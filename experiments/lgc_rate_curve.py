@@ -28,7 +28,7 @@ from experiments.lgc_rate_curve_tables import mean_of
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table
 from experiments.students import StudentConfig
-from lgc import budget, files
+from lgc import budget, budget_file, files
 from lgc.budget import Search
 from lgc.coresets.reduction import LOSSLESS, Reduction
 from lgc.deformations import NONE, Deformation
@@ -148,7 +148,7 @@ def _choose(
     trials: list[dict[str, Any]] = []
 
     def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
-        choice = budget.Choice(reduction, 0, moves, 0.0)
+        choice = budget_file.Choice(reduction, 0, moves, 0.0)
         try:
             data = _file(config, run, name, train, size, choice, order, 0)
         except InputError:
@@ -193,7 +193,7 @@ def _file(
     name: str,
     train: Images,
     size: int,
-    choice: budget.Choice,
+    choice: budget_file.Choice,
     order: str,
     seed: int,
 ) -> bytes:
@@ -208,7 +208,7 @@ def _file(
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, found)
         chosen = np.load(path)
-    return budget.write(
+    return budget_file.write(
         train.pixels,
         train.labels,
         size,
@@ -230,7 +230,7 @@ def _measure(
 ) -> dict[str, Any]:
     """One file, decoded in a fresh process, and the students trained on it."""
     name, size, mine = choice["data"], choice["budget"], choice[arm]
-    made = budget.Choice(
+    made = budget_file.Choice(
         Reduction(**mine["reduction"]), mine["width"], Deformation(*mine["moves"]), 0.0
     )
     path = _path(config, run, name, size, arm, seed)

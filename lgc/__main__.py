@@ -90,7 +90,7 @@ def _compress_to_budget(
 ) -> None:
     import jax
 
-    from lgc import budget, exemplars
+    from lgc import budget, budget_file, exemplars
     from lgc.preview import save_preview
     from training.progress import Bar
 
@@ -99,7 +99,7 @@ def _compress_to_budget(
     key_choice, key_write = jax.random.split(jax.random.key(options.seed))
     with Bar(str(options.input)) as bar:
         choice = budget.choose(images, labels, options.budget_bytes, key_choice, progress=bar)
-    data = budget.write(images, labels, options.budget_bytes, choice, key_write)
+    data = budget_file.write(images, labels, options.budget_bytes, choice, key_write)
     container.save(options.output, data)
     contents = exemplars.read(data)
     save_preview(preview, contents, options.seed)

@@ -3,27 +3,25 @@
 What a budget buys best, many crude images or few good ones, and how far they may be moved, hangs
 on the data. Each candidate is made into a training set exactly as its file would be, a small
 ConvNet is trained on that set, and held-out images of the user's own set judge it: all candidates
-for a few steps, the best for longer. The winner is then made again from all images.
+for a few steps, the best for longer. The winner is then made again from all images (`budget_file`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from coding import InputError
-from lgc import deformations, enlarger, exemplars, images, judges, small_images
+from lgc import budget_file, deformations, exemplars, judges, small_images
+from lgc.budget_file import Choice
 from lgc.config import Progress, report
 from lgc.coresets import pixel_code
 from lgc.coresets.reduction import Reduction
 from lgc.deformations import NONE, Deformation
-from lgc.exemplars import Contents
 from lgc.images import LabelledImages
-from training.method import Key, Params
+from training.method import Key
 
 REDUCTIONS = (
     Reduction(1, 1), Reduction(1, 2), Reduction(1, 3), Reduction(1, 5), Reduction(2, 1),
@@ -43,11 +41,8 @@ _LEAST_SIDE = 5
 """Small images have at least so many rows and columns."""
 _ENLARGER_SHARE = 0.08
 """Of the budget, at most."""
-_ENLARGER_BITS = 4
 _BITS_PER_WEIGHT = 4.2
 """What a weight takes in the file, its share of the tables included; the file itself decides."""
-_BATCH_SIZE = 64
-"""Of training an enlarger."""
 _SAMPLE = 300
 """Images whose coded length tells how many will fit."""
 
@@ -72,29 +67,13 @@ class Search:
     reductions: tuple[Reduction, ...] = REDUCTIONS
     moves: tuple[Deformation, ...] = MOVES
     trial_steps: int = 500
-    enlarger_steps: int = 2_000
+    enlarger_steps: int = budget_file.ENLARGER_STEPS
     first_steps: int = 300
     last_steps: int = 1_000
     finalists: int = 3
     per_class: int = 1_500
     judge_width: int = 16
     batch_size: int = 64
-
-
-class Choice(NamedTuple):
-    """What to do with an image set for a budget.
-
-    Attributes:
-      reduction: of its images.
-      width: of the enlarger; 0 for none.
-      moves: of what is drawn.
-      accuracy: of the last judge of this choice, in [0, 1].
-    """
-
-    reduction: Reduction
-    width: int
-    moves: Deformation
-    accuracy: float
 
 
 LargeImages = tuple[np.ndarray, np.ndarray]
@@ -132,9 +111,9 @@ def choose(
       InputError: images that cannot be compressed, or a budget too small for them.
     """
     search = search or Search()
-    checked = _checked(pixels, labels)
+    checked = budget_file.check(pixels, labels)
     key_order, key_enlarger, key_judge = jax.random.split(key, 3)
-    order = mixed_order(key_order, checked.classes)
+    order = budget_file.mixed_order(key_order, checked.classes)
     n_held = _held_out(checked)
     held, kept = order[:n_held], order[n_held:]
     candidates = _candidates(checked, kept, budget_bytes, search.reductions)
@@ -164,7 +143,7 @@ def choose(
 
     made, first = {}, {}
     for each in candidates:
-        params = _enlarger(
+        params = budget_file.trained_enlarger(
             key_enlarger, checked, kept, each.reduction, each.width, search.trial_steps
         )
         small = small_images.reduce(
@@ -179,58 +158,6 @@ def choose(
     moved[MILD] = last[best]
     moves = max(moved, key=lambda each: moved[each])
     return Choice(best.reduction, best.width, moves, moved[moves])
-
-
-def write(
-    pixels: np.ndarray,
-    labels: np.ndarray,
-    budget_bytes: int,
-    choice: Choice,
-    key: Key,
-    *,
-    enlarger_steps: int = Search.enlarger_steps,
-    order: np.ndarray | None = None,
-) -> bytes:
-    """The file of kind "exemplars" that a choice makes of an image set.
-
-    Args:
-      pixels: uint8[N, H, W] or [N, H, W, C].
-      labels: integers [N].
-      budget_bytes: the file is no longer than this.
-      choice: see `choose`.
-      key: typed PRNG key.
-      enlarger_steps: of training the enlarger, on all images.
-      order: Int[n], images in the order in which they are taken; at random if not given.
-
-    Raises:
-      InputError: images that cannot be compressed, or a budget too small for them.
-    """
-    checked = _checked(pixels, labels)
-    key_order, key_enlarger = jax.random.split(key)
-    everything = np.arange(len(checked.classes))
-    params = _enlarger(
-        key_enlarger, checked, everything, choice.reduction, choice.width, enlarger_steps
-    )
-    if order is None:
-        order = mixed_order(key_order, checked.classes)
-    small = small_images.reduce(checked.pixels, np.asarray(labels), choice.reduction).subset(order)
-    fitted = small_images.largest(
-        lambda count: exemplars.write(
-            Contents(small.subset(slice(count)), params, choice.moves), _ENLARGER_BITS
-        ),
-        len(order),
-        budget_bytes,
-    )
-    if len(fitted.data) > budget_bytes or fitted.n_images < len(checked.labels):
-        raise InputError(_too_small(budget_bytes, checked))
-    return fitted.data
-
-
-def _checked(pixels: np.ndarray, labels: np.ndarray) -> LabelledImages:
-    checked = images.check(pixels, labels)
-    if min(checked.pixels.shape[1:3]) < 8:
-        raise InputError(f"images of {checked.pixels.shape[1:3]}; each side needs 8 pixels or more")
-    return checked
 
 
 def _candidates(
@@ -256,7 +183,7 @@ def _candidates(
         if fitting >= len(checked.labels):
             found.append(_Candidate(reduction, width, min(fitting, len(kept))))
     if not found:
-        raise InputError(_too_small(budget_bytes, checked))
+        raise budget_file.too_small(budget_bytes, checked)
     partial_ = [c for c in found if c.fitting < len(kept)]
     whole = [c for c in found if c.fitting == len(kept)]
     finest = sorted(whole, key=lambda c: (c.reduction.factor, -c.reduction.bits))[:1]
@@ -273,47 +200,6 @@ def _enlarger_width(factor: int, channels: int, budget_bytes: int) -> tuple[int,
     return 0, 0
 
 
-def _enlarger(
-    key: Key,
-    checked: LabelledImages,
-    chosen: np.ndarray,
-    reduction: Reduction,
-    width: int,
-    steps: int,
-) -> Params | None:
-    """Trained weights on their grids, or None where there is no room for any."""
-    if width == 0:
-        return None
-    large = checked.pixels[chosen]
-    small = small_images.reduce(large, checked.classes[chosen], reduction)
-    shape = checked.pixels.shape[1:]
-    loss = enlarger.loss(shape, lambda path: _ENLARGER_BITS)
-    key_params, key_run = jax.random.split(key)
-    start = enlarger.init(key_params, width, reduction.factor, shape[2])
-    train = jax.jit(
-        partial(judges.trained, loss=loss, steps=steps, batch_size=_BATCH_SIZE, rate=5e-3)
-    )
-    params = train(key_run, start, (small.greys(), large))
-    return jax.tree.map(np.asarray, exemplars.on_grid(params, _ENLARGER_BITS))
-
-
-def mixed_order(key: Key, classes: np.ndarray) -> np.ndarray:
-    """A random order in which every stretch has equally many of each class, while they last."""
-    shuffled = np.asarray(jax.random.permutation(key, len(classes)))
-    rank = np.empty(len(classes), np.int64)
-    for number in range(classes.max() + 1):
-        members = np.flatnonzero(classes[shuffled] == number)
-        rank[members] = np.arange(len(members))
-    return shuffled[np.argsort(rank, kind="stable")]
-
-
 def _held_out(checked: LabelledImages) -> int:
     """How many images judge: a tenth, of at most two thousand, one of each class at least."""
     return max(len(checked.labels), min(2_000, len(checked.pixels) // 10))
-
-
-def _too_small(budget_bytes: int, checked: LabelledImages) -> str:
-    return (
-        f"a budget of {budget_bytes} bytes is too small for images of {checked.pixels.shape[1:]} "
-        f"in {len(checked.labels)} classes; a header and one crude image of each take more"
-    )

@@ -7,7 +7,7 @@ import pytest
 
 from experiments import datasets, students, subset
 from experiments.students import StudentConfig
-from lgc import budget, files
+from lgc import budget, budget_file, files
 from lgc.budget import Search
 
 BUDGET_BYTES = 700
@@ -20,7 +20,7 @@ def test_a_file_within_a_budget_beats_the_lossless_subset_of_its_bytes():
     test = datasets.load("digits", "test")
     key_choose, key_write = jax.random.split(jax.random.key(0))
     choice = budget.choose(train.pixels, train.labels, BUDGET_BYTES, key_choose, search=SEARCH)
-    data = budget.write(train.pixels, train.labels, BUDGET_BYTES, choice, key_write)
+    data = budget_file.write(train.pixels, train.labels, BUDGET_BYTES, choice, key_write)
     assert len(data) <= BUDGET_BYTES
     ours = files.sample(data, per_class=300, seed=0)
     few, _ = subset.largest(train.pixels, train.labels, len(data), seed=0)
