@@ -33,12 +33,14 @@ OURS, BASELINE, PUBLISHED = "#1b6ca8", "#8a8a8a", "#c0392b"
 """Colours with one meaning throughout: our results, baselines, published anchors."""
 
 
-def subplots(columns: int = 1, *, width: float = 4.6, height: float = 3.2) -> tuple[Figure, list]:
-    """A figure of one row of axes in the common style."""
+def subplots(
+    columns: int = 1, *, rows: int = 1, width: float = 4.6, height: float = 3.2
+) -> tuple[Figure, list]:
+    """A figure of axes in the common style, row by row; width and height are those of one."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width * columns, height))
-        axes = figure.subplots(1, columns, squeeze=False)[0]
-    return figure, list(axes)
+        figure = Figure(figsize=(width * columns, height * rows))
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.flat)
 
 
 def logarithmic(axis) -> None:

@@ -124,8 +124,11 @@ def against_strength(rows: list[dict[str, Any]]) -> Figure:
 def _groups(rows: list[dict[str, Any]], n_classes: int) -> Figure:
     """Mean accuracy of every (class, background), a map for each arm."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    figure, axes = plots.subplots(len(arms), width=2.1, height=2.4)
-    for axis, arm in zip(axes, arms, strict=True):
+    columns = min(4, len(arms))
+    figure, axes = plots.subplots(columns, rows=-(-len(arms) // columns), width=2.1, height=2.4)
+    for spare in axes[len(arms) :]:
+        spare.set_visible(False)
+    for axis, arm in zip(axes, arms, strict=False):
         each = np.mean([row["groups_percent"] for row in rows if row["arm"] == arm], axis=0)
         axis.imshow(each.reshape(n_classes, n_classes), cmap="viridis", vmin=0, vmax=100)
         axis.grid(visible=False)
