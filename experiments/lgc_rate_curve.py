@@ -22,7 +22,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from coding import InputError, container
-from experiments import datasets, decoded_sets, lgc_rate_curve_tables, students, subset_orders
+from experiments import datasets, decoded_sets, lgc_rate_curve_tables, students
 from experiments.datasets import Images
 from experiments.lgc_rate_curve_tables import mean_of
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
@@ -30,8 +30,10 @@ from experiments.registry import Table
 from experiments.students import StudentConfig
 from lgc import budget, budget_file, files
 from lgc.budget import Search
+from lgc.budget_file import Choice
 from lgc.coresets.reduction import LOSSLESS, Reduction
 from lgc.deformations import NONE, Deformation
+from lgc.orders import CORESETS, worthwhile
 from training.progress import Bar
 
 BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))
@@ -59,15 +61,13 @@ class Config:
     trial: StudentConfig = StudentConfig(steps=4_000, falling=True)
     """Judges baselines on validation images."""
     search: Search = Search()
-    orders: tuple[str, ...] = tuple(subset_orders.CORESETS)
+    orders: tuple[str, ...] = tuple(CORESETS)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     per_class: int = 6_000
     trial_per_class: int = 2_000
     validation_images: int = 5_000
     train_images: int | None = None
     """The first so many; all but the validation images if not given."""
-    largest_coreset: int = 4_000
-    """Images; beyond it subsets are taken at random."""
 
 
 FREE_FIELDS = ("seeds", "data", "budgets", "first_seed_budgets")
@@ -107,8 +107,11 @@ def run(config: Config, run: Run) -> None:
         train = train.first(config.train_images)
         test = datasets.load(name, "test", data_dir=run.data_dir)
         for size in (*config.budgets, *config.first_seed_budgets):
-            path = run.folder / "choices" / f"{name}_{size}.json"
-            choice = kept(path, partial(_choose, config, run, name, size, train, validation))
+            ours, subset = (run.folder / "choices" / f"{name}_{size}_{arm}.json" for arm in ARMS)
+            mine = kept(ours, partial(_choose, config, name, size, train))
+            moves = Deformation(*mine["moves"])
+            best = partial(_choose_subset, config, run, name, size, train, validation, moves)
+            choice = {"data": name, "budget": size, "ours": mine, **kept(subset, best)}
             choices.append(choice)
             seeds = config.seeds if size in config.budgets else config.seeds[:1]
             for seed in seeds:
@@ -132,10 +135,8 @@ def run(config: Config, run: Run) -> None:
         write_claims(run, _claims(config, run, rows, record))
 
 
-def _choose(
-    config: Config, run: Run, name: str, size: int, train: Images, validation: Images
-) -> dict[str, Any]:
-    """What to do with a budget, and the best baseline, on validation images."""
+def _choose(config: Config, name: str, size: int, train: Images) -> dict[str, Any]:
+    """What to do with a budget, by the library's own search."""
     with Bar(f"{name}, {size:,} bytes") as bar:
         ours = budget.choose(
             train.pixels,
@@ -145,12 +146,30 @@ def _choose(
             search=config.search,
             progress=bar,
         )
+    return {
+        "reduction": asdict(ours.reduction),
+        "width": ours.width,
+        "moves": list(ours.moves),
+        "order": ours.order,
+        "validation_percent": 100 * ours.accuracy,
+    }
+
+
+def _choose_subset(
+    config: Config,
+    run: Run,
+    name: str,
+    size: int,
+    train: Images,
+    validation: Images,
+    moves: Deformation,
+) -> dict[str, Any]:
+    """The best baseline on validation images, moved like ours or not at all."""
     trials: list[dict[str, Any]] = []
 
     def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
-        choice = budget_file.Choice(reduction, 0, moves, 0.0)
         try:
-            data = _file(config, run, name, train, size, choice, order, 0)
+            data = _file(config, train, size, Choice(reduction, 0, moves, 0.0, order), 0)
         except InputError:
             return  # not even one image of each class
         drawn = files.sample(data, per_class=config.trial_per_class, seed=0)
@@ -160,62 +179,30 @@ def _choose(
                 "reduction": asdict(reduction),
                 "moves": list(moves),
                 "order": order,
+                "images": files.summary(data)["images"],
                 "validation_percent": 100 * float(outcome.accuracy[0, 0]),
             }
         )
         print(f"  subset {reduction} {order}: {trials[-1]['validation_percent']:.2f} %", flush=True)
 
     for reduction in BASELINE_REDUCTIONS:
-        for moves in dict.fromkeys((NONE, ours.moves)):
-            tried(reduction, moves, "random")
+        for each in dict.fromkeys((NONE, moves)):
+            tried(reduction, each, "random")
     best = max(trials, key=lambda trial: trial["validation_percent"])
-    for order in config.orders:
+    for order in config.orders if worthwhile(best["images"], len(train.labels)) else ():
         tried(Reduction(**best["reduction"]), Deformation(*best["moves"]), order)
     best = max(trials, key=lambda trial: trial["validation_percent"])
-    return {
-        "data": name,
-        "budget": size,
-        "ours": {
-            "reduction": asdict(ours.reduction),
-            "width": ours.width,
-            "moves": list(ours.moves),
-            "order": "random",
-            "validation_percent": 100 * ours.accuracy,
-        },
-        "subset": {**best, "width": 0},
-        "trials": trials,
-    }
+    return {"subset": {**best, "width": 0}, "trials": trials}
 
 
-def _file(
-    config: Config,
-    run: Run,
-    name: str,
-    train: Images,
-    size: int,
-    choice: budget_file.Choice,
-    order: str,
-    seed: int,
-) -> bytes:
-    key_order, key_write = jax.random.split(jax.random.key(seed))
-    chosen = None
-    if order != "random":
-        # It does not depend on the budget.
-        path = run.folder / "orders" / f"{name}_{order}_{seed}.npy"
-        if not path.is_file():
-            count = min(config.largest_coreset, len(train.labels) // 2)
-            found = subset_orders.order(order, key_order, train, count, config.trial.steps)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, found)
-        chosen = np.load(path)
+def _file(config: Config, train: Images, size: int, choice: Choice, seed: int) -> bytes:
     return budget_file.write(
         train.pixels,
         train.labels,
         size,
         choice,
-        key_write,
+        jax.random.key(seed),
         enlarger_steps=config.search.enlarger_steps,
-        order=chosen,
     )
 
 
@@ -230,12 +217,16 @@ def _measure(
 ) -> dict[str, Any]:
     """One file, decoded in a fresh process, and the students trained on it."""
     name, size, mine = choice["data"], choice["budget"], choice[arm]
-    made = budget_file.Choice(
-        Reduction(**mine["reduction"]), mine["width"], Deformation(*mine["moves"]), 0.0
+    made = Choice(
+        Reduction(**mine["reduction"]),
+        mine["width"],
+        Deformation(*mine["moves"]),
+        0.0,
+        mine["order"],
     )
     path = _path(config, run, name, size, arm, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    container.save(path, _file(config, run, name, train, size, made, mine["order"], seed))
+    container.save(path, _file(config, train, size, made, seed))
     decoded = decoded_sets.from_archive(path, config.per_class, seed)
     accuracies = {}
     for student, settings in config.students.items():

@@ -14,13 +14,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from lgc import budget_file, deformations, exemplars, judges, small_images
+from lgc import budget_file, deformations, exemplars, judges, orders, small_images
 from lgc.budget_file import Choice
 from lgc.config import Progress, report
 from lgc.coresets import pixel_code
 from lgc.coresets.reduction import Reduction
 from lgc.deformations import NONE, Deformation
 from lgc.images import LabelledImages
+from lgc.small_images import SmallImages
 from training.method import Key
 
 REDUCTIONS = (
@@ -43,6 +44,7 @@ _ENLARGER_SHARE = 0.08
 """Of the budget, at most."""
 _BITS_PER_WEIGHT = 4.2
 """What a weight takes in the file, its share of the tables included; the file itself decides."""
+_STAGE = "trying what the budget buys"
 _SAMPLE = 300
 """Images whose coded length tells how many will fit."""
 
@@ -62,6 +64,7 @@ class Search:
       per_class: images drawn of each class for a judge.
       judge_width: channels of the ConvNet that judges.
       batch_size: of the judges' training.
+      orders: coresets that are tried with the best of these, beside images at random.
     """
 
     reductions: tuple[Reduction, ...] = REDUCTIONS
@@ -74,6 +77,7 @@ class Search:
     per_class: int = 1_500
     judge_width: int = 16
     batch_size: int = 64
+    orders: tuple[str, ...] = ("medoids",)
 
 
 LargeImages = tuple[np.ndarray, np.ndarray]
@@ -113,14 +117,15 @@ def choose(
     search = search or Search()
     checked = budget_file.check(pixels, labels)
     key_order, key_enlarger, key_judge = jax.random.split(key, 3)
-    order = budget_file.mixed_order(key_order, checked.classes)
+    order = orders.mixed(key_order, checked.classes)
     n_held = _held_out(checked)
     held, kept = order[:n_held], order[n_held:]
     candidates = _candidates(checked, kept, budget_bytes, search.reductions)
     trials = [
         each for plain in search.moves for each in (plain, plain._replace(mirror=1)) if each != MILD
     ]
-    rounds = len(candidates) + min(search.finalists, len(candidates)) + len(trials)
+    finals = min(search.finalists, len(candidates)) + len(trials) + len(search.orders)
+    rounds = len(candidates) + finals
     judge = {
         steps: judges.build(
             key_judge,
@@ -138,18 +143,18 @@ def choose(
         nonlocal done
         accuracy = judge[steps](deformations.drawn(0, *large, search.per_class, moves))
         done += 1
-        report(progress, "trying what the budget buys", done, rounds)
+        report(progress, _STAGE, done, rounds)
         return accuracy
 
-    made, first = {}, {}
+    made, params, first = {}, {}, {}
     for each in candidates:
-        params = budget_file.trained_enlarger(
+        params[each] = budget_file.trained_enlarger(
             key_enlarger, checked, kept, each.reduction, each.width, search.trial_steps
         )
         small = small_images.reduce(
             checked.pixels[kept], checked.classes[kept], each.reduction
         ).subset(slice(each.fitting))
-        made[each] = (exemplars.drawn_large(small, params), small.classes)
+        made[each] = (exemplars.drawn_large(small, params[each]), small.classes)
         first[each] = judged(made[each], MILD, search.first_steps)
     finalists = sorted(candidates, key=lambda c: -first[c])[: search.finalists]
     last = {c: judged(made[c], MILD, search.last_steps) for c in finalists}
@@ -157,7 +162,32 @@ def choose(
     moved = {moves: judged(made[best], moves, search.last_steps) for moves in trials}
     moved[MILD] = last[best]
     moves = max(moved, key=lambda each: moved[each])
-    return Choice(best.reduction, best.width, moves, moved[moves])
+    found = Choice(best.reduction, best.width, moves, moved[moves])
+    tried = search.orders if orders.worthwhile(best.fitting, len(kept)) else ()
+    for number, name in enumerate(tried):
+        key_name = jax.random.fold_in(key_order, number)
+        chosen = _chosen(checked, kept, best, name, key_name)
+        large = (exemplars.drawn_large(chosen, params[best]), chosen.classes)
+        accuracy = judged(large, moves, search.last_steps)
+        if accuracy > found.accuracy:
+            found = found._replace(order=name, accuracy=accuracy)
+    report(progress, _STAGE, rounds, rounds)
+    return found
+
+
+def _chosen(
+    checked: LabelledImages, kept: np.ndarray, candidate: _Candidate, name: str, key: Key
+) -> SmallImages:
+    """As many images of a coreset as take the bytes of so many at random."""
+    pixels, classes = checked.pixels[kept], checked.classes[kept]
+    small = small_images.reduce(pixels, classes, candidate.reduction)
+    order = orders.chosen_first(name, key, pixels, classes, candidate.fitting)[: candidate.fitting]
+    costs = [
+        pixel_code.cost_bits(part.pixels, part.classes, part.levels.size)
+        for part in (small.subset(slice(candidate.fitting)), small.subset(order))
+    ]
+    fitting = int(np.searchsorted(np.cumsum(costs[1]), costs[0].sum(), side="right"))
+    return small.subset(order[:fitting])
 
 
 def _candidates(

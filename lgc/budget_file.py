@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from coding import InputError
-from lgc import enlarger, exemplars, images, judges, small_images
+from lgc import enlarger, exemplars, images, judges, orders, small_images
 from lgc.coresets.reduction import Reduction
 from lgc.deformations import Deformation
 from lgc.exemplars import Contents
@@ -31,12 +31,14 @@ class Choice(NamedTuple):
       width: of the enlarger; 0 for none.
       moves: of what is drawn.
       accuracy: of the last judge of this choice, in [0, 1].
+      order: in which images are taken; see `orders.chosen_first`.
     """
 
     reduction: Reduction
     width: int
     moves: Deformation
     accuracy: float
+    order: str = orders.RANDOM
 
 
 def write(
@@ -47,7 +49,6 @@ def write(
     key: Key,
     *,
     enlarger_steps: int = ENLARGER_STEPS,
-    order: np.ndarray | None = None,
 ) -> bytes:
     """The file of kind "exemplars" that a choice makes of an image set.
 
@@ -58,7 +59,6 @@ def write(
       choice: see `budget.choose`.
       key: typed PRNG key.
       enlarger_steps: of training the enlarger, on all images.
-      order: Int[n], images in the order in which they are taken; at random if not given.
 
     Raises:
       InputError: images that cannot be compressed, or a budget too small for them.
@@ -69,16 +69,24 @@ def write(
     params = trained_enlarger(
         key_enlarger, checked, everything, choice.reduction, choice.width, enlarger_steps
     )
-    if order is None:
-        order = mixed_order(key_order, checked.classes)
-    small = small_images.reduce(checked.pixels, np.asarray(labels), choice.reduction).subset(order)
-    fitted = small_images.largest(
-        lambda count: exemplars.write(
-            Contents(small.subset(slice(count)), params, choice.moves), _ENLARGER_BITS
-        ),
-        len(order),
-        budget_bytes,
-    )
+    small = small_images.reduce(checked.pixels, np.asarray(labels), choice.reduction)
+
+    def fit(order: np.ndarray) -> small_images.Fitted:
+        taken = small.subset(order)
+        return small_images.largest(
+            lambda count: exemplars.write(
+                Contents(taken.subset(slice(count)), params, choice.moves), _ENLARGER_BITS
+            ),
+            len(order),
+            budget_bytes,
+        )
+
+    fitted = fit(orders.mixed(key_order, checked.classes))
+    if choice.order != orders.RANDOM:
+        chosen = orders.chosen_first(
+            choice.order, key_order, checked.pixels, checked.classes, fitted.n_images
+        )
+        fitted = fit(chosen)
     if len(fitted.data) > budget_bytes or fitted.n_images < len(checked.labels):
         raise too_small(budget_bytes, checked)
     return fitted.data
@@ -114,16 +122,6 @@ def trained_enlarger(
     )
     params = train(key_run, start, (small.greys(), large))
     return jax.tree.map(np.asarray, exemplars.on_grid(params, _ENLARGER_BITS))
-
-
-def mixed_order(key: Key, classes: np.ndarray) -> np.ndarray:
-    """A random order in which every stretch has equally many of each class, while they last."""
-    shuffled = np.asarray(jax.random.permutation(key, len(classes)))
-    rank = np.empty(len(classes), np.int64)
-    for number in range(classes.max() + 1):
-        members = np.flatnonzero(classes[shuffled] == number)
-        rank[members] = np.arange(len(members))
-    return shuffled[np.argsort(rank, kind="stable")]
 
 
 def too_small(budget_bytes: int, checked: LabelledImages) -> InputError:
