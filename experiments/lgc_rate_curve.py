@@ -85,7 +85,7 @@ PRESETS = {
             first_seed_students=(),
             trial=StudentConfig(steps=100),
             search=Search(
-                (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32
+                (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32, ()
             ),
             orders=("herding",),
             seeds=(0, 1),
