@@ -54,8 +54,6 @@ class Config:
     per_class: int = 6_000
     lanes: int = 1
     """Files trained side by side."""
-    train_images: int | None = None
-    """The first so many; all if not given."""
 
 
 FREE_FIELDS = ("seeds", "bits_weights", "utility_weights", "lanes")
@@ -94,7 +92,6 @@ def run(config: Config, run: Run) -> None:
     began = time.perf_counter()
     train = datasets.load(config.data, "train", data_dir=run.data_dir)
     test = datasets.load(config.data, "test", data_dir=run.data_dir)
-    train = train.first(config.train_images)
     points = [(u, b) for u in config.utility_weights for b in config.bits_weights]
     rows = []
     for seed in config.seeds:
