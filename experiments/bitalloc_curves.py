@@ -28,6 +28,7 @@ from coding import container
 from experiments import bitalloc_data, datasets, plots
 from experiments.records import Claim, Run, Seconds, write_claims, write_json, write_record
 from experiments.registry import Table, aligned
+from experiments.seed_statistics import mean_with, over_seeds
 
 PUBLISHED = {
     ("published", "central", 4): 67.0,
@@ -205,14 +206,14 @@ def _cells(rows: list[dict[str, Any]]) -> list[Cell]:
 
 def _claim(run: Run, config: Config, rows, cell: Cell, record: Path) -> Claim:
     mode, view, bits = cell
-    accuracies = np.array([row["test_percent"] for row in _of_cell(rows, cell)])
+    accuracy = over_seeds(row["test_percent"] for row in _of_cell(rows, cell))
     path = _model_path(config, run, cell, config.seeds[0])
     kept = _is_kept(cell)
     return Claim(
         id=f"bitalloc.{mode}.{view}.{bits}",
-        value=float(accuracies.mean()),
-        std=float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None,
-        seeds=len(accuracies),
+        value=accuracy.mean,
+        std=accuracy.std,
+        seeds=accuracy.count,
         unit="%",
         tolerance=0.04,
         bytes=path.stat().st_size if kept else None,
@@ -231,21 +232,17 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     test = bitalloc_data.three_classes("test", data_dir)
     _, mode, view, bits = claim.id.split(".")
     rows = _of_cell(record["metrics"]["rows"], (mode, view, int(bits)))
-    first = record["seeds"][0]
-    others = [row["test_percent"] for row in rows if row["seed"] != first]
-    return float(np.mean([bitalloc_data.measure(artifact, test), *others]))
+    again = bitalloc_data.measure(artifact, test)
+    return mean_with(again, rows, "test_percent", record["seeds"][0])
 
 
 def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     summaries = []
     for cell in _cells(rows):
         own = _of_cell(rows, cell)
-        accuracies = np.array([row["test_percent"] for row in own])
-        spread = f" ± {accuracies.std(ddof=1):.2f}" if len(own) > 1 else ""
+        accuracy = over_seeds(row["test_percent"] for row in own)
         kinds = "/".join(sorted({row["decoder"] for row in own}))
-        summaries.append(
-            (cell[0], cell[1], str(cell[2]), f"{accuracies.mean():.2f}{spread}", kinds)
-        )
+        summaries.append((cell[0], cell[1], str(cell[2]), accuracy.text(), kinds))
     return summaries
 
 

@@ -27,6 +27,7 @@ from experiments import bitalloc_data, datasets, plots
 from experiments.bitalloc_curves import PUBLISHED, UNCOMPRESSED_PUBLISHED
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
+from experiments.seed_statistics import over_seeds
 
 
 @dataclass(frozen=True)
@@ -157,14 +158,14 @@ def _claims(run: Run, rows: list[dict[str, Any]], record: str) -> list[Claim]:
     ]
     claims = []
     for system, view, bits, which in wanted:
-        values = _values(rows, (system, view, bits), f"{which}_test_percent")
+        accuracy = over_seeds(_values(rows, (system, view, bits), f"{which}_test_percent"))
         name = "published_recipe" if system == "recipe" else "pixel800"
         claims.append(
             Claim(
                 id=f"bitalloc.{name}.{view}.{bits}",
-                value=float(values.mean()),
-                std=float(values.std(ddof=1)),
-                seeds=len(values),
+                value=accuracy.mean,
+                std=accuracy.std,
+                seeds=accuracy.count,
                 unit="%",
                 record=record,
                 command=run.command,
@@ -180,11 +181,10 @@ def _values(rows: list[dict[str, Any]], key: tuple[str, str, int], field: str) -
 def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     summaries = []
     for key in dict.fromkeys((row["system"], row["view"], row["bits"]) for row in rows):
-        cells = []
-        for field in ("few_test_percent", "all_test_percent"):
-            values = _values(rows, key, field)
-            spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-            cells.append(f"{values.mean():.2f}{spread}")
+        cells = [
+            over_seeds(_values(rows, key, field)).text()
+            for field in ("few_test_percent", "all_test_percent")
+        ]
         summaries.append((key[0], key[1], str(key[2]), *cells))
     return summaries
 

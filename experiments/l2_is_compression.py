@@ -28,6 +28,7 @@ from experiments import datasets, decoded_networks, penalised_lenets, plots
 from experiments.penalised_files import CODERS, Parts, Steps, measure
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table
+from experiments.seed_statistics import over_seeds
 from training import evaluation, trees
 
 TARGETS_PERCENT = (98.0, 97.5)
@@ -117,8 +118,8 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
         for name in ("none", *penalised_lenets.PENALTIES):
             best = _smallest(rows, name, target, seeds)
             sizes = np.array([row["bytes"] for row in best], float)
-            shown = "none reaches it" if not best else _spread(sizes, 0)
-            accuracy = _spread([row["test_percent"] for row in best], 2) if best else ""
+            shown = "none reaches it" if not best else over_seeds(sizes).text(0)
+            accuracy = over_seeds(row["test_percent"] for row in best).text() if best else ""
             fixed.append((f"{target:g}", name, shown, accuracy, len(best)))
     every = []
     main = [row for row in rows if row["coarser"] == 0]
@@ -126,7 +127,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
         same = [row for row in main if (row["penalty"], row["strength"]) == (name, strength)]
 
         def mean(value: Callable[[dict[str, Any]], float], digits: int, same: Any = same) -> str:
-            return _spread([value(row) for row in same], digits)
+            return over_seeds(value(row) for row in same).text(digits)
 
         every.append(
             (
@@ -218,13 +219,6 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     return float(artifact.stat().st_size)
 
 
-def _spread(values: Any, digits: int) -> str:
-    """`1,234 ± 56`."""
-    values = np.asarray(values, float)
-    spread = f" ± {values.std(ddof=1):,.{digits}f}" if values.size > 1 else ""
-    return f"{values.mean():,.{digits}f}{spread}"
-
-
 def _smallest(
     rows: list[dict[str, Any]], penalty: str, target_percent: float, seeds: Any
 ) -> list[dict[str, Any]]:
@@ -251,7 +245,7 @@ def _publish(run: Run, best: dict[tuple[str, float], Any], record: Path, data: s
             print(f"{name}: no file reaches {target} % on validation")
             continue
         sizes = np.array([row["bytes"] for row in files], float)
-        print(f"{name} at {target} %: {_spread(sizes, 0)} bytes, {len(files)} seeds")
+        print(f"{name} at {target} %: {over_seeds(sizes).text(0)} bytes, {len(files)} seeds")
         if data != "mnist":
             continue
         kept = files[0]
@@ -260,8 +254,8 @@ def _publish(run: Run, best: dict[tuple[str, float], Any], record: Path, data: s
         claims.append(
             Claim(
                 id=f"coding.l2_is_compression.file_bytes_at_{target}.{name}",
-                value=float(sizes.mean()),
-                std=float(sizes.std(ddof=1)) if sizes.size > 1 else None,
+                value=over_seeds(sizes).mean,
+                std=over_seeds(sizes).std,
                 seeds=len(files),
                 unit="bytes",
                 record=f"{run.experiment}/{record.name}",

@@ -24,6 +24,7 @@ from coding import container
 from experiments import datasets, decoded_sets, plots, students, subset
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
+from experiments.seed_statistics import over_seeds
 from experiments.students import StudentConfig
 from lgc import Config as Compression
 from lgc import archive, compression, selection
@@ -234,13 +235,13 @@ def _archives(train: datasets.Images, config: Config, seed: int) -> dict[str, by
 def _claim(
     run: Run, config: Config, models: list[dict[str, Any]], bits: str, record: Path
 ) -> Claim:
-    accuracies = _column(models, bits, "accuracy_percent")
+    accuracy = over_seeds(_column(models, bits, "accuracy_percent"))
     kept = next(m for m in models if m["row"] == bits and m["seed"] == config.seeds[0])
     return Claim(
         id=CLAIMED[bits],
-        value=float(accuracies.mean()),
-        std=float(accuracies.std(ddof=1)),
-        seeds=len(config.seeds),
+        value=accuracy.mean,
+        std=accuracy.std,
+        seeds=accuracy.count,
         unit="%",
         tolerance=0.5,
         bytes=kept["bytes"],
@@ -265,15 +266,14 @@ def _column(models: list[dict[str, Any]], name: str, field: str) -> np.ndarray:
 def _rows(models: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     rows = []
     for name in dict.fromkeys(model["row"] for model in models):
-        accuracies = _column(models, name, "accuracy_percent")
-        spread = f" ± {accuracies.std(ddof=1):.2f}" if len(accuracies) > 1 else ""
+        accuracy = over_seeds(_column(models, name, "accuracy_percent"))
         rows.append(
             (
                 f"{name}-bit grid" if name.isdecimal() else name,
                 f"{_column(models, name, 'bytes').mean():,.0f}",
-                f"{accuracies.mean():.2f}{spread}",
-                str(len(accuracies)),
-                f"{accuracies.mean() - PUBLISHED_ACCURACY_PERCENT:+.2f}",
+                accuracy.text(),
+                str(accuracy.count),
+                f"{accuracy.mean - PUBLISHED_ACCURACY_PERCENT:+.2f}",
             )
         )
     return rows

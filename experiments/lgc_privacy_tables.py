@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments import plots
 from experiments.registry import Table
+from experiments.seed_statistics import over_seeds
 from lgc.privacy import QUANTILES
 
 COLUMNS = (
@@ -35,8 +36,8 @@ def summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
                 row["mode"].replace("_", " "),
                 f"{np.mean(row['bytes']):,.0f}",
                 f"{attack['score']}, {attack['calibration']}",
-                _spread(attack["auc"], 3),
-                _spread(100 * np.array(attack["true_positive_rate"]), 2),
+                over_seeds(attack["auc"]).text(3),
+                over_seeds(100 * np.array(attack["true_positive_rate"])).text(),
                 f"{np.mean(median):.3f}",
                 f"{100 * np.mean([each['closer_share'] for each in distances]):.1f}",
                 f"{np.median([each['p_value'] for each in distances]):.3f}",
@@ -52,9 +53,9 @@ def tables(rows: list[dict[str, Any]]) -> list[Table]:
             row["mode"].replace("_", " "),
             attack["score"],
             attack["calibration"],
-            _spread(attack["auc"], 3),
+            over_seeds(attack["auc"]).text(3),
             f"{np.mean(attack['standard_error']):.3f}",
-            _spread(100 * np.array(attack["true_positive_rate"]), 2),
+            over_seeds(100 * np.array(attack["true_positive_rate"])).text(),
         )
         for row in rows
         for attack in row["attacks"]
@@ -133,9 +134,3 @@ def roc(scores: np.ndarray, members: np.ndarray) -> dict[str, list[float]]:
         "false_positive_rate": (allowed / count).tolist(),
         "true_positive_rate": (above / len(ordered)).tolist(),
     }
-
-
-def _spread(values: Any, digits: int) -> str:
-    values = np.asarray(values, float)
-    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from matplotlib.figure import Figure
 
 from coding import InputError, container
@@ -27,6 +26,7 @@ from experiments.datasets import Images
 from experiments.lgc_rate_curve_tables import mean_of
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table
+from experiments.seed_statistics import mean_with
 from experiments.students import StudentConfig
 from lgc import budget, budget_file, files
 from lgc.budget import Search
@@ -292,13 +292,12 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     settings = StudentConfig(**config["students"][student])
     outcome = students.train(settings, [decoded], test, seeds=(first,), lanes_per_chunk=1)
     arm = "subset" if claim.id.endswith(".best_subset") else "ours"
-    others = [
-        row["accuracy_percent"][student]
+    rows = [
+        {"seed": row["seed"], **row["accuracy_percent"]}
         for row in record["metrics"]["rows"]
         if (row["data"], row["budget"], row["arm"]) == (name, 1000 * int(size[:-2]), arm)
-        and row["seed"] != first
     ]
-    return float(np.mean([100 * float(outcome.accuracy[0, 0]), *others]))
+    return mean_with(100 * float(outcome.accuracy[0, 0]), rows, student, first)
 
 
 def tables(records: dict[str, dict[str, Any]]) -> list[Table]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from experiments import plots
 from experiments.lgc_mnist import PUBLISHED_ACCURACY_PERCENT, PUBLISHED_BYTES
 from experiments.registry import Table
+from experiments.seed_statistics import OverSeeds, over_seeds
 
 STUDENTS = {"convnet": "ConvNet", "lenet5": "LeNet-5", "report_cnn": "report's CNN"}
 """Titles; widths are in the tables' notes."""
@@ -39,28 +40,16 @@ DISTILLATIONS = (
 _FLOAT_BYTES = 4
 
 
-class Mean(NamedTuple):
-    """Accuracies of one cell over seeds, percent."""
-
-    mean: float
-    std: float | None
-    count: int
-
-    def text(self) -> str:
-        """For a table."""
-        return f"{self.mean:.2f}" + ("" if self.std is None else f" ± {self.std:.2f}")
-
-
-def mean_of(rows: list[dict[str, Any]], data: str, budget: int, arm: str, student: str) -> Mean:
-    """Over the seeds that trained this student."""
-    values = [
+def mean_of(
+    rows: list[dict[str, Any]], data: str, budget: int, arm: str, student: str
+) -> OverSeeds:
+    """Accuracy of one cell over the seeds that trained this student, percent."""
+    return over_seeds(
         row["accuracy_percent"][student]
         for row in rows
         if (row["data"], row["budget"], row["arm"]) == (data, budget, arm)
         and student in row["accuracy_percent"]
-    ]
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Mean(float(np.mean(values)) if values else float("nan"), std, len(values))
+    )
 
 
 def line(row: dict[str, Any]) -> str:

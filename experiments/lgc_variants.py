@@ -26,6 +26,7 @@ from experiments import datasets, decoded_sets, lgc_variants_figures, students
 from experiments.lgc_variants_figures import PUBLISHED
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
+from experiments.seed_statistics import mean_with, over_seeds
 from experiments.students import StudentConfig
 from lgc import Config as Compression
 from lgc import archive, compression, selection, variants
@@ -178,12 +179,12 @@ def _path(config: Config, run: Run, name: str, seed: int) -> Path:
 
 def _claim(config: Config, run: Run, rows: list[dict[str, Any]], name: str, record: Path) -> Claim:
     mine = [row for row in rows if row["variant"] == name]
-    accuracies = np.array([row["accuracy_percent"] for row in mine])
+    accuracy = over_seeds(row["accuracy_percent"] for row in mine)
     return Claim(
         id=f"lgc.variants.{name}.accuracy",
-        value=float(accuracies.mean()),
-        std=float(accuracies.std(ddof=1)) if len(mine) > 1 else None,
-        seeds=len(mine),
+        value=accuracy.mean,
+        std=accuracy.std,
+        seeds=accuracy.count,
         unit="%",
         tolerance=0.5,
         bytes=mine[0]["bytes"],
@@ -201,12 +202,8 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     decoded = decoded_sets.from_archive(artifact, config["per_class"], seed=first)
     student = StudentConfig(**config["student"])
     outcome = students.train(student, [decoded], test, seeds=(first,), lanes_per_chunk=1)
-    others = [
-        row["accuracy_percent"]
-        for row in record["metrics"]["rows"]
-        if row["variant"] == name and row["seed"] != first
-    ]
-    return float(np.mean([100 * float(outcome.accuracy[0, 0]), *others]))
+    rows = [row for row in record["metrics"]["rows"] if row["variant"] == name]
+    return mean_with(100 * float(outcome.accuracy[0, 0]), rows, "accuracy_percent", first)
 
 
 _COLUMNS = (
@@ -224,8 +221,6 @@ def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     found = []
     for name in dict.fromkeys(row["variant"] for row in rows):
         mine = [row for row in rows if row["variant"] == name]
-        accuracies = np.array([row["accuracy_percent"] for row in mine])
-        spread = f" ± {accuracies.std(ddof=1):.2f}" if len(mine) > 1 else ""
         size, accuracy = PUBLISHED.get(name, (None, None))
         found.append(
             (
@@ -233,7 +228,7 @@ def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
                 f"{np.mean([sum(row['components']) for row in mine]):.0f}",
                 f"{np.mean([row['report_bytes'] for row in mine]):,.0f}",
                 f"{np.mean([row['bytes'] for row in mine]):,.0f}",
-                f"{accuracies.mean():.2f}{spread}",
+                over_seeds(row["accuracy_percent"] for row in mine).text(),
                 "" if size is None else f"{size:,}",
                 "" if accuracy is None else f"{accuracy:.2f}",
             )

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import plots
+from experiments.seed_statistics import over_seeds
 from lgc.selection import Candidates
 
 PUBLISHED = {
@@ -93,11 +94,10 @@ def _accuracy_against_bytes(rows: list[dict[str, Any]]) -> Figure:
     points = []
     for name in dict.fromkeys(row["variant"] for row in rows):
         mine = [row for row in rows if row["variant"] == name]
-        accuracies = np.array([row["accuracy_percent"] for row in mine])
-        own = (float(np.mean([row["bytes"] for row in mine])), float(accuracies.mean()))
+        accuracy = over_seeds(row["accuracy_percent"] for row in mine)
+        own = (float(np.mean([row["bytes"] for row in mine])), accuracy.mean)
         points.append(own)
-        spread = accuracies.std(ddof=1) if len(mine) > 1 else 0.0
-        axis.errorbar(*own, spread, fmt="o", color=plots.OURS, capsize=2)
+        axis.errorbar(*own, accuracy.std or 0.0, fmt="o", color=plots.OURS, capsize=2)
         axis.annotate(name.replace("_", " "), own, xytext=(5, 4), textcoords="offset points")
         if name not in PUBLISHED:
             continue

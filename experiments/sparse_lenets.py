@@ -24,6 +24,7 @@ import numpy as np
 from experiments import datasets, penalised_lenets
 from experiments.records import Claim, Run, Seconds, write_claims, write_record
 from experiments.registry import Table
+from experiments.seed_statistics import over_seeds
 from pruning import magnitude, recipes
 from training import evaluation, loop, losses, sweep
 from training.trees import from_named, named_leaves
@@ -260,8 +261,8 @@ def _claims(run: Run, rows: list[dict[str, Any]], sparsity: float, record: Path)
         claims.append(
             Claim(
                 id=f"{name}.{suffix}",
-                value=float(values.mean()),
-                std=float(values.std(ddof=1)) if len(values) > 1 else None,
+                value=over_seeds(values).mean,
+                std=over_seeds(values).std,
                 seeds=len(values),
                 unit=unit,
                 record=f"{run.experiment}/{record.name}",
@@ -280,9 +281,7 @@ def _table_rows(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     for sparsity in dict.fromkeys(row["sparsity"] for row in rows):
 
         def shown(name: str, digits: int, sparsity: float = sparsity) -> str:
-            values = _column(rows, sparsity, name)
-            spread = f" ± {values.std(ddof=1):,.{digits}f}" if len(values) > 1 else ""
-            return f"{values.mean():,.{digits}f}{spread}"
+            return over_seeds(_column(rows, sparsity, name)).text(digits)
 
         table.append(
             (

@@ -32,6 +32,7 @@ from coding import container
 from experiments import datasets, decoded_sets, spuco_figures, students, subset
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_json, write_record
 from experiments.registry import Table, aligned
+from experiments.seed_statistics import mean_with, over_seeds
 from experiments.spuco_mnist import (
     VALIDATION_SHARE,
     Grouped,
@@ -303,12 +304,12 @@ def _claim(
     mine = [row for row in rows if row["arm"] == arm and row["strength"] == strength]
     if not mine:
         return None
-    worst = np.array([row["worst_percent"] for row in mine])
+    worst = over_seeds(row["worst_percent"] for row in mine)
     return Claim(
         id=identifier,
-        value=float(worst.mean()),
-        std=float(worst.std(ddof=1)) if len(mine) > 1 else None,
-        seeds=len(mine),
+        value=worst.mean,
+        std=worst.std,
+        seeds=worst.count,
         unit="%",
         tolerance=None if arm == "raw" else 2.0,
         bytes=mine[0]["bytes"],
@@ -330,12 +331,12 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     images, labels = decoded_sets.from_archive(artifact, per_group, first)
     student = StudentConfig(**stored["student"])
     worst, _ = _judge(student, images, labels, train, test, first)
-    others = [
-        row["worst_percent"]
+    rows = [
+        row
         for row in record["metrics"]["rows"]
-        if row["arm"] == arm and row["strength"] == strength and row["seed"] != first
+        if row["arm"] == arm and row["strength"] == strength
     ]
-    return float(np.mean([worst, *others]))
+    return mean_with(worst, rows, "worst_percent", first)
 
 
 def tables(records: dict[str, dict[str, Any]]) -> list[Table]:

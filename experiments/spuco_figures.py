@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments import plots
 from experiments.registry import Table
+from experiments.seed_statistics import over_seeds
 from experiments.spuco_mnist import Grouped
 
 SHOWN = 20
@@ -58,17 +59,14 @@ def summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
                 arm.replace("_", ", "),
                 f"{strength:g}",
                 f"{np.mean(sizes):,.0f}" if sizes else "all images",
-                *(_spread(mine, name) for name in ("worst", "average", "even")),
+                *(
+                    over_seeds(row[f"{name}_percent"] for row in mine).text()
+                    for name in ("worst", "average", "even")
+                ),
                 str(len(mine)),
             )
         )
     return found
-
-
-def _spread(rows: list[dict[str, Any]], name: str) -> str:
-    values = np.array([row[f"{name}_percent"] for row in rows])
-    spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{values.mean():.2f}{spread}"
 
 
 def pack(images: np.ndarray) -> dict[str, Any]:
