@@ -19,76 +19,29 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from coding import container
-from experiments import datasets, decoded_sets, spuco_figures, students, subset
-from experiments.records import Claim, Run, Seconds, kept, write_claims, write_json, write_record
+from experiments import datasets, decoded_sets, spuco_figures, students
+from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table, aligned
 from experiments.seed_statistics import mean_with, over_seeds
-from experiments.spuco_mnist import (
-    VALIDATION_SHARE,
-    Grouped,
-    Recipe,
-    balanced_set,
-    group_accuracies,
-    training_set,
-)
+from experiments.spuco_mnist import Grouped, Recipe, group_accuracies
+from experiments.spuco_sets import Arm, Config, coloured, for_arm, path_of
 from experiments.students import StudentConfig
 from lgc import Config as Mixtures
 from lgc import grouped_compression as compression
 from lgc.grouped import Architecture
-from lgc.grouped_compression import equal_groups
-from training.progress import Bar
 
-Arm = Literal[
-    "raw",
-    "raw_equalised",
-    "subset",
-    "subset_equalised",
-    "dense_natural",
-    "dense_equalised",
-    "convolutional_natural",
-    "convolutional_equalised",
-]
-Decoder = Literal["dense", "convolutional"]
 CLAIMED: dict[str, Arm] = {
     "lgc.spuco5.worst_group.raw": "raw",
     "lgc.spuco5.worst_group.equalised": "convolutional_equalised",
 }
 """Of the preset `paper`."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """One run of the experiment.
-
-    Attributes:
-      data: name of the data set whose digits are coloured.
-      recipe: how; its strength is replaced by each of `strengths`.
-      strengths: shares of a class's training images on its own background.
-      arms: training sets of the students.
-      archive: how archives are made; each with both decoders.
-      student: the judge, and its training.
-      test: images that judge: "test" for a report, "validation" for choices.
-      seeds: of colouring, training and drawing.
-    """
-
-    data: str = "mnist"
-    recipe: Recipe = Recipe()
-    strengths: tuple[float, ...] = (0.995,)
-    arms: tuple[Arm, ...] = get_args(Arm)
-    archive: compression.Config = compression.Config()
-    student: StudentConfig = StudentConfig(steps=8_000, falling=True)
-    test: Literal["test", "validation"] = "test"
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 
 _FEW: tuple[Arm, ...] = (
@@ -168,27 +121,11 @@ def run(config: Config, run: Run) -> None:
     print(aligned([spuco_figures.COLUMNS, *spuco_figures.summaries(rows)]))
 
 
-def coloured(
-    config: Config, strength: float, seed: int, data_dir: str | None
-) -> tuple[Grouped, Grouped]:
-    """Training set, and the set that judges: the test images, or the validation part.
-
-    The validation part and its colours do not depend on the seed, nor do the test's colours.
-    """
-    recipe = Recipe(**{**config.recipe.__dict__, "strength": strength})
-    digits = datasets.load(config.data, "train", data_dir=data_dir)
-    held = round(VALIDATION_SHARE * len(digits.labels))
-    digits, judges = datasets.split_validation(digits, held)
-    if config.test == "test":
-        judges = datasets.load(config.data, "test", data_dir=data_dir)
-    return training_set(digits, recipe, seed), balanced_set(judges, recipe, 0)
-
-
 def _measure(
     config: Config, run: Run, arm: Arm, strength: float, seed: int, train: Grouped, test: Grouped
 ) -> dict[str, Any]:
     began = time.perf_counter()
-    images, labels, size_bytes = _training_set(config, run, arm, strength, seed, train, test)
+    images, labels, size_bytes = for_arm(config, run, arm, strength, seed, train, test)
     ready = time.perf_counter()
     worst, row = _judge(config.student, images, labels, train, test, seed)
     return {
@@ -223,80 +160,6 @@ def _judge(
     }
 
 
-def _training_set(
-    config: Config, run: Run, arm: Arm, strength: float, seed: int, train: Grouped, test: Grouped
-) -> tuple[np.ndarray, np.ndarray, int | None]:
-    """Images, labels and bytes of the file they came from; None where there is no file."""
-    size = len(train.classes)
-    kind, _, weights = arm.partition("_")
-    if kind == "raw":
-        rows = equal_groups(train.groups, size, seed) if weights else np.arange(size)
-        return train.pixels[rows], train.classes[rows], None
-    if kind == "subset":
-        archive = _archive(config, run, "convolutional", strength, seed, train, test)
-        data = _subset(train, archive.stat().st_size, weights == "equalised", seed)
-        path = run.folder / "archives" / f"spuco_{arm}_{strength}_{seed}.bin"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        container.save(path, data)
-        return *decoded_sets.from_subset(path, size, seed), path.stat().st_size
-    assert kind in ("dense", "convolutional")
-    path = _archive(config, run, kind, strength, seed, train, test)
-    per_group = None if weights == "natural" else size // len(train.counts())
-    return *decoded_sets.from_archive(path, per_group, seed), path.stat().st_size
-
-
-def _subset(train: Grouped, budget_bytes: int, equalised: bool, seed: int) -> bytes:
-    """The largest random subset that fits; equalised, from as many images of every group."""
-    if equalised:
-        present = int(np.count_nonzero(train.counts()))
-        fewest = train.counts()[train.counts() > 0].min()
-        train = train.take(equal_groups(train.groups, int(fewest) * present, seed))
-    return subset.largest(train.pixels, train.classes, budget_bytes, seed)[0]
-
-
-def _archive(
-    config: Config,
-    run: Run,
-    decoder: Decoder,
-    strength: float,
-    seed: int,
-    train: Grouped,
-    test: Grouped,
-) -> Path:
-    """Path of the archive, made now if it is not there yet."""
-    path = _path(config, run, decoder, strength, seed)
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    settings = replace(
-        config.archive, architecture=replace(config.archive.architecture, decoder=decoder)
-    )
-    with Bar(f"{decoder}, strength {strength}, seed {seed}") as bar:
-        made = compression.compress(
-            train.pixels,
-            train.classes,
-            train.backgrounds,
-            settings,
-            jax.random.key(seed),
-            progress=bar,
-        )
-    if seed == config.seeds[0] and strength == config.strengths[0]:
-        shown = spuco_figures.shown_of(test)
-        kept = {
-            "originals": spuco_figures.pack(shown.pixels),
-            decoder: spuco_figures.pack(made.reconstruct(shown.pixels, shown.backgrounds)),
-        }
-        write_json(run.folder / "pictures" / f"{decoder}.json", kept)
-    container.save(path, made.data)
-    return path
-
-
-def _path(config: Config, run: Run, decoder: str, strength: float, seed: int) -> Path:
-    kept = run.preset == "paper" and seed == config.seeds[0] and decoder == "convolutional"
-    folder = run.artifacts if kept else run.folder / "archives"
-    return folder / f"spuco_{decoder}_{strength}_{seed}.lgc"
-
-
 def _claim(
     config: Config, run: Run, identifier: str, arm: Arm, rows: list[dict[str, Any]], record: Path
 ) -> Claim | None:
@@ -315,7 +178,7 @@ def _claim(
         bytes=mine[0]["bytes"],
         artifact=None
         if arm == "raw"
-        else _path(config, run, "convolutional", strength, config.seeds[0]).name,
+        else path_of(config, run, "convolutional", strength, config.seeds[0]).name,
         record=f"spuco/{record.name}",
         command=run.command,
     )
