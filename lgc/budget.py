@@ -169,10 +169,20 @@ def choose(
         chosen = _chosen(checked, kept, best, name, key_name)
         large = (exemplars.drawn_large(chosen, params[best]), chosen.classes)
         accuracy = judged(large, moves, search.last_steps)
-        if accuracy > found.accuracy:
+        if beyond_chance(accuracy, found.accuracy, n_held):
             found = found._replace(order=name, accuracy=accuracy)
     report(progress, _STAGE, rounds, rounds)
     return found
+
+
+def beyond_chance(accuracy: float, usual: float, n_images: int) -> bool:
+    """Whether an accuracy on so many images is more than two standard errors above the usual one.
+
+    Asked of coresets: one that only seems better to this judge can be far worse for another, since
+    it holds what is rare.
+    """
+    spread = (accuracy * (1 - accuracy) + usual * (1 - usual)) / n_images
+    return accuracy - usual > 2 * spread**0.5
 
 
 def _chosen(
@@ -231,5 +241,5 @@ def _enlarger_width(factor: int, channels: int, budget_bytes: int) -> tuple[int,
 
 
 def _held_out(checked: LabelledImages) -> int:
-    """How many images judge: a tenth, of at most two thousand, one of each class at least."""
-    return max(len(checked.labels), min(2_000, len(checked.pixels) // 10))
+    """How many images judge: a tenth, of at most five thousand, one of each class at least."""
+    return max(len(checked.labels), min(5_000, len(checked.pixels) // 10))

@@ -59,6 +59,14 @@ def test_a_coreset_comes_first_and_keeps_to_the_budget(monkeypatch):
     )
 
 
+def test_a_lucky_coreset_is_not_believed():
+    # One standard error of either share of 5,000 images at 98 % is 0.2 points.
+    assert not budget.beyond_chance(0.982, 0.98, 5_000)
+    assert budget.beyond_chance(0.986, 0.98, 5_000)
+    assert not budget.beyond_chance(0.986, 0.98, 500)
+    assert not budget.beyond_chance(1.0, 1.0, 10)
+
+
 @pytest.mark.parametrize("budget_bytes", [0, 60, 130])
 def test_a_budget_below_a_header_and_an_image_is_refused(budget_bytes):
     images, labels = blobs(40, side=16)
