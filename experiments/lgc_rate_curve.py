@@ -12,32 +12,30 @@ official test set. A run that was cut off goes on with the next cell.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 from matplotlib.figure import Figure
 
-from coding import InputError, container
+from coding import container
 from experiments import datasets, decoded_sets, lgc_rate_curve_tables, students
+from experiments import lgc_rate_curve_choices as choices
 from experiments.datasets import Images
 from experiments.lgc_rate_curve_tables import mean_of
 from experiments.records import Claim, Run, Seconds, kept, write_claims, write_record
 from experiments.registry import Table
 from experiments.seed_statistics import mean_with
 from experiments.students import StudentConfig
-from lgc import budget, budget_file, files
 from lgc.budget import Search
-from lgc.budget_file import Choice
-from lgc.coresets.reduction import LOSSLESS, Reduction
+from lgc.coresets.reduction import Reduction
 from lgc.deformations import NONE, Deformation
-from lgc.orders import CORESETS, worthwhile
-from training.progress import Bar
+from lgc.orders import CORESETS
 
-BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))
 ARMS = ("ours", "subset")
+STAGES = ("ours", "refined", "subset")
+"""Of choosing: whether to refine is asked when all else is chosen."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,10 @@ class Config:
     trial: StudentConfig = StudentConfig(steps=4_000, falling=True)
     """Judges baselines on validation images."""
     search: Search = Search()
+    refined_up_to: dict[str, int] = field(
+        default_factory=lambda: {"mnist": 0, "fashion_mnist": 30_000}
+    )
+    """Largest budget, by data set, that is asked whether to refine, which takes ten minutes."""
     orders: tuple[str, ...] = tuple(CORESETS)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     per_class: int = 6_000
@@ -79,13 +81,14 @@ PRESETS = {
         "2,000 MNIST images, one budget, two seeds, short training: minutes",
         Config(
             data=("mnist",),
+            refined_up_to={"mnist": 2_000},
             budgets=(2_000,),
             first_seed_budgets=(),
             students={"report_cnn": StudentConfig(steps=300)},
             first_seed_students=(),
             trial=StudentConfig(steps=100),
             search=Search(
-                (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32, ()
+                (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32, (), 4, 1
             ),
             orders=("herding",),
             seeds=(0, 1),
@@ -100,19 +103,27 @@ PRESETS = {
 
 def run(config: Config, run: Run) -> None:
     """Choose, write, decode in fresh processes, train and test; cell by cell."""
-    rows, choices, began = [], [], time.perf_counter()
+    rows, chosen, began = [], [], time.perf_counter()
     for name in config.data:
         whole = datasets.load(name, "train", data_dir=run.data_dir)
         train, validation = datasets.split_validation(whole, config.validation_images)
         train = train.first(config.train_images)
         test = datasets.load(name, "test", data_dir=run.data_dir)
         for size in (*config.budgets, *config.first_seed_budgets):
-            ours, subset = (run.folder / "choices" / f"{name}_{size}_{arm}.json" for arm in ARMS)
-            mine = kept(ours, partial(_choose, config, name, size, train))
-            moves = Deformation(*mine["moves"])
-            best = partial(_choose_subset, config, run, name, size, train, validation, moves)
+            ours, refined, subset = (
+                run.folder / "choices" / f"{name}_{size}_{stage}.json" for stage in STAGES
+            )
+            title = f"{name}, {size:,} bytes"
+            mine = kept(ours, partial(choices.choose, config.search, title, size, train))
+            if size <= config.refined_up_to.get(name, 0):
+                refine = partial(choices.refine, config.search, title, size, train, mine)
+                mine = kept(refined, refine)
+            best = partial(
+                choices.choose_subset, config.search, config.trial, config.orders,
+                config.trial_per_class, size, train, validation, Deformation(*mine["moves"]),
+            )  # fmt: skip
             choice = {"data": name, "budget": size, "ours": mine, **kept(subset, best)}
-            choices.append(choice)
+            chosen.append(choice)
             seeds = config.seeds if size in config.budgets else config.seeds[:1]
             for seed in seeds:
                 for arm in ARMS:
@@ -126,84 +137,13 @@ def run(config: Config, run: Run) -> None:
         config=config,
         seeds=config.seeds,
         seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics={"rows": rows, "choices": choices},
+        metrics={"rows": rows, "choices": chosen},
         data="; ".join(datasets.SOURCES[name].note for name in config.data),
         notes="accuracies in percent on the official test set, trials' on validation images; "
         "seconds.run is the last session's",
     )
     if run.preset != "smoke":
         write_claims(run, _claims(config, run, rows, record))
-
-
-def _choose(config: Config, name: str, size: int, train: Images) -> dict[str, Any]:
-    """What to do with a budget, by the library's own search."""
-    with Bar(f"{name}, {size:,} bytes") as bar:
-        ours = budget.choose(
-            train.pixels,
-            train.labels,
-            size,
-            jax.random.key(0),
-            search=config.search,
-            progress=bar,
-        )
-    return {
-        "reduction": asdict(ours.reduction),
-        "width": ours.width,
-        "moves": list(ours.moves),
-        "order": ours.order,
-        "validation_percent": 100 * ours.accuracy,
-    }
-
-
-def _choose_subset(
-    config: Config,
-    run: Run,
-    name: str,
-    size: int,
-    train: Images,
-    validation: Images,
-    moves: Deformation,
-) -> dict[str, Any]:
-    """The best baseline on validation images, moved like ours or not at all."""
-    trials: list[dict[str, Any]] = []
-
-    def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
-        try:
-            data = _file(config, train, size, Choice(reduction, 0, moves, 0.0, order), 0)
-        except InputError:
-            return  # not even one image of each class
-        drawn = files.sample(data, per_class=config.trial_per_class, seed=0)
-        outcome = students.train(config.trial, [drawn], validation, seeds=(0,), lanes_per_chunk=1)
-        trials.append(
-            {
-                "reduction": asdict(reduction),
-                "moves": list(moves),
-                "order": order,
-                "images": files.summary(data)["images"],
-                "validation_percent": 100 * float(outcome.accuracy[0, 0]),
-            }
-        )
-        print(f"  subset {reduction} {order}: {trials[-1]['validation_percent']:.2f} %", flush=True)
-
-    for reduction in BASELINE_REDUCTIONS:
-        for each in dict.fromkeys((NONE, moves)):
-            tried(reduction, each, "random")
-    best = max(trials, key=lambda trial: trial["validation_percent"])
-    for order in config.orders if worthwhile(best["images"], len(train.labels)) else ():
-        tried(Reduction(**best["reduction"]), Deformation(*best["moves"]), order)
-    best = max(trials, key=lambda trial: trial["validation_percent"])
-    return {"subset": {**best, "width": 0}, "trials": trials}
-
-
-def _file(config: Config, train: Images, size: int, choice: Choice, seed: int) -> bytes:
-    return budget_file.write(
-        train.pixels,
-        train.labels,
-        size,
-        choice,
-        jax.random.key(seed),
-        enlarger_steps=config.search.enlarger_steps,
-    )
 
 
 def _measure(
@@ -217,16 +157,9 @@ def _measure(
 ) -> dict[str, Any]:
     """One file, decoded in a fresh process, and the students trained on it."""
     name, size, mine = choice["data"], choice["budget"], choice[arm]
-    made = Choice(
-        Reduction(**mine["reduction"]),
-        mine["width"],
-        Deformation(*mine["moves"]),
-        0.0,
-        mine["order"],
-    )
     path = _path(config, run, name, size, arm, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    container.save(path, _file(config, train, size, made, seed))
+    container.save(path, choices.file(config.search, train, size, choices.choice(mine), seed))
     decoded = decoded_sets.from_archive(path, config.per_class, seed)
     accuracies = {}
     for student, settings in config.students.items():

@@ -68,6 +68,8 @@ def description(choice: dict[str, Any]) -> str:
         parts.append(choice["order"])
     if choice["width"]:
         parts.append(f"enlarger of width {choice['width']}")
+    if choice.get("refinement_steps"):
+        parts.append("refined")
     parts.append("moved" if any(choice["moves"]) else "not moved")
     return ", ".join(parts)
 

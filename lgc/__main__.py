@@ -99,16 +99,19 @@ def _compress_to_budget(
     key_choice, key_write = jax.random.split(jax.random.key(options.seed))
     with Bar(str(options.input)) as bar:
         choice = budget.choose(images, labels, options.budget_bytes, key_choice, progress=bar)
-    data = budget_file.write(images, labels, options.budget_bytes, choice, key_write)
+        data = budget_file.write(
+            images, labels, options.budget_bytes, choice, key_write, progress=bar
+        )
     container.save(options.output, data)
     contents = exemplars.read(data)
     save_preview(preview, contents, options.seed)
     small, moves = contents.small, contents.deformation
+    refined = "refined, " if choice.refinement_steps else ""
     how = "interpolated" if contents.enlarger is None else "enlarged by a network"
     print(
         f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
         f"{len(small.classes):,} of {len(images):,} images at 1/{small.factor} of a side in "
-        f"{small.levels.size} greys, {how}\n"
+        f"{small.levels.size} greys, {refined}{how}\n"
         f"moves of a drawn image: {', '.join(f'{n} {v}' for n, v in moves._asdict().items())}\n"
         f"a small ConvNet trained on what it gives had {100 * choice.accuracy:.1f} % of held-out "
         f"images right; pictures in {preview}"

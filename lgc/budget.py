@@ -3,25 +3,30 @@
 What a budget buys best, many crude images or few good ones, and how far they may be moved, hangs
 on the data. Each candidate is made into a training set exactly as its file would be, a small
 ConvNet is trained on that set, and held-out images of the user's own set judge it: all candidates
-for a few steps, the best for longer. The winner is then made again from all images (`budget_file`).
+for a few steps, the best for longer. Then it is asked whether to refine the images (`refinement`).
+The winner is then made again from all images (`budget_file`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from lgc import budget_file, deformations, exemplars, judges, orders, small_images
+from lgc import (
+    budget_candidates,
+    budget_file,
+    deformations,
+    exemplars,
+    judges,
+    orders,
+)
 from lgc.budget_file import Choice
 from lgc.config import Progress, report
-from lgc.coresets import pixel_code
 from lgc.coresets.reduction import Reduction
 from lgc.deformations import NONE, Deformation
 from lgc.images import LabelledImages
-from lgc.small_images import SmallImages
 from training.method import Key
 
 REDUCTIONS = (
@@ -38,15 +43,7 @@ MOVES = (
 )
 """From none to strong."""
 
-_LEAST_SIDE = 5
-"""Small images have at least so many rows and columns."""
-_ENLARGER_SHARE = 0.08
-"""Of the budget, at most."""
-_BITS_PER_WEIGHT = 4.2
-"""What a weight takes in the file, its share of the tables included; the file itself decides."""
 _STAGE = "trying what the budget buys"
-_SAMPLE = 300
-"""Images whose coded length tells how many will fit."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,8 @@ class Search:
       judge_width: channels of the ConvNet that judges.
       batch_size: of the judges' training.
       orders: coresets that are tried with the best of these, beside images at random.
+      refinement_steps: of refining the exemplars of the best; 0 leaves that out.
+      looks: judges, each begun anew, of what is refined and of what is not.
     """
 
     reductions: tuple[Reduction, ...] = REDUCTIONS
@@ -78,21 +77,34 @@ class Search:
     judge_width: int = 16
     batch_size: int = 64
     orders: tuple[str, ...] = ("medoids",)
+    refinement_steps: int = 600
+    looks: int = 3
 
 
 LargeImages = tuple[np.ndarray, np.ndarray]
 """Exemplars at full size, uint8[n, H, W, C], and their class numbers."""
 
 
-class _Candidate(NamedTuple):
-    reduction: Reduction
-    width: int
-    """Of the enlarger; 0 for none."""
-    fitting: int
-    """Images that should fit."""
-
-
 def choose(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    budget_bytes: int,
+    key: Key,
+    *,
+    search: Search | None = None,
+    progress: Progress | None = None,
+) -> Choice:
+    """`search_images`, then `consider_refinement`: what a user calls."""
+    search = search or Search()
+    found = search_images(pixels, labels, budget_bytes, key, search=search, progress=progress)
+    if not search.refinement_steps:
+        return found
+    return consider_refinement(
+        pixels, labels, budget_bytes, found, key, search=search, progress=progress
+    )
+
+
+def search_images(
     pixels: np.ndarray,
     labels: np.ndarray,
     budget_bytes: int,
@@ -117,14 +129,17 @@ def choose(
     search = search or Search()
     checked = budget_file.check(pixels, labels)
     key_order, key_enlarger, key_judge = jax.random.split(key, 3)
-    order = orders.mixed(key_order, checked.classes)
-    n_held = _held_out(checked)
-    held, kept = order[:n_held], order[n_held:]
-    candidates = _candidates(checked, kept, budget_bytes, search.reductions)
+    held, kept = _held_and_kept(key_order, checked)
+    candidates = budget_candidates.possible(checked, kept, budget_bytes, search.reductions)
     trials = [
         each for plain in search.moves for each in (plain, plain._replace(mirror=1)) if each != MILD
     ]
-    finals = min(search.finalists, len(candidates)) + len(trials) + len(search.orders)
+    finals = (
+        min(search.finalists, len(candidates))
+        + len(trials)
+        + len(search.orders)
+        + bool(search.refinement_steps)
+    )
     rounds = len(candidates) + finals
     judge = {
         steps: judges.build(
@@ -151,9 +166,9 @@ def choose(
         params[each] = budget_file.trained_enlarger(
             key_enlarger, checked, kept, each.reduction, each.width, search.trial_steps
         )
-        small = small_images.reduce(
-            checked.pixels[kept], checked.classes[kept], each.reduction
-        ).subset(slice(each.fitting))
+        small = budget_candidates.small_of(checked, kept, each.reduction).subset(
+            slice(each.fitting)
+        )
         made[each] = (exemplars.drawn_large(small, params[each]), small.classes)
         first[each] = judged(made[each], MILD, search.first_steps)
     finalists = sorted(candidates, key=lambda c: -first[c])[: search.finalists]
@@ -166,13 +181,69 @@ def choose(
     tried = search.orders if orders.worthwhile(best.fitting, len(kept)) else ()
     for number, name in enumerate(tried):
         key_name = jax.random.fold_in(key_order, number)
-        chosen = _chosen(checked, kept, best, name, key_name)
+        places = budget_candidates.chosen_places(checked, kept, best, name, key_name)
+        chosen = budget_candidates.small_of(checked, kept, best.reduction).subset(places)
         large = (exemplars.drawn_large(chosen, params[best]), chosen.classes)
         accuracy = judged(large, moves, search.last_steps)
-        if beyond_chance(accuracy, found.accuracy, n_held):
+        if beyond_chance(accuracy, found.accuracy, len(held)):
             found = found._replace(order=name, accuracy=accuracy)
     report(progress, _STAGE, rounds, rounds)
     return found
+
+
+def consider_refinement(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    budget_bytes: int,
+    choice: Choice,
+    key: Key,
+    *,
+    search: Search,
+    progress: Progress | None = None,
+) -> Choice:
+    """The choice with `search.refinement_steps`, or as it is if its images serve better unrefined.
+
+    Both are judged anew, at equal bytes, by `search.looks` judges each: what a single one says
+    moves by as much as refinement gains. Arguments and errors as for `search_images`.
+    """
+    checked = budget_file.check(pixels, labels)
+    key_order, key_enlarger, key_judge = jax.random.split(key, 3)
+    held, kept = _held_and_kept(key_order, checked)
+    key_refine = jax.random.fold_in(key, 3)
+    (candidate,) = budget_candidates.possible(checked, kept, budget_bytes, (choice.reduction,))
+    params = budget_file.trained_enlarger(
+        key_enlarger, checked, kept, choice.reduction, choice.width, search.trial_steps
+    )
+    taken = np.arange(candidate.fitting)
+    if choice.order != orders.RANDOM:
+        taken = budget_candidates.chosen_places(checked, kept, candidate, choice.order, key_order)
+    before = budget_candidates.small_of(checked, kept, choice.reduction).subset(taken)
+    trial = choice._replace(refinement_steps=search.refinement_steps)
+    after, weights = budget_file.refined(
+        key_refine, checked, kept, kept[taken], params, trial, progress
+    )
+    after = after.subset(slice(budget_candidates.as_costly(after, before)))
+    sets = []
+    for small, enlarging in ((before, params), (after, weights)):
+        large = exemplars.drawn_large(small, enlarging)
+        sets.append(deformations.drawn(0, large, small.classes, search.per_class, choice.moves))
+    accuracies = np.zeros((search.looks, len(sets)))
+    for look in range(search.looks):
+        judge = judges.build(
+            jax.random.fold_in(key_judge, look),
+            checked,
+            held,
+            steps=search.last_steps,
+            width=search.judge_width,
+            batch_size=search.batch_size,
+        )
+        for number, drawn in enumerate(sets):
+            accuracies[look, number] = judge(drawn)
+        report(progress, "judging what was refined", look + 1, search.looks)
+    as_it_is, refined = accuracies.mean(axis=0).tolist()
+    if refined > as_it_is:
+        return trial._replace(accuracy=refined)
+    return choice._replace(accuracy=as_it_is)
 
 
 def beyond_chance(accuracy: float, usual: float, n_images: int) -> bool:
@@ -185,61 +256,11 @@ def beyond_chance(accuracy: float, usual: float, n_images: int) -> bool:
     return accuracy - usual > 2 * spread**0.5
 
 
-def _chosen(
-    checked: LabelledImages, kept: np.ndarray, candidate: _Candidate, name: str, key: Key
-) -> SmallImages:
-    """As many images of a coreset as take the bytes of so many at random."""
-    pixels, classes = checked.pixels[kept], checked.classes[kept]
-    small = small_images.reduce(pixels, classes, candidate.reduction)
-    order = orders.chosen_first(name, key, pixels, classes, candidate.fitting)[: candidate.fitting]
-    costs = [
-        pixel_code.cost_bits(part.pixels, part.classes, part.levels.size)
-        for part in (small.subset(slice(candidate.fitting)), small.subset(order))
-    ]
-    fitting = int(np.searchsorted(np.cumsum(costs[1]), costs[0].sum(), side="right"))
-    return small.subset(order[:fitting])
+def _held_and_kept(key: Key, checked: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the images that judge and of the others.
 
-
-def _candidates(
-    checked: LabelledImages,
-    kept: np.ndarray,
-    budget_bytes: int,
-    reductions: tuple[Reduction, ...],
-) -> list[_Candidate]:
-    """What could be tried; of reductions under which all images fit, only the finest."""
-    shape = checked.pixels.shape[1:]
-    header = 120 + 8 * len(checked.labels)
-    found: list[_Candidate] = []
-    for reduction in reductions:
-        if min(shape[:2]) < _LEAST_SIDE * reduction.factor:
-            continue
-        width, weights = _enlarger_width(reduction.factor, shape[2], budget_bytes)
-        sample = kept[: max(_SAMPLE, 2 * len(checked.labels))]
-        small = small_images.reduce(checked.pixels[sample], checked.classes[sample], reduction)
-        bits = pixel_code.cost_bits(small.pixels, small.classes, small.levels.size)
-        # The code learns as it goes: the second half tells what later images cost.
-        each = float(bits[len(bits) // 2 :].mean()) / 8
-        fitting = int((budget_bytes - header - weights * _BITS_PER_WEIGHT / 8) / max(each, 0.1))
-        if fitting >= len(checked.labels):
-            found.append(_Candidate(reduction, width, min(fitting, len(kept))))
-    if not found:
-        raise budget_file.too_small(budget_bytes, checked)
-    partial_ = [c for c in found if c.fitting < len(kept)]
-    whole = [c for c in found if c.fitting == len(kept)]
-    finest = sorted(whole, key=lambda c: (c.reduction.factor, -c.reduction.bits))[:1]
-    return partial_ + finest
-
-
-def _enlarger_width(factor: int, channels: int, budget_bytes: int) -> tuple[int, int]:
-    """Channels and weights of the widest enlarger that the budget should pay for; 0, 0 for none."""
-    for width in (24, 16, 12, 8, 6, 4):
-        outputs = factor * factor * channels
-        weights = 9 * width * (channels + width + outputs) + 2 * width + outputs
-        if weights * _BITS_PER_WEIGHT / 8 <= _ENLARGER_SHARE * budget_bytes:
-            return width, weights
-    return 0, 0
-
-
-def _held_out(checked: LabelledImages) -> int:
-    """How many images judge: a tenth, of at most five thousand, one of each class at least."""
-    return max(len(checked.labels), min(5_000, len(checked.pixels) // 10))
+    A tenth judges, at most five thousand, one of each class at least.
+    """
+    order = orders.mixed(key, checked.classes)
+    count = max(len(checked.labels), min(5_000, len(checked.pixels) // 10))
+    return order[:count], order[count:]

@@ -1,4 +1,8 @@
-"""The file that a choice makes of an image set for a budget of bytes: as many images as fit."""
+"""The file that a choice makes of an image set for a budget of bytes: as many images as fit.
+
+Where the choice says so they are then refined (`refinement`), and as many of what comes out as fit
+are kept.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,42 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from coding import InputError
-from lgc import enlarger, exemplars, images, judges, orders, small_images
-from lgc.coresets.reduction import Reduction
+from lgc import (
+    enlarger,
+    exemplars,
+    fitting,
+    images,
+    judges,
+    orders,
+    pixel_rate,
+    refinement,
+    small_images,
+)
+from lgc.config import Progress
+from lgc.coresets.reduction import Reduction, nearest_levels, shrink
 from lgc.deformations import Deformation
 from lgc.exemplars import Contents
 from lgc.images import LabelledImages
+from lgc.refinement import RefinementConfig
+from lgc.small_images import SmallImages
+from training import loop
 from training.method import Key, Params
 
 ENLARGER_STEPS = 2_000
 """Of training the enlarger that is kept."""
 _ENLARGER_BITS = 4
 _BATCH_SIZE = 64
-"""Of training an enlarger."""
+"""Of training an enlarger, and what exemplars cost."""
+_REAL_BATCH = 250
+"""Real images that a step of refinement looks at."""
+_DRAWN = 200
+"""Exemplars that it draws, or five of each class."""
+_RATE_STEPS = 500
+"""Of training what exemplars cost."""
 
 
 class Choice(NamedTuple):
@@ -32,6 +57,7 @@ class Choice(NamedTuple):
       moves: of what is drawn.
       accuracy: of the last judge of this choice, in [0, 1].
       order: in which images are taken; see `orders.chosen_first`.
+      refinement_steps: of moving exemplars to where they teach most; 0 for images as they are.
     """
 
     reduction: Reduction
@@ -39,6 +65,7 @@ class Choice(NamedTuple):
     moves: Deformation
     accuracy: float
     order: str = orders.RANDOM
+    refinement_steps: int = 0
 
 
 def write(
@@ -49,6 +76,7 @@ def write(
     key: Key,
     *,
     enlarger_steps: int = ENLARGER_STEPS,
+    progress: Progress | None = None,
 ) -> bytes:
     """The file of kind "exemplars" that a choice makes of an image set.
 
@@ -59,34 +87,41 @@ def write(
       choice: see `budget.choose`.
       key: typed PRNG key.
       enlarger_steps: of training the enlarger, on all images.
+      progress: told of the refinement; see `Progress`.
 
     Raises:
       InputError: images that cannot be compressed, or a budget too small for them.
     """
     checked = check(pixels, labels)
     key_order, key_enlarger = jax.random.split(key)
+    key_refine = jax.random.fold_in(key, 2)
     everything = np.arange(len(checked.classes))
     params = trained_enlarger(
         key_enlarger, checked, everything, choice.reduction, choice.width, enlarger_steps
     )
     small = small_images.reduce(checked.pixels, np.asarray(labels), choice.reduction)
 
-    def fit(order: np.ndarray) -> small_images.Fitted:
-        taken = small.subset(order)
+    def fit(taken: SmallImages, params: Params | None) -> small_images.Fitted:
         return small_images.largest(
             lambda count: exemplars.write(
                 Contents(taken.subset(slice(count)), params, choice.moves), _ENLARGER_BITS
             ),
-            len(order),
+            len(taken.classes),
             budget_bytes,
         )
 
-    fitted = fit(orders.mixed(key_order, checked.classes))
+    order = orders.mixed(key_order, checked.classes)
+    fitted = fit(small.subset(order), params)
     if choice.order != orders.RANDOM:
-        chosen = orders.chosen_first(
+        order = orders.chosen_first(
             choice.order, key_order, checked.pixels, checked.classes, fitted.n_images
         )
-        fitted = fit(chosen)
+        fitted = fit(small.subset(order), params)
+    if choice.refinement_steps and len(fitted.data) <= budget_bytes:
+        taken, weights = refined(
+            key_refine, checked, everything, order[: fitted.n_images], params, choice, progress
+        )
+        fitted = fit(taken, weights)
     if len(fitted.data) > budget_bytes or fitted.n_images < len(checked.labels):
         raise too_small(budget_bytes, checked)
     return fitted.data
@@ -122,6 +157,72 @@ def trained_enlarger(
     )
     params = train(key_run, start, (small.greys(), large))
     return jax.tree.map(np.asarray, exemplars.on_grid(params, _ENLARGER_BITS))
+
+
+def refined(
+    key: Key,
+    checked: LabelledImages,
+    chosen: np.ndarray,
+    exemplar: np.ndarray,
+    params: Params | None,
+    choice: Choice,
+    progress: Progress | None = None,
+) -> tuple[SmallImages, Params | None]:
+    """Exemplars and the enlarger's weights after refinement, the weights on their grid.
+
+    Args:
+      key: typed PRNG key.
+      checked: the image set.
+      chosen: Int[m], which of its images teach.
+      exemplar: Int[n], which of them are refined.
+      params: the enlarger's weights; None for none.
+      choice: its reduction, moves and steps.
+      progress: see `Progress`.
+    """
+    key_rate, key_cost, key_run = jax.random.split(key, 3)
+    pixels, classes = checked.pixels[chosen], checked.classes[chosen]
+    every = small_images.reduce(pixels, classes, choice.reduction)
+    shrunken = shrink(checked.pixels[exemplar], choice.reduction.factor)
+    small = every._replace(
+        pixels=nearest_levels(every.levels)[shrunken].astype(np.uint8),
+        classes=checked.classes[exemplar],
+        labels=np.array(checked.labels, np.int64),
+    )
+    if every.levels.size == 1:
+        return small, params  # one grey cannot be moved
+    price = jax.jit(
+        partial(
+            judges.trained,
+            loss=pixel_rate.loss(every.levels.size),
+            steps=_RATE_STEPS,
+            batch_size=_BATCH_SIZE,
+            rate=3e-3,
+        )
+    )(
+        key_cost,
+        pixel_rate.init(key_rate, small.pixels.shape[1:], every.levels.size, len(small.labels)),
+        (every.pixels, every.classes.astype(np.int32)),
+    )
+    method = refinement.build(
+        RefinementConfig(
+            drawn=max(_DRAWN, 5 * len(small.labels)), enlarger_bits=_ENLARGER_BITS
+        ),
+        small, choice.moves, price, choice.refinement_steps,
+    )  # fmt: skip
+    plan = loop.Plan(choice.refinement_steps, min(_REAL_BATCH, len(classes)), "replacement")
+    result = fitting.in_parts(
+        method,
+        plan,
+        key_run,
+        refinement.start(shrunken, small, params),
+        (jnp.asarray(pixels), jnp.asarray(classes, jnp.int32)),
+        stage="refining exemplars",
+        progress=progress,
+    )
+    weights = result.params["enlarger"]
+    if weights is not None:
+        weights = jax.tree.map(np.asarray, exemplars.on_grid(weights, _ENLARGER_BITS))
+    return refinement.rounded(result.params, small), weights
 
 
 def too_small(budget_bytes: int, checked: LabelledImages) -> InputError:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from lgc import rate
-from training.convolution import conv2d
+from training.convolution import Implementation, conv2d, training_implementation
 from training.method import Key, Loss, Params
 
 ImageShape = tuple[int, int, int]
@@ -44,20 +44,27 @@ def init(key: Key, width: int, factor: int, channels: int) -> Params:
     return params
 
 
-def logits(params: Params, small: jax.Array, image_shape: ImageShape) -> jax.Array:
+def logits(
+    params: Params,
+    small: jax.Array,
+    image_shape: ImageShape,
+    implementation: Implementation | None = None,
+) -> jax.Array:
     """Logits of the large images' pixels, Float[n, height, width, channels].
 
     Args:
       params: see `init`.
       small: Float[n, ceil(height / factor), ceil(width / factor), channels] in [0, 1].
       image_shape: (height, width, channels) of the large ones.
+      implementation: of the convolutions. Files are decoded with the default, so that they give
+        the same pixels in every version.
     """
     height, width, channels = image_shape
     n, rows, columns, _ = small.shape
     x = small
     for name in _LAYERS[:2]:
-        x = jax.nn.relu(_convolved(x, params[name]))
-    x = _convolved(x, params["output"])
+        x = jax.nn.relu(_convolved(x, params[name], implementation))
+    x = _convolved(x, params["output"], implementation)
     factor = round((x.shape[-1] / channels) ** 0.5)
     x = x.reshape(n, rows, columns, factor, factor, channels)
     x = x + _SLOPE * (small[:, :, :, None, None, :] - 0.5)
@@ -79,7 +86,8 @@ def loss(image_shape: ImageShape, bits: rate.Bits) -> Loss:
     def mean_cross_entropy(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
         del key  # deterministic
         small, large = (part.astype(jnp.float32) / 255 for part in batch)
-        found = logits(rate.quantised(params, bits), small, image_shape)
+        held = rate.quantised(params, bits)
+        found = logits(held, small, image_shape, training_implementation())
         nats = optax.sigmoid_binary_cross_entropy(found, large).mean()
         return nats, {"cross_entropy_nats": nats}
 
@@ -101,5 +109,5 @@ def check(params: Any, small_shape: ImageShape, factor: int) -> None:
             raise ValueError(f"layer {name} has a bias of shape {layer['bias'].shape}")
 
 
-def _convolved(x: jax.Array, layer: Params) -> jax.Array:
-    return conv2d(x, layer["kernel"]) + layer["bias"].reshape(1, 1, 1, -1)
+def _convolved(x: jax.Array, layer: Params, form: Implementation | None) -> jax.Array:
+    return conv2d(x, layer["kernel"], implementation=form) + layer["bias"].reshape(1, 1, 1, -1)

@@ -24,6 +24,7 @@ import optax
 
 from lgc import decoders, label_mixture, rate, utility
 from lgc.autoencoders import Params
+from lgc.feature_pool import FeaturePool, Pool
 from training.method import Batch, Key, Method, all_finite, as_arrays
 from training.networks import Network, mlp
 
@@ -90,20 +91,6 @@ class RateConstrainedConfig:
         if path.startswith("mixture/"):
             return self.mixture_bits
         return self.bias_bits if path.endswith("/bias") else self.decoder_bits
-
-
-class Pool(NamedTuple):
-    """Feature networks of different ages, with a leading axis of networks.
-
-    Attributes:
-      params: {"features": ..., "head": ...}.
-      optimizer: of Adam.
-      age: Int[pool], steps since they began.
-    """
-
-    params: Params
-    optimizer: Any
-    age: jax.Array
 
 
 class RateConstrainedState(NamedTuple):
@@ -184,28 +171,25 @@ def build(config: RateConstrainedConfig, features: Network, total_steps: int) ->
     encoder = _encoder(config)
     schedule = optax.cosine_decay_schedule(1.0, total_steps)
     adam = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(schedule))
-    pool_adam = optax.adam(config.pool_rate)
+    pool = FeaturePool(
+        features,
+        config.image_shape,
+        config.n_classes,
+        config.pool,
+        config.pool_steps,
+        config.pool_rate,
+    )
     n_pixels = config.image_shape[0] * config.image_shape[1] * config.image_shape[2]
     per_class = max(1, config.synthetic // config.n_classes)
     drawn_classes = jnp.repeat(jnp.arange(config.n_classes), per_class)
 
-    def begin(key: Key) -> Params:
-        key_features, key_head = jax.random.split(key)
-        made = features.init(key_features)
-        shape = jax.ShapeDtypeStruct((1, *config.image_shape), jnp.float32)
-        width = jax.eval_shape(features.apply, made, shape).shape[1]
-        return {"features": made, "head": mlp((width, config.n_classes)).init(key_head)}
-
     def init(
         key: Key, params: Params, hyperparameters: Hyperparameters | None = None
     ) -> RateConstrainedState:
-        networks = jax.vmap(begin)(jax.random.split(key, config.pool))
-        # Ages apart, so that a step meets young and old networks from the start.
-        age = jnp.arange(config.pool) * (config.pool_steps // config.pool)
         return RateConstrainedState(
             params,
             adam.init(params),
-            Pool(networks, jax.vmap(pool_adam.init)(networks), age),
+            pool.init(key),
             jnp.zeros((), jnp.int32),
             as_arrays(hyperparameters or config.hyperparameters),
         )
@@ -245,46 +229,23 @@ def build(config: RateConstrainedConfig, features: Network, total_steps: int) ->
         loss = distortion + h.kl_weight * kl / n_pixels + weight * learned + h.bits_weight * bits
         return loss, (distortion, kl, learned, bits, synthetic)
 
-    def pool_loss(network: Params, images: jax.Array) -> jax.Array:
-        outputs = jax.nn.relu(features.apply(network["features"], images))
-        scores = mlp((outputs.shape[1], config.n_classes)).apply(network["head"], outputs)
-        return optax.softmax_cross_entropy_with_integer_labels(scores, drawn_classes).mean()
-
     def step(
         key: Key, state: RateConstrainedState, batch: Batch
     ) -> tuple[RateConstrainedState, RateConstrainedInfo]:
         key_choice, key_loss, key_begin = jax.random.split(key, 3)
-        chosen = jax.random.randint(key_choice, (), 0, config.pool)
-        judge, judge_adam = jax.tree.map(
-            lambda leaf: leaf[chosen], (state.pool.params, state.pool.optimizer)
-        )
+        judge = pool.pick(key_choice, state.pool)
         (loss, parts), gradient = jax.value_and_grad(objective, has_aux=True)(
-            state.params, key_loss, judge, state, batch
+            state.params, key_loss, judge.params, state, batch
         )
         distortion, kl, learned, bits, synthetic = parts
         updates, optimizer = adam.update(gradient, state.optimizer, state.params)
         rate_now = state.hyperparameters.learning_rate
         params = jax.tree.map(lambda p, u: p - rate_now * u, state.params, updates)
 
-        slope = jax.grad(pool_loss)(judge, jax.lax.stop_gradient(synthetic))
-        judge_updates, judge_adam = pool_adam.update(slope, judge_adam, judge)
-        judge = optax.apply_updates(judge, judge_updates)
-        age = state.pool.age[chosen] + 1
-        fresh = begin(key_begin)
-        old = age >= config.pool_steps
-        judge, judge_adam = jax.tree.map(
-            lambda new, kept: jnp.where(old, new, kept),
-            (fresh, pool_adam.init(fresh)),
-            (judge, judge_adam),
+        networks = pool.trained(key_begin, state.pool, judge, synthetic, drawn_classes)
+        new = RateConstrainedState(
+            params, optimizer, networks, state.step + 1, state.hyperparameters
         )
-        pool = Pool(
-            *jax.tree.map(
-                lambda all_, one: all_.at[chosen].set(one),
-                (state.pool.params, state.pool.optimizer, state.pool.age),
-                (judge, judge_adam, jnp.where(old, 0, age)),
-            )
-        )
-        new = RateConstrainedState(params, optimizer, pool, state.step + 1, state.hyperparameters)
         finite = jnp.isfinite(loss) & all_finite(params)
         return new, RateConstrainedInfo(loss, distortion, kl, learned, bits, finite)
 

@@ -15,7 +15,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from training.convolution import Padding, average_pool, conv2d, conv2d_max_pool, max_pool
+from training.convolution import (
+    Padding,
+    average_pool,
+    conv2d,
+    conv2d_max_pool,
+    max_pool,
+    training_implementation,
+)
 from training.method import Key, Params
 
 ImageShape = tuple[int, int, int]
@@ -139,8 +146,25 @@ def convnet(
     _check_side(image_shape, 8)
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
-    first_padding: Padding = 3 if tuple(image_shape[:2]) == (28, 28) else "SAME"
-    return _network(_Convnet(n_classes, width, first_padding), image_shape)
+    return _network(_Convnet(n_classes, width, _first_padding(image_shape)), image_shape)
+
+
+def convnet_features(image_shape: ImageShape = (28, 28, 1), width: int = 128) -> Network:
+    """What the dense layer of `convnet` sees: its three blocks alone, outputs at least 0.
+
+    Args:
+      image_shape: (height, width, channels), at least 8 x 8.
+      width: channels of every block.
+
+    Returns:
+      Network with layers `conv1..3`, `norm1..3`.
+    """
+    _check_side(image_shape, 8)
+    return _network(_Convnet(None, width, _first_padding(image_shape)), image_shape)
+
+
+def _first_padding(image_shape: ImageShape) -> Padding:
+    return 3 if tuple(image_shape[:2]) == (28, 28) else "SAME"
 
 
 def _check_side(image_shape: ImageShape, least: int) -> None:
@@ -176,6 +200,7 @@ class _Convolution(nn.Module):
     size: int
     padding: Padding
     pooled: bool = False
+    narrow: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -184,7 +209,9 @@ class _Convolution(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
         # A bias moves all of a window alike, so it can wait until the window is one number.
         convolve = conv2d_max_pool if self.pooled else conv2d
-        return convolve(x, kernel, padding=self.padding) + bias.reshape(1, 1, 1, -1)
+        form = training_implementation() if self.narrow else None
+        convolved = convolve(x, kernel, padding=self.padding, implementation=form)
+        return convolved + bias.reshape(1, 1, 1, -1)
 
 
 class _InstanceNorm(nn.Module):
@@ -250,7 +277,7 @@ class _ReportClassifier(nn.Module):
 
 
 class _Convnet(nn.Module):
-    n_classes: int
+    n_classes: int | None
     width: int
     first_padding: Padding
 
@@ -258,6 +285,7 @@ class _Convnet(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         for block in (1, 2, 3):
             padding = self.first_padding if block == 1 else "SAME"
-            x = _Convolution(self.width, 3, padding, name=f"conv{block}")(x)
+            x = _Convolution(self.width, 3, padding, narrow=True, name=f"conv{block}")(x)
             x = average_pool(nn.relu(_InstanceNorm(name=f"norm{block}")(x)))
-        return _dense(self.n_classes, "output")(_flatten(x))
+        x = _flatten(x)
+        return x if self.n_classes is None else _dense(self.n_classes, "output")(x)

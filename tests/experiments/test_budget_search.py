@@ -11,7 +11,15 @@ from lgc import budget, budget_file, files
 from lgc.budget import Search
 
 BUDGET_BYTES = 700
-SEARCH = Search(trial_steps=150, enlarger_steps=300, first_steps=150, last_steps=300, per_class=300)
+SEARCH = Search(
+    trial_steps=150,
+    enlarger_steps=300,
+    first_steps=150,
+    last_steps=300,
+    per_class=300,
+    refinement_steps=200,
+    looks=2,
+)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from tests.lgc.test_lossy_subset import blobs
 FEW = (Reduction(1, 2), Reduction(2, 2), Reduction(1, 6))
 QUICK = Search(
     FEW, MOVES[:1], 10, 10, 10, 10, finalists=1, per_class=60, judge_width=4, batch_size=16,
-    orders=(),
+    orders=(), refinement_steps=4, looks=1,
 )  # fmt: skip
 
 

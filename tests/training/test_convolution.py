@@ -45,7 +45,7 @@ def by_definition(x, kernel, rows, columns):
     return y
 
 
-@pytest.mark.parametrize("implementation", ["native", "patches"])
+@pytest.mark.parametrize("implementation", ["native", "patches", "blocks"])
 def test_is_the_sum_of_its_definition(implementation):
     x, kernel = pair((2, 6, 5, 3), (3, 3, 3, 4))
     expected = by_definition(x, kernel, (1, 1), (1, 1))
@@ -56,8 +56,9 @@ def test_is_the_sum_of_its_definition(implementation):
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("implementation", ["patches", "blocks"])
 @pytest.mark.parametrize(("image", "kernel", "padding"), SHAPES)
-def test_both_forms_agree_in_values_and_gradients(image, kernel, padding):
+def test_all_forms_agree_in_values_and_gradients(image, kernel, padding, implementation):
     x, k = pair(image, kernel)
 
     def value_and_gradients(implementation):
@@ -68,9 +69,9 @@ def test_both_forms_agree_in_values_and_gradients(image, kernel, padding):
         return jax.jit(jax.value_and_grad(f, argnums=(0, 1), has_aux=True))(x, k)
 
     ((_, native), native_gradients) = value_and_gradients("native")
-    ((_, patches), patches_gradients) = value_and_gradients("patches")
-    np.testing.assert_allclose(native, patches, atol=2e-5)
-    for a, b in zip(native_gradients, patches_gradients, strict=True):
+    ((_, other), other_gradients) = value_and_gradients(implementation)
+    np.testing.assert_allclose(native, other, atol=2e-5)
+    for a, b in zip(native_gradients, other_gradients, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 

@@ -1,0 +1,139 @@
+"""What `lgc_rate_curve` does with a budget: our own choice in two stages, and the best baseline.
+
+Choices are plain dictionaries, as a run's folder keeps them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import jax
+
+from coding import InputError
+from experiments import students
+from experiments.datasets import Images
+from experiments.students import StudentConfig
+from lgc import budget, budget_file, files
+from lgc.budget import Search
+from lgc.budget_file import Choice
+from lgc.coresets.reduction import LOSSLESS, Reduction
+from lgc.deformations import NONE, Deformation
+from lgc.orders import worthwhile
+from training.progress import Bar
+
+BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))
+
+
+def choose(search: Search, title: str, size: int, train: Images) -> dict[str, Any]:
+    """What to do with a budget, by the library's own search, but for the refinement."""
+    with Bar(title) as bar:
+        ours = budget.search_images(
+            train.pixels, train.labels, size, jax.random.key(0), search=search, progress=bar
+        )
+    return plain(ours)
+
+
+def refine(
+    search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
+) -> dict[str, Any]:
+    """The choice, and whether its exemplars are to be refined."""
+    with Bar(title) as bar:
+        ours = budget.consider_refinement(
+            train.pixels,
+            train.labels,
+            size,
+            choice(mine),
+            jax.random.key(0),
+            search=search,
+            progress=bar,
+        )
+    return {**plain(ours), "searched_validation_percent": mine["validation_percent"]}
+
+
+def plain(choice: Choice) -> dict[str, Any]:
+    """A choice as JSON holds it; `choice` is the inverse."""
+    return {
+        "reduction": asdict(choice.reduction),
+        "width": choice.width,
+        "moves": list(choice.moves),
+        "order": choice.order,
+        "refinement_steps": choice.refinement_steps,
+        "validation_percent": 100 * choice.accuracy,
+    }
+
+
+def choice(plain: dict[str, Any]) -> Choice:
+    """A choice from what JSON holds."""
+    return Choice(
+        Reduction(**plain["reduction"]),
+        plain["width"],
+        Deformation(*plain["moves"]),
+        plain["validation_percent"] / 100,
+        plain["order"],
+        plain.get("refinement_steps", 0),
+    )
+
+
+def file(search: Search, train: Images, size: int, choice: Choice, seed: int) -> bytes:
+    """The file that a choice makes of the training images."""
+    return budget_file.write(
+        train.pixels,
+        train.labels,
+        size,
+        choice,
+        jax.random.key(seed),
+        enlarger_steps=search.enlarger_steps,
+    )
+
+
+def choose_subset(
+    search: Search,
+    trial: StudentConfig,
+    orders: tuple[str, ...],
+    per_class: int,
+    size: int,
+    train: Images,
+    validation: Images,
+    moves: Deformation,
+) -> dict[str, Any]:
+    """The best baseline on validation images, moved like ours or not at all.
+
+    Args:
+      search: whose enlarger's steps do not matter here, as there is none.
+      trial: the student that judges.
+      orders: coresets that are tried with the best random subset.
+      per_class: images drawn of each class for it.
+      size: bytes.
+      train: images to choose from.
+      validation: images that judge.
+      moves: ours.
+    """
+    trials: list[dict[str, Any]] = []
+
+    def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
+        try:
+            data = file(search, train, size, Choice(reduction, 0, moves, 0.0, order), 0)
+        except InputError:
+            return  # not even one image of each class
+        drawn = files.sample(data, per_class=per_class, seed=0)
+        outcome = students.train(trial, [drawn], validation, seeds=(0,), lanes_per_chunk=1)
+        trials.append(
+            {
+                "reduction": asdict(reduction),
+                "moves": list(moves),
+                "order": order,
+                "images": files.summary(data)["images"],
+                "validation_percent": 100 * float(outcome.accuracy[0, 0]),
+            }
+        )
+        print(f"  subset {reduction} {order}: {trials[-1]['validation_percent']:.2f} %", flush=True)
+
+    for reduction in BASELINE_REDUCTIONS:
+        for each in dict.fromkeys((NONE, moves)):
+            tried(reduction, each, "random")
+    best = max(trials, key=lambda each: each["validation_percent"])
+    for order in orders if worthwhile(best["images"], len(train.labels)) else ():
+        tried(Reduction(**best["reduction"]), Deformation(*best["moves"]), order)
+    best = max(trials, key=lambda each: each["validation_percent"])
+    return {"subset": {**best, "width": 0}, "trials": trials}
