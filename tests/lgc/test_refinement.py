@@ -67,7 +67,7 @@ def test_noise_that_may_move_becomes_something_to_learn_from(key):
     np.testing.assert_array_equal(refinement.rounded(frozen.params, small).pixels, small.pixels)
     moved = trained(key, small, noise, price, Hyperparameters(0.1, 0.0, 0.01, 3.0))
     late = slice(-20, None)
-    assert moved.log.ridge_loss[late].mean() < 0.8 * frozen.log.ridge_loss[late].mean()
+    assert moved.log.ridge_loss[late].mean() < 0.92 * frozen.log.ridge_loss[late].mean()
 
 
 @pytest.mark.slow
