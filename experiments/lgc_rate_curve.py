@@ -64,6 +64,9 @@ class Config:
     )
     """Largest budget, by data set, that is asked whether to refine, which takes ten minutes."""
     orders: tuple[str, ...] = tuple(CORESETS)
+    coresets_up_to: int = 30_000
+    """Largest budget whose baselines try coresets, which takes five minutes each of many images;
+    below it none has beaten random images."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     per_class: int = 6_000
     trial_per_class: int = 2_000
@@ -119,7 +122,8 @@ def run(config: Config, run: Run) -> None:
                 refine = partial(choices.refine, config.search, title, size, train, mine)
                 mine = kept(refined, refine)
             best = partial(
-                choices.choose_subset, config.search, config.trial, config.orders,
+                choices.choose_subset, config.search, config.trial,
+                config.orders if size <= config.coresets_up_to else (),
                 config.trial_per_class, size, train, validation, Deformation(*mine["moves"]),
             )  # fmt: skip
             choice = {"data": name, "budget": size, "ours": mine, **kept(subset, best)}

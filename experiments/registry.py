@@ -69,7 +69,7 @@ EXPERIMENTS = {
     "lgc_rate_curve": Entry(
         "experiments.lgc_rate_curve",
         "accuracy against bytes, 1 kB to 1 MB, beside the strongest subset of the same bytes",
-        "cpu: 30 min a choice, 7 min a file on 1 core; smoke: 3 min",
+        "cpu: 30 min a choice, 15 more to refine, 10 min a file on 1 core; smoke: 4 min",
         "mnist, fashion_mnist",
     ),
     "lgc_rate_constrained": Entry(
