@@ -270,8 +270,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
                 f"The same at {bits} bits a parameter",
                 _COLUMNS,
                 _summaries(records["finer"]["metrics"]["rows"]),
-                "Contrast leaves each class's latents near a line: covariances so nearly singular "
-                "that 8 bits for each number spoil them.",
+                "The seeds of the table above: a finer grid for the same parameters.",
             )
         )
     return found

@@ -35,6 +35,8 @@ _GAIN = 0.5
 """Of the logarithm of lambda, a step, for exemplars that cost twice what they did."""
 _LIMITS = (1e-2, 1e2)
 """Of lambda."""
+_PRICED = 2_000
+"""Exemplars at most whose bits are counted at once."""
 
 
 class Hyperparameters(NamedTuple):
@@ -262,7 +264,8 @@ def _interpolated(shown: jax.Array, small: SmallImages) -> jax.Array:
 
 
 def _mean_bits(rate_params: Params, small: SmallImages) -> jax.Array:
-    """Bits of an exemplar before, Float[]."""
+    """Bits of an exemplar before, Float[]; of the first of many, which are a sample."""
+    small = small.subset(slice(_PRICED))
     found = pixel_rate.bits(
         rate_params,
         jnp.asarray(small.pixels, jnp.float32),

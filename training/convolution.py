@@ -9,8 +9,8 @@ Two forms of the same convolution, chosen by measurement (`python -m benchmarks.
   matrix product into a batched one.
 
 A third, `blocks`, is asked for by name: the four outputs of a square of 2 x 2 as four filters of a
-kernel one tap wider and taller. It copies fewer than half as many taps as `patches` for twice the
-arithmetic, and wins on a CPU where channels are few, in training; it rounds differently, so what
+kernel one tap wider and taller. It copies fewer than half as many taps as `patches` for nearly
+twice the arithmetic, which pays on a CPU where channels are few; it rounds differently, so what
 files are decoded with stays as it is.
 """
 
@@ -35,7 +35,7 @@ def chosen_implementation() -> Implementation:
 
 
 def training_implementation() -> Implementation:
-    """The form that was measured to train narrow networks of 3 x 3 kernels faster."""
+    """The form for training narrow networks of 3 x 3 kernels."""
     return "blocks" if jax.default_backend() == "cpu" else "native"
 
 

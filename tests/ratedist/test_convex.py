@@ -35,9 +35,10 @@ NEAR = np.abs(GRID.points[:, 0]) < 0.1
     ],
 )
 def test_agrees_with_the_interior_point(rules):
-    ours, theirs = solve_fixed(GRID.p, TABLE, rules), solve_convex(GRID.p, TABLE, rules)
-    # On some processors rounding keeps Clarabel just above its 1e-9; the numbers below judge it.
-    assert theirs.status in ("optimal", "optimal_inaccurate")
+    ours = solve_fixed(GRID.p, TABLE, rules)
+    # A gap of 1e-9 is below what rounding allows Clarabel on some processors.
+    theirs = solve_convex(GRID.p, TABLE, rules, tolerance=5e-9)
+    assert theirs.status == "optimal"
     assert ours.rate_lb <= theirs.rate_bits + 1e-6
     assert ours.rate_ub == pytest.approx(theirs.rate_bits, abs=2e-6)
     np.testing.assert_allclose(theirs.nu, ours.nu, rtol=1e-3, atol=1e-3)
