@@ -8,9 +8,10 @@ One training step (Adam) of the 5,254-parameter classifier on a batch of 64, by
 * `native_scan`: the same step inside `training.loop`;
 * `patches_scan`: patches and a matrix product inside `training.loop`;
 
-and the last two again for 4 lanes of a sweep (`vmap` over parameters and keys). All are timed in
-turn, `--repeats` rounds in one process, and the fastest round of each is reported: other work on
-the machine only ever adds. Only the ratios mean anything elsewhere.
+and the last two again for 4 lanes of a sweep (`vmap` over parameters and keys). Then a step of the
+narrow ConvNet that judges small files, by `convnet_patches_scan` and `convnet_blocks_scan`, squares
+of outputs. All are timed in turn, `--repeats` rounds in one process, and the fastest round of each
+is reported: other work on the machine only ever adds. Only the ratios mean anything elsewhere.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ from unittest import mock
 import jax
 
 from training import convolution, gradient_descent, loop, losses, networks
+from training.method import Method
 
 BATCH, STEPS, LANES, LANE_STEPS = 64, 10, 4, 2
+CONVNET_WIDTH = 32
 
 
 def cases() -> dict[str, tuple[Callable[[], object], int]]:
     """Name -> (what to time, the steps in it), compiled and warmed up."""
     network = networks.report_classifier()
-    method = gradient_descent.build(
-        gradient_descent.GradientDescentConfig(), losses.cross_entropy(network.apply)
-    )
+    method = _method(network)
     key_data, key_labels, key_init, key_run = jax.random.split(jax.random.key(0), 4)
     images = jax.random.uniform(key_data, (2_000, 28, 28, 1))
     labels = jax.random.randint(key_labels, (2_000,), 0, 10)
     data, params = (images, labels), network.init(key_init)
     keys = jax.random.split(key_run, LANES)
 
-    def whole_run(steps, key, params, data):
+    def whole_run(steps, key, params, data, method=method):
         plan = loop.Plan(steps=steps, batch_size=BATCH, log_points=1)
         return loop.run(method, plan, key, params, data).params
 
@@ -72,9 +73,25 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
             lambda several=several: several(keys, params, data),
             LANE_STEPS * LANES,
         )
+    convnet = networks.convnet(width=CONVNET_WIDTH)
+    start = convnet.init(key_init)
+    for form in ("patches", "blocks"):
+        with mock.patch.object(networks, "training_implementation", lambda form=form: form):
+            narrow = functools.partial(whole_run, STEPS, method=_method(convnet))
+            narrow = jax.jit(narrow).lower(key_run, start, data).compile()
+        made[f"convnet_{form}_scan"] = (
+            lambda narrow=narrow: narrow(key_run, start, data),
+            STEPS,
+        )
     for call, _ in made.values():
         jax.block_until_ready(call())
     return made
+
+
+def _method(network: networks.Network) -> Method:
+    return gradient_descent.build(
+        gradient_descent.GradientDescentConfig(), losses.cross_entropy(network.apply)
+    )
 
 
 def measure(repeats: int) -> dict[str, float]:
@@ -107,6 +124,8 @@ def main() -> None:
         "native_over_patches_in_scan": milliseconds["native_scan"] / milliseconds["patches_scan"],
         f"native_over_patches_in_scan_{LANES}_lanes": milliseconds[f"native_scan_{LANES}_lanes"]
         / milliseconds[f"patches_scan_{LANES}_lanes"],
+        "patches_over_blocks_in_convnet": milliseconds["convnet_patches_scan"]
+        / milliseconds["convnet_blocks_scan"],
         "chosen": convolution.chosen_implementation(),
     }
     for name, value in milliseconds.items():
@@ -116,6 +135,7 @@ def main() -> None:
         f"the same over {LANES} lanes:    "
         f"{record[f'native_over_patches_in_scan_{LANES}_lanes']:.2f}"
     )
+    print(f"patches / blocks, ConvNet:  {record['patches_over_blocks_in_convnet']:.2f}")
     print(f"chosen on {record['backend']}: {record['chosen']}")
     if arguments.json is not None:
         temporary = arguments.json.with_suffix(".tmp")

@@ -28,14 +28,14 @@ from experiments.records import Claim, Run, Seconds, kept, write_claims, write_r
 from experiments.registry import Table
 from experiments.seed_statistics import mean_with
 from experiments.students import StudentConfig
-from lgc.budget import Search
+from lgc.budget_config import Search
 from lgc.coresets.reduction import Reduction
 from lgc.deformations import NONE, Deformation
 from lgc.orders import CORESETS
 
 ARMS = ("ours", "subset")
-STAGES = ("ours", "refined", "subset")
-"""Of choosing: whether to refine is asked when all else is chosen."""
+STAGES = ("ours", "lit", "refined", "subset")
+"""Of choosing: whether to light and to refine is asked when all else is chosen."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Config:
     trial: StudentConfig = StudentConfig(steps=4_000, falling=True)
     """Judges baselines on validation images."""
     search: Search = Search()
+    lit: tuple[str, ...] = ()
+    """Data sets that are asked how strongly to light, which takes ten minutes a budget."""
     refined_up_to: dict[str, int] = field(
         default_factory=lambda: {"mnist": 0, "fashion_mnist": 30_000}
     )
@@ -78,21 +80,24 @@ class Config:
 FREE_FIELDS = ("seeds", "data", "budgets", "first_seed_budgets")
 """What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
 
+_QUICK = Search(
+    (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32, (), 4, 1, (30,)
+)
+
 PRESETS = {
     "cpu": ("MNIST and Fashion-MNIST, ConvNet of width 32: hours on 2 cores", Config()),
     "smoke": (
         "2,000 MNIST images, one budget, two seeds, short training: minutes",
         Config(
             data=("mnist",),
+            lit=("mnist",),
             refined_up_to={"mnist": 2_000},
             budgets=(2_000,),
             first_seed_budgets=(),
             students={"report_cnn": StudentConfig(steps=300)},
             first_seed_students=(),
             trial=StudentConfig(steps=100),
-            search=Search(
-                (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32, (), 4, 1
-            ),
+            search=_QUICK,
             orders=("herding",),
             seeds=(0, 1),
             per_class=200,
@@ -113,11 +118,14 @@ def run(config: Config, run: Run) -> None:
         train = train.first(config.train_images)
         test = datasets.load(name, "test", data_dir=run.data_dir)
         for size in (*config.budgets, *config.first_seed_budgets):
-            ours, refined, subset = (
+            ours, lit, refined, subset = (
                 run.folder / "choices" / f"{name}_{size}_{stage}.json" for stage in STAGES
             )
             title = f"{name}, {size:,} bytes"
             mine = kept(ours, partial(choices.choose, config.search, title, size, train))
+            if name in config.lit:
+                light = partial(choices.light, config.search, title, size, train, mine)
+                mine = kept(lit, light)
             if size <= config.refined_up_to.get(name, 0):
                 refine = partial(choices.refine, config.search, title, size, train, mine)
                 mine = kept(refined, refine)
@@ -161,9 +169,13 @@ def _measure(
 ) -> dict[str, Any]:
     """One file, decoded in a fresh process, and the students trained on it."""
     name, size, mine = choice["data"], choice["budget"], choice[arm]
-    path = _path(config, run, name, size, arm, seed)
+    # Refining takes half an hour: its file is written once, for the first seed.
+    file_seed = config.seeds[0] if mine.get("refinement_steps") else seed
+    path = _path(config, run, name, size, arm, file_seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    container.save(path, choices.file(config.search, train, size, choices.choice(mine), seed))
+    if file_seed == seed or not path.exists():
+        chosen = choices.choice(mine)
+        container.save(path, choices.file(config.search, train, size, chosen, file_seed))
     decoded = decoded_sets.from_archive(path, config.per_class, seed)
     accuracies = {}
     for student, settings in config.students.items():

@@ -1,10 +1,11 @@
-"""What `lgc_rate_curve` does with a budget: our own choice in two stages, and the best baseline.
+"""What `lgc_rate_curve` does with a budget: our own choice in stages, and the best baseline.
 
 Choices are plain dictionaries, as a run's folder keeps them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,19 +15,23 @@ from coding import InputError
 from experiments import students
 from experiments.datasets import Images
 from experiments.students import StudentConfig
-from lgc import budget, budget_file, files
-from lgc.budget import Search
+from lgc import budget, budget_considered, budget_file, files
+from lgc.budget_config import Search
+from lgc.budget_considered import Considered
 from lgc.budget_file import Choice
 from lgc.coresets.reduction import LOSSLESS, Reduction
 from lgc.deformations import NONE, Deformation
 from lgc.orders import worthwhile
 from training.progress import Bar
 
+Question = Callable[..., Considered]
+"""One of `lgc.budget_considered`."""
+
 BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))
 
 
 def choose(search: Search, title: str, size: int, train: Images) -> dict[str, Any]:
-    """What to do with a budget, by the library's own search, but for the refinement."""
+    """What to do with a budget, by the library's own search, second thoughts aside."""
     with Bar(title) as bar:
         ours = budget.search_images(
             train.pixels, train.labels, size, jax.random.key(0), search=search, progress=bar
@@ -34,21 +39,36 @@ def choose(search: Search, title: str, size: int, train: Images) -> dict[str, An
     return plain(ours)
 
 
+def light(
+    search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
+) -> dict[str, Any]:
+    """The choice, and how strongly drawn images are to be lit."""
+    found = _considered(budget_considered.light, search, title, size, train, mine)
+    said = [found.as_it_is, *found.otherwise]
+    return {**plain(found.choice), "lights_validation_percent": [100 * each for each in said]}
+
+
 def refine(
     search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
 ) -> dict[str, Any]:
     """The choice, and whether its exemplars are to be refined."""
+    found = _considered(budget_considered.refinement, search, title, size, train, mine)
+    return {
+        **plain(found.choice),
+        "searched_validation_percent": mine["validation_percent"],
+        "unrefined_validation_percent": 100 * found.as_it_is,
+        "refined_validation_percent": 100 * found.otherwise[0],
+    }
+
+
+def _considered(
+    question: Question, search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
+) -> Considered:
     with Bar(title) as bar:
-        ours = budget.consider_refinement(
-            train.pixels,
-            train.labels,
-            size,
-            choice(mine),
-            jax.random.key(0),
-            search=search,
-            progress=bar,
-        )
-    return {**plain(ours), "searched_validation_percent": mine["validation_percent"]}
+        return question(
+            train.pixels, train.labels, size, choice(mine), jax.random.key(0),
+            search=search, progress=bar,
+        )  # fmt: skip
 
 
 def plain(choice: Choice) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""New images from old ones: small random turns, slants, stretches, shifts and bends, and mirrors.
+"""New images from old ones: small turns, slants, stretches, shifts, bends, mirrors, and light.
 
 A file that names the strengths of these moves says of each image in it that its neighbours under
-them are of its class, for the price of six bytes. A coarse grid of random displacements bends; all
-moves together are one map of coordinates, so that each image is interpolated once (the elastic
-distortions of Simard, Steinkraus and Platt 2003, with an affine map around them).
+them are of its class, for the price of a few bytes. A coarse grid of random displacements bends;
+all moves but light together are one map of coordinates, so that each image is interpolated once
+(the elastic distortions of Simard, Steinkraus and Platt 2003, with an affine map around them).
+Light multiplies an image by a smooth random field: what few greys cannot say of shades, the student
+is at least not to rely on.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ class Deformation(NamedTuple):
       shift: percent of the side, either way, uniform.
       bend: tenths of a percent of the side, deviation of the displacements on a 4 x 4 grid.
       mirror: 1 if half of the images are mirrored left to right.
+      light: percent, deviation of the logarithm of brightness, that of the whole image and again
+        that of a 4 x 4 grid across it; black stays black.
     """
 
     turn: int = 0
@@ -38,10 +42,11 @@ class Deformation(NamedTuple):
     shift: int = 0
     bend: int = 0
     mirror: int = 0
+    light: int = 0
 
 
 NONE = Deformation()
-LIMITS = Deformation(180, 60, 100, 50, 250, 1)
+LIMITS = Deformation(180, 60, 100, 50, 250, 1, 200)
 
 
 def check(deformation: Deformation) -> None:
@@ -51,13 +56,14 @@ def check(deformation: Deformation) -> None:
             raise ValueError(f"{name} is {value}; use 0 to {limit}")
 
 
-def deform(key: jax.Array, images: jax.Array, deformation: Deformation) -> jax.Array:
+def deform(key: jax.Array, images: jax.Array, deformation: Deformation, white: float) -> jax.Array:
     """Each image moved at random; what moves in from outside is what lies at the border.
 
     Args:
       key: typed PRNG key.
-      images: Float[n, height, width, channels].
+      images: Float[n, height, width, channels] from 0 to `white`.
       deformation: strengths.
+      white: the brightest that light can make a pixel.
 
     Returns:
       Float[n, height, width, channels].
@@ -65,7 +71,8 @@ def deform(key: jax.Array, images: jax.Array, deformation: Deformation) -> jax.A
     # Arrays, so that one compiled program serves all strengths.
     strengths = Deformation(*(jnp.float32(each) for each in deformation))
     n, height, width, _ = images.shape
-    key_turn, key_slant, key_stretch, key_shift, key_bend, key_mirror = jax.random.split(key, 6)
+    keys = jax.random.split(key, 6)
+    key_turn, key_slant, key_stretch, key_shift, key_bend, key_mirror = keys
 
     def uniform(key: jax.Array, reach: jax.Array | float, *shape: int) -> jax.Array:
         return reach * jax.random.uniform(key, (n, *shape), minval=-1.0, maxval=1.0)
@@ -88,7 +95,12 @@ def deform(key: jax.Array, images: jax.Array, deformation: Deformation) -> jax.A
     smooth = jax.image.resize(bends, (n, height, width, 2), "cubic")
     from_y = from_y + shift[:, 0, None, None] + smooth[..., 0]
     from_x = from_x + shift[:, 1, None, None] + smooth[..., 1]
-    return _at(images, (from_y + 0.5) * height - 0.5, (from_x + 0.5) * width - 0.5)
+    moved = _at(images, (from_y + 0.5) * height - 0.5, (from_x + 0.5) * width - 0.5)
+    # A key of its own, so that files without light are drawn as before there was any.
+    shade = jax.random.normal(jax.random.fold_in(key, len(keys)), (n, _GRID * _GRID + 1))
+    field = jax.image.resize(shade[:, 1:].reshape(n, _GRID, _GRID), (n, height, width), "cubic")
+    logs = strengths.light / 100 * (field + shade[:, :1, None])
+    return jnp.minimum(moved * jnp.exp(logs)[..., None], white)
 
 
 def drawn(
@@ -119,7 +131,9 @@ def drawn(
         padded = np.resize(chosen, -(-len(chosen) // _CHUNK) * _CHUNK).reshape(-1, _CHUNK)
         moved = [
             np.rint(
-                _deform(jax.random.fold_in(key, i), images[part].astype(np.float32), deformation)
+                _deform(
+                    jax.random.fold_in(key, i), images[part].astype(np.float32), deformation, 255.0
+                )
             )
             for i, part in enumerate(padded)
         ]

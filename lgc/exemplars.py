@@ -20,7 +20,7 @@ import numpy as np
 from coding import Archive, container, model_file, write_archive
 from lgc import deformations, enlarger, small_images
 from lgc.coresets.reduction import enlarge
-from lgc.deformations import Deformation
+from lgc.deformations import NONE, Deformation
 from lgc.small_images import SmallImages
 from training import evaluation
 from training.method import Params
@@ -52,7 +52,8 @@ def write(contents: Contents, bits: Any = 4) -> bytes:
       bits: of each of its tensors; see `coding.model_file`.
     """
     header, pixels = small_images.pack(contents.small)
-    header["moves"] = list(contents.deformation)
+    moves = list(contents.deformation)
+    header["moves"] = moves if contents.deformation.light else moves[:-1]
     sections = {"pixels": pixels}
     if contents.enlarger is not None:
         header["enlarger"], packed = model_file.pack(contents.enlarger, bits, prefix=_PREFIX)
@@ -116,7 +117,7 @@ def _contents(stored: Archive) -> Contents:
     if header.keys() != expected:
         raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")
     strengths = small_images.integers(header["moves"], "moves", 0, 255)
-    if len(strengths) != len(Deformation._fields):
+    if len(strengths) not in (len(NONE) - 1, len(NONE)):  # without light and with it
         raise ValueError(f"{len(strengths)} strengths of moves")
     moves = Deformation(*strengths)
     deformations.check(moves)

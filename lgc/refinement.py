@@ -197,7 +197,7 @@ def build(
             shown = jax.nn.sigmoid(
                 enlarger.logits(held, shown, small.shape, training_implementation())
             )
-        return deformations.deform(key, shown, moves)
+        return deformations.deform(key, shown, moves, 1.0)
 
     def objective(
         params: Params, key: Key, judge: Params, places: jax.Array, weight: jax.Array, batch: Batch

@@ -8,7 +8,7 @@ import pytest
 from experiments import datasets, students, subset
 from experiments.students import StudentConfig
 from lgc import budget, budget_file, files
-from lgc.budget import Search
+from lgc.budget_config import Search
 
 BUDGET_BYTES = 700
 SEARCH = Search(

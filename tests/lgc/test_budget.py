@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from coding import InputError
-from lgc import budget, budget_file, exemplars, orders
-from lgc.budget import MOVES, Search
+from lgc import budget, budget_considered, budget_file, exemplars, orders
+from lgc.budget_config import MOVES, Search
 from lgc.budget_file import Choice
 from lgc.coresets.reduction import Reduction
 from tests.lgc.test_lossy_subset import blobs
@@ -65,6 +65,33 @@ def test_a_lucky_coreset_is_not_believed():
     assert budget.beyond_chance(0.986, 0.98, 5_000)
     assert not budget.beyond_chance(0.986, 0.98, 500)
     assert not budget.beyond_chance(1.0, 1.0, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("said", "steps"), [((0.6, 0.7), 4), ((0.7, 0.6), 0), ((0.7, 0.7), 0)])
+def test_refinement_is_taken_where_judges_like_it_better(monkeypatch, said, steps):
+    found, choice = asked(budget_considered.refinement, monkeypatch, said)
+    assert found == (choice._replace(refinement_steps=steps, accuracy=max(said)), said[0], said[1:])
+
+
+@pytest.mark.parametrize(
+    ("said", "light"), [((0.6, 0.7, 0.8), 30), ((0.6, 0.8, 0.7), 15), ((0.6, 0.5, 0.6), 0)]
+)
+def test_light_is_taken_where_judges_like_it_better(monkeypatch, said, light):
+    found, choice = asked(budget_considered.light, monkeypatch, said)
+    moves = choice.moves._replace(light=light)
+    assert found == (choice._replace(moves=moves, accuracy=max(said)), said[0], said[1:])
+
+
+def asked(question, monkeypatch, said):
+    """What becomes of a choice where the judge says so, one set after another."""
+    images, labels = blobs(150)
+    words = iter(said)
+    monkeypatch.setattr(
+        budget_considered.judges, "build", lambda *_, **__: lambda drawn: next(words)
+    )
+    choice = Choice(Reduction(2, 2), 0, MOVES[0], 0.5)
+    return question(images, labels, 500, choice, jax.random.key(0), search=QUICK), choice
 
 
 @pytest.mark.parametrize("budget_bytes", [0, 60, 130])

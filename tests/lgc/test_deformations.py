@@ -11,6 +11,13 @@ from lgc.deformations import Deformation
 
 KEY = jax.random.key(0)
 MOVED = jax.jit(deformations.deform)
+BEFORE = np.array([
+    [12, 11, 9, 8, 7, 6, 5, 4], [20, 18, 17, 15, 15, 14, 13, 11], [27, 26, 25, 24, 23, 22, 20, 19],
+    [34, 33, 32, 31, 30, 29, 27, 26], [41, 40, 39, 38, 37, 36, 34, 33],
+    [48, 47, 46, 45, 44, 43, 42, 41], [55, 54, 54, 53, 52, 51, 50, 49],
+    [62, 62, 61, 60, 59, 58, 57, 56],
+])  # fmt: skip
+"""A mirrored draw of `deformations.drawn` by version 0.1, whose files have six strengths."""
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +26,12 @@ def images():
 
 
 def test_no_strength_moves_nothing(images):
-    moved = MOVED(KEY, images, deformations.NONE)
+    moved = MOVED(KEY, images, deformations.NONE, 255.0)
     np.testing.assert_allclose(moved, images, atol=1e-2)
 
 
 def test_a_mirror_is_exact(images):
-    moved = np.asarray(MOVED(jax.random.key(1), images, Deformation(mirror=1)))
+    moved = np.asarray(MOVED(jax.random.key(1), images, Deformation(mirror=1), 255.0))
     kept = np.isclose(moved, images, atol=1e-2).all(axis=(1, 2, 3))
     turned = np.isclose(moved, images[:, :, ::-1], atol=1e-2).all(axis=(1, 2, 3))
     assert (kept ^ turned).all()
@@ -40,7 +47,7 @@ def test_moves_reach_as_far_as_they_say(strength):
     ramp = np.broadcast_to(
         np.arange(side, dtype=np.float32)[None, None, :, None], (200, side, side, 1)
     )
-    moved = np.asarray(MOVED(KEY, ramp, Deformation(**strength)))[:, :, :, 0]
+    moved = np.asarray(MOVED(KEY, ramp, Deformation(**strength), 255.0))[:, :, :, 0]
     middle = moved[:, side // 2 - 5 : side // 2 + 5, side // 2 - 5 : side // 2 + 5]
     displaced = middle - np.arange(side // 2 - 5, side // 2 + 5)
     reach = {
@@ -54,8 +61,27 @@ def test_moves_reach_as_far_as_they_say(strength):
 
 def test_constants_stay_constant():
     grey = np.full((3, 8, 8, 1), 77, np.float32)
-    moved = MOVED(KEY, grey, Deformation(30, 10, 20, 10, 50, 1))
+    moved = MOVED(KEY, grey, Deformation(30, 10, 20, 10, 50, 1), 255.0)
     np.testing.assert_allclose(moved, 77, rtol=1e-5)
+
+
+def test_light_leaves_black_black_and_varies_as_much_as_it_says():
+    images = np.full((4_000, 8, 8, 1), 20, np.float32)
+    images[:, :, :4] = 0
+    lit = np.asarray(MOVED(KEY, images, Deformation(light=30), 1e9))
+    assert (lit[:, :, :3] == 0).all()
+    logs = np.log(lit[:, 4, 6, 0] / 20)
+    np.testing.assert_allclose(logs.mean(), 0, atol=0.03)
+    # The whole image's deviation and a grid's, which lies between its points where it is smaller.
+    assert 0.3 < logs.std() < 0.3 * 2**0.5 + 0.02
+    assert MOVED(KEY, images, Deformation(light=200), 255.0).max() <= 255
+
+
+def test_what_was_drawn_before_there_was_light_is_drawn_the_same():
+    ramp = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
+    drawn, _ = deformations.drawn(3, ramp, np.zeros(1, int), 2, Deformation(10, 5, 8, 6, 10, 1))
+    # Other hardware may round a pixel differently.
+    assert np.abs(drawn[1, :, :, 0].astype(int) - BEFORE).max() <= 1
 
 
 def test_a_drawn_set_has_equal_classes_and_is_reproducible(images):

@@ -105,6 +105,8 @@ def test_damage_is_a_format_error(file):
     ("field", "value"),
     [
         ("moves", [0, 0, 0]),
+        ("moves", [0, 0, 0, 0, 0, 0, 201]),
+        ("moves", [0, 0, 0, 0, 0, 0, 0, 0]),
         ("moves", [200, 0, 0, 0, 0, 0]),
         ("moves", "none"),
         ("factor", 3),
