@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import lgc_rate_curve, lgc_rate_curve_tables
-from experiments.records import start_run
+from experiments.records import Run, start_run
 
 
 def _rows():
@@ -37,6 +37,26 @@ def test_the_area_is_the_mean_difference_over_the_logarithm_of_bytes():
     area = lgc_rate_curve_tables.area_over_subset(_rows(), "mnist", "convnet")
     assert area == pytest.approx(3.0)  # 4 points at one end, 2 at the other
     assert lgc_rate_curve_tables.area_over_subset(_rows()[:4], "mnist", "convnet") is None
+
+
+def test_claims_have_the_seeds_of_their_cells_and_large_files_none(tmp_path):
+    both = {"convnet": 90.0, "report_cnn": 80.0}
+    rows = [
+        {**row, "accuracy_percent": both, "file": "file"}
+        for row in _rows()
+        if (row["budget"], row["seed"]) != (10_000, 1)
+    ]
+    config = lgc_rate_curve.Config(
+        data=("mnist",), budgets=(1_000,), first_seed_budgets=(10_000, 1_000_000)
+    )
+    run = Run("lgc_rate_curve", "cpu", tmp_path, "command", None)
+    claims = lgc_rate_curve._claims(config, run, rows, tmp_path / "cpu.json")
+    assert {claim.id.split(".", 2)[2]: claim.seeds for claim in claims} == {
+        f"{size}kB.{student}{suffix}": seeds
+        for size, seeds in ((1, 2), (10, 1))
+        for student in both
+        for suffix in ("", ".best_subset")
+    }
 
 
 @pytest.mark.slow
