@@ -61,6 +61,8 @@ class Config:
     """Trained with the first seed alone."""
     trial: StudentConfig = StudentConfig(steps=4_000, falling=True)
     """Judges baselines on validation images."""
+    second_trial: StudentConfig = StudentConfig("convnet", 1_000, 64, 2e-3, 32, True)
+    """Decides between baselines that `trial` finds alike."""
     search: Search = Search()
     lit: tuple[str, ...] = ()
     """Data sets that are asked how strongly to light, which takes ten minutes a budget."""
@@ -100,6 +102,7 @@ PRESETS = {
             students={"report_cnn": StudentConfig(steps=300)},
             first_seed_students=(),
             trial=StudentConfig(steps=100),
+            second_trial=StudentConfig("convnet", 20, 64, 2e-3, 4, True),
             search=_QUICK,
             orders=("herding",),
             seeds=(0, 1),
@@ -133,7 +136,7 @@ def run(config: Config, run: Run) -> None:
                 refine = partial(choices.refine, config.search, title, size, train, mine)
                 mine = kept(refined, refine)
             best = partial(
-                choices.choose_subset, config.search, config.trial,
+                choices.choose_subset, config.search, config.trial, config.second_trial,
                 config.orders if size <= config.coresets_up_to else (),
                 config.trial_per_class, size, train, validation, Deformation(*mine["moves"]),
             )  # fmt: skip

@@ -28,6 +28,8 @@ Question = Callable[..., Considered]
 """One of `lgc.budget_considered`."""
 
 BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))
+ALIKE_POINTS = 1.0
+"""A judge's accuracies on 5,000 images that are no further apart do not say which is better."""
 
 
 def choose(search: Search, title: str, size: int, train: Images) -> dict[str, Any]:
@@ -110,6 +112,7 @@ def file(search: Search, train: Images, size: int, choice: Choice, seed: int) ->
 def choose_subset(
     search: Search,
     trial: StudentConfig,
+    second_trial: StudentConfig,
     orders: tuple[str, ...],
     per_class: int,
     size: int,
@@ -122,6 +125,7 @@ def choose_subset(
     Args:
       search: whose enlarger's steps do not matter here, as there is none.
       trial: the student that judges.
+      second_trial: the student that decides between reductions which the first finds alike.
       orders: coresets that are tried with the best random subset.
       per_class: images drawn of each class for it.
       size: bytes.
@@ -131,20 +135,26 @@ def choose_subset(
     """
     trials: list[dict[str, Any]] = []
 
+    def judged(data: bytes, judge: StudentConfig) -> float:
+        drawn = files.sample(data, per_class=per_class, seed=0)
+        outcome = students.train(judge, [drawn], validation, seeds=(0,), lanes_per_chunk=1)
+        return 100 * float(outcome.accuracy[0, 0])
+
+    def made(reduction: Reduction, moves: Deformation, order: str) -> bytes:
+        return file(search, train, size, Choice(reduction, 0, moves, 0.0, order), 0)
+
     def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
         try:
-            data = file(search, train, size, Choice(reduction, 0, moves, 0.0, order), 0)
+            data = made(reduction, moves, order)
         except InputError:
             return  # not even one image of each class
-        drawn = files.sample(data, per_class=per_class, seed=0)
-        outcome = students.train(trial, [drawn], validation, seeds=(0,), lanes_per_chunk=1)
         trials.append(
             {
                 "reduction": asdict(reduction),
                 "moves": list(moves),
                 "order": order,
                 "images": files.summary(data)["images"],
-                "validation_percent": 100 * float(outcome.accuracy[0, 0]),
+                "validation_percent": judged(data, trial),
             }
         )
         print(f"  subset {reduction} {order}: {trials[-1]['validation_percent']:.2f} %", flush=True)
@@ -152,8 +162,36 @@ def choose_subset(
     for reduction in BASELINE_REDUCTIONS:
         for each in dict.fromkeys((NONE, moves)):
             tried(reduction, each, "random")
-    best = max(trials, key=lambda each: each["validation_percent"])
+    best = best_of(trials)
     for order in orders if worthwhile(best["images"], len(train.labels)) else ():
         tried(Reduction(**best["reduction"]), Deformation(*best["moves"]), order)
-    best = max(trials, key=lambda each: each["validation_percent"])
+    alike = contested(trials)
+    for each in alike:
+        data = made(Reduction(**each["reduction"]), Deformation(*each["moves"]), each["order"])
+        each["second_validation_percent"] = judged(data, second_trial)
+        print(f"  {each}", flush=True)
+    best = (
+        max(alike, key=lambda each: each["second_validation_percent"]) if alike else best_of(trials)
+    )
     return {"subset": {**best, "width": 0}, "trials": trials}
+
+
+def best_of(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """The trial that the first judge likes best."""
+    return max(trials, key=lambda each: each["validation_percent"])
+
+
+def contested(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The best trial and that of each other reduction within `ALIKE_POINTS`; none if there is none.
+
+    A student of another kind can find them far apart.
+    """
+    best = best_of(trials)
+    found = [
+        best_of([each for each in trials if each["reduction"] == reduction])
+        for reduction in (asdict(reduction) for reduction in BASELINE_REDUCTIONS)
+        if any(each["reduction"] == reduction for each in trials)
+    ]
+    limit = best["validation_percent"] - ALIKE_POINTS
+    alike = [each for each in found if each["validation_percent"] >= limit]
+    return alike if len(alike) > 1 else []

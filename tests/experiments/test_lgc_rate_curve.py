@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments import lgc_rate_curve, lgc_rate_curve_tables
+from experiments import lgc_rate_curve, lgc_rate_curve_choices, lgc_rate_curve_tables
 from experiments.records import Run, start_run
 
 
@@ -37,6 +37,18 @@ def test_the_area_is_the_mean_difference_over_the_logarithm_of_bytes():
     area = lgc_rate_curve_tables.area_over_subset(_rows(), "mnist", "convnet")
     assert area == pytest.approx(3.0)  # 4 points at one end, 2 at the other
     assert lgc_rate_curve_tables.area_over_subset(_rows()[:4], "mnist", "convnet") is None
+
+
+def test_a_second_student_is_asked_only_about_other_reductions_that_are_alike():
+    def trial(factor: int, percent: float, order: str = "random"):
+        reduction = {"factor": factor, "bits": 2}
+        return {"reduction": reduction, "order": order, "validation_percent": percent}
+
+    near = [trial(2, 70.5), trial(1, 69.7), trial(1, 69.6, "medoids")]
+    assert lgc_rate_curve_choices.contested(near) == [near[1], near[0]]
+    assert lgc_rate_curve_choices.contested([trial(2, 70.5), trial(1, 69.4)]) == []
+    assert lgc_rate_curve_choices.contested([trial(2, 70.5), trial(2, 70.4, "medoids")]) == []
+    assert lgc_rate_curve_choices.best_of(near) == near[0]
 
 
 def test_claims_have_the_seeds_of_their_cells_and_large_files_none(tmp_path):
