@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_a_second_student_is_asked_only_about_other_reductions_that_are_alike():
 
 def test_claims_have_the_seeds_of_their_cells_and_large_files_none(tmp_path):
     both = {"convnet": 90.0, "report_cnn": 80.0}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {**row, "accuracy_percent": both, "file": "file"}
         for row in _rows()
         if (row["budget"], row["seed"]) != (10_000, 1)
