@@ -86,8 +86,10 @@ FREE_FIELDS = ("seeds", "data", "budgets", "first_seed_budgets")
 """What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
 
 _QUICK = Search(
-    (Reduction(1, 1), Reduction(2, 2)), (NONE,), 20, 20, 20, 20, 1, 100, 4, 32, (), 4, 1, (30,)
-)
+    reductions=(Reduction(1, 1), Reduction(2, 2)), moves=(NONE,), trial_steps=20,
+    enlarger_steps=20, first_steps=20, last_steps=20, finalists=1, per_class=100, judge_width=4,
+    batch_size=32, orders=(), refinement_steps=4, looks=1, lights=(30,),
+)  # fmt: skip
 
 PRESETS = {
     "cpu": ("MNIST and Fashion-MNIST, ConvNet of width 32: hours on 2 cores", Config()),

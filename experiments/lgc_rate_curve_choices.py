@@ -66,11 +66,10 @@ def refine(
 def _considered(
     question: Question, search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
 ) -> Considered:
+    key, found = jax.random.key(0), choice(mine)
     with Bar(title) as bar:
-        return question(
-            train.pixels, train.labels, size, choice(mine), jax.random.key(0),
-            search=search, progress=bar,
-        )  # fmt: skip
+        trial = budget_considered.trial(train.pixels, train.labels, size, found, key, search)
+        return question(trial, found, key, search, bar)
 
 
 def plain(choice: Choice) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from experiments import plots
 from experiments.lgc_mnist import PUBLISHED_ACCURACY_PERCENT, PUBLISHED_BYTES
 from experiments.registry import Table
 from experiments.seed_statistics import OverSeeds, over_seeds
+from lgc.deformations import NONE, Deformation
 
 STUDENTS = {"convnet": "ConvNet", "lenet5": "LeNet-5", "report_cnn": "report's CNN"}
 """Titles; widths are in the tables' notes."""
@@ -70,7 +71,10 @@ def description(choice: dict[str, Any]) -> str:
         parts.append(f"enlarger of width {choice['width']}")
     if choice.get("refinement_steps"):
         parts.append("refined")
-    parts.append("moved" if any(choice["moves"]) else "not moved")
+    moves = Deformation(*choice["moves"])
+    parts.append("not moved" if moves._replace(light=0) == NONE else "moved")
+    if moves.light:
+        parts.append("lit")
     return ", ".join(parts)
 
 

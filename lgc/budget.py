@@ -46,14 +46,13 @@ def choose(
     """`search_images`, then `budget_considered`: what a user calls."""
     search = search or Search()
     found = search_images(pixels, labels, budget_bytes, key, search=search, progress=progress)
-    for question, asked in (
-        (budget_considered.light, search.lights),
-        (budget_considered.refinement, search.refinement_steps),
-    ):
-        if asked:
-            found = question(
-                pixels, labels, budget_bytes, found, key, search=search, progress=progress
-            ).choice
+    if not (search.lights or search.refinement_steps):
+        return found
+    trial = budget_considered.trial(pixels, labels, budget_bytes, found, key, search)
+    if search.lights:
+        found = budget_considered.light(trial, found, key, search, progress).choice
+    if search.refinement_steps:
+        found = budget_considered.refinement(trial, found, key, search, progress).choice
     return found
 
 
@@ -87,16 +86,10 @@ def search_images(
     trials = [
         each for plain in search.moves for each in (plain, plain._replace(mirror=1)) if each != MILD
     ]
-    finals = (
-        min(search.finalists, len(candidates))
-        + len(trials)
-        + len(search.orders)
-        + bool(search.refinement_steps)
-    )
+    finals = min(search.finalists, len(candidates)) + len(trials) + len(search.orders)
     rounds = len(candidates) + finals
     judge = {
         steps: judges.build(
-            key_judge,
             checked,
             held,
             steps=steps,
@@ -109,7 +102,7 @@ def search_images(
 
     def judged(large: LargeImages, moves: Deformation, steps: int) -> float:
         nonlocal done
-        accuracy = judge[steps](deformations.drawn(0, *large, search.per_class, moves))
+        accuracy = judge[steps](key_judge, deformations.drawn(0, *large, search.per_class, moves))
         done += 1
         report(progress, _STAGE, done, rounds)
         return accuracy

@@ -35,8 +35,8 @@ class Considered(NamedTuple):
     otherwise: tuple[float, ...]
 
 
-class _Trial(NamedTuple):
-    """A choice made real without the images that judge.
+class Trial(NamedTuple):
+    """A choice made real without the images that judge; the same for all moves.
 
     Attributes:
       checked: the image set.
@@ -55,21 +55,33 @@ class _Trial(NamedTuple):
     params: Params | None
 
 
-def light(
+def trial(
     pixels: np.ndarray,
     labels: np.ndarray,
     budget_bytes: int,
     choice: Choice,
     key: Key,
-    *,
     search: Search,
-    progress: Progress | None = None,
-) -> Considered:
-    """The choice with the best of `search.lights`, or as it is.
+) -> Trial:
+    """What second thoughts are about. Arguments and errors as for `budget.search_images`."""
+    checked = budget_file.check(pixels, labels)
+    key_order, key_enlarger, _ = jax.random.split(key, 3)
+    held, kept = held_and_kept(key_order, checked)
+    (candidate,) = budget_candidates.possible(checked, kept, budget_bytes, (choice.reduction,))
+    params = budget_file.trained_enlarger(
+        key_enlarger, checked, kept, choice.reduction, choice.width, search.trial_steps
+    )
+    taken = np.arange(candidate.fitting)
+    if choice.order != orders.RANDOM:
+        taken = budget_candidates.chosen_places(checked, kept, candidate, choice.order, key_order)
+    small = budget_candidates.small_of(checked, kept, choice.reduction).subset(taken)
+    return Trial(checked, held, kept, taken, small, params)
 
-    Arguments and errors as for `budget.search_images`.
-    """
-    trial = _made(pixels, labels, budget_bytes, choice, key, search)
+
+def light(
+    trial: Trial, choice: Choice, key: Key, search: Search, progress: Progress | None = None
+) -> Considered:
+    """The choice with the best of `search.lights`, or as it is; of its `trial`."""
     choices = [choice._replace(moves=choice.moves._replace(light=n)) for n in search.lights]
     large = exemplars.drawn_large(trial.small, trial.params)
     sets = [_drawn(large, trial.small, search, each.moves) for each in (choice, *choices)]
@@ -77,20 +89,9 @@ def light(
 
 
 def refinement(
-    pixels: np.ndarray,
-    labels: np.ndarray,
-    budget_bytes: int,
-    choice: Choice,
-    key: Key,
-    *,
-    search: Search,
-    progress: Progress | None = None,
+    trial: Trial, choice: Choice, key: Key, search: Search, progress: Progress | None = None
 ) -> Considered:
-    """The choice with `search.refinement_steps`, or as it is.
-
-    Arguments and errors as for `budget.search_images`.
-    """
-    trial = _made(pixels, labels, budget_bytes, choice, key, search)
+    """The choice with `search.refinement_steps`, or as it is; of its `trial`."""
     other = choice._replace(refinement_steps=search.refinement_steps)
     after, weights = budget_file.refined(
         jax.random.fold_in(key, 3),
@@ -120,28 +121,6 @@ def held_and_kept(key: Key, checked: LabelledImages) -> tuple[np.ndarray, np.nda
     return order[:count], order[count:]
 
 
-def _made(
-    pixels: np.ndarray,
-    labels: np.ndarray,
-    budget_bytes: int,
-    choice: Choice,
-    key: Key,
-    search: Search,
-) -> _Trial:
-    checked = budget_file.check(pixels, labels)
-    key_order, key_enlarger, _ = jax.random.split(key, 3)
-    held, kept = held_and_kept(key_order, checked)
-    (candidate,) = budget_candidates.possible(checked, kept, budget_bytes, (choice.reduction,))
-    params = budget_file.trained_enlarger(
-        key_enlarger, checked, kept, choice.reduction, choice.width, search.trial_steps
-    )
-    taken = np.arange(candidate.fitting)
-    if choice.order != orders.RANDOM:
-        taken = budget_candidates.chosen_places(checked, kept, candidate, choice.order, key_order)
-    small = budget_candidates.small_of(checked, kept, choice.reduction).subset(taken)
-    return _Trial(checked, held, kept, taken, small, params)
-
-
 def _drawn(
     large: np.ndarray, small: SmallImages, search: Search, moves: Deformation
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +128,7 @@ def _drawn(
 
 
 def _judged(
-    trial: _Trial,
+    trial: Trial,
     choices: list[Choice],
     sets: list[tuple[np.ndarray, np.ndarray]],
     key: Key,
@@ -159,18 +138,17 @@ def _judged(
 ) -> Considered:
     """What was liked best; the first choice is the one as it is, and wins a tie."""
     key_judge = jax.random.split(key, 3)[2]
+    judge = judges.build(
+        trial.checked,
+        trial.held,
+        steps=search.last_steps,
+        width=search.judge_width,
+        batch_size=search.batch_size,
+    )
     accuracies = np.zeros((search.looks, len(sets)))
     for look in range(search.looks):
-        judge = judges.build(
-            jax.random.fold_in(key_judge, look),
-            trial.checked,
-            trial.held,
-            steps=search.last_steps,
-            width=search.judge_width,
-            batch_size=search.batch_size,
-        )
-        for number, drawn in enumerate(sets):
-            accuracies[look, number] = judge(drawn)
+        key_look = jax.random.fold_in(key_judge, look)
+        accuracies[look] = [judge(key_look, drawn) for drawn in sets]
         report(progress, stage, look + 1, search.looks)
     means = accuracies.mean(axis=0).tolist()
     best = int(np.argmax(means))

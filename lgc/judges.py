@@ -14,12 +14,13 @@ from training.method import Key, Loss, Params
 
 _RATE = 2e-3
 
-Judge = Callable[[tuple[np.ndarray, np.ndarray]], float]
-"""(images uint8[n, H, W, C], class numbers int[n]) -> accuracy in [0, 1]."""
+Judge = Callable[[Key, tuple[np.ndarray, np.ndarray]], float]
+"""(typed key, (images uint8[n, H, W, C], class numbers int[n])) -> accuracy in [0, 1].
+
+Sets that are to be compared are judged with one key; another key is another judge."""
 
 
 def build(
-    key: Key,
     checked: LabelledImages,
     held: np.ndarray,
     *,
@@ -27,10 +28,9 @@ def build(
     width: int,
     batch_size: int,
 ) -> Judge:
-    """A judge, compiled once for all sets of one size.
+    """A judge, compiled once for all keys and all sets of one size.
 
     Args:
-      key: typed PRNG key, the same for all sets.
       checked: the image set.
       held: Int[m], which of its images are kept back.
       steps: of training.
@@ -42,7 +42,7 @@ def build(
     tests = (jnp.asarray(checked.pixels[held]), jnp.asarray(checked.classes[held]))
 
     @jax.jit
-    def accuracy(data: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def accuracy(key: Key, data: tuple[jax.Array, jax.Array]) -> jax.Array:
         key_params, key_run = jax.random.split(key)
         start = network.init(key_params)
         params = trained(
@@ -50,7 +50,7 @@ def build(
         )
         return evaluation.accuracy(network.apply, params, *tests)
 
-    return lambda drawn: float(accuracy(drawn))
+    return lambda key, drawn: float(accuracy(key, drawn))
 
 
 def trained(

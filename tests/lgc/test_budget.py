@@ -87,11 +87,11 @@ def asked(question, monkeypatch, said):
     """What becomes of a choice where the judge says so, one set after another."""
     images, labels = blobs(150)
     words = iter(said)
-    monkeypatch.setattr(
-        budget_considered.judges, "build", lambda *_, **__: lambda drawn: next(words)
-    )
+    monkeypatch.setattr(budget_considered.judges, "build", lambda *_, **__: lambda *_: next(words))
     choice = Choice(Reduction(2, 2), 0, MOVES[0], 0.5)
-    return question(images, labels, 500, choice, jax.random.key(0), search=QUICK), choice
+    key = jax.random.key(0)
+    trial = budget_considered.trial(images, labels, 500, choice, key, QUICK)
+    return question(trial, choice, key, QUICK), choice
 
 
 @pytest.mark.parametrize("budget_bytes", [0, 60, 130])
