@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgc import archive, autoencoders, files, fitting, images, variants
+from lgc import archive, autoencoders, files, fitting, images, initialisation, variants
 from lgc.config import Config, Progress
 from lgc.decoders import Params
 from lgc.selection import fit_candidates, select
@@ -113,7 +113,7 @@ def encode(
     )
     key_params, key_run = jax.random.split(key)
     method, plan = training_run(variant, config, len(pixels))
-    start = variant.init(key_params)
+    start = initialisation.begun(config.initialisation, key_params, variant.init(key_params))
     trained = fitting.in_parts(method, plan, key_run, start, data, progress=progress).params
     key_encode = jax.random.fold_in(key_run, plan.steps)
     values = fitting.latents(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lgc import archive, mixture_code, variants
+from lgc.initialisation import INITIALISATIONS, Initialisation
 from lgc.mixture_code import Covariance
 
 Progress = Callable[[str, int, int], None]
@@ -30,6 +31,8 @@ class Config:
     """BIC counts (log n)/2 nats for each parameter, "bytes" what it takes in this very file."""
     covariance: Covariance = "full"
     bits: archive.Bits = 8
+    initialisation: Initialisation = "lecun"
+    """How the autoencoder begins; "pytorch" as the report's did."""
 
     def __post_init__(self):
         for name in ("hidden", "latent", "epochs", "batch_size", "max_components"):
@@ -37,6 +40,10 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}; use 1 or more")
         if self.variant not in variants.NAMES:
             raise ValueError(f"variant {self.variant!r} is not one of {', '.join(variants.NAMES)}")
+        if self.initialisation not in INITIALISATIONS:
+            raise ValueError(
+                f"initialisation {self.initialisation!r} is not one of {', '.join(INITIALISATIONS)}"
+            )
         if self.components is not None and self.components < 1:
             raise ValueError(f"components is {self.components}; use 1 or more, or None to select")
         if not 0 < self.learning_rate < 1:
