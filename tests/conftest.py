@@ -9,6 +9,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -16,12 +17,35 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+_QUICK = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Short tests compile longer than they run; XLA's costly passes are for the long ones."""
     if "not slow" in config.option.markexpr:
         # Processes that tests start have to compute as they do, to the last bit.
-        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+        os.environ.setdefault(_QUICK, "true")
         jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A whole file for each worker: what it compiles and its fixtures are made once, not twice."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """For slow modules that, too, compile longer than they run."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.values[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(_QUICK, "true")
+        jax.config.update(name, True)
+        yield
+        jax.config.update(name, before)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -23,6 +23,7 @@ SEARCH = Search(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_compilation")
 def test_a_file_within_a_budget_beats_the_lossless_subset_of_its_bytes():
     train = datasets.load("digits", "train")
     test = datasets.load("digits", "test")

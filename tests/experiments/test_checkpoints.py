@@ -29,6 +29,8 @@ def launch(folder: Path, out: Path) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_compilation")
 def test_killed_anywhere_and_resumed_the_bits_are_the_same(tmp_path):
     """SIGKILL three times, some checkpoints and a random moment after each start, then to the end.
 

@@ -12,6 +12,14 @@ def test_the_front_is_what_nothing_beats():
     assert lgc_variants_figures.pareto(points) == [(5, 80.0), (10, 90.0), (20, 95.0)]
 
 
+def test_names_say_what_is_not_as_usual():
+    suffixes = {name: config.suffix for name, (_, config) in lgc_variants.PRESETS.items()}
+    assert suffixes["paper"] == ""
+    assert suffixes["finer"] == "_12bit"
+    assert suffixes["longer"] == "_50epochs"
+    assert suffixes["reported"] == "_12bit_50epochs_pytorch"
+
+
 @pytest.mark.slow
 @pytest.mark.data
 def test_smoke_run_makes_tables_and_figures(tmp_path, tfds_dir):

@@ -63,7 +63,7 @@ def explicit_start(samples: np.ndarray, kind: str):
     return crude.weights_, crude.means_, crude.precisions_
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float32, marks=pytest.mark.slow), np.float64])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", DATA)
 def test_em_agrees_with_scikit_learn_from_the_same_start(name, kind, dtype):

@@ -42,9 +42,10 @@ def test_between_two_levels_bits_are_interpolated(key, price):
     classes = jnp.array([0, 1, 0, 1])
     # The last pixel is nobody's neighbour.
     last = [levels.at[:, -1, -1, -1].set(value) for value in (0.0, 0.5, 1.0)]
-    low, middle, high = (pixel_rate.bits(price, each, classes, 3) for each in last)
+    bits = jax.jit(lambda images: pixel_rate.bits(price, images, classes, 3))
+    low, middle, high = (bits(each) for each in last)
     np.testing.assert_allclose(middle, (low + high) / 2, rtol=1e-5)
-    slope = jax.grad(lambda x: pixel_rate.bits(price, x, classes, 3).sum())(last[1])
+    slope = jax.jit(jax.grad(lambda images: bits(images).sum()))(last[1])
     np.testing.assert_allclose(slope[:, -1, -1, -1], high - low, rtol=1e-4, atol=1e-4)
 
 

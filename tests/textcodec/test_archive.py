@@ -47,7 +47,8 @@ def fresh(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("mode", [pytest.param("online", marks=pytest.mark.slow), "offline"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["online", "offline"])
 def test_50_kilobytes_come_back_in_a_fresh_process(mode: str, network: bytes, tmp_path: Path):
     text = english(50_000)
     if mode == "online":

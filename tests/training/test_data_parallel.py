@@ -14,6 +14,8 @@ from training import data_parallel
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_compilation")
 def test_a_transformer_on_three_devices_learns_what_it_learns_on_one():
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.data_parallel_job"],

@@ -41,6 +41,8 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_compilation")
 def test_eight_devices_and_two_processes_agree_with_one_device(one_device, tmp_path):
     """One device here; eight virtual ones in a process; two processes of two devices each.
 

@@ -46,7 +46,10 @@ def applied():
     return jax.jit(partial(transformer.apply, SMALL))
 
 
-@pytest.mark.parametrize("config", [SMALL, HINTED, dataclasses.replace(SMALL, tied=True)])
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(SMALL, marks=pytest.mark.slow), HINTED, dataclasses.replace(SMALL, tied=True)],
+)
 def test_step_by_step_is_all_at_once(config: TransformerConfig, key: jax.Array):
     params, tokens = _params(config, key), _tokens()
     hints = _hints() if config.contexts else None
