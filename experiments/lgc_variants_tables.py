@@ -55,7 +55,7 @@ _AGAIN = (
     ),
     (
         "reported",
-        "The same, begun as the report's",
+        "All five begun as the report's, from its images, with its epochs",
         "50,000 images and 50 epochs again, the autoencoders begun as PyTorch begins them; 12 bits "
         "a parameter, so that the grid plays no part. One seed.",
     ),

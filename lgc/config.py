@@ -31,7 +31,7 @@ class Config:
     """BIC counts (log n)/2 nats for each parameter, "bytes" what it takes in this very file."""
     covariance: Covariance = "full"
     bits: archive.Bits = 8
-    initialisation: Initialisation = "lecun"
+    initialisation: Initialisation = "usual"
     """How the autoencoder begins; "pytorch" as the report's did."""
 
     def __post_init__(self):

@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A whole file for each worker: what it compiles and its fixtures are made once, not twice."""
+    if config.getoption("dist") != "load":
+        return None  # the user asked for another one
     from xdist.scheduler import LoadFileScheduling
 
     return LoadFileScheduling(config, log)

@@ -30,11 +30,11 @@ def test_a_convolution_counts_its_window(key):
     assert 0.95 * 18**-0.5 < abs(found["kernel"]).max() <= 18**-0.5
 
 
-def test_lecun_is_left_as_it_is(key):
+def test_the_usual_one_is_left_as_it_is(key):
     params = variants.build("vae", (28, 28, 1), 10).init(key)
-    assert initialisation.begun("lecun", key, params) is params
+    assert initialisation.begun("usual", key, params) is params
 
 
 def test_others_are_refused():
-    with pytest.raises(ValueError, match="'keras'.*lecun, pytorch"):
+    with pytest.raises(ValueError, match="'keras'.*usual, pytorch"):
         Config(initialisation="keras")  # pyright: ignore[reportArgumentType]
