@@ -18,6 +18,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 _QUICK = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+_PLAIN_LOOPS = "--xla_cpu_use_fusion_emitters=false"
+"""XLA's emitters of fused loops take half of the time in which it compiles."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if "not slow" in config.option.markexpr:
         # Processes that tests start have to compute as they do, to the last bit.
         os.environ.setdefault(_QUICK, "true")
+        # Read once, before the first program.
+        os.environ["XLA_FLAGS"] = f"{_PLAIN_LOOPS} {os.environ.get('XLA_FLAGS', '')}"
         jax.config.update("jax_disable_most_optimizations", True)
 
 

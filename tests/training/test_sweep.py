@@ -24,7 +24,8 @@ def one_device() -> dict[str, np.ndarray]:
 
 
 def launch(out: Path, n_devices: int, *cluster: int) -> subprocess.Popen:
-    flags = f"--xla_force_host_platform_device_count={n_devices}"
+    given = os.environ.get("XLA_FLAGS", "")
+    flags = f"{given} --xla_force_host_platform_device_count={n_devices}"
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.sweep_job", str(out), *map(str, cluster)],
         cwd=ROOT,
