@@ -22,6 +22,8 @@ PUBLISHED = {
 }
 """Bytes and accuracy in percent that the report gives; it has none for the convolutional one."""
 
+MARKERS = "osD^vP"
+"""Of the variants, in the order of the record."""
 SAMPLES = 2
 """Of each class, in the grid of samples."""
 
@@ -90,27 +92,24 @@ def pareto(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _accuracy_against_bytes(rows: list[dict[str, Any]]) -> Figure:
-    figure, (axis,) = plots.subplots(width=5.4)
+    """A shape for each variant, so that no names lie on one another: files of ours are close."""
+    figure, (axis,) = plots.subplots(width=6.4)
     points = []
-    for name in dict.fromkeys(row["variant"] for row in rows):
+    for name, marker in zip(dict.fromkeys(row["variant"] for row in rows), MARKERS, strict=False):
         mine = [row for row in rows if row["variant"] == name]
         accuracy = over_seeds(row["accuracy_percent"] for row in mine)
         own = (float(np.mean([row["bytes"] for row in mine])), accuracy.mean)
         points.append(own)
-        axis.errorbar(*own, accuracy.std or 0.0, fmt="o", color=plots.OURS, capsize=2)
-        axis.annotate(name.replace("_", " "), own, xytext=(5, 4), textcoords="offset points")
-        if name not in PUBLISHED:
-            continue
-        size, accuracy = PUBLISHED[name]
-        axis.plot(size, accuracy, "*", color=plots.PUBLISHED, ms=8)
-        axis.annotate(
-            name.replace("_", " "), (size, accuracy), xytext=(4, -10),
-            textcoords="offset points", color=plots.PUBLISHED, fontsize=6,
-        )  # fmt: skip
+        axis.errorbar(*own, accuracy.std or 0.0, fmt=marker, color=plots.OURS, capsize=2, ms=5)
+        if name in PUBLISHED:
+            axis.plot(*PUBLISHED[name], marker, color=plots.PUBLISHED, ms=5)
+        axis.plot([], [], marker, color="0.3", ms=5, label=name.replace("_", " "))
     front = pareto(points)
-    axis.plot(*zip(*front, strict=True), "--", color=plots.OURS, lw=0.8, label="no file beats")
+    axis.plot(*zip(*front, strict=True), "--", color=plots.OURS, lw=0.8, label="our Pareto front")
+    axis.plot([], [], color=plots.OURS, lw=4, label="files")
+    axis.plot([], [], color=plots.PUBLISHED, lw=4, label="the report's claims")
     axis.set(xscale="log", xlabel="bytes", ylabel="test accuracy, %")
-    axis.legend()
+    figure.legend(loc="outside right upper")
     return figure
 
 
