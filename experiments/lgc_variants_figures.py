@@ -22,8 +22,6 @@ PUBLISHED = {
 }
 """Bytes and accuracy in percent that the report gives; it has none for the convolutional one."""
 
-MARKERS = "osD^vP"
-"""Of the variants, in the order of the record."""
 SAMPLES = 2
 """Of each class, in the grid of samples."""
 
@@ -95,7 +93,8 @@ def _accuracy_against_bytes(rows: list[dict[str, Any]]) -> Figure:
     """A shape for each variant, so that no names lie on one another: files of ours are close."""
     figure, (axis,) = plots.subplots(width=6.4)
     points = []
-    for name, marker in zip(dict.fromkeys(row["variant"] for row in rows), MARKERS, strict=False):
+    names = dict.fromkeys(row["variant"] for row in rows)
+    for name, marker in zip(names, plots.MARKERS, strict=False):
         mine = [row for row in rows if row["variant"] == name]
         accuracy = over_seeds(row["accuracy_percent"] for row in mine)
         own = (float(np.mean([row["bytes"] for row in mine])), accuracy.mean)

@@ -31,6 +31,8 @@ STYLE: dict[Any, Any] = {
 
 OURS, BASELINE, PUBLISHED = "#1b6ca8", "#8a8a8a", "#c0392b"
 """Colours with one meaning throughout: our results, baselines, published anchors."""
+MARKERS = "osD^vP*XhH"
+"""Shapes that are told apart when small; in this order."""
 
 
 def subplots(

@@ -159,7 +159,7 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
         files = records.get(f"{network}_files")
         figure, axes = plots.subplots(1 if files is None else 2)
         colours = {"smooth": "#1b6ca8", "exact": "#2a9d5c", "control": plots.BASELINE}
-        markers = iter("osD^vP*XhH" * 2)
+        markers = iter(plots.MARKERS * 2)
         for method, record in mine.items():
             lanes = record["metrics"]["lanes"]
             nonzeros = np.mean(lanes["nonzeros"], axis=1)
