@@ -23,12 +23,12 @@ _PLAIN_LOOPS = "--xla_cpu_use_fusion_emitters=false"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Short tests compile longer than they run; XLA's costly passes are for the long ones."""
+    """Tests compile longer than they run; XLA's costly passes are for the long ones."""
+    # Read once, before the first program.
+    os.environ["XLA_FLAGS"] = f"{_PLAIN_LOOPS} {os.environ.get('XLA_FLAGS', '')}"
     if "not slow" in config.option.markexpr:
         # Processes that tests start have to compute as they do, to the last bit.
         os.environ.setdefault(_QUICK, "true")
-        # Read once, before the first program.
-        os.environ["XLA_FLAGS"] = f"{_PLAIN_LOOPS} {os.environ.get('XLA_FLAGS', '')}"
         jax.config.update("jax_disable_most_optimizations", True)
 
 

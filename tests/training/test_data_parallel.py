@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training import virtual_devices
 from training import data_parallel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,11 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_a_transformer_on_three_devices_learns_what_it_learns_on_one():
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.data_parallel_job"],
         cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+        env=virtual_devices.environment(4),
         capture_output=True,
         text=True,
         check=True,

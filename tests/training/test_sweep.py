@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
+from tests.training import virtual_devices
 from tests.training.sweep_job import RATES, SEEDS, run_sweep
 from training import sweep
 
@@ -24,12 +24,10 @@ def one_device() -> dict[str, np.ndarray]:
 
 
 def launch(out: Path, n_devices: int, *cluster: int) -> subprocess.Popen:
-    given = os.environ.get("XLA_FLAGS", "")
-    flags = f"{given} --xla_force_host_platform_device_count={n_devices}"
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.sweep_job", str(out), *map(str, cluster)],
         cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+        env=virtual_devices.environment(n_devices),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
