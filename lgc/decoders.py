@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training.convolution import conv2d, conv2d_of_doubled
+from training.convolution import Implementation, conv2d, conv2d_of_doubled
 
 Params = dict[str, Any]
 """Layers by name, each with a kernel and a bias."""
@@ -83,13 +83,21 @@ def decode_dense(params: Params, latents: jax.Array) -> jax.Array:
     return jax.nn.sigmoid(x @ params["pixels"]["kernel"] + _row(params["pixels"]["bias"], 2))
 
 
-def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.Array:
+def decode(
+    params: Params,
+    latents: jax.Array,
+    image_shape: ImageShape,
+    *,
+    implementation: Implementation | None = None,
+) -> jax.Array:
     """Images of whatever decoder the parameters belong to.
 
     Args:
       params: of a decoder that `check` accepts.
       latents: Float[n, d].
       image_shape: (height, width, channels).
+      implementation: of the last convolution, for training; it rounds differently, so files are
+        decoded without.
 
     Returns:
       Float[n, height * width * channels], in (0, 1).
@@ -105,7 +113,8 @@ def decode(params: Params, latents: jax.Array, image_shape: ImageShape) -> jax.A
     for name in ("up1", "up2"):
         doubled = conv2d_of_doubled(x, params[name]["kernel"])
         x = jax.nn.relu(doubled + _row(params[name]["bias"], 4))
-    x = conv2d(x, params["output"]["kernel"]) + _row(params["output"]["bias"], 4)
+    x = conv2d(x, params["output"]["kernel"], implementation=implementation)
+    x = x + _row(params["output"]["bias"], 4)
     return jax.nn.sigmoid(x[:, :height, :width]).reshape(len(latents), -1)
 
 

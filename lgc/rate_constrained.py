@@ -15,7 +15,9 @@ anew when it is old, so that the samples must serve a classifier at every stage 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +27,7 @@ import optax
 from lgc import decoders, label_mixture, rate, utility
 from lgc.autoencoders import Params
 from lgc.feature_pool import FeaturePool, Pool
+from training.convolution import training_implementation
 from training.method import Batch, Key, Method, all_finite, as_arrays
 from training.networks import Network, mlp
 
@@ -99,14 +102,14 @@ class RateConstrainedState(NamedTuple):
     Attributes:
       params: {"encoder", "decoder", "mixture"}.
       optimizer: of Adam.
-      pool: see there.
+      pool: see there; None without a utility.
       step: Int[].
       hyperparameters: Float[] each.
     """
 
     params: Params
     optimizer: Any
-    pool: Pool
+    pool: Pool | None
     step: jax.Array
     hyperparameters: Hyperparameters
 
@@ -118,7 +121,7 @@ class RateConstrainedInfo(NamedTuple):
       loss_nats: Float[], all of it.
       distortion: Float[], cross-entropy of the pixels, nats each.
       kl_nats: Float[], per image.
-      utility: Float[], the ridge loss.
+      utility: Float[], the ridge loss; 0 without a utility.
       rate_bits: Float[], of decoder and mixtures.
       finite: Bool[].
     """
@@ -160,18 +163,19 @@ def on_grids(params: Params, config: RateConstrainedConfig) -> Params:
     }
 
 
-def build(config: RateConstrainedConfig, features: Network, total_steps: int) -> Method:
+def build(config: RateConstrainedConfig, features: Network | None, total_steps: int) -> Method:
     """The training as a `Method` on batches (images UInt8[n, H, W, C], classes Int[n]).
 
     Args:
       config: see there.
       features: a network whose outputs serve as features; a linear head is added to train it.
+        None leaves the utility out, which is most of a step's work; its weight then means nothing.
       total_steps: where the learning rate has fallen to zero, along a cosine.
     """
     encoder = _encoder(config)
     schedule = optax.cosine_decay_schedule(1.0, total_steps)
     adam = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(schedule))
-    pool = FeaturePool(
+    pool = features and FeaturePool(
         features,
         config.image_shape,
         config.n_classes,
@@ -189,60 +193,73 @@ def build(config: RateConstrainedConfig, features: Network, total_steps: int) ->
         return RateConstrainedState(
             params,
             adam.init(params),
-            pool.init(key),
+            pool and pool.init(key),
             jnp.zeros((), jnp.int32),
             as_arrays(hyperparameters or config.hyperparameters),
         )
 
-    def draw(key: Key, held: Params) -> jax.Array:
-        latents = label_mixture.sample(key, held["mixture"], drawn_classes)
-        flat = decoders.decode(held["decoder"], latents, config.image_shape)
-        return flat.reshape(-1, *config.image_shape)
+    def decode(held: Params, latents: jax.Array) -> jax.Array:
+        form = training_implementation()
+        return decoders.decode(held["decoder"], latents, config.image_shape, implementation=form)
 
-    def objective(params: Params, key: Key, judge: Params, state: Any, batch: Batch):
-        pixels, classes = batch
-        key_latent, key_draw = jax.random.split(key)
-        flat = pixels.reshape(len(pixels), -1).astype(jnp.float32) / 255
-        held = on_grids(params, config)
+    def likelihood(params: Params, held: Params, key: Key, flat: jax.Array, classes: jax.Array):
         mean, log_scale = jnp.split(encoder.apply(params["encoder"], flat), 2, axis=1)
         log_scale = jnp.clip(log_scale, -7, 3)
-        noise = jax.random.normal(key_latent, mean.shape)
+        noise = jax.random.normal(key, mean.shape)
         latents = mean + jnp.exp(log_scale) * noise
-        decoded = jnp.clip(
-            decoders.decode(held["decoder"], latents, config.image_shape), 1e-6, 1 - 1e-6
-        )
+        decoded = jnp.clip(decode(held, latents), 1e-6, 1 - 1e-6)
         distortion = -jnp.mean(flat * jnp.log(decoded) + (1 - flat) * jnp.log1p(-decoded))
         log_q = jnp.sum(-0.5 * jnp.square(noise) - log_scale - 0.5 * jnp.log(2 * jnp.pi), axis=1)
         kl = jnp.mean(log_q - label_mixture.log_density(held["mixture"], latents, classes))
-        synthetic = draw(key_draw, held)
-        learned = utility.ridge_loss(
-            features.apply(judge["features"], synthetic),
+        return distortion, kl
+
+    def taught(seen: Callable[[jax.Array], jax.Array], held: Params, key: Key, batch: Batch):
+        pixels, classes = batch
+        latents = label_mixture.sample(key, held["mixture"], drawn_classes)
+        synthetic = decode(held, latents).reshape(-1, *config.image_shape)
+        loss = utility.ridge_loss(
+            seen(synthetic),
             drawn_classes,
-            jax.lax.stop_gradient(features.apply(judge["features"], flat.reshape(pixels.shape))),
+            jax.lax.stop_gradient(seen(pixels)),
             classes,
             config.n_classes,
             config.ridge,
         )
+        return loss, synthetic
+
+    def objective(params: Params, key: Key, judge: Params | None, state: Any, batch: Batch):
+        pixels, classes = batch
+        key_latent, key_draw = jax.random.split(key)
+        flat = pixels.reshape(len(pixels), -1).astype(jnp.float32) / 255
+        held = on_grids(params, config)
+        distortion, kl = likelihood(params, held, key_latent, flat, classes)
         bits = rate.rate_bits(stored(params), config.bits)
         h = state.hyperparameters
-        weight = jnp.where(state.step < config.warm_up, 0.0, h.utility_weight)
-        loss = distortion + h.kl_weight * kl / n_pixels + weight * learned + h.bits_weight * bits
+        loss = distortion + h.kl_weight * kl / n_pixels + h.bits_weight * bits
+        if features is None or judge is None:
+            return loss, (distortion, kl, jnp.zeros(()), bits, None)
+        seen = partial(features.apply, judge["features"])
+        learned, synthetic = taught(seen, held, key_draw, batch)
+        loss += jnp.where(state.step < config.warm_up, 0.0, h.utility_weight) * learned
         return loss, (distortion, kl, learned, bits, synthetic)
 
     def step(
         key: Key, state: RateConstrainedState, batch: Batch
     ) -> tuple[RateConstrainedState, RateConstrainedInfo]:
         key_choice, key_loss, key_begin = jax.random.split(key, 3)
-        judge = pool.pick(key_choice, state.pool)
+        networks, judge = state.pool, None
+        if pool and networks:
+            judge = pool.pick(key_choice, networks)
         (loss, parts), gradient = jax.value_and_grad(objective, has_aux=True)(
-            state.params, key_loss, judge.params, state, batch
+            state.params, key_loss, judge and judge.params, state, batch
         )
         distortion, kl, learned, bits, synthetic = parts
         updates, optimizer = adam.update(gradient, state.optimizer, state.params)
         rate_now = state.hyperparameters.learning_rate
         params = jax.tree.map(lambda p, u: p - rate_now * u, state.params, updates)
 
-        networks = pool.trained(key_begin, state.pool, judge, synthetic, drawn_classes)
+        if pool and networks and judge:
+            networks = pool.trained(key_begin, networks, judge, synthetic, drawn_classes)
         new = RateConstrainedState(
             params, optimizer, networks, state.step + 1, state.hyperparameters
         )

@@ -98,6 +98,8 @@ def training(config: Config, checked: LabelledImages) -> tuple[Method, loop.Plan
     """Method, plan and starting parameters (a function of a key), all to be traced.
 
     Data are (pixels uint8[N, H, W, C], classes int32[N]); `training.sweep` can run over lambda.
+    A `utility_weight` of 0 in the config leaves the utility out of the program, and with it most
+    of the work: no sweep brings it back.
 
     Raises:
       InputError: images too small.
@@ -106,7 +108,9 @@ def training(config: Config, checked: LabelledImages) -> tuple[Method, loop.Plan
     if min(shape[:2]) < _LEAST_SIDE:
         raise InputError(f"images of {shape[:2]}; each side needs {_LEAST_SIDE} pixels or more")
     model = _model(config, checked)
-    features = networks.convnet(shape, _FEATURES, config.features_width)
+    features = None
+    if config.hyperparameters.utility_weight != 0:
+        features = networks.convnet(shape, _FEATURES, config.features_width)
     plan = loop.Plan(config.steps, min(config.batch_size, len(checked.classes)))
     method = rate_constrained.build(model, features, config.steps)
     return method, plan, lambda key: rate_constrained.init_params(key, model)

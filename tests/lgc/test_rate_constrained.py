@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,8 +12,14 @@ import pytest
 from coding import InputError
 from experiments import datasets
 from lgc import archive, files, fitting, images, rate_constrained_compression
-from lgc.rate_constrained import Hyperparameters
+from lgc.rate_constrained import (
+    Hyperparameters,
+    RateConstrainedInfo,
+    RateConstrainedState,
+)
 from lgc.rate_constrained_compression import Config
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 CONFIG = Config(steps=40, batch_size=50, latent=4, components=2, widths=(8, 8, 4), features_width=4)
 
@@ -48,9 +55,29 @@ def test_a_file_holds_what_was_trained_on_its_grids(digits, key):
 
 
 @pytest.mark.slow
+def test_a_program_without_the_utility_is_one_in_which_it_weighs_nothing(digits, key):
+    checked = images.check(*digits)
+    batch = (jnp.asarray(checked.pixels[:20]), jnp.asarray(checked.classes[:20], jnp.int32))
+    weightless = Hyperparameters(bits_weight=1e-5, utility_weight=0.0)
+
+    def stepped(config: Config) -> tuple[RateConstrainedState, RateConstrainedInfo]:
+        method, _, start = rate_constrained_compression.training(config, checked)
+        # Past the steps in which the utility is left out anyhow.
+        state = method.init(key, start(key), weightless)._replace(step=jnp.int32(10_000))
+        return jax.jit(method.step)(key, state, batch)
+
+    with_pool, told = stepped(CONFIG)
+    without, silent = stepped(replace(CONFIG, hyperparameters=weightless))
+    assert told.utility > 0 == silent.utility
+    np.testing.assert_allclose(told.loss_nats, silent.loss_nats, rtol=1e-6)
+    for one, other in zip(*map(jax.tree.leaves, (with_pool.params, without.params)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_lambda_buys_bytes(digits, key):
     def made(bits_weight: float) -> bytes:
-        costly = Hyperparameters(bits_weight=bits_weight)
+        costly = Hyperparameters(bits_weight=bits_weight, utility_weight=0.0)
         config = replace(CONFIG, steps=200, hyperparameters=costly)
         return rate_constrained_compression.compress(*digits, config, key)
 
