@@ -77,6 +77,10 @@ FREE_FIELDS = ("seeds", "names")
 
 PRESETS = {
     "paper": ("six variants, five seeds, official 60k/10k", Config()),
+    "convolutional": (
+        "the convolutional VAE, one seed",
+        Config(names=("convolutional_vae",), seeds=(0,)),
+    ),
     "finer": (
         "the contrastive autoencoder at 12 bits a parameter, two seeds",
         Config(names=("contrastive_ae",), compression=Compression(bits=12), seeds=(0, 1)),

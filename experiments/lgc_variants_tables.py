@@ -43,6 +43,11 @@ def summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 _AGAIN = (
     (
+        "convolutional",
+        "A convolutional VAE measured likewise",
+        "As above; not among the report's variants. One seed.",
+    ),
+    (
         "finer",
         "The same at 12 bits a parameter",
         "The seeds of the table above: a finer grid for the same parameters.",
