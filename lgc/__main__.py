@@ -212,7 +212,7 @@ def _rate_weight(text: str) -> float:
     except ValueError:
         weight = -1.0
     if not 0 <= weight <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a weight from 0 to 1, such as 1e-4")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a weight from 0 to 1, such as 1e-6")
     return weight
 
 
