@@ -143,11 +143,9 @@ def _write(
         key_params, key_run = jax.random.split(key)
         return loop.run(method, plan, key_run, start(key_params), data, point)._replace(state=None)
 
-    swept = Hyperparameters(
-        *(
-            jnp.broadcast_to(jnp.float32(value), len(lambdas))
-            for value in (config.learning_rate, jnp.array(lambdas), config.kl_weight, utility)
-        )
+    swept = jax.tree.map(
+        lambda value: jnp.broadcast_to(jnp.float32(value), len(lambdas)),
+        Hyperparameters(config.learning_rate, jnp.array(lambdas), config.kl_weight, utility),
     )
     found = sweep.sweep(
         lane,
@@ -240,6 +238,10 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
     ]
 
 
+_DRAWN = (("convnet", "ConvNet", "o-"), ("report_cnn", "report CNN", "P--"))
+"""Student, its name, its line."""
+
+
 def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
     """Accuracy against bytes, a curve for each weight of the utility."""
     record = _published(records)
@@ -247,22 +249,13 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
         return {}
     rows = record["metrics"]["rows"]
     figure, (axis,) = plots.subplots()
-    colours = (plots.BASELINE, plots.OURS)
-    for utility, colour in zip(record["config"]["utility_weights"], colours, strict=False):
+    for utility in (*record["config"]["utility_weights"], None):
         mine = [row for row in rows if row["utility_weight"] == utility]
-        for student, style in (("convnet", "-"), ("report_cnn", "--")):
+        colour = "black" if utility is None else plots.OURS if utility else plots.BASELINE
+        what = "subset" if utility is None else f"utility {utility:g}"
+        for student, name, style in _DRAWN:
             points = sorted((row["bytes"], row["accuracy_percent"][student]) for row in mine)
-            label = f"{'ConvNet' if student == 'convnet' else 'report CNN'}, utility {utility:g}"
-            axis.plot(*zip(*points, strict=True), "o" + style, color=colour, label=label)
-    for student, marker in (("convnet", "*"), ("report_cnn", "P")):
-        mine = [row for row in rows if row["utility_weight"] is None]
-        axis.plot(
-            [row["bytes"] for row in mine],
-            [row["accuracy_percent"][student] for row in mine],
-            marker,
-            color="black",
-            label=f"{'ConvNet' if student == 'convnet' else 'report CNN'}, subset",
-        )
+            axis.plot(*zip(*points, strict=True), style, color=colour, label=f"{name}, {what}")
     axis.set(xlabel="bytes on disk", ylabel="test accuracy, %")
     axis.legend(fontsize="small")
     return {"accuracy_against_bytes": figure}
