@@ -61,11 +61,9 @@ def encode(streams: Sequence[SymbolStream]) -> bytes:
     plan = [StreamPlan(np.size(symbols), table, choice) for symbols, table, choice in streams]
     groups = []
     for number, (stream, item) in enumerate(zip(streams, plan, strict=True)):
-        symbols = np.ravel(stream.symbols)
-        for table, places in _groups(item):
-            chosen = symbols[places]
-            _check_support(chosen, table, number)
-            groups.append(((chosen.astype(np.int64) - table.minimum).astype(np.int32), table))
+        found = list(_groups(item))
+        symbols = _offsets(np.ravel(stream.symbols), item, number)
+        groups += [(symbols[places], table) for table, places in found]
     if not _constriction_is_exact():
         data = reference_coder.encode(streams)
     else:
@@ -181,20 +179,28 @@ def _groups(plan: StreamPlan) -> Iterator[tuple[FrequencyTable, np.ndarray | sli
     if choice.dtype.kind not in "iu" or choice.min() < 0 or choice.max() >= len(plan.table):
         raise ValueError(f"choice names tables 0 to {len(plan.table) - 1}")
     order = np.argsort(choice, kind="stable")
-    ends = np.cumsum(np.bincount(choice, minlength=len(plan.table)))
-    for number, table in enumerate(plan.table):
-        places = order[ends[number - 1] if number else 0 : ends[number]]
-        if places.size:
-            yield table, places
+    counts = np.bincount(choice)
+    used = np.flatnonzero(counts)
+    ends = np.cumsum(counts[used])[:-1]
+    for number, places in zip(used.tolist(), np.split(order, ends), strict=True):
+        yield plan.table[number], places
 
 
-def _check_support(symbols: np.ndarray, table: FrequencyTable, number: int) -> None:
-    outside = (symbols < table.minimum) | (symbols > table.maximum)
+def _offsets(symbols: np.ndarray, plan: StreamPlan, number: int) -> np.ndarray:
+    """int32[n]: each symbol's place in its table; ValueError if it has none."""
+    tables = [plan.table] if isinstance(plan.table, FrequencyTable) else plan.table
+    choice = np.zeros(symbols.size) if plan.choice is None else np.ravel(plan.choice)
+    which = choice.astype(np.int64)
+    minima = np.array([each.minimum for each in tables])[which]
+    maxima = np.array([each.maximum for each in tables])[which]
+    outside = (symbols < minima) | (symbols > maxima)
     if outside.any():
+        table = tables[which[outside][0]]
         raise ValueError(
             f"stream {number}: symbol {symbols[outside][0]} is not in "
             f"{table.minimum} to {table.maximum}"
         )
+    return (symbols.astype(np.int64) - minima).astype(np.int32)
 
 
 @functools.cache

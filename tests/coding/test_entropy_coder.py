@@ -176,6 +176,24 @@ def test_a_symbol_outside_its_table_is_named(symbol):
         )
 
 
+def test_tables_of_a_choice_may_begin_and_end_anywhere():
+    several = [tables.uniform(-1, 1), tables.uniform(40, 3), tables.uniform(-7, 300)]
+    stream = SymbolStream(
+        np.array([42, -1, 292, -1, -7, 40]), several, np.array([1, 0, 2, 2, 2, 1])
+    )
+    assert assert_round_trip([stream]) == reference_coder.encode([stream])
+    for symbol, choice in ((39, 1), (43, 1), (0, 0), (293, 2)):
+        with pytest.raises(ValueError, match=f"stream 0: symbol {symbol} is not in"):
+            entropy_coder.encode([SymbolStream(np.array([5, symbol]), several, [2, choice])])
+
+
+def test_a_huge_unsigned_symbol_is_not_taken_for_a_negative_one():
+    with pytest.raises(ValueError, match="symbol 18446744073709551615 is not in -1 to 1"):
+        entropy_coder.encode(
+            [SymbolStream(np.array([2**64 - 1], np.uint64), tables.uniform(-1, 3))]
+        )
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64])
 def test_symbols_of_any_integer_type(dtype):
     values = np.array([[5, 6], [7, 5]], dtype)

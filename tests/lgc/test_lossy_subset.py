@@ -6,6 +6,8 @@ import lzma
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coding import FormatError, container, read_archive, write_archive
 from lgc import lossy_subset, small_images
@@ -120,6 +122,31 @@ def test_a_budget_for_all_takes_all_and_a_hopeless_one_takes_one():
     images, labels = blobs(12, side=6)
     assert lossy_subset.largest(images, labels, 10_000, Reduction()).n_images == 12
     assert lossy_subset.largest(images, labels, 10, Reduction()).n_images == 1
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=2_000),
+    st.integers(0, 1_000),
+    st.integers(1, 30_000),
+)
+def test_the_search_for_the_largest_file_leaves_at_most_a_two_thousandth(costs, header, budget):
+    ends = np.cumsum([header, *costs])
+    found = small_images.largest(lambda count: bytes(ends[count]), len(costs), budget)
+    assert len(found.data) == ends[found.n_images]
+    exact = max(1, int(np.searchsorted(ends, budget, side="right")) - 1)
+    if found.n_images != min(exact, len(costs)):
+        assert 0 <= budget - ends[found.n_images] < budget / 2_000
+
+
+def test_the_search_for_the_largest_file_writes_few_files():
+    rng = np.random.default_rng(0)
+    ends = np.cumsum([150, *rng.integers(8, 20, 50_000)])
+    written = []
+    small_images.largest(lambda count: bytes(written.append(count) or ends[count]), 50_000, 200_000)
+    large = [count for count in written if count > 5_000]
+    assert len(large) <= 4
+    assert ends[max(c for c in written if ends[c] <= 200_000)] > 199_900
 
 
 @pytest.fixture(scope="module")
