@@ -201,8 +201,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     config = record["config"]
     decoded = decoded_sets.from_archive(artifact, config["per_class"], seed=0)
     student = StudentConfig(**config["student"])
-    outcome = students.train(student, [decoded], test, seeds=(0,), lanes_per_chunk=1)
-    return 100 * float(outcome.accuracy[0, 0])
+    return students.accuracy_percent(student, decoded, test, seed=0)
 
 
 def _archives(train: datasets.Images, config: Config, seed: int) -> dict[str, bytes]:

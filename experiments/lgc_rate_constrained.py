@@ -180,8 +180,7 @@ def _judged(
         decoded = decoded_sets.from_archive(path, config.per_class, seed)
         accuracies = {}
         for name, settings in config.students.items():
-            outcome = students.train(settings, [decoded], test, seeds=(seed,), lanes_per_chunk=1)
-            accuracies[name] = 100 * float(outcome.accuracy[0, 0])
+            accuracies[name] = students.accuracy_percent(settings, decoded, test, seed)
         return {
             "utility_weight": utility,
             "bits_weight": bits,

@@ -190,8 +190,7 @@ def _measure(
         if student in config.first_seed_students and seed != config.seeds[0]:
             continue
         began = time.perf_counter()
-        outcome = students.train(settings, [decoded], test, seeds=(seed,), lanes_per_chunk=1)
-        accuracies[student] = 100 * float(outcome.accuracy[0, 0])
+        accuracies[student] = students.accuracy_percent(settings, decoded, test, seed)
         took = time.perf_counter() - began
         print(f"  {name}, {size:,}, {arm}, {student}: {accuracies[student]:.2f} % in {took:.0f} s")
     return {
@@ -242,14 +241,14 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     test = datasets.load(name, "test", data_dir=data_dir)
     decoded = decoded_sets.from_archive(artifact, config["per_class"], seed=first)
     settings = StudentConfig(**config["students"][student])
-    outcome = students.train(settings, [decoded], test, seeds=(first,), lanes_per_chunk=1)
+    found = students.accuracy_percent(settings, decoded, test, first)
     arm = "subset" if claim.id.endswith(".best_subset") else "ours"
     rows = [
         {"seed": row["seed"], **row["accuracy_percent"]}
         for row in record["metrics"]["rows"]
         if (row["data"], row["budget"], row["arm"]) == (name, 1000 * int(size[:-2]), arm)
     ]
-    return mean_with(100 * float(outcome.accuracy[0, 0]), rows, student, first)
+    return mean_with(found, rows, student, first)
 
 
 def tables(records: dict[str, dict[str, Any]]) -> list[Table]:

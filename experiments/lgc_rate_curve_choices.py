@@ -5,6 +5,7 @@ Choices are plain dictionaries, as a run's folder keeps them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -136,9 +137,9 @@ def choose_subset(
 
     def judged(data: bytes, judge: StudentConfig) -> float:
         drawn = files.sample(data, per_class=per_class, seed=0)
-        outcome = students.train(judge, [drawn], validation, seeds=(0,), lanes_per_chunk=1)
-        return 100 * float(outcome.accuracy[0, 0])
+        return students.accuracy_percent(judge, drawn, validation, seed=0)
 
+    @functools.cache
     def made(reduction: Reduction, moves: Deformation, order: str) -> bytes:
         return file(search, train, size, Choice(reduction, 0, moves, 0.0, order), 0)
 

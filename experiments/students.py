@@ -100,6 +100,14 @@ def train(
     )
 
 
+def accuracy_percent(
+    config: StudentConfig, training_set: tuple[np.ndarray, np.ndarray], test: Images, seed: int
+) -> float:
+    """Of one student of one training set; see `train`."""
+    outcome = train(config, [training_set], test, seeds=(seed,), lanes_per_chunk=1)
+    return 100 * float(outcome.accuracy[0, 0])
+
+
 def to_size(
     images: np.ndarray, labels: np.ndarray, size: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
