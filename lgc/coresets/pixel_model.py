@@ -143,7 +143,7 @@ class PixelModel:
         wrong = (bits.astype(np.int64) << 16) - chance
         size = self._weights.size
         slopes = np.zeros(size, np.int64)
-        # Flat indices and values of the array's own type let NumPy take a path ten times as fast.
+        # Flat indices and values of the array's own type let NumPy take its fast path.
         trust = trust.ravel()
         np.add.at(slopes, trust, (wrong[None] * opinions).ravel())
         crowd = np.maximum(np.bincount(trust, minlength=size), _FULL_STEPS)

@@ -12,6 +12,7 @@ import pytest
 from coding import adaptive_bits, read_archive
 from coding.entropy_coder import SymbolReader
 from lgc import lossy_subset
+from lgc.coresets import pixel_model
 from lgc.coresets.reduction import Reduction
 
 KINDS = range(7)
@@ -180,3 +181,11 @@ def test_the_page_is_enough_to_read_a_file(shape, reduction):
     plain_images, plain_labels = plain_read(data)
     np.testing.assert_array_equal(found_images, plain_images)
     np.testing.assert_array_equal(found_labels, plain_labels)
+
+
+def test_tabled_beliefs_are_the_logarithms_and_go_on_beyond_the_table():
+    counts = np.array([[0, 1, 7, 32_767], [32_768, 32_769, 40_000, 2**31 - 1]], np.int32)
+    expected = adaptive_bits.log2(counts.astype(np.int64) * 64 + pixel_model._HALF)
+    np.testing.assert_array_equal(pixel_model._belief(counts), expected)
+    octaves = pixel_model._octaves()[[0, 1, 32_766, 32_767, 32_768]]
+    np.testing.assert_array_equal(octaves, [0, 1, 14, 15, 15])
