@@ -1,12 +1,12 @@
-"""Which form of convolution is faster here? The measurement behind `training.convolution`.
+"""Which form of convolution is faster here? The measurement behind `fewbits.training.convolution`.
 
     python -m benchmarks.convolution [--repeats 9] [--json FILE]
 
 One training step (Adam) of the 5,254-parameter classifier on a batch of 64, by
 
 * `native_step`: XLA's convolution in a jitted step, called from Python;
-* `native_scan`: the same step inside `training.loop`;
-* `patches_scan`: patches and a matrix product inside `training.loop`;
+* `native_scan`: the same step inside `fewbits.training.loop`;
+* `patches_scan`: patches and a matrix product inside `fewbits.training.loop`;
 
 and the last two again for 4 lanes of a sweep (`vmap` over parameters and keys). Then a step of the
 narrow ConvNet that judges small files, by `convnet_patches_scan` and `convnet_blocks_scan`, squares
@@ -26,8 +26,8 @@ from unittest import mock
 
 import jax
 
-from training import convolution, gradient_descent, loop, losses, networks
-from training.method import Method
+from fewbits.training import convolution, gradient_descent, loop, losses, networks
+from fewbits.training.method import Method
 
 BATCH, STEPS, LANES, LANE_STEPS = 64, 10, 4, 2
 CONVNET_WIDTH = 32

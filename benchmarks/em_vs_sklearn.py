@@ -1,4 +1,4 @@
-"""How much faster is `lgc.em.sweep` than scikit-learn at the same BIC sweep?
+"""How much faster is `lgc.gmm.em.sweep` than scikit-learn at the same BIC sweep?
 
 For every class, Gaussian mixtures of 1 to K full-covariance components, none skipped, and the BIC
 of each. Both sides: k-means start, one start per mixture, the same tolerance, iteration limit and
@@ -37,7 +37,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from lgc import em
+from lgc.gmm import em
 
 VARIANTS = {
     "float32": (np.float32, None),

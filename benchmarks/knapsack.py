@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bitalloc import allocation, referee
+from bitalloc.fitting import allocation, integer_program
 
 N_FEATURES, N_DEPTHS, BUDGET_BITS, REPEATS = 784, 9, 160, 15
 
@@ -34,7 +34,7 @@ def measure(gain: np.ndarray) -> dict[str, float]:
     milp_seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        integer = referee.solve_integer_program(gain, BUDGET_BITS)
+        integer = integer_program.solve_integer_program(gain, BUDGET_BITS)
         milp_seconds.append(time.perf_counter() - start)
     knapsack, milp = np.median(knapsack_seconds), np.median(milp_seconds)
     return {

@@ -19,9 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pruning import drr, pmmp_curvature, rl1, teacher_student
-from training import gradient_descent, loop, losses, networks
-from training.method import Method, Params
+from fewbits.training import gradient_descent, loop, losses, networks
+from fewbits.training.method import Method, Params
+from pruning import teacher_student
+from pruning.minimax import pmmp_curvature
+from pruning.penalties import drr, relaxed_lasso
 
 REPEATS = 5
 
@@ -102,8 +104,8 @@ def penalty_work(steps: int) -> dict[str, float]:
         "plain": gradient_descent.build(gradient_descent.GradientDescentConfig(), loss),
         "drr": drr.build(drr.DrrConfig(), loss),
         "drr_proximal": drr.build(drr.DrrConfig(update="proximal"), loss),
-        "rl1": rl1.build(rl1.Rl1Config(), loss),
-        "rl1_proximal": rl1.build(rl1.Rl1Config(update="proximal"), loss),
+        "rl1": relaxed_lasso.build(relaxed_lasso.Rl1Config(), loss),
+        "rl1_proximal": relaxed_lasso.build(relaxed_lasso.Rl1Config(update="proximal"), loss),
         "pmmp_curvature": pmmp_curvature.build(pmmp_curvature.PmmpCurvatureConfig(), loss),
     }
     plan, params = loop.Plan(steps, 500, log_points=1), network.init(key)

@@ -21,7 +21,7 @@ import numpy as np
 
 import ratedist
 from ratedist import sources
-from ratedist.convex import solve_convex
+from ratedist.solvers.convex import solve_convex
 
 _DIT = """
 import json, sys, time

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bitalloc.fit import Problem, Sample
-from coding import InputError
+from bitalloc.fitting.fit import Problem, Sample
+from fewbits.coding import InputError
 
 
 def read_features(path: Path) -> tuple[np.ndarray, tuple[int, int] | None, np.ndarray | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coding import FormatError
+from fewbits.coding import FormatError
 
 
 def to_bits(symbols: np.ndarray, depth_bits: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitalloc import decoder as decoders
-from bitalloc import encoder as encoders
 from bitalloc import messages
-from coding import FormatError, InputError, pack, read_archive, unpack, write_archive
+from bitalloc.encoders import encoder as encoders
+from fewbits.coding import FormatError, InputError, pack, read_archive, unpack, write_archive
 
 KIND = "bitalloc"
 MESSAGES_KIND = "bitalloc_messages"
@@ -28,7 +28,7 @@ class Model(NamedTuple):
     sensor_of: Int[M], the view.
     image_shape: (height, width), or None for feature vectors.
     classes: the labels' own names, in the order of the class numbers.
-    encoder: see `bitalloc.encoder`.
+    encoder: see `bitalloc.encoders.encoder`.
     decoder: see `bitalloc.decoder`.
     n_train: images it was fitted on.
     n_validation: images its choices were made on.

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from experiments import datasets, records, registry
+from experiments.runner import records, registry
+from fewbits.io import datasets
 
 _USAGE = """usage: python -m experiments [NAME [PRESET] [--flags]]
        python -m experiments list | tables | verify | prepare | publish   (--help for each)
@@ -105,7 +106,7 @@ def _tables(arguments: list[str]) -> int:
     parser = _parser("tables", "Rebuild RESULTS.md, README's numbers, CSVs and figures.")
     parser.add_argument("--check", action="store_true", help="only say what is stale; status 1")
     options = parser.parse_args(arguments)
-    from experiments import report
+    from experiments.runner import report
 
     stale = report.rebuild(write=not options.check)
     verb = "stale" if options.check else "rebuilt"
@@ -119,7 +120,7 @@ def _verify(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--data-dir", help="folder of prepared TFDS data sets")
     options = parser.parse_args(arguments)
-    from experiments import verify
+    from experiments.runner import verify
 
     return verify.main(only=options.only, as_json=options.json, data_dir=options.data_dir)
 

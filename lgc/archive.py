@@ -1,12 +1,13 @@
 """The `.lgc` file: a decoder, one Gaussian mixture per class and the label counts, nothing else.
 
-An archive of kind "lgc" holds one packed model (`coding.model_file`) with the decoder's layers
-under "decoder" and the mixtures of all classes, one after the other, under "mixture". The header
-adds what sampling needs to know: image shape, label values and counts, components per class and
-their weights in units of 2^-16. Layout of the stored mixture: `lgc.mixture_code`.
+An archive of kind "lgc" holds one packed model (`fewbits.coding.weights.model_file`) with the
+decoder's layers under "decoder" and the mixtures of all classes, one after the other, under
+"mixture". The header adds what sampling needs to know: image shape, label values and counts,
+components per class and their weights in units of 2^-16. Layout of the stored mixture:
+`lgc.gmm.mixture_code`.
 
-With *groups* (`lgc.grouped`) the decoder is told the group by a one-hot vector after the latents;
-the header then has the groups' values, and counts of each group in each class.
+With *groups* (`lgc.groups.grouped`) the decoder is told the group by a one-hot vector after the
+latents; the header then has the groups' values, and counts of each group in each class.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coding import Archive, container, model_file, write_archive
-from lgc import decoders, mixture_code
-from lgc.mixture_code import ClassMixture, Covariance
+from fewbits.coding import Archive, container, write_archive
+from fewbits.coding.weights import model_file
+from lgc.autoencoders import decoders
+from lgc.gmm import mixture_code
+from lgc.gmm.mixture_code import ClassMixture, Covariance
 
 Bits = int | Literal["float16", "float32"]
 
 KIND = "lgc"
 _PREFIX = "model_"
-"""Of the names of the packed model's sections; `coding.account` divides them among tensors."""
+"""Of the names of the packed model's sections; `account` divides them among tensors."""
 _CHUNK = 1_000
 """Images sampled at a time; part of the format, since each chunk has a key of its own."""
 _MAX_PIXELS = 1 << 22

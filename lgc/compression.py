@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgc import archive, autoencoders, files, fitting, images, initialisation, variants
+from fewbits.training import gradient_descent, loop
+from lgc import archive, files, images
+from lgc.autoencoders import architectures, fitting, initialisation, variants
+from lgc.autoencoders.decoders import Params
 from lgc.config import Config, Progress
-from lgc.decoders import Params
-from lgc.selection import fit_candidates, select
-from training import gradient_descent, loop
+from lgc.gmm.selection import fit_candidates, select
 
 _DEAD = 1e-6
 """Standard deviation, relative to the largest, below which a latent dimension is a constant."""
@@ -144,7 +145,7 @@ def standardise(values: np.ndarray, decoder: Params) -> Latents:
     kept = np.flatnonzero(scale > _DEAD * scale.max(initial=0.0))
     if kept.size == 0:  # all images alike: one dimension that never moves
         kept, scale = np.array([0]), np.ones_like(scale)
-    folded = autoencoders.fold_latents(
+    folded = architectures.fold_latents(
         decoder,
         jnp.asarray(shift, jnp.float32),
         jnp.asarray(scale, jnp.float32),

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from lgc import archive, mixture_code, variants
-from lgc.initialisation import INITIALISATIONS, Initialisation
-from lgc.mixture_code import Covariance
+from lgc import archive
+from lgc.autoencoders import variants
+from lgc.autoencoders.initialisation import INITIALISATIONS, Initialisation
+from lgc.gmm import mixture_code
+from lgc.gmm.mixture_code import Covariance
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and what there is to do."""

@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from coding import FormatError, read_archive
-from lgc import archive, exemplars, lossy_subset
+from fewbits.coding import FormatError, read_archive
+from lgc import archive
+from lgc.coresets import lossy_subset
+from lgc.distillation import distilled_images
 
-KINDS = (archive.KIND, exemplars.KIND, lossy_subset.KIND)
+KINDS = (archive.KIND, distilled_images.KIND, lossy_subset.KIND)
 
 
 def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -28,8 +30,8 @@ def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray
     kind = _kind(data)
     if kind == archive.KIND:
         return archive.sample(archive.read(data), per_class=per_class, seed=seed)
-    if kind == exemplars.KIND:
-        return exemplars.sample(exemplars.read(data), per_class=per_class, seed=seed)
+    if kind == distilled_images.KIND:
+        return distilled_images.sample(distilled_images.read(data), per_class=per_class, seed=seed)
     images, labels = lossy_subset.read(data)
     if per_class is None:
         chosen = np.argsort(labels, kind="stable")
@@ -55,8 +57,8 @@ def summary(data: bytes) -> dict[str, Any]:
     kind = _kind(data)
     if kind == archive.KIND:
         return _mixtures(archive.read(data), len(data))
-    if kind == exemplars.KIND:
-        contents = exemplars.read(data)
+    if kind == distilled_images.KIND:
+        contents = distilled_images.read(data)
         small, weights = contents.small, contents.enlarger
         return {
             "kind": kind,

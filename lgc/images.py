@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coding import InputError
+from fewbits.coding import InputError
 
 
 class LabelledImages(NamedTuple):

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coding import entropy_coder, tables, units
-from coding.entropy_coder import StreamPlan, SymbolStream
+from fewbits.coding import entropy_coder, tables, units
+from fewbits.coding.entropy_coder import StreamPlan, SymbolStream
 
 BYTES_PER_NONZERO = 4
 """The paper's price of a weight (scipy's count of stored numbers times four)."""

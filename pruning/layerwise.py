@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from fewbits.training.method import Params
 from pruning import reachability
-from training.method import Params
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def prune(
 def dense_stages(
     params: Params, activation: Callable[[jax.Array], jax.Array] = jax.nn.relu
 ) -> list[Stage]:
-    """The stages of an MLP whose layers are those of `training.networks.mlp`, in their order.
+    """The stages of an MLP whose layers are those of `mlp`, in their order.
 
     Args:
       params: its parameters; only names are read.

@@ -16,9 +16,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from pruning import chain
-from training import trees
-from training.method import Key, Params
+from fewbits.training import trees
+from fewbits.training.method import Key, Params
+from pruning import layer_graph
 
 
 def random_gradient(
@@ -56,7 +56,7 @@ def reachable(params: Params) -> Params:
     nowhere flat: constant units count as sources. The graph of `remove_unreachable` is stricter.
 
     Args:
-      params: a chain; see `pruning.chain`.
+      params: a chain; see `pruning.layer_graph`.
 
     Returns:
       Tree of Bool arrays; a weight that is zero is never reachable.
@@ -64,13 +64,13 @@ def reachable(params: Params) -> Params:
     Raises:
       ValueError: not a chain.
     """
-    links = chain.links(params)
+    links = layer_graph.links(params)
     sources = [jnp.ones(links[0].n_inputs, bool)]
     for link in links:
         layer, source = params[link.name], sources[-1]
         if link.copies > 1:
             source = sources[-1] = jnp.tile(source, link.copies)
-        fed = jnp.any(source[:, None] & chain.connections(layer["kernel"]), axis=0)
+        fed = jnp.any(source[:, None] & layer_graph.connections(layer["kernel"]), axis=0)
         sources.append(fed | (layer["bias"] != 0))
     useful = jnp.ones(links[-1].n_outputs, bool)
     kept = {}
@@ -80,7 +80,7 @@ def reachable(params: Params) -> Params:
             _as_kernel(source, link, 0) & _as_kernel(useful, link, 1)
         )
         kept[link.name] = {"kernel": kernel, "bias": (layer["bias"] != 0) & useful}
-        useful = _any_copy(jnp.any(chain.connections(kernel), axis=1), link)
+        useful = _any_copy(jnp.any(layer_graph.connections(kernel), axis=1), link)
     return {name: kept[name] for name in params}
 
 
@@ -97,7 +97,7 @@ def remove_unreachable(
     each outgoing weight: the number of nonzeros never rises.
 
     Args:
-      params: a chain; see `pruning.chain`.
+      params: a chain; see `pruning.layer_graph`.
       activation: elementwise, after every layer but the last.
       zero_padding: whether convolutions pad with zeros. A constant channel is then not constant
         at the margin, and is folded into a convolution only where its constant is zero.
@@ -110,7 +110,7 @@ def remove_unreachable(
     Raises:
       ValueError: not a chain.
     """
-    links = chain.links(params)
+    links = layer_graph.links(params)
     live = jnp.ones(links[0].n_inputs, bool) if live_inputs is None else live_inputs
     constant = jnp.zeros(links[0].n_inputs, params[links[0].name]["bias"].dtype)
     folded = {}
@@ -123,7 +123,7 @@ def remove_unreachable(
         bias = bias + jnp.where(live, 0, constant) @ total
         kernel = jnp.where(_as_kernel(live, link, 0), kernel, 0)
         folded[link.name] = {"kernel": kernel, "bias": bias}
-        live = jnp.any(chain.connections(kernel), axis=0)
+        live = jnp.any(layer_graph.connections(kernel), axis=0)
         constant = activation(bias)
 
     useful = jnp.ones(links[-1].n_outputs, bool)
@@ -131,17 +131,17 @@ def remove_unreachable(
         kernel, bias = folded[link.name]["kernel"], folded[link.name]["bias"]
         kernel = jnp.where(_as_kernel(useful, link, 1), kernel, 0)
         folded[link.name] = {"kernel": kernel, "bias": jnp.where(useful, bias, 0)}
-        useful = _any_copy(jnp.any(chain.connections(kernel), axis=1), link)
+        useful = _any_copy(jnp.any(layer_graph.connections(kernel), axis=1), link)
     return {name: folded[name] for name in params}
 
 
-def _as_kernel(units: jax.Array, link: chain.Link, axis: int) -> jax.Array:
+def _as_kernel(units: jax.Array, link: layer_graph.Link, axis: int) -> jax.Array:
     """Bool[units] shaped to broadcast against the link's kernel; axis 0 inputs, 1 outputs."""
     shape = [1] * (4 if link.is_convolution else 2)
     shape[len(shape) - 2 + axis] = units.size
     return units.reshape(shape)
 
 
-def _any_copy(units: jax.Array, link: chain.Link) -> jax.Array:
+def _any_copy(units: jax.Array, link: layer_graph.Link) -> jax.Array:
     """Bool[units of the layer before]: whether any of a unit's copies is marked."""
     return jnp.any(units.reshape(link.copies, -1), axis=0)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pruning import chain
-from training.method import Params
+from fewbits.training.method import Params
+from pruning import layer_graph
 
 
 class Live(NamedTuple):
@@ -39,7 +39,7 @@ def live(params: Params) -> Live:
     `reachability.remove_unreachable` does; inputs of a convolution are all kept.
 
     Args:
-      params: a chain; see `pruning.chain`.
+      params: a chain; see `pruning.layer_graph`.
 
     Returns:
       Live.
@@ -47,9 +47,10 @@ def live(params: Params) -> Live:
     Raises:
       ValueError: not a chain.
     """
-    links = chain.links(params)
+    links = layer_graph.links(params)
     joined = {
-        link.name: np.asarray(chain.connections(params[link.name]["kernel"])) for link in links
+        link.name: np.asarray(layer_graph.connections(params[link.name]["kernel"]))
+        for link in links
     }
     first = links[0]
     inputs = np.arange(first.n_inputs)
@@ -101,7 +102,7 @@ def restored(small: Params, units: Live, like: Params) -> Params:
 def _places(params: Params, units: Live):
     """((name, layer), (index of the kept kernel, index of the kept bias)) of every layer."""
     sources = units.inputs
-    for link in chain.links(params):
+    for link in layer_graph.links(params):
         kept = units.outputs[link.name]
         if link.copies > 1:
             width = link.n_inputs // link.copies

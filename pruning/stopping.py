@@ -18,8 +18,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from training import loop
-from training.method import Hyperparameters, Key, Method, Params
+from fewbits.training import loop
+from fewbits.training.method import Hyperparameters, Key, Method, Params
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def run(
     """Runs a method until its objective is saturated, for `plan.steps` steps at most.
 
     Args:
-      method: see `training.method`.
-      plan: see `training.loop.Plan`.
+      method: see `fewbits.training.method`.
+      plan: see `fewbits.training.loop.Plan`.
       stopping: the rule.
       objective: finalised parameters -> validation loss, Float[].
       key: typed PRNG key of the run.

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pruning import chain
-from training import networks
-from training.method import Key, Params
-from training.networks import Network
+from fewbits.training import networks
+from fewbits.training.method import Key, Params
+from fewbits.training.networks import Network
+from pruning import layer_graph
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def draw_teacher(key: Key, setting: Setting) -> Params:
     Biases get the same treatment as kernels, so that no hidden unit is an odd function.
     """
     params = teacher_network(setting).init(key)
-    first, second = (link.name for link in chain.links(params)[:2])
+    first, second = (link.name for link in layer_graph.links(params)[:2])
 
     def scaled(layer: Params, shift: float) -> Params:
         return jax.tree.map(lambda leaf: 2 * leaf + shift, layer)
@@ -96,7 +96,7 @@ def delete_neurons(params: Params) -> dict[str, dict[str, np.ndarray]]:
     Returns:
       NumPy parameters of the same layers with fewer units.
     """
-    names = [link.name for link in chain.links(params)]
+    names = [link.name for link in layer_graph.links(params)]
     layers = {
         name: {part: np.array(leaf, np.float64) for part, leaf in params[name].items()}
         for name in names

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from training import trees
-from training.method import Params
+from fewbits.training import trees
+from fewbits.training.method import Params
 
 Objective = Callable[[Params], jax.Array]
 """Parameters -> what pruning must not raise, Float[]: a validation loss, or an error."""

@@ -1,17 +1,17 @@
 """Rate and distortion: certified bounds, mixed fidelity, and codes that reach them."""
 
-from ratedist.blahut_arimoto import blahut_arimoto
-from ratedist.certificate import certificate, certificate_for_all_codebooks
-from ratedist.constraints import (
+from ratedist.solvers.blahut_arimoto import blahut_arimoto
+from ratedist.solvers.certificate import certificate, certificate_for_all_codebooks
+from ratedist.solvers.constraints import (
     Constraint,
     mean_distortion,
     per_symbol,
     subset_mean,
     subset_sum,
 )
-from ratedist.float64 import compiled, in_float64
-from ratedist.point import RDPoint, encoder
-from ratedist.solve import curve, solve_fixed, solve_slope, sweep
+from ratedist.solvers.float64 import compiled, in_float64
+from ratedist.solvers.point import RDPoint, encoder
+from ratedist.solvers.solve import curve, solve_fixed, solve_slope, sweep
 
 __all__ = [
     "Constraint",

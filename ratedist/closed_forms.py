@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from coding.units import binary_entropy_bits
+from fewbits.coding.units import binary_entropy_bits
 
 
 def bernoulli_hamming(probability: float, distortion: Any) -> np.ndarray:

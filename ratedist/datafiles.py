@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coding import InputError
-from ratedist.problem import check_mass
+from fewbits.coding import InputError
+from ratedist.solvers.problem import check_mass
 from ratedist.sources import Source, as_points, from_samples
 
 

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from pruning import drr, hard_concrete, magnitude, pmmp, pmmp_admm, pmmp_curvature, rl1
+from fewbits.training import gradient_descent, losses, networks
+from fewbits.training.method import Method
+from pruning.controls import gradual_magnitude, hard_concrete
+from pruning.minimax import pmmp, pmmp_admm, pmmp_curvature
+from pruning.penalties import drr, relaxed_lasso
 from pruning.schedule import CosineDecay, Ramp, Schedule
-from training import gradient_descent, losses, networks
-from training.method import Method
 
 
 class Case(NamedTuple):
@@ -26,7 +28,7 @@ class Case(NamedTuple):
     Attributes:
       method: the method under test.
       params: starting parameters.
-      data: pytree of arrays with a leading axis of examples, for `training.loop`.
+      data: pytree of arrays with a leading axis of examples, for `fewbits.training.loop`.
       grid: the method's own Hyperparameters, its leaves with a leading axis of at least two
         values that differ: what a sweep would pass.
     """
@@ -128,10 +130,10 @@ TABLE = [
     Row(
         "rl1-proximal",
         lambda: _pruning(
-            rl1.build,
-            rl1.Rl1Config(update="proximal"),
-            rl1.Hyperparameters(0.01, 0.1),
-            rl1.Hyperparameters(0.02, 5.0),
+            relaxed_lasso.build,
+            relaxed_lasso.Rl1Config(update="proximal"),
+            relaxed_lasso.Hyperparameters(0.01, 0.1),
+            relaxed_lasso.Hyperparameters(0.02, 5.0),
         ),
         slow=True,
     ),
@@ -178,10 +180,10 @@ TABLE = [
     Row(
         "magnitude",
         lambda: _pruning(
-            magnitude.build,
-            magnitude.MagnitudeConfig(ramp=Ramp(0, 4)),
-            magnitude.Hyperparameters(0.01, 0.5),
-            magnitude.Hyperparameters(0.02, 0.2),
+            gradual_magnitude.build,
+            gradual_magnitude.MagnitudeConfig(ramp=Ramp(0, 4)),
+            gradual_magnitude.Hyperparameters(0.01, 0.5),
+            gradual_magnitude.Hyperparameters(0.02, 0.2),
         ),
         slow=True,
     ),

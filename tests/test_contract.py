@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fewbits.training import loop
+from fewbits.training.method import Method
 from tests.contract import TABLE, Case, Row
-from training import loop
-from training.method import Method
 
 # These programs run for a millisecond: optimising them is what would take the time.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -55,7 +55,7 @@ def lane_keys() -> jax.Array:
 
 
 def step_by_hand(method: Method, case: Case, key: jax.Array, hyperparameters: Any) -> Any:
-    """The run that `PLAN` describes, as a Python loop with the keys that `training.loop` uses."""
+    """The run that `PLAN` describes, as a Python loop with the keys that `loop` uses."""
     key_init, key_run = jax.random.split(key)
     _, key_steps = jax.random.split(key_run)
     state, infos = method.init(key_init, case.params, hyperparameters), []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from experiments import report
+from experiments.runner import report
 
 ROOT = Path(__file__).resolve().parents[1]
 

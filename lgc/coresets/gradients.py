@@ -21,11 +21,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from training import evaluation
-from training.method import Params
+from fewbits.training import evaluation
+from fewbits.training.method import Params
 
 OUTPUT = "output"
-"""The last layer's name in the networks of `training.networks`."""
+"""The last layer's name in the networks of `fewbits.training.networks`."""
 
 
 class LastLayer(NamedTuple):

@@ -20,11 +20,11 @@ import numpy as np
 import optax
 from jax import Array
 
+from fewbits.training import losses
+from fewbits.training.networks import Network
 from lgc.coresets import k_center, k_medoids
 from lgc.coresets.gradients import OUTPUT
 from lgc.coresets.k_medoids import Medoids
-from training import losses
-from training.networks import Network
 
 N_VISITED = 10_002
 """Images that the report's epoch visits before it stops."""

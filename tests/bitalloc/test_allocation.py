@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitalloc import allocation, referee
+from bitalloc.fitting import allocation, integer_program
 
 
 def instance(seed: int) -> tuple[np.ndarray, int]:
@@ -40,7 +40,7 @@ def solve(gain: np.ndarray) -> allocation.Allocation:
 def test_knapsack_equals_the_integer_program(seed):
     gain, budget = instance(seed)
     ours = solve(gain)
-    theirs = referee.solve_integer_program(gain, budget)
+    theirs = integer_program.solve_integer_program(gain, budget)
     assert theirs.optimal
     np.testing.assert_allclose(ours.value[budget], theirs.value, rtol=0, atol=1e-9)
     assert ours.value[budget] <= theirs.bound + 1e-6
@@ -80,7 +80,7 @@ def test_relaxation_bounds_the_knapsack_and_brackets_its_price(seed):
     gain, budget = instance(seed)
     budget = max(1, min(budget, gain.size // 2))
     value = solve(gain).value
-    relaxed = referee.solve_relaxation(gain, budget)
+    relaxed = integer_program.solve_relaxation(gain, budget)
     assert relaxed.optimal
     assert relaxed.n_fractional <= 2
     assert value[budget] <= relaxed.bound + 1e-7

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from bitalloc import classifier
+from bitalloc.fitting import classifier
 
 
 @pytest.fixture(scope="module")

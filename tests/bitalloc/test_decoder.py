@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from bitalloc import classifier, decoder
+from bitalloc import decoder
+from bitalloc.fitting import classifier
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from bitalloc.__main__ import main
+from bitalloc.commands import main
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitalloc import messages
-from coding import FormatError
+from fewbits.coding import FormatError
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

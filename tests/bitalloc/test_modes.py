@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from bitalloc import decoder, encoder, modes, proposals, sensors
+from bitalloc import decoder
 from bitalloc import model as models
-from bitalloc.bottleneck import BottleneckConfig
-from bitalloc.fit import FitConfig, Problem, Sample, with_moved_copies
-from bitalloc.sensor_network import sensor_network
-from coding import InputError
+from bitalloc.encoders import encoder, sensors
+from bitalloc.encoders.bottleneck import BottleneckConfig
+from bitalloc.encoders.sensor_network import sensor_network
+from bitalloc.fitting import modes, proposals
+from bitalloc.fitting.fit import FitConfig, Problem, Sample, with_moved_copies
+from fewbits.coding import InputError
 
 FAST = FitConfig(
     n_levels=17,

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from bitalloc import decoder, encoder, recipe, sensors
+from bitalloc import decoder
+from bitalloc.encoders import encoder, sensors
+from bitalloc.fitting import published_baseline
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +23,8 @@ def test_recipe_spends_the_budget_and_classifies(digits, view, bits):
     features, labels = digits
     sensor_of = sensors.parse(view, 64, (8, 8))
     train, test = slice(0, 300), slice(300, None)
-    importance = recipe.importances(features[train], labels[train], 3, sensor_of, 3e-3)
-    fitted = recipe.fit(
+    importance = published_baseline.importances(features[train], labels[train], 3, sensor_of, 3e-3)
+    fitted = published_baseline.fit(
         features[train], labels[train], 3, sensor_of, bits, importance, retrain_penalty=1e-3
     )
     assert fitted.optimal
@@ -39,7 +41,7 @@ def test_recipe_spends_the_budget_and_classifies(digits, view, bits):
 
 def test_the_quantiser_takes_the_nearest_level_and_clips():
     train = np.array([[0.0, 5.0], [3.0, 5.0]])
-    made, levels = recipe.uniform_quantiser(train, np.array([2, 0]), sensors.central(2))
+    made, levels = published_baseline.uniform_quantiser(train, np.array([2, 0]), sensors.central(2))
     np.testing.assert_array_equal(made.feature, [0])
     np.testing.assert_allclose(levels, [[0, 1, 2, 3]])
     values = np.array([[-9.0, 0.0], [0.4, 0.0], [0.6, 0.0], [2.4, 0.0], [2.6, 0.0], [99.0, 0.0]])
@@ -50,11 +52,11 @@ def test_the_quantiser_takes_the_nearest_level_and_clips():
 def test_the_decoder_equals_the_linear_classifier_of_the_quantised_values(digits):
     features, labels = digits
     view = sensors.central(64)
-    importance = recipe.importances(features[:200], labels[:200], 3, view, 1e-2)
-    fitted = recipe.fit(features[:200], labels[:200], 3, view, 20, importance, 1e-3)
+    importance = published_baseline.importances(features[:200], labels[:200], 3, view, 1e-2)
+    fitted = published_baseline.fit(features[:200], labels[:200], 3, view, 20, importance, 1e-3)
     symbols = encoder.encode(fitted.encoder, features, view)
-    _, levels = recipe.uniform_quantiser(
-        features[:200], recipe.allocate(importance, view, 20), view
+    _, levels = published_baseline.uniform_quantiser(
+        features[:200], published_baseline.allocate(importance, view, 20), view
     )
     values = levels[np.arange(len(levels))[None, :], symbols]
     # Undo scores = level * weight at a level that is not zero.
@@ -67,6 +69,6 @@ def test_the_decoder_equals_the_linear_classifier_of_the_quantised_values(digits
 
 def test_importance_of_what_tells_nothing_is_zero_and_refused():
     with pytest.raises(ValueError, match="no feature is worth a bit"):
-        recipe.fit(
+        published_baseline.fit(
             np.zeros((4, 3)), np.array([0, 1, 0, 1]), 2, sensors.central(3), 4, np.zeros(3), 0.1
         )

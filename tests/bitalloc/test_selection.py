@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitalloc import decoder, selection
+from bitalloc import decoder
+from bitalloc.fitting import selection
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitalloc import sensors
-from coding import InputError
+from bitalloc.encoders import sensors
+from fewbits.coding import InputError
 
 
 def test_quadrants_of_the_published_images():

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bitalloc import allocation, selection, thresholds
+from bitalloc.encoders import thresholds
+from bitalloc.fitting import allocation, selection
 
 compiled = jax.jit(thresholds.best_quantisers, static_argnums=1)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import settings
 
-from coding import tables
-from coding.tables import FrequencyTable
+from fewbits.coding import tables
+from fewbits.coding.tables import FrequencyTable
 
 DETERMINISTIC = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from coding import FormatError, canonical, container
-from coding.container import Archive
+from fewbits.coding import FormatError, cbor, container
+from fewbits.coding.container import Archive
 from tests.coding.test_container import assemble
 
 LIMIT_BYTES = 64 << 20
@@ -102,7 +102,7 @@ def _mutant(archive: Archive, target: str, rng: np.random.Generator) -> bytes:
         sections[target] = damage(sections[target], rng)
     elif target in header:
         header[target] = damage(header[target], rng)
-    encoded = canonical.dumps(header)
+    encoded = cbor.dumps(header)
     if target == "header":
         encoded = damage(encoded, rng)
     payloads = tuple((name.encode(), body) for name, body in sections.items())

@@ -1,4 +1,4 @@
-"""A reader of sparse files written from `coding/FORMAT.md` alone: plain integers, slow, a referee.
+"""A reader of sparse files written from `fewbits/coding/FORMAT.md` alone: plain integers, slow.
 
 It takes the container's word for the header and shares nothing else with `coding`. It reads honest
 files only, and trusts them.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from coding import container
+from fewbits.coding import container
 
 GAINS = (4, 6, 8, 10, 13, 16)
 KIND_SETS = ((0, 1, 2), (0, 1, 2, 3), (0, 3), (0,))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coding import FormatError, container, pack, write_archive, write_model
-from coding.account import Row, account, as_table
+from fewbits.coding import FormatError, container, pack, write_archive, write_model
+from fewbits.coding.account import Row, account, as_table
 
 TREE = {
     "one": {"w": np.random.default_rng(0).normal(size=(40, 30)), "b": np.ones(30)},

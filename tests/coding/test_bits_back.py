@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import FormatError, bits_back
-from coding.integer_normal import NormalBins
-from coding.lane_stack import PRECISION, LaneStack
+from fewbits.coding import FormatError, bits_back
+from fewbits.coding.integer_normal import NormalBins
+from fewbits.coding.stream_stack import PRECISION, LaneStack
 from tests.coding.families import DETERMINISTIC
 
 N, LANES, SIGMA = 20_000, 500, 0.05

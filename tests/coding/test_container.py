@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import coding
-from coding import FormatError, canonical, container, read_archive, write_archive
-from coding.wire import varint
+from fewbits import coding
+from fewbits.coding import FormatError, cbor, container, read_archive, write_archive
+from fewbits.coding.varint import varint
 from tests.coding.families import DETERMINISTIC
 
 SECTIONS = {"symbols": bytes(range(256)) * 15, "tables": b"tables" * 20}
@@ -76,7 +76,7 @@ def test_overhead_is_at_most_64_bytes():
 
 def test_our_own_assembly_agrees_with_the_writer():
     payloads = tuple((name.encode(), SECTIONS[name]) for name in sorted(SECTIONS))
-    assert assemble(canonical.dumps(HEADER), payloads) == write_archive("model", HEADER, SECTIONS)
+    assert assemble(cbor.dumps(HEADER), payloads) == write_archive("model", HEADER, SECTIONS)
 
 
 def test_every_truncation_is_refused(archive):

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import adaptive_bits, context_mask, masked_tensor
-from coding.adaptive_bits import ONE, AdaptiveBits
-from coding.context_mask import Geometry
-from coding.entropy_coder import SymbolReader, encode
-from coding.wire import ByteReader
+from fewbits.coding import adaptive_bits
+from fewbits.coding.adaptive_bits import ONE, AdaptiveBits
+from fewbits.coding.entropy_coder import SymbolReader, encode
+from fewbits.coding.varint import ByteReader
+from fewbits.coding.weights import context_mask, masked_tensor
+from fewbits.coding.weights.context_mask import Geometry
 from tests.coding.families import DETERMINISTIC
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import FormatError, entropy_coder, reference_coder, table_code, tables
-from coding.entropy_coder import StreamPlan, SymbolReader, SymbolStream
-from coding.tables import FrequencyTable
+from fewbits.coding import FormatError, entropy_coder, reference_coder, table_code, tables
+from fewbits.coding.entropy_coder import StreamPlan, SymbolReader, SymbolStream
+from fewbits.coding.tables import FrequencyTable
 from tests.coding.families import DETERMINISTIC, FAMILIES, random_table, symbols
 
 

@@ -10,23 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-import coding
-from coding import (
-    canonical,
+from fewbits import coding
+from fewbits.coding import (
+    cbor,
     container,
     entropy_coder,
-    model_file,
-    parameter_tree,
-    prior_file,
     reference_coder,
     shared_tables,
-    sparse_code,
     table_code,
     tables,
     write_model,
 )
-from coding.entropy_coder import StreamPlan
-from coding.wire import ByteReader
+from fewbits.coding.entropy_coder import StreamPlan
+from fewbits.coding.varint import ByteReader
+from fewbits.coding.weights import model_file, parameter_tree, prior_file, sparse_code
 from tests.coding import plain_sparse
 
 PAGE = (Path(coding.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
@@ -62,8 +59,8 @@ def test_the_worked_example():
         f"must be the guard, 0x{reference_coder.GUARD:X}",
         f"at most {tables.MAX_ALPHABET:,}\nsymbols",
         "at most 2^20 + 1024 n symbols",
-        f"a header has at most {canonical.MAX_VALUES:,} values",
-        f"Nesting is at most {canonical.MAX_DEPTH} deep",
+        f"a header has at most {cbor.MAX_VALUES:,} values",
+        f"Nesting is at most {cbor.MAX_DEPTH} deep",
         ", ".join(map(str, table_code._OCTAVE[:11])),
     ],
 )

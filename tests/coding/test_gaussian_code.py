@@ -11,18 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import (
-    FormatError,
-    container,
-    gaussian_code,
-    parameter_tree,
-    prior_file,
-    step_size,
-    tables,
-)
-from coding.gaussian_code import codelength_bits, predicted_bits
-from coding.integer_normal import UNIT_BITS, VALUE_BITS, phi, quantiles
-from coding.wire import ByteReader
+from fewbits.coding import FormatError, container, tables
+from fewbits.coding.integer_normal import UNIT_BITS, VALUE_BITS, phi, quantiles
+from fewbits.coding.varint import ByteReader
+from fewbits.coding.weights import gaussian_code, parameter_tree, prior_file, step_size
+from fewbits.coding.weights.gaussian_code import codelength_bits, predicted_bits
 from tests.coding.families import DETERMINISTIC
 from tests.coding.mutants import Outcomes, campaign
 

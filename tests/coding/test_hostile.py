@@ -14,18 +14,18 @@ import jax
 import numpy as np
 import pytest
 
-from coding import (
+from fewbits.coding import (
     FormatError,
-    canonical,
+    cbor,
     read_archive,
     read_model,
     table_code,
     write_archive,
     write_model,
 )
-from coding.parameter_tree import FLOAT32, GRID, MAX_ELEMENTS, SHIFTED_GRID, Leaf
-from coding.reference_coder import GUARD
-from coding.wire import varint
+from fewbits.coding.reference_coder import GUARD
+from fewbits.coding.varint import varint
+from fewbits.coding.weights.parameter_tree import FLOAT32, GRID, MAX_ELEMENTS, SHIFTED_GRID, Leaf
 from tests.coding.test_container import assemble
 
 NOTHING = struct.pack("<H", GUARD)
@@ -88,7 +88,7 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
 
 def test_ten_thousand_header_mutants_with_repaired_checksums(model):
     archive = read_archive(model)
-    header = canonical.dumps(archive.header)
+    header = cbor.dumps(archive.header)
     payloads = tuple((name.encode(), body) for name, body in archive.sections.items())
     assert assemble(header, payloads) == model
     rng = np.random.default_rng(1)
@@ -101,7 +101,7 @@ def test_ten_thousand_header_mutants_with_repaired_checksums(model):
 
 def test_mutants_of_envelope_tables_and_payloads_with_repaired_checksums(model):
     archive = read_archive(model)
-    header = canonical.dumps(archive.header)
+    header = cbor.dumps(archive.header)
     payloads = [(name.encode(), body) for name, body in archive.sections.items()]
     rng = np.random.default_rng(2)
     accepted = 0
@@ -160,7 +160,7 @@ BOMBS: dict[str, bytes] = {
 LIMITED_PROGRAM = """
 import json, resource, sys, time, warnings
 from pathlib import Path
-import coding
+from fewbits import coding
 warnings.simplefilter("error")
 coding.read_model(Path(sys.argv[1]).read_bytes())  # imports and caches
 in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

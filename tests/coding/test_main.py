@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coding import container, pack, write_archive, write_model
-from coding.__main__ import main
+from fewbits.cli import main
+from fewbits.coding import container, pack, write_archive, write_model
 
 TREE = {"w": np.random.default_rng(0).normal(size=(10, 4)), "b": [np.ones(4)]}
 
@@ -85,7 +85,7 @@ def test_a_mistyped_command_gives_one_line_and_status_two(arguments, capsys):
 
 
 def test_the_module_runs(model):
-    command = [sys.executable, "-m", "coding", "account", str(model)]
+    command = [sys.executable, "-m", "fewbits", "account", str(model)]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
     )

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import (
+from fewbits.coding import (
     FormatError,
     container,
-    model_file,
     pack,
     quantise,
     read_model,
@@ -25,8 +24,9 @@ from coding import (
     unpack,
     write_model,
 )
-from coding.parameter_tree import read_leaf
-from coding.uniform_grid import largest_symbol
+from fewbits.coding.weights import model_file
+from fewbits.coding.weights.parameter_tree import read_leaf
+from fewbits.coding.weights.uniform_grid import largest_symbol
 from tests.coding.families import DETERMINISTIC
 
 ALL_BITS = [None, "float32", 32, "float16", *range(2, 17)]
@@ -273,7 +273,7 @@ def test_two_trees_in_one_archive_of_another_kind():
 DIGEST_PROGRAM = """
 import hashlib, sys
 import numpy as np
-import coding
+from fewbits import coding
 
 def leaves(tree):
     if isinstance(tree, dict):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coding import FormatError, shared_tables, table_code
-from coding.wire import ByteReader
+from fewbits.coding import FormatError, shared_tables, table_code
+from fewbits.coding.varint import ByteReader
 
 
 def total_bits(arrays):

@@ -12,8 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import FormatError, container, parameter_tree, quantise, sparse_code, units
-from coding.sparse_code import count_nonzeros, quantise_sparse, read_sparse, write_sparse
+from fewbits.coding import FormatError, container, quantise, units
+from fewbits.coding.weights import parameter_tree, sparse_code
+from fewbits.coding.weights.sparse_code import (
+    count_nonzeros,
+    quantise_sparse,
+    read_sparse,
+    write_sparse,
+)
 from tests.coding.families import DETERMINISTIC
 from tests.coding.mutants import Outcomes, campaign
 
@@ -74,7 +80,8 @@ def test_a_fresh_process_reads_the_same_network(tmp_path: Path):
     params = pruned_network(0.03, sizes=(100, 30, 10))
     container.save(tmp_path / "net.fwb", write_sparse(params))
     script = (
-        "import sys, numpy as np; from coding import container, sparse_code\n"
+        "import sys, numpy as np; from fewbits.coding import container\n"
+        "from fewbits.coding.weights import sparse_code\n"
         "tree = sparse_code.read_sparse(container.load_bytes(sys.argv[1]))\n"
         "np.savez(sys.argv[2], **{a + '_' + b: x for a, t in tree.items() for b, x in t.items()})"
     )

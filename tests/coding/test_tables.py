@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import FormatError, table_code, tables, units
-from coding.tables import FrequencyTable
-from coding.wire import ByteReader, exp_golomb
+from fewbits.coding import FormatError, table_code, tables, units
+from fewbits.coding.tables import FrequencyTable
+from fewbits.coding.varint import ByteReader, exp_golomb
 from tests.coding.families import DETERMINISTIC, FAMILIES, random_table, symbols
 
 

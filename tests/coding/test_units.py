@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coding import units
+from fewbits.coding import units
 
 
 def test_a_nat_is_log2_e_bits():

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coding import FormatError
-from coding.wire import ByteReader, exp_golomb, read_exp_golomb, unzigzag, varint, zigzag
+from fewbits.coding import FormatError
+from fewbits.coding.varint import ByteReader, exp_golomb, read_exp_golomb, unzigzag, varint, zigzag
 from tests.coding.families import DETERMINISTIC
 
 

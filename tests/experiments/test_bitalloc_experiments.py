@@ -8,15 +8,15 @@ import json
 import numpy as np
 import pytest
 
-from bitalloc.fit import Sample
-from experiments import (
+from bitalloc.fitting.fit import Sample
+from experiments.bit_allocation import (
     bitalloc_curves,
     bitalloc_data,
     bitalloc_prices,
     bitalloc_seed,
     bitalloc_sensors,
-    records,
 )
+from experiments.runner import records
 
 pytestmark = pytest.mark.slow
 

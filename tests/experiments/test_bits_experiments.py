@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from experiments import (
-    bits_back_mnist,
+from experiments.images import bits_back_mnist
+from experiments.runner import records
+from experiments.weight_coding import (
     bits_back_refund,
     l2_is_compression,
     label_codes,
-    records,
     sparse_lenets,
 )
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from experiments import lgc_mnist, records, report, verify
-from experiments.lgc_mnist import Config
-from experiments.students import StudentConfig
+from experiments.common.downstream import StudentConfig
+from experiments.dataset_compression import lgc_mnist
+from experiments.dataset_compression.lgc_mnist import Config
+from experiments.runner import records, report, verify
 from lgc import Config as Compression
 
 _TINY = Config(

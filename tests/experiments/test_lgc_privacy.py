@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import (
+from experiments.dataset_compression.privacy import (
     lgc_privacy,
     lgc_privacy_tables,
     privacy_archives,
     privacy_attacks,
-    records,
-    report,
 )
-from experiments.datasets import Images
+from experiments.runner import records, report
+from fewbits.io.datasets import Images
 
 
 def _images(n_classes=3, side=8):

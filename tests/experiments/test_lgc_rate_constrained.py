@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from experiments import lgc_rate_constrained
-from experiments.records import start_run
+from experiments.dataset_compression import lgc_rate_constrained
+from experiments.runner.records import start_run
 
 
 @pytest.mark.slow

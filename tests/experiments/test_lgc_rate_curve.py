@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import lgc_rate_curve, lgc_rate_curve_choices, lgc_rate_curve_tables
-from experiments.records import Run, start_run
+from experiments.dataset_compression import (
+    lgc_rate_curve,
+    lgc_rate_curve_choices,
+    lgc_rate_curve_tables,
+)
+from experiments.runner.records import Run, start_run
 
 
 def _rows():

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments import lgc_variants, lgc_variants_figures, records
+from experiments.dataset_compression import lgc_variants, lgc_variants_figures
+from experiments.runner import records
 
 
 def test_the_front_is_what_nothing_beats():

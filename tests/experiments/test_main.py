@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import registry
 from experiments.__main__ import main
+from experiments.runner import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import datasets, penalised_lenets
-from experiments.penalised_lenets import STEP, Config, Strengths
-from training.method import all_finite
+from experiments.weight_coding import penalised_lenets
+from experiments.weight_coding.penalised_lenets import STEP, Config, Strengths
+from fewbits.io import datasets
+from fewbits.training.method import all_finite
 
 pytestmark = pytest.mark.slow
 

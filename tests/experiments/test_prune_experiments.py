@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from experiments import prune_convergence, prune_lenet, prune_teacher_student, records
-from experiments.prune_lanes import Training
+from experiments.pruning import prune_convergence, prune_lenet, prune_teacher_student
+from experiments.pruning.prune_runs import Training
+from experiments.runner import records
 
 
 def smoke(module, config, folder):
@@ -49,7 +50,7 @@ def test_convergence(tmp_path):
 @pytest.mark.slow
 def test_lenet_down_to_the_file(tmp_path, monkeypatch):
     """Train, code, decode in a fresh process, claim, and recompute the claim from the file."""
-    from experiments import prune_files
+    from experiments.pruning import prune_files
 
     targets = (prune_files.Target("ratio", 10**9), prune_files.Target("bytes", 20_000))
     monkeypatch.setitem(prune_files.TARGETS, "lenet300", targets)

@@ -6,16 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import (
-    datasets,
-    prune_choices,
-    prune_lanes,
-    prune_lenet,
-    prune_rounds,
-    prune_tables,
-)
-from experiments.records import Run, read_records, write_record
-from training import networks, trees
+from experiments.pruning import iterative, prune_choices, prune_lenet, prune_runs, prune_tables
+from experiments.runner.records import Run, read_records, write_record
+from fewbits.io import datasets
+from fewbits.training import networks, trees
 
 pytestmark = pytest.mark.slow
 
@@ -32,14 +26,14 @@ def parts(n: int = 300) -> dict[str, datasets.Images]:
 
 
 @pytest.fixture(scope="module")
-def lanes() -> prune_lanes.Lanes:
-    grid = prune_lanes.Grid("drr", (1e-4, 1e-3), (0.05,), (1e-2,), sharpnesses=(5.0, 10.0))
-    training = prune_lanes.Training(
+def lanes() -> prune_runs.Lanes:
+    grid = prune_runs.Grid("drr", (1e-4, 1e-3), (0.05,), (1e-2,), sharpnesses=(5.0, 10.0))
+    training = prune_runs.Training(
         epochs=40, fine_tune_epochs=10, batch_size=50, fine_tune_rate=1e-2
     )
     network = networks.mlp((16, 8, 2))
-    simplify = prune_rounds.simplifier("lenet300", (4, 4, 1))
-    return prune_lanes.train(grid, training, network, simplify, parts(), (0, 1))
+    simplify = iterative.simplifier("lenet300", (4, 4, 1))
+    return prune_runs.train(grid, training, network, simplify, parts(), (0, 1))
 
 
 def test_lanes_learn_and_are_sparse(lanes):
@@ -52,18 +46,18 @@ def test_lanes_learn_and_are_sparse(lanes):
 
 
 def test_stored_lanes_come_back(lanes, tmp_path):
-    prune_lanes.save(tmp_path / "drr.npz", lanes)
-    back = prune_lanes.load(tmp_path / "drr.npz")
+    prune_runs.save(tmp_path / "drr.npz", lanes)
+    back = prune_runs.load(tmp_path / "drr.npz")
     assert back.points.keys() == lanes.points.keys()
     for name, values in lanes.metrics.items():
         np.testing.assert_array_equal(back.metrics[name], values)
     for a, b in zip(jax.tree.leaves(back.params), jax.tree.leaves(lanes.params), strict=True):
         np.testing.assert_array_equal(a, b)
-    picked = prune_lanes.params_of(back, 3, 1)
+    picked = prune_runs.params_of(back, 3, 1)
     assert trees.nonzeros(picked) == lanes.metrics["nonzeros"][3, 1]
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match="other.npz"):
-        prune_lanes.load(tmp_path / "other.npz")
+        prune_runs.load(tmp_path / "other.npz")
 
 
 def test_choice_is_made_on_validation():
@@ -95,7 +89,7 @@ def test_choice_is_made_on_validation():
 )
 def test_bad_grids_are_named(settings, value):
     with pytest.raises(ValueError, match=value):
-        prune_lanes.Grid(**settings)
+        prune_runs.Grid(**settings)
 
 
 def test_records_make_tables_and_figures(lanes, tmp_path):
@@ -140,6 +134,6 @@ def test_methods_are_compared_at_the_least_error_that_both_keep():
 
 def test_every_preset_names_known_methods():
     for _, config in prune_lenet.PRESETS.values():
-        assert config.network in prune_lenet.NETWORKS
+        assert config.network in prune_runs.NETWORKS
         for grid in config.grids:
             assert min(grid.points()["strength"]) > 0

@@ -6,18 +6,18 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import prune_lanes, prune_lenet, prune_rounds
-from experiments.prune_rounds import Chain, Round
+from experiments.pruning import iterative, prune_lenet, prune_runs
+from experiments.pruning.iterative import Chain, Round
+from fewbits.training import networks, trees
 from pruning import reachability, shrink
 from tests.pruning.test_reachability import sparse
-from training import networks, trees
 
 pytestmark = pytest.mark.slow
 
 SHAPE = (16, 16, 1)
 CONFIG = prune_lenet.Config(
     data="digits",
-    training=prune_lanes.Training(batch_size=100),
+    training=prune_runs.Training(batch_size=100),
     seeds=(0, 1),
     validation_images=297,
 )
@@ -26,10 +26,10 @@ CHAIN = Chain("drr", 1e-4, (Round(1.0, 20), Round(3.0, 20, 10)))
 
 @pytest.mark.parametrize("name", ["lenet300", "lenet5"])
 def test_the_small_network_computes_what_the_whole_one_does(name):
-    network = prune_lenet.NETWORKS[name][0](SHAPE, 10)
+    network = prune_runs.NETWORKS[name][0](SHAPE, 10)
     params = reachability.remove_unreachable(sparse(network, 0, 0.02))
     units = shrink.live(params)
-    small = prune_rounds.small_network(name, units, SHAPE)
+    small = iterative.small_network(name, units, SHAPE)
     start = shrink.shrunk(params, units)
     assert trees.size(start) < trees.size(params) / 2
     images = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), dtype=np.uint8)
@@ -43,7 +43,7 @@ def test_a_chain_goes_on_where_it_stopped_and_ends_the_same(tmp_path):
     network = prune_lenet.network_for(CONFIG, parts)
 
     def train(chain, file):
-        return prune_rounds.train(
+        return iterative.train(
             chain, CONFIG.training, "lenet300", network, parts, 0, tmp_path / file,
             lambda done, total: None,
         )  # fmt: skip
@@ -58,7 +58,7 @@ def test_a_chain_goes_on_where_it_stopped_and_ends_the_same(tmp_path):
     assert second < first
     assert whole.metrics["test_error"].max() < 0.3
     np.testing.assert_allclose(whole.points["strength"], [1e-4, 3e-4])
-    picked = prune_lanes.params_of(whole, 1, 0)
+    picked = prune_runs.params_of(whole, 1, 0)
     assert trees.nonzeros(picked) == second
     images, labels = parts["test"].pixels, parts["test"].labels
     found = np.mean(np.argmax(network.apply(picked, images), axis=1) != labels)

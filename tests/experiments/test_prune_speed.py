@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from experiments import prune_speed, records
+from experiments.pruning import prune_speed
+from experiments.runner import records
 
 
 @pytest.mark.slow

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import datasets, prune_vgg, prune_vgg_files, prune_vgg_rounds, records
-from experiments.prune_lanes import Training
-from experiments.prune_rounds import Chain, Round
-from experiments.prune_vgg_rounds import Config
+from experiments.pruning.iterative import Chain, Round
+from experiments.pruning.prune_runs import Training
+from experiments.pruning.vgg import prune_vgg, prune_vgg_files, prune_vgg_iterative
+from experiments.pruning.vgg.prune_vgg_iterative import Config
+from experiments.runner import records
+from fewbits.io import datasets
 
 TINY = Config(
     data="digits",
@@ -44,7 +46,7 @@ def test_mirrored_shows_either_side_of_an_image():
         return jnp.zeros(()), {"seen": batch[0]}
 
     labels = jnp.zeros(100, jnp.int32)
-    seen = prune_vgg_rounds.mirrored(loss)(jax.random.key(0), {}, (images, labels))[1]["seen"]
+    seen = prune_vgg_iterative.mirrored(loss)(jax.random.key(0), {}, (images, labels))[1]["seen"]
     as_it_is = np.all(seen == images, axis=(1, 2, 3))
     turned = np.all(seen == images[:, :, ::-1, :], axis=(1, 2, 3))
     assert np.all(as_it_is ^ turned)
@@ -134,14 +136,14 @@ def test_interrupted_resumed_and_down_to_the_file(tmp_path, monkeypatch):
     claim = records.Claim("toy", ratio, None, 1, "x", "", "")
     assert prune_vgg.recompute(claim, found["narrow_files"], file, None) == ratio
 
-    class Killer(prune_vgg_rounds.Bar):
+    class Killer(prune_vgg_iterative.Bar):
         def __call__(self, *call):
             if self._title == "tune" and call[0] > 0:
                 raise KeyboardInterrupt
 
     again = start(tmp_path / "again")
     with monkeypatch.context() as patched:
-        patched.setattr(prune_vgg_rounds, "Bar", Killer)
+        patched.setattr(prune_vgg_iterative, "Bar", Killer)
         with pytest.raises(KeyboardInterrupt):
             prune_vgg.run(TINY, again)
     assert not (again.folder / "lanes" / "drr_0_1.npz").exists()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from experiments import records
-from experiments.records import Claim, Seconds
+from experiments.runner import records
+from experiments.runner.records import Claim, Seconds
 
 
 @dataclass(frozen=True)

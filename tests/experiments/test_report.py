@@ -5,9 +5,9 @@ import types
 import pytest
 from matplotlib.figure import Figure
 
-from experiments import plots, records, registry, report
-from experiments.records import Claim
-from experiments.registry import Table
+from experiments.runner import plots, records, registry, report
+from experiments.runner.records import Claim
+from experiments.runner.registry import Table
 
 
 def _claim(value=95.98, std=0.21, size=1234):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.seed_statistics import mean_with, over_seeds
+from experiments.runner.statistics import mean_with, over_seeds
 
 
 def test_sample_deviation():

@@ -6,11 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from experiments import records, report, spuco, spuco_figures, verify
-from experiments.students import StudentConfig
+from experiments.common.downstream import StudentConfig
+from experiments.dataset_compression import spuco, spuco_figures
+from experiments.runner import records, report, verify
 from lgc import Config as Mixtures
-from lgc import grouped_compression as compression
-from lgc.grouped import Architecture
+from lgc.groups import grouped_compression as compression
+from lgc.groups.grouped import Architecture
 
 
 def _rows(strengths=(0.995,)):

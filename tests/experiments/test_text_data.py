@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import text_data
-from experiments.datasets import DataError
+from experiments.text import text_data
+from fewbits.io.datasets import DataError
 
 WIKI = Path(__file__).resolve().parents[3] / "shared" / "text" / text_data.FILE
 

@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from experiments import plots, records, text_baselines, text_methods, text_rows
-from experiments import text_description_length as experiment
-from textcodec import online
+from experiments.runner import plots, records
+from experiments.text import text_baselines, text_methods, text_rows
+from experiments.text import text_description_length as experiment
+from fewbits.codecs.text import online
 
 
 def _record(size: int = 1000) -> dict:

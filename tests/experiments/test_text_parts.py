@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import text_parts
-from tests.textcodec.test_lanes import Counting
-from textcodec import lanes
+from experiments.text import text_parts
+from fewbits.codecs.text import streams
+from tests.codecs.text.test_lanes import Counting
 
 
 def test_states_come_back(tmp_path: Path):
@@ -34,8 +34,8 @@ def test_states_come_back(tmp_path: Path):
 
 def test_coding_goes_on_from_its_file(tmp_path: Path):
     text, path = bytes(range(200)) * 20, tmp_path / "part"
-    coded = lanes.encode(Counting(4), text, 4)
-    stopped = lanes.Encoder(Counting(4), text, 4)
+    coded = streams.encode(Counting(4), text, 4)
+    stopped = streams.Encoder(Counting(4), text, 4)
     stopped.advance(300)
     text_parts.save(path, stopped.state())
     seen = []
@@ -47,7 +47,7 @@ def test_coding_goes_on_from_its_file(tmp_path: Path):
 
     # Every chunk of steps is saved, and the file goes at the end.
     run = text_parts.resumable(path, every_seconds=0.0)
-    assert lanes.encode(Watched(4), text, 4, run) == coded
+    assert streams.encode(Watched(4), text, 4, run) == coded
     assert len(seen) == 1000 - 300
     assert not path.exists()
-    assert lanes.decode(Counting(4), coded, len(text), 4, run) == text
+    assert streams.decode(Counting(4), coded, len(text), 4, run) == text

@@ -5,9 +5,9 @@ import types
 
 import pytest
 
-from experiments import records, registry, verify
-from experiments.datasets import DataError
-from experiments.records import Claim
+from experiments.runner import records, registry, verify
+from experiments.runner.records import Claim
+from fewbits.io.datasets import DataError
 
 
 @pytest.fixture

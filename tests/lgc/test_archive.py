@@ -7,10 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from coding import FormatError, read_archive, write_archive
-from coding.account import account
-from lgc import archive, autoencoders
-from lgc.mixture_code import COVARIANCES, ClassMixture
+from fewbits.coding import FormatError, read_archive, write_archive
+from fewbits.coding.account import account
+from lgc import archive
+from lgc.autoencoders import architectures
+from lgc.gmm.mixture_code import COVARIANCES, ClassMixture
 
 SHAPE = (4, 5, 1)
 
@@ -31,7 +32,7 @@ def _mixture(kind: str, rng: np.random.Generator, count: int, dimension: int) ->
 
 def _archive(kind: str = "full", bits: archive.Bits = 6) -> bytes:
     rng = np.random.default_rng(0)
-    decoder = autoencoders.dense(20, hidden=8, latent=3).init(jax.random.key(1))["decoder"]
+    decoder = architectures.dense(20, hidden=8, latent=3).init(jax.random.key(1))["decoder"]
     return archive.write(
         decoder,
         [_mixture(kind, rng, count, 3) for count in (2, 1, 3)],

@@ -8,7 +8,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 import lgc
-from lgc import archive, selection
+from lgc import archive
+from lgc.gmm import selection
 
 CONFIG = lgc.Config(hidden=32, latent=8, epochs=30, batch_size=64, components=1, bits=8)
 

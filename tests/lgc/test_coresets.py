@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fewbits.training import networks
 from lgc.coresets import herding, k_center, quotas, report_medoids
-from training import networks
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -176,7 +176,7 @@ def test_the_reports_medoids_lie_in_the_clusters_of_its_picture(key):
 @pytest.mark.slow
 def test_importing_coresets_is_light():
     program = (
-        "import sys, lgc.coresets, lgc.coresets.report_medoids, lgc.lossy_subset;"
+        "import sys, lgc.coresets, lgc.coresets.report_medoids, lgc.coresets.lossy_subset;"
         "print([m for m in ('sklearn', 'matplotlib', 'cvxpy', 'tensorflow') if m in sys.modules])"
     )
     found = subprocess.run(

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fewbits.training import losses, networks
 from lgc.coresets import gradients
-from training import losses, networks
 
 pytestmark = pytest.mark.slow
 

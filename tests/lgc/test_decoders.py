@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from lgc import decoders
-from training import trees
+from fewbits.training import trees
+from lgc.autoencoders import decoders
 
 
 @pytest.mark.slow

@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from lgc import deformations
-from lgc.deformations import Deformation
+from lgc.distillation import augmentation
+from lgc.distillation.augmentation import Deformation
 
 KEY = jax.random.key(0)
-MOVED = jax.jit(deformations.deform)
+MOVED = jax.jit(augmentation.deform)
 BEFORE = np.array([
     [12, 11, 9, 8, 7, 6, 5, 4], [20, 18, 17, 15, 15, 14, 13, 11], [27, 26, 25, 24, 23, 22, 20, 19],
     [34, 33, 32, 31, 30, 29, 27, 26], [41, 40, 39, 38, 37, 36, 34, 33],
@@ -26,7 +26,7 @@ def images():
 
 
 def test_no_strength_moves_nothing(images):
-    moved = MOVED(KEY, images, deformations.NONE, 255.0)
+    moved = MOVED(KEY, images, augmentation.NONE, 255.0)
     np.testing.assert_allclose(moved, images, atol=1e-2)
 
 
@@ -79,7 +79,7 @@ def test_light_leaves_black_black_and_varies_as_much_as_it_says():
 
 def test_what_was_drawn_before_there_was_light_is_drawn_the_same():
     ramp = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
-    drawn, _ = deformations.drawn(3, ramp, np.zeros(1, int), 2, Deformation(10, 5, 8, 6, 10, 1))
+    drawn, _ = augmentation.drawn(3, ramp, np.zeros(1, int), 2, Deformation(10, 5, 8, 6, 10, 1))
     # Other hardware may round a pixel differently.
     assert np.abs(drawn[1, :, :, 0].astype(int) - BEFORE).max() <= 1
 
@@ -87,18 +87,18 @@ def test_what_was_drawn_before_there_was_light_is_drawn_the_same():
 def test_a_drawn_set_has_equal_classes_and_is_reproducible(images):
     labels = np.array([3, 3, 3, 3, 8, 8])
     whole = images.astype(np.uint8)
-    first, classes = deformations.drawn(1, whole, labels, 7, Deformation(turn=10))
-    again, _ = deformations.drawn(1, whole, labels, 7, Deformation(turn=10))
-    other, _ = deformations.drawn(2, whole, labels, 7, Deformation(turn=10))
+    first, classes = augmentation.drawn(1, whole, labels, 7, Deformation(turn=10))
+    again, _ = augmentation.drawn(1, whole, labels, 7, Deformation(turn=10))
+    other, _ = augmentation.drawn(2, whole, labels, 7, Deformation(turn=10))
     assert first.dtype == np.uint8
     assert first.shape == (14, 9, 12, 2)
     assert (np.bincount(classes)[[3, 8]] == 7).all()
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    plain, _ = deformations.drawn(1, whole, labels, 5, deformations.NONE)
+    plain, _ = augmentation.drawn(1, whole, labels, 5, augmentation.NONE)
     assert np.array_equal(plain[5:], whole[[4, 5, 4, 5, 4]])
 
 
 def test_a_strength_out_of_range_is_named():
     with pytest.raises(ValueError, match="turn is 200"):
-        deformations.check(Deformation(turn=200))
+        augmentation.check(Deformation(turn=200))

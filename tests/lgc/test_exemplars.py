@@ -8,60 +8,60 @@ import numpy as np
 import optax
 import pytest
 
-from coding import FormatError, read_archive, write_archive
-from lgc import enlarger, exemplars, small_images
-from lgc.coresets.reduction import Reduction, enlarge
-from lgc.deformations import NONE, Deformation
-from lgc.exemplars import Contents
+from fewbits.coding import FormatError, read_archive, write_archive
+from lgc.coresets.downsampling import Reduction, enlarge
+from lgc.distillation import distilled_images, quantised_images, upsampler
+from lgc.distillation.augmentation import NONE, Deformation
+from lgc.distillation.distilled_images import Contents
 from tests.lgc.test_lossy_subset import blobs
 
 
 def contents(factor: int = 2, width: int = 3, moves: Deformation = NONE) -> Contents:
     images, labels = blobs(14, side=9)
-    small = small_images.reduce(images, labels + 5, Reduction(factor, 2))
-    params = enlarger.init(jax.random.key(0), width, factor, 1)
-    return Contents(small, exemplars.on_grid(params, 4), moves)
+    small = quantised_images.reduce(images, labels + 5, Reduction(factor, 2))
+    params = upsampler.init(jax.random.key(0), width, factor, 1)
+    return Contents(small, distilled_images.on_grid(params, 4), moves)
 
 
 @pytest.fixture(scope="module")
 def file() -> bytes:
-    return exemplars.write(contents(moves=Deformation(turn=5)))
+    return distilled_images.write(contents(moves=Deformation(turn=5)))
 
 
 def test_a_file_gives_back_what_was_written(file):
-    before, after = contents(moves=Deformation(turn=5)), exemplars.read(file)
+    before, after = contents(moves=Deformation(turn=5)), distilled_images.read(file)
     assert after.deformation == before.deformation
     jax.tree.map(np.testing.assert_array_equal, after.enlarger, before.enlarger)
     np.testing.assert_array_equal(np.sort(after.small.classes), np.sort(before.small.classes))
-    found = exemplars.drawn_large(after.small, after.enlarger)
-    wanted = exemplars.drawn_large(before.small, before.enlarger)
+    found = distilled_images.drawn_large(after.small, after.enlarger)
+    wanted = distilled_images.drawn_large(before.small, before.enlarger)
     np.testing.assert_array_equal(np.sort(found.sum((1, 2, 3))), np.sort(wanted.sum((1, 2, 3))))
 
 
 def test_without_an_enlarger_it_is_a_lossy_subset():
     plain = contents()._replace(enlarger=None)
-    after = exemplars.read(exemplars.write(plain))
+    after = distilled_images.read(distilled_images.write(plain))
     assert after.enlarger is None
     wanted = enlarge(after.small.greys(), 2, 9, 9)
-    np.testing.assert_array_equal(exemplars.drawn_large(after.small, None), wanted)
+    np.testing.assert_array_equal(distilled_images.drawn_large(after.small, None), wanted)
 
 
 def test_a_drawn_set_is_of_any_size_and_begins_anew_each_seed(file):
-    after = exemplars.read(file)
-    images, labels = exemplars.sample(after, per_class=30, seed=1)
-    others, _ = exemplars.sample(after, per_class=30, seed=2)
+    after = distilled_images.read(file)
+    images, labels = distilled_images.sample(after, per_class=30, seed=1)
+    others, _ = distilled_images.sample(after, per_class=30, seed=2)
     assert images.shape == (90, 9, 9, 1)
     assert np.unique(labels).tolist() == [5, 6, 7]
     assert (images != others).any()
-    whole, found = exemplars.sample(after, per_class=None, seed=0)
+    whole, found = distilled_images.sample(after, per_class=None, seed=0)
     assert len(whole) == len(found) == 14
 
 
 def test_pixels_land_in_the_square_of_their_small_pixel():
     """With kernels of zero the large image is a function of each small pixel alone."""
-    params = jax.tree.map(jnp.zeros_like, enlarger.init(jax.random.key(0), 2, 3, 2))
+    params = jax.tree.map(jnp.zeros_like, upsampler.init(jax.random.key(0), 2, 3, 2))
     small = np.random.default_rng(0).uniform(0, 1, (2, 3, 2, 2)).astype(np.float32)
-    found = enlarger.logits(params, small, (8, 5, 2))
+    found = upsampler.logits(params, small, (8, 5, 2))
     wanted = 6 * (small.repeat(3, axis=1).repeat(3, axis=2)[:, :8, :5] - 0.5)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
@@ -70,9 +70,9 @@ def test_pixels_land_in_the_square_of_their_small_pixel():
 def test_training_draws_edges_that_interpolation_blurs():
     images, labels = blobs(200)
     images = np.where(images > 60, 255, 0).astype(np.uint8)  # sharp discs
-    small = small_images.reduce(images, labels, Reduction(2, 2)).greys()
-    loss = enlarger.loss((12, 12, 1), lambda path: 5)
-    params, optimizer = enlarger.init(jax.random.key(0), 6, 2, 1), optax.adam(1e-2)
+    small = quantised_images.reduce(images, labels, Reduction(2, 2)).greys()
+    loss = upsampler.loss((12, 12, 1), lambda path: 5)
+    params, optimizer = upsampler.init(jax.random.key(0), 6, 2, 1), optax.adam(1e-2)
 
     @jax.jit
     def train(params):
@@ -84,7 +84,7 @@ def test_training_draws_edges_that_interpolation_blurs():
 
         return jax.lax.scan(step, (params, optimizer.init(params)), length=150)[0][0]
 
-    drawn = jax.nn.sigmoid(enlarger.logits(train(params), small / 255.0, (12, 12, 1)))
+    drawn = jax.nn.sigmoid(upsampler.logits(train(params), small / 255.0, (12, 12, 1)))
     error = np.square(np.asarray(drawn) - images / 255).mean()
     blurred = np.square(enlarge(small, 2, 12, 12) / 255 - images / 255).mean()
     assert error < 0.5 * blurred
@@ -95,10 +95,10 @@ def test_damage_is_a_format_error(file):
         damaged = bytearray(file)
         damaged[place] ^= 4
         with pytest.raises(FormatError):
-            exemplars.read(bytes(damaged))
+            distilled_images.read(bytes(damaged))
     for size in range(0, len(file), 5):
         with pytest.raises(FormatError):
-            exemplars.read(file[:size])
+            distilled_images.read(file[:size])
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_damage_is_a_format_error(file):
 )
 def test_parts_that_do_not_fit_are_refused(file, field, value):
     archive = read_archive(file)
-    lie = write_archive(exemplars.KIND, {**archive.header, field: value}, archive.sections)
+    lie = write_archive(distilled_images.KIND, {**archive.header, field: value}, archive.sections)
     with pytest.raises(FormatError):
-        exemplars.read(lie)
+        distilled_images.read(lie)
 
 
 def test_sections_that_nothing_asks_for_are_refused(file):
     archive = read_archive(file)
     header = {name: value for name, value in archive.header.items() if name != "enlarger"}
     with pytest.raises(FormatError):
-        exemplars.read(write_archive(exemplars.KIND, header, archive.sections))
+        distilled_images.read(write_archive(distilled_images.KIND, header, archive.sections))

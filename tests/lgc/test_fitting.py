@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coding import InputError
-from lgc import fitting
-from training import gradient_descent, loop
+from fewbits.coding import InputError
+from fewbits.training import gradient_descent, loop
+from lgc.autoencoders import fitting
 
 PLAN = loop.Plan(47, 4)
 

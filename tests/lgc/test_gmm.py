@@ -9,15 +9,17 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from lgc import covariances, gmm
-from lgc.covariances import KINDS, Kind
+from lgc.gmm import covariances, gaussian_mixture
+from lgc.gmm.covariances import KINDS, Kind
 
 SKLEARN_NAMES = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
-log_prob = jax.jit(gmm.log_prob)
-sample = jax.jit(gmm.sample, static_argnums=2)
+log_prob = jax.jit(gaussian_mixture.log_prob)
+sample = jax.jit(gaussian_mixture.sample, static_argnums=2)
 
 
-def random_mixture(kind: Kind, n_components: int = 3, n_dimensions: int = 4) -> gmm.Mixture:
+def random_mixture(
+    kind: Kind, n_components: int = 3, n_dimensions: int = 4
+) -> gaussian_mixture.Mixture:
     rng = np.random.default_rng(5)
     factors = covariances.identity_factors(kind, n_components, n_dimensions, jnp.float32)
     shaped = rng.normal(size=factors.shape) * 0.4
@@ -27,7 +29,7 @@ def random_mixture(kind: Kind, n_components: int = 3, n_dimensions: int = 4) -> 
         shaped = np.abs(shaped) + 0.5
     weights = rng.dirichlet(np.ones(n_components))
     means = rng.normal(size=(n_components, n_dimensions)) * 2
-    return gmm.Mixture(
+    return gaussian_mixture.Mixture(
         jnp.log(jnp.asarray(weights, jnp.float32)),
         jnp.asarray(means, jnp.float32),
         jnp.asarray(shaped, jnp.float32),
@@ -39,7 +41,7 @@ def random_mixture(kind: Kind, n_components: int = 3, n_dimensions: int = 4) -> 
 def test_density_is_the_weighted_sum_of_scipys_normals(kind):
     mixture = random_mixture(kind)
     samples = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32) * 2
-    matrices = np.asarray(gmm.covariance_matrices(mixture), np.float64)
+    matrices = np.asarray(gaussian_mixture.covariance_matrices(mixture), np.float64)
     density = sum(
         np.exp(float(log_weight)) * multivariate_normal(mean, matrix).pdf(samples)
         for log_weight, mean, matrix in zip(
@@ -58,7 +60,7 @@ def test_samples_have_the_moments_of_the_mixture(key, kind):
     weights = np.exp(mixture.log_weights)
     shares = np.bincount(components, minlength=3) / n_samples
     np.testing.assert_allclose(shares, weights, atol=4 * 0.5 / np.sqrt(n_samples))
-    for index, matrix in enumerate(np.asarray(gmm.covariance_matrices(mixture))):
+    for index, matrix in enumerate(np.asarray(gaussian_mixture.covariance_matrices(mixture))):
         own = np.asarray(samples)[np.asarray(components) == index]
         error = np.sqrt(np.diag(matrix) / len(own))
         assert np.all(np.abs(own.mean(0) - mixture.means[index]) < 5 * error)
@@ -77,7 +79,7 @@ def test_the_same_key_draws_the_same_samples_and_another_key_others(key):
 
 def test_an_empty_place_changes_neither_density_nor_samples(key):
     mixture = random_mixture("full")
-    emptied = gmm.Mixture(
+    emptied = gaussian_mixture.Mixture(
         jnp.pad(mixture.log_weights, (0, 1), constant_values=-jnp.inf),
         jnp.pad(mixture.means, ((0, 1), (0, 0))),
         jnp.concatenate([mixture.factors, jnp.eye(4)[None]]),
@@ -106,14 +108,16 @@ def test_free_parameters_and_bic_are_scikit_learns(kind, n_components):
     )
     assert covariances.free_parameters(kind, n_components, 5) == theirs._n_parameters()
     mixture = random_mixture(kind, n_components, 5)
-    found = gmm.bic(kind, mixture, jnp.float32(theirs.score(samples)), len(samples))
+    found = gaussian_mixture.bic(kind, mixture, jnp.float32(theirs.score(samples)), len(samples))
     np.testing.assert_allclose(found, theirs.bic(samples), rtol=1e-5)
 
 
 def test_bic_counts_only_the_components_in_use():
     mixture = random_mixture("diagonal")
     fewer = mixture._replace(mask=jnp.array([True, True, False]))
-    difference = gmm.bic("diagonal", mixture, 0.0, 100) - gmm.bic("diagonal", fewer, 0.0, 100)
+    difference = gaussian_mixture.bic("diagonal", mixture, 0.0, 100) - gaussian_mixture.bic(
+        "diagonal", fewer, 0.0, 100
+    )
     np.testing.assert_allclose(difference, (4 + 4 + 1) * np.log(100), rtol=1e-6)
 
 

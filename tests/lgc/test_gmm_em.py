@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture
 
-from lgc import em, em_steps, gmm
-from lgc.covariances import KINDS
+from lgc.gmm import em, em_steps, gaussian_mixture
+from lgc.gmm.covariances import KINDS
 from tests.lgc.test_gmm import SKLEARN_NAMES
 
 N_COMPONENTS = 4
@@ -80,14 +80,14 @@ def test_em_agrees_with_scikit_learn_from_the_same_start(name, kind, dtype):
     with jax.enable_x64(dtype == np.float64):
         config = em.Config(N_COMPONENTS, kind, max_iterations=200)
         weights, means, precisions = (jnp.asarray(a, dtype) for a in (weights, means, precisions))
-        start = gmm.from_precisions(kind, weights, means, precisions)
+        start = gaussian_mixture.from_precisions(kind, weights, means, precisions)
         data = jnp.asarray(samples, dtype)
         mixture, info = run(config, start, data, jnp.ones(len(samples), bool))
         assert mixture.means.dtype == dtype
         assert info.converged
         assert info.finite
         assert abs(int(info.iterations) - theirs.n_iter_) <= (0 if dtype == np.float64 else 1)
-        found = np.asarray(jax.jit(gmm.log_prob)(mixture, data), np.float64)
+        found = np.asarray(jax.jit(gaussian_mixture.log_prob)(mixture, data), np.float64)
     assert abs(float(info.log_likelihood) - theirs.score(samples)) < 1e-3
     if dtype == np.float64:
         np.testing.assert_allclose(found, theirs.score_samples(samples), atol=1e-3)
@@ -112,7 +112,7 @@ def test_em_from_the_same_responsibilities_takes_the_same_steps():
     assert abs(float(info.log_likelihood) - theirs.score(samples)) < 1e-3
     np.testing.assert_allclose(mixture.means, theirs.means_, atol=2e-3)
     np.testing.assert_allclose(
-        gmm.covariance_matrices(mixture), theirs.covariances_, rtol=1e-3, atol=2e-2
+        gaussian_mixture.covariance_matrices(mixture), theirs.covariances_, rtol=1e-3, atol=2e-2
     )
 
 
@@ -137,7 +137,9 @@ def test_one_component_has_the_moments_of_the_data(key, kind):
     assert info.converged
     assert int(mixture.mask.sum()) == 1
     np.testing.assert_allclose(mixture.means[0], samples.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(gmm.covariance_matrices(mixture)[0], expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        gaussian_mixture.covariance_matrices(mixture)[0], expected, rtol=1e-4, atol=1e-3
+    )
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -216,7 +218,7 @@ def test_degenerate_data_gives_a_finite_mixture(key, kind):
         assert np.isfinite(mixture.means).all(), name
         assert np.isfinite(mixture.factors).all(), name
         assert np.isfinite(np.asarray(mixture.log_weights)[used]).all(), name
-        drawn, _ = gmm.sample(key, mixture, 10)
+        drawn, _ = gaussian_mixture.sample(key, mixture, 10)
         assert np.isfinite(drawn).all(), name
         distinct = len(np.unique(samples[mask], axis=0))
         assert used.sum() <= max(distinct, 1), name

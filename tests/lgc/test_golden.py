@@ -8,8 +8,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from lgc import exemplars, lossy_subset
-from lgc.deformations import Deformation
+from lgc.coresets import lossy_subset
+from lgc.distillation import distilled_images
+from lgc.distillation.augmentation import Deformation
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,7 +20,7 @@ def digest(*arrays: np.ndarray) -> str:
 
 
 def test_the_golden_exemplars():
-    contents = exemplars.read((GOLDEN / "v1.exemplars").read_bytes())
+    contents = distilled_images.read((GOLDEN / "v1.exemplars").read_bytes())
     assert contents.deformation == Deformation(turn=5, bend=3, mirror=1)
     small = contents.small
     assert small.shape == (9, 9, 1)

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import decoders, grouped, objectives
-from lgc.grouped import Architecture
+from lgc.autoencoders import decoders, objectives
+from lgc.groups import grouped
+from lgc.groups.grouped import Architecture
 
 
 def _architecture(decoder):

@@ -7,13 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from coding import FormatError, container
+from fewbits.coding import FormatError, container
 from lgc import Config as Mixtures
-from lgc import InputError, archive, files, grouped_compression
-from lgc.__main__ import main
-from lgc.grouped import Architecture
-from lgc.grouped_compression import Config
-from lgc.mixture_code import ClassMixture
+from lgc import InputError, archive, files
+from lgc.commands import main
+from lgc.gmm.mixture_code import ClassMixture
+from lgc.groups import grouped_compression
+from lgc.groups.grouped import Architecture
+from lgc.groups.grouped_compression import Config
 
 COUNTS = [5, 1, 0, 2, 3, 1]
 """Of three groups in each of two classes."""

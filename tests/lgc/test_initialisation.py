@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from lgc import Config, initialisation, variants
+from lgc import Config
+from lgc.autoencoders import initialisation, variants
 
 
 def begun(name: initialisation.Initialisation, key: jax.Array):

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import archive, decoders, inversion
-from lgc.inversion import InversionConfig
-from lgc.mixture_code import ClassMixture
+from lgc import archive
+from lgc.autoencoders import decoders
+from lgc.gmm.mixture_code import ClassMixture
+from lgc.privacy import inversion
+from lgc.privacy.inversion import InversionConfig
 
 
 def _archive(covariance):

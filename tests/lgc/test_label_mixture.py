@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from lgc import label_mixture, mixture_code
+from lgc.gmm import label_mixture, mixture_code
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coding import FormatError, container, read_archive, write_archive
-from lgc import lossy_subset, small_images
-from lgc.coresets import pixel_code, reduction
-from lgc.coresets.reduction import LOSSLESS, Reduction
+from fewbits.codecs.pixels import pixel_code
+from fewbits.coding import FormatError, container, read_archive, write_archive
+from lgc.coresets import downsampling, lossy_subset
+from lgc.coresets.downsampling import LOSSLESS, Reduction
+from lgc.distillation import quantised_images
 
 
 def blobs(count: int, side: int = 12, channels: int = 1, seed: int = 0):
@@ -51,30 +52,30 @@ def test_the_decoder_draws_the_enlarged_levels(factor, bits, shape):
     images, labels = blobs(30)
     images = images[:, : shape[0], : shape[1]]
     decoded, _ = lossy_subset.read(lossy_subset.write(images, labels, Reduction(factor, bits)))
-    small = reduction.shrink(images[mixed_order(labels)], factor)
-    levels = reduction.fit_levels(small, bits).astype(int)
+    small = downsampling.shrink(images[mixed_order(labels)], factor)
+    levels = downsampling.fit_levels(small, bits).astype(int)
     assert len(levels) <= 2**bits
     nearest = levels[np.abs(small[..., None].astype(int) - levels).argmin(-1)].astype(np.uint8)
-    np.testing.assert_array_equal(decoded, reduction.enlarge(nearest, factor, *shape))
+    np.testing.assert_array_equal(decoded, downsampling.enlarge(nearest, factor, *shape))
 
 
 def test_means_and_interpolation_in_closed_form():
     ramp = np.arange(0, 96, 8, dtype=np.uint8)[None, None, :, None].repeat(4, axis=1)
-    small = reduction.shrink(ramp, 2)
+    small = downsampling.shrink(ramp, 2)
     np.testing.assert_array_equal(small[0, 0, :, 0], [4, 20, 36, 52, 68, 84])
     # A ramp comes back as it was, but for half a square at both ends.
-    large = reduction.enlarge(small, 2, 4, 12)
+    large = downsampling.enlarge(small, 2, 4, 12)
     np.testing.assert_array_equal(large[0, 0, :, 0], [4, *range(8, 88, 8), 84])
-    odd = reduction.shrink(ramp[:, :3, :5], 2)
+    odd = downsampling.shrink(ramp[:, :3, :5], 2)
     np.testing.assert_array_equal(odd[0, :, :, 0], [[4, 20, 32]] * 2)
-    assert reduction.enlarge(odd, 2, 3, 5).shape == (1, 3, 5, 1)
+    assert downsampling.enlarge(odd, 2, 3, 5).shape == (1, 3, 5, 1)
     one = np.full((2, 1, 1, 1), 77, np.uint8)
-    assert (reduction.enlarge(one, 8, 7, 8) == 77).all()
+    assert (downsampling.enlarge(one, 8, 7, 8) == 77).all()
 
 
 def test_levels_beat_even_ones_and_keep_few_greys():
     images, _ = blobs(50)
-    levels = reduction.fit_levels(images, 2).astype(float)
+    levels = downsampling.fit_levels(images, 2).astype(float)
     greys = images.reshape(-1, 1).astype(float)
     error = ((greys - levels) ** 2).min(axis=1).mean()
     even = ((greys - np.array([0, 85, 170, 255])) ** 2).min(axis=1).mean()
@@ -83,13 +84,13 @@ def test_levels_beat_even_ones_and_keep_few_greys():
         members = greys[np.abs(greys - levels).argmin(axis=1) == list(levels).index(level)]
         assert abs(members.mean() - level) <= 0.51
     few = np.array([3, 3, 200], np.uint8)
-    np.testing.assert_array_equal(reduction.fit_levels(few, 2), [3, 200])
+    np.testing.assert_array_equal(downsampling.fit_levels(few, 2), [3, 200])
 
 
 def test_the_code_is_as_long_as_it_says_and_beats_general_compressors():
     images, labels = blobs(200)
-    small = reduction.shrink(images, 2)
-    levels = reduction.fit_levels(small, 2)
+    small = downsampling.shrink(images, 2)
+    levels = downsampling.fit_levels(small, 2)
     pixels = np.abs(small[..., None].astype(int) - levels.astype(int)).argmin(-1).astype(np.uint8)
     stream = pixel_code.encode(pixels, labels, 4)
     bits = pixel_code.cost_bits(pixels, labels, 4).sum()
@@ -113,8 +114,8 @@ def test_the_largest_file_fits_and_one_more_image_does_not():
     count = fitted.n_images
     assert 20 < count < 150
     assert len(lossy_subset.read(fitted.data)[1]) == count
-    small = small_images.reduce(images, labels, Reduction()).subset(slice(count + 1))
-    assert len(small_images.pack(small)[1]) + 100 > 900
+    small = quantised_images.reduce(images, labels, Reduction()).subset(slice(count + 1))
+    assert len(quantised_images.pack(small)[1]) + 100 > 900
     assert len(lossy_subset.largest(images, labels, 900 + 60, Reduction()).data) > 900
 
 
@@ -132,7 +133,7 @@ def test_a_budget_for_all_takes_all_and_a_hopeless_one_takes_one():
 )
 def test_the_search_for_the_largest_file_leaves_at_most_a_two_thousandth(costs, header, budget):
     ends = np.cumsum([header, *costs])
-    found = small_images.largest(lambda count: bytes(ends[count]), len(costs), budget)
+    found = quantised_images.largest(lambda count: bytes(ends[count]), len(costs), budget)
     assert len(found.data) == ends[found.n_images]
     exact = max(1, int(np.searchsorted(ends, budget, side="right")) - 1)
     if found.n_images != min(exact, len(costs)):
@@ -143,7 +144,9 @@ def test_the_search_for_the_largest_file_writes_few_files():
     rng = np.random.default_rng(0)
     ends = np.cumsum([150, *rng.integers(8, 20, 50_000)])
     written = []
-    small_images.largest(lambda count: bytes(written.append(count) or ends[count]), 50_000, 200_000)
+    quantised_images.largest(
+        lambda count: bytes(written.append(count) or ends[count]), 50_000, 200_000
+    )
     large = [count for count in written if count > 5_000]
     assert len(large) <= 4
     assert ends[max(c for c in written if ends[c] <= 200_000)] > 199_900

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from lgc.__main__ import main
+from lgc.commands import main
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ def test_bad_flags_exit_with_status_2(flag, capsys):
 
 
 def test_every_variant_can_be_named():
-    from lgc import variants
-    from lgc.__main__ import _parser
+    from lgc.autoencoders import variants
+    from lgc.commands import parser
 
     for name in variants.NAMES:
-        options = _parser().parse_args(["compress", "in.npz", "out.lgc", "--variant", name])
+        options = parser("lgc").parse_args(["compress", "in.npz", "out.lgc", "--variant", name])
         assert options.variant == name
 
 

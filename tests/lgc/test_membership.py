@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from lgc import membership
+from lgc.privacy import membership
 
 _auc = jax.jit(membership.auc)
 _calibrate = jax.jit(membership.calibrate, static_argnames="pooled")

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from coding import model_file
-from lgc import mixture_code
-from lgc.mixture_code import ClassMixture
+from fewbits.coding.weights import model_file
+from lgc.gmm import mixture_code
+from lgc.gmm.mixture_code import ClassMixture
 
 
 def _mixture(kind: str, seed: int = 0, count: int = 3, dimension: int = 4) -> ClassMixture:

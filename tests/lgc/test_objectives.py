@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import objectives
+from lgc.autoencoders import objectives
 
 
 def test_squared_error_and_cross_entropy_are_what_they_say(key):

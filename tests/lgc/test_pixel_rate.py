@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import judges, pixel_rate
-from lgc.coresets import pixel_code
+from fewbits.codecs.pixels import pixel_code
+from lgc import proxies
+from lgc.distillation import pixel_rate
 from tests.lgc.test_lossy_subset import blobs
 
 
@@ -58,7 +59,7 @@ def test_what_is_cheap_here_is_cheap_for_the_coder(key):
     noisy = np.where(np.random.default_rng(1).random(discs.shape) < 0.1, noise, discs)
     priced, coded = [], []
     for levels in (discs, noisy.astype(np.uint8)):
-        params = judges.trained(
+        params = proxies.trained(
             key,
             pixel_rate.init(key, discs.shape[1:], 2, 3),
             (levels, labels.astype(np.int32)),

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import privacy
+from lgc.privacy import distance_ratios
 
-_nearest = jax.jit(privacy.nearest, static_argnames=("count", "block", "reference_block"))
-_memorisation = jax.jit(privacy.memorisation, static_argnames="permutations")
+_nearest = jax.jit(distance_ratios.nearest, static_argnames=("count", "block", "reference_block"))
+_memorisation = jax.jit(distance_ratios.memorisation, static_argnames="permutations")
 
 
 @pytest.mark.parametrize(("block", "reference_block"), [(7, 10), (100, 64), (3, 200)])
@@ -29,16 +29,16 @@ def test_nearest_neighbours_agree_with_all_distances(block, reference_block):
 
 def test_more_neighbours_than_references_are_refused():
     with pytest.raises(ValueError, match="5 neighbours among 4 references"):
-        privacy.nearest(jnp.zeros((2, 3)), jnp.zeros((4, 3)), 5)
+        distance_ratios.nearest(jnp.zeros((2, 3)), jnp.zeros((4, 3)), 5)
 
 
 def test_ratios_of_a_line():
     pool = jnp.array([[0.0], [1.0], [3.0], [7.0]])
     members = jnp.array([True, False, True, False])
     neighbours = _nearest(jnp.array([[0.2], [6.0], [2.5]]), pool, 4)
-    ratios = np.exp(privacy.distance_ratios(neighbours, members))
+    ratios = np.exp(distance_ratios.distance_ratios(neighbours, members))
     np.testing.assert_allclose(ratios, [0.2 / 0.8, 3.0 / 1.0, 0.5 / 1.5], rtol=1e-4)
-    assert privacy.closer_to_members(neighbours, members) == pytest.approx(2 / 3)
+    assert distance_ratios.closer_to_members(neighbours, members) == pytest.approx(2 / 3)
 
 
 def test_a_kind_beyond_the_last_neighbour_is_taken_at_it():
@@ -46,7 +46,7 @@ def test_a_kind_beyond_the_last_neighbour_is_taken_at_it():
     members = jnp.array([True, True, False, False])
     neighbours = _nearest(jnp.array([[0.25]]), pool, 2)
     np.testing.assert_allclose(
-        np.exp(privacy.distance_ratios(neighbours, members)), [0.25 / 0.75], rtol=1e-4
+        np.exp(distance_ratios.distance_ratios(neighbours, members)), [0.25 / 0.75], rtol=1e-4
     )
 
 

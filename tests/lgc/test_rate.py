@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coding import model_file, uniform_grid
-from lgc import rate
+from fewbits.coding.weights import model_file, uniform_grid
+from lgc.autoencoders import rate
 
 
 def tree(key):

@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coding import InputError
-from experiments import datasets
-from lgc import archive, files, fitting, images, rate_constrained_compression
-from lgc.rate_constrained import (
+from fewbits.coding import InputError
+from fewbits.io import datasets
+from lgc import archive, files, images
+from lgc.autoencoders import fitting, rate_constrained_compression
+from lgc.autoencoders.rate_constrained import (
     Hyperparameters,
     RateConstrainedInfo,
     RateConstrainedState,
 )
-from lgc.rate_constrained_compression import Config
+from lgc.autoencoders.rate_constrained_compression import Config
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -7,14 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coding import InputError
-from lgc import budget_file, exemplars, fitting, pixel_rate, refinement, small_images
-from lgc.budget_file import Choice
-from lgc.coresets.reduction import Reduction, enlarge, shrink
-from lgc.deformations import NONE, Deformation
-from lgc.refinement import Hyperparameters, RefinementConfig
+from fewbits.coding import InputError
+from fewbits.training import loop
+from lgc.autoencoders import fitting
+from lgc.coresets.downsampling import Reduction, enlarge, shrink
+from lgc.distillation import (
+    distilled_file,
+    distilled_images,
+    kernel_ridge,
+    pixel_rate,
+    quantised_images,
+)
+from lgc.distillation.augmentation import NONE, Deformation
+from lgc.distillation.distilled_file import Choice
+from lgc.distillation.kernel_ridge import Hyperparameters, RefinementConfig
 from tests.lgc.test_lossy_subset import blobs
-from training import loop
 
 CONFIG = RefinementConfig(drawn=12, features_width=4, pool=2, pool_steps=20)
 STEPS = 60
@@ -22,19 +29,19 @@ STEPS = 60
 
 def small_set(count: int = 20):
     images, labels = blobs(count)
-    return images, labels, small_images.reduce(images, labels, Reduction(2, 2))
+    return images, labels, quantised_images.reduce(images, labels, Reduction(2, 2))
 
 
 def test_the_start_rounds_to_the_images_that_were_given():
     images, _, small = small_set()
-    params = refinement.start(shrink(images, 2), small, None)
-    np.testing.assert_array_equal(refinement.rounded(params, small).pixels, small.pixels)
+    params = kernel_ridge.start(shrink(images, 2), small, None)
+    np.testing.assert_array_equal(kernel_ridge.rounded(params, small).pixels, small.pixels)
     assert np.abs(params["levels"] - small.pixels).max() <= 0.5
 
 
 def test_interpolation_is_that_of_the_files():
     _, _, small = small_set()
-    shown = refinement._interpolated(jnp.asarray(small.greys(), jnp.float32), small)
+    shown = kernel_ridge._interpolated(jnp.asarray(small.greys(), jnp.float32), small)
     wanted = enlarge(small.greys(), small.factor, *small.shape[:2])
     assert np.abs(np.asarray(shown) - wanted).max() <= 0.5 + 1e-3
 
@@ -42,8 +49,8 @@ def test_interpolation_is_that_of_the_files():
 def trained(key, small, shrunken, price, hyperparameters: Hyperparameters):
     """Exemplars that begin as `shrunken`, refined on discs."""
     images, labels, _ = small_set(200)
-    method = refinement.build(CONFIG, small, NONE, price, STEPS)
-    start = refinement.start(shrunken, small, None)
+    method = kernel_ridge.build(CONFIG, small, NONE, price, STEPS)
+    start = kernel_ridge.start(shrunken, small, None)
     data = (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
     plan = loop.Plan(STEPS, 64, "replacement")
     return fitting.in_parts(method, plan, key, start, data, hyperparameters)
@@ -61,10 +68,10 @@ def test_noise_that_may_move_becomes_something_to_learn_from(key):
     _, labels, _ = small_set()
     noise = np.random.default_rng(0).integers(0, 256, (20, 6, 6, 1)).astype(np.uint8)
     whole = np.repeat(np.repeat(noise, 2, axis=1), 2, axis=2)
-    small = small_images.reduce(whole, labels, Reduction(2, 2))
+    small = quantised_images.reduce(whole, labels, Reduction(2, 2))
     price = dark_is_cheap(key, small)
     frozen = trained(key, small, noise, price, Hyperparameters(0.0, 0.0))
-    np.testing.assert_array_equal(refinement.rounded(frozen.params, small).pixels, small.pixels)
+    np.testing.assert_array_equal(kernel_ridge.rounded(frozen.params, small).pixels, small.pixels)
     moved = trained(key, small, noise, price, Hyperparameters(0.1, 0.0, 0.01, 3.0))
     late = slice(-20, None)
     assert moved.log.ridge_loss[late].mean() < 0.92 * frozen.log.ridge_loss[late].mean()
@@ -88,14 +95,14 @@ def test_a_refined_file_keeps_to_its_budget(key):
     choice = Choice(Reduction(2, 2), 4, Deformation(shift=4), 0.0)
 
     def made(steps: int) -> bytes:
-        return budget_file.write(
+        return distilled_file.write(
             images, labels, 700, choice._replace(refinement_steps=steps), key, enlarger_steps=10
         )
 
     plain, refined = made(0), made(10)
     assert len(refined) <= 700
     assert plain != refined
-    before, after = exemplars.read(plain).small, exemplars.read(refined).small
+    before, after = distilled_images.read(plain).small, distilled_images.read(refined).small
     assert after.labels.tolist() == before.labels.tolist()
     assert after.pixels.shape[0] >= 0.7 * before.pixels.shape[0]
 
@@ -104,4 +111,4 @@ def test_a_budget_that_is_too_small_is_refused_before_refining(key):
     images, labels = blobs(40, side=16)
     choice = Choice(Reduction(1, 2), 0, NONE, 0.0, refinement_steps=10)
     with pytest.raises(InputError, match="too small"):
-        budget_file.write(images, labels, 60, choice, jax.random.key(0))
+        distilled_file.write(images, labels, 60, choice, jax.random.key(0))

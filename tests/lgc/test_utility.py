@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import utility
+from lgc.autoencoders import utility
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc import decoders, variants
-from training import trees
+from fewbits.training import trees
+from lgc.autoencoders import decoders, variants
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training import loop
-from training.method import Method
+from fewbits.training import loop
+from fewbits.training.method import Method
 
 STRENGTH, N_KEPT, OPTIMUM = 0.02, 178, 6.029
 

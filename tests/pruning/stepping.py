@@ -6,7 +6,7 @@ import functools
 
 import jax
 
-from training.method import Method
+from fewbits.training.method import Method
 
 
 @functools.cache

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coding import sparse_code
-from pruning import user
-from pruning.__main__ import main
-from training import evaluation, networks, trees
+from fewbits.coding.weights import sparse_code
+from fewbits.training import evaluation, networks, trees
+from pruning import _prune
+from pruning.commands import main
 
 NETWORK = networks.mlp((16, 12, 3))
 
@@ -106,16 +106,16 @@ def test_a_damaged_file(files, capsys):
     ],
 )
 def test_data_that_does_not_fit(images, labels, value):
-    with pytest.raises(user.InputError) as error:
-        user.prune(problem()[0], images, labels, user.Settings())
+    with pytest.raises(_prune.InputError) as error:
+        _prune.prune(problem()[0], images, labels, _prune.Settings())
     assert value in str(error.value)
 
 
 @pytest.mark.slow
 def test_networks_are_recognised():
     lenet = networks.lenet_5_caffe((28, 28, 1), 10).init(jax.random.key(0))
-    assert user.network_of(lenet, (28, 28, 1))
-    with pytest.raises(user.InputError, match="dense1/kernel"):
-        user.network_of(lenet, (16, 16, 1))
-    with pytest.raises(user.InputError, match="16 inputs"):
-        user.network_of(problem()[0], (28, 28, 1))
+    assert _prune.network_of(lenet, (28, 28, 1))
+    with pytest.raises(_prune.InputError, match="dense1/kernel"):
+        _prune.network_of(lenet, (16, 16, 1))
+    with pytest.raises(_prune.InputError, match="16 inputs"):
+        _prune.network_of(problem()[0], (28, 28, 1))

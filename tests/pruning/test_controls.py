@@ -7,7 +7,7 @@ import optax
 import pytest
 from jax.test_util import check_grads
 
-from pruning import hard_concrete, magnitude
+from pruning.controls import gradual_magnitude, hard_concrete
 from pruning.schedule import Ramp
 
 
@@ -21,13 +21,15 @@ def still(key, params, batch):
 def test_magnitude_follows_the_cubic_schedule(key, kept_share):
     params = {"a": jax.random.normal(key, (30, 40)), "b": jnp.linspace(0.5, 1, 17)}
     n, cycles = 1217, 5
-    ramp = Ramp(0, cycles * magnitude.CYCLE_STEPS)
-    config = magnitude.MagnitudeConfig(magnitude.Hyperparameters(0.1, kept_share), ramp)
-    method = magnitude.build(config, still, optax.sgd)
+    ramp = Ramp(0, cycles * gradual_magnitude.CYCLE_STEPS)
+    config = gradual_magnitude.MagnitudeConfig(
+        gradual_magnitude.Hyperparameters(0.1, kept_share), ramp
+    )
+    method = gradual_magnitude.build(config, still, optax.sgd)
     state, step = method.init(key, params), jax.jit(method.step)
-    for number in range((cycles + 1) * magnitude.CYCLE_STEPS):
+    for number in range((cycles + 1) * gradual_magnitude.CYCLE_STEPS):
         state, info = step(key, state, None)
-        if (number + 1) % magnitude.CYCLE_STEPS == 0:
+        if (number + 1) % gradual_magnitude.CYCLE_STEPS == 0:
             progress = min(number / ramp.last, 1.0)
             pruned = (1 - kept_share) * (1 - (1 - progress) ** 3)
             # Where nothing is asked for, the largest weight stays until the end.
@@ -44,8 +46,10 @@ def test_pruned_weights_never_return(key):
         del key, batch
         return jnp.sum((params - 1.0) ** 2), {}
 
-    config = magnitude.MagnitudeConfig(magnitude.Hyperparameters(0.05, 0.2), Ramp(0, 24))
-    method = magnitude.build(config, loss)
+    config = gradual_magnitude.MagnitudeConfig(
+        gradual_magnitude.Hyperparameters(0.05, 0.2), Ramp(0, 24)
+    )
+    method = gradual_magnitude.build(config, loss)
     state, step = method.init(key, jax.random.normal(key, (50,))), jax.jit(method.step)
     gone = jnp.zeros(50, bool)
     for _ in range(80):

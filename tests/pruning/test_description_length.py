@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from coding import FormatError, sparse_code, units
+from fewbits.coding import FormatError, units
+from fewbits.coding.weights import sparse_code
 from pruning import description_length as dl
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import lambertw
 
-from pruning.lambert import BRANCH_POINT, lambert_w
+from pruning.penalties.lambert import BRANCH_POINT, lambert_w
 
 
 @pytest.mark.parametrize(("x64", "tolerance"), [(False, 2e-6), (True, 1e-9)])

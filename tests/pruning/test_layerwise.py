@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fewbits.training import networks, trees
 from pruning import layerwise
-from training import networks, trees
 
 CONFIG = layerwise.LayerwiseConfig(steps=2000, learning_rate=0.01)
 

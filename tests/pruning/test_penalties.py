@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from pruning import drr, rl1
+from pruning.penalties import drr, relaxed_lasso
 from tests.pruning.stepping import step_of
 
 PENALTIES = {
     "drr": (drr, drr.Hyperparameters(1e-3, 0.7, 5.0)),
-    "rl1": (rl1, rl1.Hyperparameters(1e-3, 0.7)),
+    "rl1": (relaxed_lasso, relaxed_lasso.Hyperparameters(1e-3, 0.7)),
 }
 
 
@@ -65,7 +65,7 @@ def excess(settings_of_both):
     found = []
     for module, hyperparameters in (
         (drr, drr.Hyperparameters(rate, strength, sharpness)),
-        (rl1, rl1.Hyperparameters(rate, strength)),
+        (relaxed_lasso, relaxed_lasso.Hyperparameters(rate, strength)),
     ):
 
         def objective(x, module=module, hyperparameters=hyperparameters):

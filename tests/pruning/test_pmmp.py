@@ -7,7 +7,7 @@ import optax
 import pytest
 from jax.test_util import check_grads
 
-from pruning import pmmp
+from pruning.minimax import pmmp
 from tests.pruning.stepping import step_of
 
 

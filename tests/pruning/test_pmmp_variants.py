@@ -9,7 +9,7 @@ import optax
 import pytest
 from jax.test_util import check_grads
 
-from pruning import pmmp_admm, pmmp_curvature
+from pruning.minimax import pmmp_admm, pmmp_curvature
 from tests.pruning.stepping import step_of
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pruning import chain, reachability
-from training import networks, trees
+from fewbits.training import networks, trees
+from pruning import layer_graph, reachability
 
 MLP = networks.mlp((6, 8, 7, 3), jnp.tanh)
 RELU_MLP = networks.mlp((6, 8, 7, 3))
@@ -165,7 +165,7 @@ def test_links_in_order():
         name: {"kernel": jnp.zeros(shape), "bias": jnp.zeros(shape[-1])}
         for name, shape in layers.items()
     }
-    links = chain.links(params)
+    links = layer_graph.links(params)
     assert [link.name for link in links] == ["conv1", "conv2", "conv10", "dense1", "output"]
     assert [link.copies for link in links] == [1, 1, 1, 16, 1]
 
@@ -188,4 +188,4 @@ def test_links_in_order():
 )
 def test_what_is_no_chain_is_named(params, value):
     with pytest.raises(ValueError, match=value):
-        chain.links(params)
+        layer_graph.links(params)

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coding import sparse_code
-from training import trees
+from fewbits.coding.weights import sparse_code
+from fewbits.training import trees
 
 PAGE = Path(__file__).parents[2] / "docs" / "pruning.md"
 

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pruning import drr
+from pruning.penalties import drr
 from pruning.schedule import CosineDecay, Ramp, Schedule, constant, scheduled
 
 

@@ -4,16 +4,10 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from pruning import (
-    drr,
-    hard_concrete,
-    magnitude,
-    pmmp,
-    pmmp_admm,
-    pmmp_curvature,
-    rl1,
-    schedule,
-)
+from pruning import schedule
+from pruning.controls import gradual_magnitude, hard_concrete
+from pruning.minimax import pmmp, pmmp_admm, pmmp_curvature
+from pruning.penalties import drr, relaxed_lasso
 from tests.pruning import separable_quadratic as toy
 
 ALPHA = toy.STRENGTH
@@ -56,9 +50,9 @@ def test_exact_methods_find_the_optimum(method, steps):
 
 def test_magnitude_pruning_keeps_the_largest():
     """With the right number given, the largest weights are the solution of this problem."""
-    hyperparameters = magnitude.Hyperparameters(0.1, toy.N_KEPT / 2000)
-    config = magnitude.MagnitudeConfig(hyperparameters, schedule.Ramp(0, 500))
-    params = toy.solve(magnitude.build(config, toy.loss, optax.sgd), 1000)
+    hyperparameters = gradual_magnitude.Hyperparameters(0.1, toy.N_KEPT / 2000)
+    config = gradual_magnitude.MagnitudeConfig(hyperparameters, schedule.Ramp(0, 500))
+    params = toy.solve(gradual_magnitude.build(config, toy.loss, optax.sgd), 1000)
     assert toy.n_kept(params) == toy.N_KEPT
     assert abs(toy.objective(params) - toy.OPTIMUM) < 1e-3
 
@@ -66,8 +60,8 @@ def test_magnitude_pruning_keeps_the_largest():
 def test_the_lasso_chooses_by_its_own_threshold():
     """Soft thresholds at sqrt(2 alpha) choose the same weights, and shrink each by that much."""
     threshold = (2 * ALPHA) ** 0.5
-    config = rl1.Rl1Config(rl1.Hyperparameters(0.5, threshold), "proximal")
-    params = toy.solve(rl1.build(config, toy.loss, optax.sgd), 100)
+    config = relaxed_lasso.Rl1Config(relaxed_lasso.Hyperparameters(0.5, threshold), "proximal")
+    params = toy.solve(relaxed_lasso.build(config, toy.loss, optax.sgd), 100)
     kept = params != 0
     assert toy.n_kept(params) == toy.N_KEPT
     shrunk = jnp.abs(toy.target()) - threshold

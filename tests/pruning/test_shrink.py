@@ -23,7 +23,7 @@ def test_the_small_network_computes_the_same():
     params = reachability.remove_unreachable(sparse(RELU_MLP, 3, 0.15))
     units = shrink.live(params)
     assert sum(units.widths()) < sum((6, 8, 7, 3))
-    from training import networks
+    from fewbits.training import networks
 
     x = jax.random.normal(jax.random.key(1), (50, 6))
     small = networks.mlp(units.widths())

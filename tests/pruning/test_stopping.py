@@ -4,8 +4,9 @@ import numpy as np
 import optax
 import pytest
 
-from pruning import rl1, stopping
-from training import loop
+from fewbits.training import loop
+from pruning import stopping
+from pruning.penalties import relaxed_lasso
 
 RULE = stopping.Stopping(check_every=5, window=6, first_check=6, smoothing=2)
 
@@ -16,8 +17,8 @@ def loss(key, params, batch):
 
 
 def run(learning_rate, steps=200, start=3.0):
-    method = rl1.build(rl1.Rl1Config(), loss, optax.sgd)
-    hyperparameters = rl1.Hyperparameters(learning_rate, 0.0)
+    method = relaxed_lasso.build(relaxed_lasso.Rl1Config(), loss, optax.sgd)
+    hyperparameters = relaxed_lasso.Hyperparameters(learning_rate, 0.0)
     return stopping.run(
         method,
         loop.Plan(steps, batch_size=None),

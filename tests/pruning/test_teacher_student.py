@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fewbits.training import trees
 from pruning import teacher_student as ts
-from training import trees
 
 SETTING = ts.Setting()
 

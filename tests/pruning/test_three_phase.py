@@ -6,8 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from pruning import drr, pmmp_curvature, reachability, three_phase
-from training import evaluation, loop, losses, networks, trees
+from fewbits.training import evaluation, loop, losses, networks, trees
+from pruning import _three_phase, reachability
+from pruning.minimax import pmmp_curvature
+from pruning.penalties import drr
 
 NETWORK = networks.mlp((6, 16, 2))
 LOSS = losses.cross_entropy(NETWORK.apply)
@@ -31,7 +33,7 @@ def simplify(key, params):
 
 
 def lane(method, search="rank", fine_tune=200):
-    phases = three_phase.Phases(
+    phases = _three_phase.Phases(
         loop.Plan(400, 50, log_points=4),
         loop.Plan(fine_tune, 50, log_points=2) if fine_tune else None,
         search=search,
@@ -39,7 +41,7 @@ def lane(method, search="rank", fine_tune=200):
 
     def run(key, hyperparameters, data):
         key_params, key_run = jax.random.split(key)
-        return three_phase.run(
+        return _three_phase.run(
             phases,
             method,
             LOSS,
@@ -63,7 +65,7 @@ def program():
 
 def points(learning_rates, strengths):
     four = jnp.ones(4)
-    return three_phase.Point(
+    return _three_phase.Point(
         drr.Hyperparameters(jnp.array(learning_rates), jnp.array(strengths), 5 * four, 0 * four),
         0.05 * four,
         0.0 * four,
@@ -131,7 +133,7 @@ def test_exact_methods_need_no_fine_tuning_to_be_sparse():
         pmmp_curvature.Hyperparameters(1e-2, 3e-3, 0.05), curvature="fisher"
     )
     run = lane(pmmp_curvature.build(config, LOSS), "magnitude", fine_tune=0)
-    point = three_phase.Point(config.hyperparameters, 0.0)
+    point = _three_phase.Point(config.hyperparameters, 0.0)
     found = jax.jit(run)(jax.random.key(0), point, problem())
     assert found.fine_tune_log is None
     assert found.finite
@@ -152,7 +154,7 @@ def test_fine_tuning_masks_every_optimiser():
         return optax.chain(optax.add_noise(1.0, 0.5, 0), optax.adamw(rate, weight_decay=0.1))
 
     plan = loop.Plan(20, batch_size=None)
-    result = three_phase.fine_tune(
+    result = _three_phase.fine_tune(
         plan, loss, jax.random.key(0), params, mask, jnp.ones((4, 3)), 0.1, noisy
     )
     assert result.params["w"][1] == 0
@@ -162,4 +164,4 @@ def test_fine_tuning_masks_every_optimiser():
 @pytest.mark.parametrize("settings", [{"search": "guess"}, {"probes": 0}])
 def test_bad_phases_are_named(settings):
     with pytest.raises(ValueError, match=str(next(iter(settings.values())))):
-        three_phase.Phases(loop.Plan(1, None), None, **settings)
+        _three_phase.Phases(loop.Plan(1, None), None, **settings)

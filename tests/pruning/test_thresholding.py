@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fewbits.training import trees
 from pruning import thresholding
-from training import trees
 
 
 def removed_square(params, reference):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import ratedist
-from ratedist import annealing, merging, quantizers, sources
+from ratedist import sources
+from ratedist.codebooks import annealing, merging
+from ratedist.codes import quantizers
 from tests.ratedist.quick import quick
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coding import FormatError, container
-from ratedist import code_file, trellis
-from ratedist.code_file import Quantised
+from fewbits.coding import FormatError, container
+from ratedist.codes import code_file, trellis
+from ratedist.codes.code_file import Quantised
 from tests.ratedist.quick import quick
 
 

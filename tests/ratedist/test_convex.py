@@ -10,7 +10,7 @@ import pytest
 
 import ratedist
 from ratedist import sources
-from ratedist.convex import solve_convex
+from ratedist.solvers.convex import solve_convex
 from tests.ratedist.padded import solve_fixed
 
 GRID = sources.gaussian(50)

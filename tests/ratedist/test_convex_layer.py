@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ratedist import codebook, functionals, implicit, merging, sources
-from ratedist.convex_layer import ConvexLayer
+from ratedist import sources
+from ratedist.codebooks import codebook, functionals, merging
+from ratedist.codebooks.convex_layer import ConvexLayer
+from ratedist.solvers import implicit
 from tests.ratedist.quick import quick
 
 pytestmark = pytest.mark.slow

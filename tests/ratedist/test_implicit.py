@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import ratedist
-from ratedist import codebook, functionals, implicit, merging, sources
+from ratedist import sources
+from ratedist.codebooks import codebook, functionals, merging
+from ratedist.solvers import implicit
 from tests.ratedist.quick import quick
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from ratedist import __main__ as command_line
+from ratedist import commands as command_line
 from ratedist import sources
 
 pytestmark = pytest.mark.slow

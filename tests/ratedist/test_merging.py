@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratedist import merging
+from ratedist.codebooks import merging
 from tests.ratedist.quick import quick
 
 MERGE = quick(lambda y, mask, q: merging.merge(

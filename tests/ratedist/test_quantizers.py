@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from ratedist import quantizers, sources
+from ratedist import sources
+from ratedist.codes import quantizers
 from tests.ratedist.quick import quick
 
 SCALAR = quick(quantizers.scalar_code)

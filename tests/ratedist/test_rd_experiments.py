@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from experiments import plots, rd_codes, records, registry
-from experiments.rd_codes_files import letters
+from experiments.rate_distortion import rd_codes
+from experiments.rate_distortion.rd_codes_files import letters
+from experiments.runner import plots, records, registry
 from ratedist import sources
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import ratedist
-from ratedist import closed_forms, rounded_source, sources
+from ratedist import closed_forms, sources
+from ratedist.solvers import rounded_source
 from tests.ratedist.padded import solve_fixed
 
 pytestmark = pytest.mark.slow

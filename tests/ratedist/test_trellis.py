@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ratedist import trellis
+from ratedist.codes import trellis
 from tests.ratedist.quick import quick
 
 ENCODE = quick(trellis.encode)

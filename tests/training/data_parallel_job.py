@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 
-from training import data_parallel, gradient_descent, loop, transformer
+from fewbits.training import data_parallel, gradient_descent, loop, transformer
 
 CONFIG = transformer.TransformerConfig(width=16, layers=1, heads=2, window=8)
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training import gradient_descent, loop, losses, sweep
+from fewbits.training import gradient_descent, loop, losses, sweep
 
 SEEDS = (3, 0, 11)
 RATES = (1e-3, 1e-2, 1e-1, 3e-1)

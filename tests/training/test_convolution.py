@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from training.convolution import (
+from fewbits.training.convolution import (
     average_pool,
     chosen_implementation,
     conv2d,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fewbits.training import data_parallel
 from tests.training import virtual_devices
-from training import data_parallel
 
 ROOT = Path(__file__).resolve().parents[2]
 

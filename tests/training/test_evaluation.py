@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from training import evaluation
+from fewbits.training import evaluation
 
 
 def apply(params, x):

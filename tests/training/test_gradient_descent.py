@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from training import gradient_descent, loop
+from fewbits.training import gradient_descent, loop
 
 
 def quadratic(key, params, batch):

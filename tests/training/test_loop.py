@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from training import loop
-from training.method import Method
+from fewbits.training import loop
+from fewbits.training.method import Method
 
 
 class RecorderState(NamedTuple):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training import losses
+from fewbits.training import losses
 
 
 def test_cross_entropy_of_even_logits_is_ln_classes(key):

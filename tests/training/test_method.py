@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from training.method import all_finite, as_arrays
+from fewbits.training.method import all_finite, as_arrays
 
 
 class Pair(NamedTuple):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from training import networks, trees
+from fewbits.training import networks, trees
 
 CONSTRUCTORS = [
     networks.lenet_300_100,

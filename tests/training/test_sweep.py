@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
+from fewbits.training import sweep
 from tests.training import virtual_devices
 from tests.training.sweep_job import RATES, SEEDS, run_sweep
-from training import sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 

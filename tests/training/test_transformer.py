@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import transformer, trees
-from training.hints import Contexts, Hints
-from training.transformer import TransformerConfig
+from fewbits.training import transformer, trees
+from fewbits.training.context_features import Contexts, Hints
+from fewbits.training.transformer import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, heads=2, window=5)
 CONTEXTS = Contexts(count=3, candidates=2, states=4)

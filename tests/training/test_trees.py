@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import trees
+from fewbits.training import trees
 
 TREE = {"a": {"kernel": jnp.array([[1.0, -2.0], [0.0, 4.0]])}, "b": jnp.array([0.0, -3.0, 0.5])}
 

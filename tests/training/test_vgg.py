@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from training import losses, trees, vgg
+from fewbits.training import losses, trees, vgg
 
 pytestmark = pytest.mark.slow
 

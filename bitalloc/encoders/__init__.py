@@ -1,0 +1,1 @@
+"""What sensors send: thresholds, projections, and small networks."""

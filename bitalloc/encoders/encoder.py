@@ -1,0 +1,175 @@
+"""What a sensor sends: three kinds of encoder, one for each mode.
+
+* `pixel`: every symbol is the cell that one feature's value falls in, between thresholds.
+* `projection`: linear functionals of what the sensor sees; their signs, or which is largest.
+* `decision`: the same of any function of what the sensor sees, here a neural network.
+
+`projection` and `decision` share a head. `signs` sends one bit per functional. `argmax` sends
+the number of the largest functional: the cells of a polyhedral vector quantiser, or a decision.
+
+Values are compared in float64 or as integers, so the symbols do not hang on how a batch is cut;
+a network's values are float32 and an image on the very edge of a cell may fall on either side on
+another machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from bitalloc.encoders.sensor_network import sensor_network
+
+Head = Literal["signs", "argmax"]
+
+
+class PixelEncoder(NamedTuple):
+    """symbol_j = number of thresholds below x[feature_j].
+
+    feature: Int[J], ordered by sensor.
+    thresholds: Float64[J, L], ascending, filled up with +inf.
+    depth_bits: Int[J], bits of each symbol.
+    """
+
+    feature: np.ndarray
+    thresholds: np.ndarray
+    depth_bits: np.ndarray
+
+
+class ProjectionEncoder(NamedTuple):
+    """Signs or largest of W x + c.
+
+    weights: Float32[F, M], W; zero outside the functional's own sensor.
+    bias: Float32[F], c.
+    head: see the module.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    head: Head
+
+
+class NetworkEncoder(NamedTuple):
+    """Signs or largest of one network per sensor.
+
+    params: one parameter tree per sensor that sends anything.
+    sensors: which sensors those are.
+    outputs: functionals of each.
+    width: size of the hidden layers.
+    sensor_shape: (height, width) of what each sensor sees, or (features,) if no image.
+    shift: Float32[M], subtracted from the features first.
+    scale: Float32[M], the features are divided by it after that.
+    head: see the module.
+    mirrored: whether values are the mean over each image and its mirror image, left and right
+      exchanged within what a sensor sees.
+    """
+
+    params: tuple[Any, ...]
+    sensors: tuple[int, ...]
+    outputs: tuple[int, ...]
+    width: int
+    sensor_shape: tuple[tuple[int, ...], ...]
+    shift: np.ndarray
+    scale: np.ndarray
+    head: Head
+    mirrored: bool = False
+
+
+Encoder = PixelEncoder | ProjectionEncoder | NetworkEncoder
+
+
+def code_bits(n_cells: int) -> int:
+    """Bits of a fixed-length code for one of `n_cells`: ceil(log2 n)."""
+    return max(1, (n_cells - 1).bit_length())
+
+
+def depth_bits(encoder: Encoder) -> np.ndarray:
+    """Bits of each symbol, Int[J]; their sum is the message's length B."""
+    if isinstance(encoder, PixelEncoder):
+        return np.asarray(encoder.depth_bits)
+    n = len(encoder.bias) if isinstance(encoder, ProjectionEncoder) else sum(encoder.outputs)
+    return np.array([code_bits(n)]) if encoder.head == "argmax" else np.ones(n, int)
+
+
+def symbol_sensor(encoder: Encoder, sensor_of: np.ndarray) -> np.ndarray:
+    """The sensor that sends each symbol, Int[J].
+
+    Args:
+      encoder: any.
+      sensor_of: Int[M], the view.
+    """
+    if isinstance(encoder, PixelEncoder):
+        return sensor_of[encoder.feature]
+    if encoder.head == "argmax":
+        return np.zeros(1, np.int32)
+    if isinstance(encoder, ProjectionEncoder):
+        return sensor_of[np.argmax(encoder.weights != 0, axis=1)]
+    return np.repeat(encoder.sensors, encoder.outputs)
+
+
+def encode(encoder: Encoder, features: np.ndarray, sensor_of: np.ndarray) -> np.ndarray:
+    """The symbols of a batch, Int32[N, J].
+
+    Args:
+      encoder: any.
+      features: [N, M], in the unit the encoder was fitted in.
+      sensor_of: Int[M], the view.
+    """
+    if isinstance(encoder, PixelEncoder):
+        return _cells(features[:, encoder.feature], encoder.thresholds)
+    if isinstance(encoder, ProjectionEncoder):
+        values = np.concatenate(
+            [
+                block.astype(np.float64) @ encoder.weights.T.astype(np.float64)
+                for block in _blocks(features)
+            ]
+        )
+        values = values + encoder.bias.astype(np.float64)
+    else:
+        values = _network_values(encoder, features, sensor_of)
+    if encoder.head == "argmax":
+        return np.argmax(values, axis=1).astype(np.int32)[:, None]
+    return (values > 0).astype(np.int32)
+
+
+def _blocks(features: np.ndarray, size: int = 1000):
+    """Pieces small enough for a float64 copy; at least one, maybe empty."""
+    return [features[i : i + size] for i in range(0, max(1, len(features)), size)]
+
+
+def _cells(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    cells = np.zeros(values.shape, np.int32)
+    for j, edges in enumerate(thresholds):
+        cells[:, j] = np.searchsorted(edges, values[:, j], side="left")
+    return cells
+
+
+def _network_values(encoder: NetworkEncoder, features, sensor_of) -> np.ndarray:
+    values = []
+    for params, sensor, outputs, shape in zip(
+        encoder.params, encoder.sensors, encoder.outputs, encoder.sensor_shape, strict=True
+    ):
+        _, apply = sensor_network(shape, outputs, encoder.width)
+        seen = sensor_of == sensor
+        if encoder.mirrored and len(shape) == 2:
+            apply = _mean_with_mirror(apply, shape)
+        compiled = jax.jit(apply)
+        pieces = []
+        for block in _blocks(features):
+            # One batch size, one program: the last block is filled up and cut again.
+            full = np.zeros((1000, int(seen.sum())), np.float32)
+            full[: len(block)] = (block[:, seen] - encoder.shift[seen]) / encoder.scale[seen]
+            pieces.append(np.asarray(compiled(params, full))[: len(block)])
+        values.append(np.concatenate(pieces))
+    return np.concatenate(values, axis=1)
+
+
+def _mean_with_mirror(apply, shape: tuple[int, int]):
+    """(params, x) -> the mean of `apply` on the images x and on their mirror images."""
+
+    def mean(params, x):
+        mirror = x.reshape(-1, *shape)[:, :, ::-1].reshape(x.shape)
+        return (apply(params, x) + apply(params, mirror)) / 2
+
+    return mean

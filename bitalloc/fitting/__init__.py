@@ -1,0 +1,1 @@
+"""Choosing bits by linear and integer programming, and fitting whole systems."""

@@ -1,0 +1,77 @@
+"""Fashion-MNIST's T-shirts, dresses and coats as a bit-allocation problem, and honest accuracies.
+
+Shared by the `bitalloc_*` experiments. The test images enter `measure` alone, which packs them to
+bytes with a finished model file and has a fresh process decode these.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bitalloc import model as models
+from bitalloc.encoders import sensors
+from bitalloc.fitting.fit import Problem, Sample
+from experiments.runner import subprocesses
+from fewbits.coding import container
+from fewbits.io import datasets
+
+CLASSES = (0, 3, 4)
+"""T-shirt/top, dress, coat."""
+IMAGE_SHAPE = (28, 28)
+
+
+def three_classes(split: str, data_dir: str | None) -> Sample:
+    """The 18,000 training or 3,000 test images of the three classes, labels 0..2."""
+    images = datasets.load("fashion_mnist", split, data_dir=data_dir)
+    kept = np.isin(images.labels, CLASSES)
+    features = np.asarray(images.pixels)[kept].reshape(-1, IMAGE_SHAPE[0] * IMAGE_SHAPE[1])
+    return Sample(features, np.searchsorted(CLASSES, images.labels[kept]).astype(np.int32))
+
+
+def problem(
+    train: Sample, seed: int, view: str, *, n_train: int = 15_000, n_validation: int = 3_000
+) -> Problem:
+    """A random training and validation part of the training images.
+
+    Args:
+      train: from `three_classes`.
+      seed: of the cut.
+      view: `central` or `quadrants`.
+      n_train: images to fit on.
+      n_validation: images to choose on.
+    """
+    order = np.random.default_rng(seed).permutation(len(train.labels))
+    first, second = order[:n_train], order[n_train : n_train + n_validation]
+    return Problem(
+        Sample(train.features[first], train.labels[first]),
+        Sample(train.features[second], train.labels[second]),
+        sensors.parse(view, train.features.shape[1], IMAGE_SHAPE),
+        IMAGE_SHAPE,
+        CLASSES,
+    )
+
+
+def accuracy_percent(model: models.Model, sample: Sample) -> float:
+    """Share of a sample that is decoded rightly from its packed bytes, in this process."""
+    data = models.encode(model, sample.features)
+    return 100 * float(np.mean(models.decode(model, data, len(sample.labels)) == sample.labels))
+
+
+def measure(path: Path, test: Sample) -> float:
+    """Test accuracy in percent: encode to a file, decode that file in a fresh process.
+
+    Args:
+      path: a model file.
+      test: images, and the labels that only the comparison sees.
+    """
+    model_bytes = container.load_bytes(path)
+    payload = models.encode(models.from_bytes(model_bytes), test.features)
+    with tempfile.TemporaryDirectory() as scratch:
+        messages, out = Path(scratch) / "messages", Path(scratch) / "labels.npz"
+        container.save(messages, models.write_messages(model_bytes, payload, len(test.labels)))
+        subprocesses.python("bitalloc", ["decode", path, messages, out])
+        with np.load(out) as decoded:
+            return 100 * float(np.mean(decoded["labels"] == np.array(CLASSES)[test.labels]))

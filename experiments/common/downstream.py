@@ -1,0 +1,122 @@
+"""Training the classifier that judges a decoded data set, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fewbits.io.datasets import Images
+from fewbits.training import evaluation, gradient_descent, loop, losses, networks, sweep
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """How a student is trained; the same number of steps whatever it is trained on."""
+
+    network: str = "report_classifier"
+    """A constructor of `fewbits.training.networks` that takes (image_shape, n_classes)."""
+    steps: int = 46_900
+    """50 epochs of 60,000 images at batch 64, as in the report."""
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    width: int | None = None
+    """Of a network that comes in widths."""
+    falling: bool = False
+    """Whether the rate falls to zero along half a cosine; the report's does not."""
+
+
+class _Lane(NamedTuple):
+    """What differs between lanes: which training set."""
+
+    training_set: jax.Array | np.ndarray
+
+
+class Outcome(NamedTuple):
+    """Test accuracies of students, shape (training sets, seeds)."""
+
+    accuracy: np.ndarray | jax.Array
+    """In [0, 1]."""
+    predictions: np.ndarray | jax.Array
+    """int (training sets, seeds, test images)."""
+    finite: np.ndarray | jax.Array
+
+
+def train(
+    config: StudentConfig,
+    training_sets: Sequence[tuple[np.ndarray, np.ndarray]],
+    test: Images,
+    *,
+    seeds: Sequence[int],
+    lanes_per_chunk: int | None = None,
+    progress: Any = None,
+) -> Outcome:
+    """Train one student for each training set and seed, and test each once.
+
+    Args:
+      config: network and training.
+      training_sets: (images uint8 (N, H, W, C), labels int (N,)) each, all of one size N, so
+        that one compiled program serves all. Labels are those of `test`.
+      test: the test set.
+      seeds: of initialisation and batch order, which also differ between training sets.
+      lanes_per_chunk: students trained side by side; by default as many as fit in memory.
+      progress: called with (students done, students in all).
+    """
+    shape = test.pixels.shape[1:]
+    widths = {} if config.width is None else {"width": config.width}
+    network = getattr(networks, config.network)(shape, len(test.label_names), **widths)
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(
+            gradient_descent.Hyperparameters(config.learning_rate)
+        ),
+        losses.cross_entropy(network.apply),
+        gradient_descent.falling_adam(config.steps) if config.falling else optax.adam,
+    )
+    size = len(training_sets[0][1])
+    plan = loop.Plan(config.steps, min(config.batch_size, size), log_points=10)
+
+    def lane(key: jax.Array, point: _Lane, data: Any) -> Outcome:
+        images, labels, test_images, test_labels = data
+        key_params, key_run = jax.random.split(jax.random.fold_in(key, point.training_set))
+        chosen = (images[point.training_set], labels[point.training_set])
+        result = loop.run(method, plan, key_run, network.init(key_params), chosen)
+        predictions = evaluation.predictions(network.apply, result.params, test_images)
+        return Outcome(jnp.mean(predictions == test_labels), predictions, result.finite)
+
+    data = (
+        np.stack([images for images, _ in training_sets]),
+        np.stack([np.asarray(labels, np.int32) for _, labels in training_sets]),
+        test.pixels,
+        test.labels,
+    )
+    points = _Lane(np.arange(len(training_sets), dtype=np.int32))
+    return sweep.sweep(
+        lane, points, seeds, data, lanes_per_chunk=lanes_per_chunk, progress=progress
+    )
+
+
+def accuracy_percent(
+    config: StudentConfig, training_set: tuple[np.ndarray, np.ndarray], test: Images, seed: int
+) -> float:
+    """Of one student of one training set; see `train`."""
+    outcome = train(config, [training_set], test, seeds=(seed,), lanes_per_chunk=1)
+    return 100 * float(outcome.accuracy[0, 0])
+
+
+def to_size(
+    images: np.ndarray, labels: np.ndarray, size: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Repeat a training set in random order up to `size` examples, or cut it down to them.
+
+    Students see equally many steps whatever the set's size, so repetition changes nothing but the
+    shape, which one compiled program needs to be common.
+    """
+    rng = np.random.default_rng(seed)
+    rounds = [rng.permutation(len(labels)) for _ in range(-(-size // len(labels)))]
+    order = np.concatenate(rounds)[:size]
+    return images[order], labels[order]

@@ -1,0 +1,81 @@
+"""Files of general-purpose compressors: what everybody has, decoded in a fresh process like ours.
+
+`python -m experiments.common.plain_files PATH ...` prints the SHA-256 of what each file holds; of a
+folder, that of the contents of its files, one after the other in the order of their names.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from experiments.runner import subprocesses
+
+
+class Codec(NamedTuple):
+    """One compressor at its strongest."""
+
+    name: str
+    compress: Callable[[bytes], bytes]
+    decompress: Callable[[bytes], bytes]
+
+
+CODECS = {
+    ".gz": Codec("gzip -9", lambda data: gzip.compress(data, 9, mtime=0), gzip.decompress),
+    ".bz2": Codec("bz2 -9", lambda data: bz2.compress(data, 9), bz2.decompress),
+    ".xz": Codec(
+        "xz -9e",
+        lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
+        lzma.decompress,
+    ),
+}
+"""By the suffix of their files."""
+
+
+def save(path: Path, content: bytes) -> int:
+    """Compress `content` with the codec of the path's suffix; the bytes of the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CODECS[path.suffix].compress(content))
+    return path.stat().st_size
+
+
+def check(files: Sequence[tuple[Path, bytes]]) -> None:
+    """One fresh process decompresses all files to the given contents.
+
+    Raises:
+      ValueError: one of them to another.
+    """
+    printed = subprocesses.python("experiments.common.plain_files", [path for path, _ in files])
+    for (path, content), found in zip(files, printed.split(), strict=True):
+        if found != hashlib.sha256(content).hexdigest():
+            raise ValueError(f"{path.name} does not decompress to what was written")
+
+
+def read(path: Path) -> bytes:
+    """What a compressed file or a grey PNG holds."""
+    if path.suffix == ".png":
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            return image.tobytes()
+    return CODECS[path.suffix].decompress(path.read_bytes())
+
+
+def main(arguments: list[str]) -> int:
+    """`PATH ...`."""
+    for name in arguments:
+        path = Path(name)
+        parts = sorted(path.iterdir()) if path.is_dir() else [path]
+        print(hashlib.sha256(b"".join(map(read, parts))).hexdigest())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

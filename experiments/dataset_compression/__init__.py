@@ -1,0 +1,1 @@
+"""Experiments on compressed data sets."""

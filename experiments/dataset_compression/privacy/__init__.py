@@ -1,0 +1,1 @@
+"""Experiments on what an archive tells of its members."""

@@ -1,0 +1,1 @@
+"""The main job: every method once on scikit-learn's handwritten digits."""

@@ -1,0 +1,1 @@
+"""VGG-16 pruned iteratively, down to files."""

@@ -1,0 +1,54 @@
+"""The letters that `rd_codes` puts into files, and what a fresh process reads back from them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.runner import subprocesses
+from ratedist.sources import Source
+
+
+class Measured(NamedTuple):
+    """A file as it is found on disk.
+
+    Attributes:
+      bytes: its size.
+      bits: of the whole file, per letter.
+      distortion: mean squared error of what a fresh process decodes from it.
+    """
+
+    bytes: int
+    bits: float
+    distortion: float
+
+
+def letters(source: Source, length: int, seed: int) -> np.ndarray:
+    """A shuffled sequence in which every letter has its exact share, up to rounding."""
+    counts = np.floor(length * source.p).astype(int)
+    short = length - counts.sum()
+    counts[np.argsort(counts - length * source.p, kind="stable")[:short]] += 1
+    sequence = np.repeat(source.points[:, 0], counts)
+    return np.random.default_rng(seed).permutation(sequence)
+
+
+def gaussian_samples(length: int, seed: int) -> np.ndarray:
+    """Normal samples, shifted and scaled to mean 0 and variance 1 exactly."""
+    samples = np.random.default_rng(seed).normal(size=length)
+    return (samples - samples.mean()) / samples.std()
+
+
+def check(path: Path, samples: np.ndarray) -> Measured:
+    """Decode in a fresh process and compare with the samples that went in."""
+    with tempfile.TemporaryDirectory() as folder:
+        decoded = Path(folder) / "decoded.npz"
+        subprocesses.python("ratedist", ["decode", path, decoded])
+        with np.load(decoded) as back:
+            values = back["values"]
+    if values.shape != samples.shape:
+        raise ValueError(f"{path.name} decodes to shape {values.shape}, not {samples.shape}")
+    size = path.stat().st_size
+    return Measured(size, 8 * size / samples.size, float(((values - samples) ** 2).mean()))

@@ -1,0 +1,1 @@
+"""What every experiment shares: records, claims, tables, figures, report, verify."""

@@ -1,0 +1,256 @@
+"""Every experiment, with the table or figure it reproduces, its cost and its data.
+
+An experiment is a module with
+
+* `Config`: a frozen dataclass; `PRESETS`: name -> (description, Config), the first the default;
+* `run(config, run) -> None`: measures and writes records, artefacts and claims into `run.folder`;
+* `tables(records) -> list[Table]` and `figures(records) -> dict[str, Figure]`: what RESULTS.md
+  shows, from published records alone (either may be missing);
+* `recompute(claim, record, artifact, data_dir) -> float`: the claimed number again, from the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from types import ModuleType
+from typing import Any, NamedTuple
+
+
+class Entry(NamedTuple):
+    """What `list` says about an experiment, so that listing imports none of them."""
+
+    module: str
+    reproduces: str
+    cost: str
+    data: str
+
+
+class Table(NamedTuple):
+    """A table of RESULTS.md and of the experiment's CSV; cells are printed as they stand."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    note: str = ""
+
+
+EXPERIMENTS = {
+    "digits": Entry(
+        "experiments.digits.main_job",
+        "the main job: every method once, end to end",
+        "under 3 min on 2 cores",
+        "digits (embedded)",
+    ),
+    "lgc_mnist": Entry(
+        "experiments.dataset_compression.lgc_mnist",
+        "LGC report, vanilla autoencoder: 95.98 % at 3,080,064 bytes",
+        "paper: about 1 h on 2 cores; smoke: 2 min",
+        "mnist",
+    ),
+    "lgc_variants": Entry(
+        "experiments.dataset_compression.lgc_variants",
+        "the report's table of autoencoders, at its bytes and at the files' own",
+        "paper: 3 h on 1 core, most of it the convolutional one; smoke: 2 min",
+        "mnist",
+    ),
+    "spuco": Entry(
+        "experiments.dataset_compression.spuco",
+        "SpuCo MNIST: worst-group accuracy of raw data, subsets and equalised archives",
+        "paper: 1.2 h on 1 core; smoke (digits): 1 min",
+        "mnist",
+    ),
+    "lgc_privacy": Entry(
+        "experiments.dataset_compression.privacy.lgc_privacy",
+        "who was in an archive: distance ratios, membership inference with 16 shadows",
+        "small: 10 min, paper: 1 h on 1 core; smoke (digits): 1 min",
+        "mnist",
+    ),
+    "lgc_rate_curve": Entry(
+        "experiments.dataset_compression.lgc_rate_curve",
+        "accuracy against bytes, 1 kB to 1 MB, beside the strongest subset of the same bytes",
+        "cpu: 30 min a choice, 15 more to refine, 10 min a file on 1 core; smoke: 4 min",
+        "mnist, fashion_mnist",
+    ),
+    "lgc_rate_constrained": Entry(
+        "experiments.dataset_compression.lgc_rate_constrained",
+        "decoder, mixtures and their bits trained together: bytes and accuracy over lambda",
+        "cpu: not run yet; smoke (digits): 1 min",
+        "mnist",
+    ),
+    "em_speed": Entry(
+        "experiments.dataset_compression.em_speed",
+        "Gaussian mixtures: JAX EM against scikit-learn in one run",
+        "paper: 15 min on 2 cores; smoke: 20 s",
+        "synthetic",
+    ),
+    "envelope": Entry(
+        "experiments.weight_coding.envelope",
+        "bytes that the container adds to a file",
+        "1 s",
+        "none",
+    ),
+    "sparse_lenets": Entry(
+        "experiments.weight_coding.sparse_lenets",
+        "pruned LeNets as files: bits per nonzero weight, gain over xz",
+        "paper: 17 min on one core; smoke: 2 min",
+        "mnist",
+    ),
+    "l2_is_compression": Entry(
+        "experiments.weight_coding.l2_is_compression",
+        "is L2 compression? file bytes against accuracy, codelength against strength",
+        "paper: about 1 h 30 min on one core; smoke: 2 min",
+        "mnist",
+    ),
+    "bits_back_refund": Entry(
+        "experiments.weight_coding.bits_back_refund",
+        "bits-back on weights: gross, refund and net cost against KL",
+        "1 min",
+        "none",
+    ),
+    "bits_back_mnist": Entry(
+        "experiments.images.bits_back_mnist",
+        "BB-ANS: MNIST test images losslessly, bits per dimension (published: 1.41)",
+        "paper: 40 min on one core; smoke: 1 min",
+        "mnist",
+    ),
+    "label_codes": Entry(
+        "experiments.weight_coding.label_codes",
+        "labels of MNIST given images: two-part and prequential files",
+        "paper: 15 min on one core; smoke: 2 min",
+        "mnist",
+    ),
+    "prune_lenet": Entry(
+        "experiments.pruning.prune_lenet",
+        "LeNet-300-100 and LeNet-5-Caffe pruned by every method, down to decoded files",
+        "cpu300, cpu5: 3 h on one core each; smoke: 2 min",
+        "mnist",
+    ),
+    "prune_vgg": Entry(
+        "experiments.pruning.vgg.prune_vgg",
+        "VGG-16 within a point of its dense network: weights and file bytes",
+        "gpu: not run yet, made for 10 min a method on one H100; smoke: 10 min on 2 cores",
+        "cifar10_jpeg",
+    ),
+    "prune_teacher_student": Entry(
+        "experiments.pruning.prune_teacher_student",
+        "students that prune themselves to the size their data deserve",
+        "paper: 2 h on one core; smoke: 1 min",
+        "none",
+    ),
+    "prune_convergence": Entry(
+        "experiments.pruning.prune_convergence",
+        "PMMP and its variants beside DRR over rates, strengths, beta and seeds",
+        "digits: 20 min on 2 cores; smoke: 1 min",
+        "digits (embedded)",
+    ),
+    "prune_speed": Entry(
+        "experiments.pruning.prune_speed",
+        "pruning runs side by side against in sequence, and what penalties add to a step",
+        "paper: 2 min on 2 cores; smoke: 1 min",
+        "none",
+    ),
+    "text_description_length": Entry(
+        "experiments.text.text_description_length",
+        "transformers as text compressors, files that decode: offline, online, xz, PPMd",
+        "cpu: 2 h on 2 cores; gpu: not run; smoke: 1 min",
+        "wiki text (file)",
+    ),
+    "bitalloc_curves": Entry(
+        "experiments.bit_allocation.bitalloc_curves",
+        "bit allocation: accuracy against 1 to 160 bits, the published figure redrawn",
+        "goals: 1 h on 2 cores; smoke: 2 min",
+        "fashion_mnist",
+    ),
+    "bitalloc_seed": Entry(
+        "experiments.bit_allocation.bitalloc_seed",
+        "bit allocation from 800 images, 20 random subsets, beside the published points",
+        "published: 25 min on 1 core; smoke: 1 min",
+        "fashion_mnist",
+    ),
+    "bitalloc_sensors": Entry(
+        "experiments.bit_allocation.bitalloc_sensors",
+        "which quadrant gets how many bits as the budget grows",
+        "all: 5 min on 1 core; smoke: 1 min",
+        "fashion_mnist",
+    ),
+    "bitalloc_prices": Entry(
+        "experiments.bit_allocation.bitalloc_prices",
+        "shadow price per bit, LP bound, integer program and knapsack on one plot",
+        "all: 1 min; smoke: 1 min",
+        "fashion_mnist",
+    ),
+    "rd_curves": Entry(
+        "experiments.rate_distortion.rd_curves",
+        "the report's rate-distortion curves and known ones, certified",
+        "paper: 2 min on 1 core; smoke: 1 min",
+        "none",
+    ),
+    "rd_fidelity": Entry(
+        "experiments.rate_distortion.rd_fidelity",
+        "dual prices of fidelity constraints, and which of the report's bind",
+        "1 min on 1 core",
+        "none",
+    ),
+    "rd_annealing": Entry(
+        "experiments.rate_distortion.rd_annealing",
+        "I(X;Y), H(Y), H(Y|X) against temperature; the gap to R(D) on the way",
+        "paper: 3 min on 1 core; smoke: 1 min",
+        "none",
+    ),
+    "rd_codebook": Entry(
+        "experiments.rate_distortion.rd_codebook",
+        "64 codewords refined to a handful, by three gradients",
+        "paper: 5 min on 1 core; smoke: 1 min",
+        "none",
+    ),
+    "rd_codes": Entry(
+        "experiments.rate_distortion.rd_codes",
+        "deployable codes against the certified bound, in bits and dB, as files",
+        "paper: 5 min on 1 core; smoke: 1 min",
+        "none",
+    ),
+    "rd_patches": Entry(
+        "experiments.rate_distortion.rd_patches",
+        "2x2 patches of Fashion-MNIST with a faithful foreground: bounds and files",
+        "paper: 5 min on 1 core; smoke (digits): 1 min",
+        "fashion_mnist",
+    ),
+    "rd_speed": Entry(
+        "experiments.rate_distortion.rd_speed",
+        "speed to a certified point, against CVXPY with Clarabel and against dit",
+        "2 min on 1 core",
+        "none",
+    ),
+}
+
+
+class UnknownExperimentError(Exception):
+    """The name is not in the registry; the message suggests one that is."""
+
+
+def get(name: str) -> ModuleType:
+    """Import the experiment `name`."""
+    if name not in EXPERIMENTS:
+        close = difflib.get_close_matches(name, EXPERIMENTS, n=1)
+        hint = f"perhaps you meant {close[0]!r}?" if close else "see `python -m experiments list`."
+        raise UnknownExperimentError(f"unknown experiment or command {name!r}; {hint}")
+    return importlib.import_module(EXPERIMENTS[name].module)
+
+
+def listing() -> str:
+    """The table that `python -m experiments list` prints."""
+    rows = [("name", "reproduces", "cost", "data")]
+    rows += [(name, *entry[1:]) for name, entry in EXPERIMENTS.items()]
+    return aligned(rows)
+
+
+def aligned(rows: list[tuple[Any, ...]]) -> str:
+    """Rows of cells as text with aligned columns, a rule under the first row."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

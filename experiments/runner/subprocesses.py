@@ -1,0 +1,46 @@
+"""Decoding in a fresh process: a size counts only for a file that one has decoded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.runner.records import REPOSITORY
+
+
+class FreshProcessError(Exception):
+    """The fresh process failed; the message carries its own last words."""
+
+
+def python(module: str, arguments: Sequence[str | Path], *, same_device: bool = False) -> str:
+    """Run `python -m module arguments` in a process that shares nothing with this one but files.
+
+    Args:
+      module: what to run.
+      arguments: of its command line.
+      same_device: whether it runs where this process would, as a decoder has to that repeats
+        floats; else the CPU decodes what an accelerator wrote, and needs no share of its memory.
+
+    Returns:
+      What it printed.
+
+    Raises:
+      FreshProcessError: it ended with a status other than 0.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    # On a GPU, no process takes all memory for itself.
+    device = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if same_device else {"JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": search, **device},
+    )
+    if done.returncode != 0:
+        raise FreshProcessError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-2000:]}")
+    return done.stdout

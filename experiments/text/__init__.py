@@ -1,0 +1,1 @@
+"""Experiments on texts as description length."""

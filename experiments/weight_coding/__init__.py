@@ -1,0 +1,1 @@
+"""Experiments on coding weights and labels."""

@@ -1,0 +1,1 @@
+"""What the four methods stand on: coding, codecs, training, files, and the one command line."""

@@ -1,0 +1,1 @@
+"""Lossless coding of grey images by bits back with a variational autoencoder."""

@@ -1,0 +1,1 @@
+"""Lossless coding of small images of few levels by context mixing."""

@@ -1,0 +1,236 @@
+"""The only writer of artefacts: a magic number, a version, a header and checked sections.
+
+    magic[6] version  kind  header-length  header  sections  {name, length, crc32}*  payloads
+    digest[8] of all that precedes
+
+`fewbits/coding/FORMAT.md` gives it byte by byte. The checks find damage; they are no defence
+against someone who writes a file on purpose, so every length, number and name is bounded as well
+before it is used, and nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import zlib
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from fewbits.coding import cbor
+from fewbits.coding.varint import ByteReader, varint
+from fewbits.io.errors import FormatError
+
+T = TypeVar("T")
+
+MAGIC = b"\x89FWB\r\n"
+"""Neither text nor any other format; breaks visibly when line ends or eighth bits are changed."""
+VERSION = 1
+MAX_FILE_BYTES = 1 << 31
+MAX_HEADER_BYTES = 1 << 20
+MAX_SECTIONS = 256
+_DIGEST_BYTES = 8
+_CRC_BYTES = 4
+_MAX_NAME_BYTES = 32
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
+
+
+class Archive(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+      kind: what the file is for, such as "model"; says how to read header and sections.
+      version: the container's format version.
+      header: None, bool, int, float, str, bytes, lists and dicts of them.
+      sections: payload by name, in the order of names.
+    """
+
+    kind: str
+    version: int
+    header: dict[str, Any]
+    sections: dict[str, bytes]
+
+
+def write_archive(
+    kind: str, header: Mapping[str, Any], sections: Mapping[str, bytes | bytearray | memoryview]
+) -> bytes:
+    """The bytes of a file; the same content always gives the same bytes.
+
+    Args:
+      kind: a name of lower-case letters, digits and underscores.
+      header: small values (see `fewbits.coding.cbor`); bulk belongs into sections.
+      sections: payload by name; names as for `kind`.
+
+    Raises:
+      ValueError: a name, a header or a size that the format does not allow.
+    """
+    for name in (kind, *sections):
+        if not _NAME.match(name):
+            raise ValueError(f"names are at most 32 of a-z, 0-9 and _, not {name!r}")
+    if not isinstance(header, Mapping):
+        raise ValueError(f"a header is a mapping, not {type(header).__name__}")
+    encoded_header = cbor.dumps(header)
+    cbor.loads(encoded_header)  # what cannot be read must not be written
+    if len(encoded_header) > MAX_HEADER_BYTES:
+        raise ValueError(f"a header of {len(encoded_header)} bytes; at most {MAX_HEADER_BYTES}")
+    if len(sections) > MAX_SECTIONS:
+        raise ValueError(f"{len(sections)} sections; at most {MAX_SECTIONS}")
+    payloads = {name: bytes(sections[name]) for name in sorted(sections)}
+    pieces = [MAGIC, varint(VERSION), _text(kind), varint(len(encoded_header)), encoded_header]
+    pieces.append(varint(len(payloads)))
+    for name, payload in payloads.items():
+        pieces += [_text(name), varint(len(payload)), _crc(payload)]
+    pieces += payloads.values()
+    body = b"".join(pieces)
+    if len(body) + _DIGEST_BYTES > MAX_FILE_BYTES:
+        raise ValueError(f"an archive of {len(body)} bytes; at most {MAX_FILE_BYTES}")
+    return body + _digest(body)
+
+
+def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
+    """Reads what `write_archive` wrote, after checking all of it.
+
+    Args:
+      data: the whole file.
+      kind: the kind that is expected; None accepts any.
+
+    Raises:
+      FormatError: anything else than an undamaged archive of that kind.
+    """
+    data = bytes(data)
+    if not data.startswith(MAGIC):
+        raise FormatError("not a fewbits file")
+    if len(data) > MAX_FILE_BYTES:
+        raise FormatError(f"{len(data)} bytes; at most {MAX_FILE_BYTES}")
+    if len(data) < len(MAGIC) + 1 + _DIGEST_BYTES:
+        raise FormatError("truncated")
+    if data[len(MAGIC)] != VERSION:
+        raise FormatError(f"format version {data[len(MAGIC)]}; this program reads {VERSION}")
+    intact = _digest(memoryview(data)[:-_DIGEST_BYTES]) == data[-_DIGEST_BYTES:]
+    # A damaged file is taken apart all the same, to say which section the damage is in.
+    archive = _parse(data)
+    if not intact:
+        raise FormatError("the digest of the file does not match")
+    if kind is not None and archive.kind != kind:
+        raise FormatError(f"a file of kind {archive.kind!r}, not {kind!r}")
+    return archive
+
+
+def _parse(data: bytes) -> Archive:
+    reader = ByteReader(data[:-_DIGEST_BYTES], "envelope")
+    reader.take(len(MAGIC) + 1)
+    kind = _read_text(reader)
+    encoded_header = reader.take(reader.varint(MAX_HEADER_BYTES, "length of the header"))
+    directory = []
+    for _ in range(reader.varint(MAX_SECTIONS, "number of sections")):
+        name = _read_text(reader)
+        if directory and name <= directory[-1][0]:
+            raise FormatError(f"section {name!r} repeats or is out of order")
+        directory.append(
+            (name, reader.varint(MAX_FILE_BYTES, f"length of {name!r}"), reader.take(4))
+        )
+    sections = {}
+    for name, size, crc in directory:
+        reader.section = name
+        sections[name] = reader.take(size)
+        if _crc(sections[name]) != crc:
+            raise reader.error("the checksum does not match")
+    reader.section = "envelope"
+    reader.finish()
+    header = cbor.loads(encoded_header)
+    if not isinstance(header, dict):
+        raise FormatError("not a map", "header")
+    return Archive(kind, VERSION, header, sections)
+
+
+def read_contents(data: bytes, kind: str, parse: Callable[[Archive], T]) -> T:
+    """What `parse` makes of an archive; parts that do not belong together are a FormatError too.
+
+    Args:
+      data: of a file.
+      kind: that the file has to be of.
+      parse: may raise FormatError, and the errors of fields that are missing or of another shape.
+
+    Raises:
+      FormatError: damaged, foreign or inconsistent.
+    """
+    archive = read_archive(data, kind=kind)
+    try:
+        return parse(archive)
+    except FormatError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise FormatError(f"inconsistent file: {error}", "header") from error
+
+
+def overhead_bytes() -> int:
+    """What the container adds to two kilobyte-sized sections with an empty header."""
+    sections = {"symbols": bytes(4096), "tables": bytes(100)}
+    return len(write_archive("model", {}, sections)) - sum(map(len, sections.values()))
+
+
+def save(path: str | os.PathLike[str], data: bytes) -> None:
+    """Writes a whole file or nothing: a temporary name in the same folder, flushed, then renamed.
+
+    Raises:
+      OSError: the folder is missing or the disk refuses; what was at `path` is untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str], *, kind: str | None = None) -> Archive:
+    """Reads and checks an archive file.
+
+    Raises:
+      OSError: there is no such file, or it cannot be read.
+      FormatError: as `read_archive`; a foreign file is refused after its first bytes.
+    """
+    return read_archive(load_bytes(path), kind=kind)
+
+
+def load_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file that begins as an archive does, of a size that an archive may have."""
+    path = Path(path)
+    # Asked before opening: opening a named pipe would wait for a writer.
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise FormatError("not a regular file")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise FormatError("not a fewbits file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise FormatError(f"{status.st_size} bytes; at most {MAX_FILE_BYTES}")
+        file.seek(0)
+        return file.read(MAX_FILE_BYTES + 1)
+
+
+def _text(name: str) -> bytes:
+    return varint(len(name)) + name.encode("ascii")
+
+
+def _read_text(reader: ByteReader) -> str:
+    encoded = reader.take(reader.varint(_MAX_NAME_BYTES, "length of a name"))
+    name = encoded.decode("latin-1")
+    if not _NAME.match(name):
+        raise reader.error(f"a name is {name!r}")
+    return name
+
+
+def _crc(payload: bytes) -> bytes:
+    return zlib.crc32(payload).to_bytes(_CRC_BYTES, "little")
+
+
+def _digest(body: bytes | memoryview) -> bytes:
+    return blake2b(body, digest_size=_DIGEST_BYTES).digest()

@@ -1,0 +1,1 @@
+"""Files of network parameters: uniform grids, Gaussian priors, sparse tensors."""

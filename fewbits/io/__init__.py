@@ -1,0 +1,1 @@
+"""Every door: arrays, labelled images, checkpoints, outputs, and the errors of users and files."""

@@ -1,0 +1,1 @@
+"""Autoencoders, their objectives and decoders, and joint training for a rate in bits."""

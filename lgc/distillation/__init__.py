@@ -1,0 +1,1 @@
+"""Distilled images: the most useful training images within a budget of bytes."""

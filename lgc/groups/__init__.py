@@ -1,0 +1,1 @@
+"""Images in known groups: layered archives, and the SpuCo MNIST data."""

@@ -1,0 +1,1 @@
+"""Probabilistic minimax pruning: PMMP, FPP, and the curvature and ADMM variants."""

@@ -1,0 +1,1 @@
+"""Separable penalties that close weights while training: DRR and the relaxed lasso."""

@@ -1,0 +1,1 @@
+"""Codebooks refined through the convex step, merged, and annealed."""

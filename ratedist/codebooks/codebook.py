@@ -1,0 +1,162 @@
+"""Codebooks refined through the convex step: solve for the encoder, step the codewords, merge.
+
+R(D; y) is convex in the encoder and not in the codewords y. So alternate: (1) the convex problem
+at the codebook as it is, certified; (2) a gradient step on the codewords; (3) prune and merge. The
+gradient of a functional Phi(y, q*(y)) can be had in three ways, which differ only in how the
+output marginal q* is obtained, so each is a function `(p, d, s, mask) -> q`:
+
+* `envelope`: q* held still. Right for the rate, for which q* is a minimiser; of nothing else.
+* `implicit.optimal_marginal`: the implicit function theorem, in JAX alone.
+* `convex_layer.ConvexLayer`: the same through cvxpylayers, on the host.
+
+With prices s_x the rate's gradient is dL/dy_j = sum_x p_x Q(j|x) s_x d'(x, y_j). For squared error
+a step of 1 / (2 sum_x p_x Q(j|x) s_x) moves y_j to its (price-weighted) centroid, as the report's
+iteration does: `move` scales every codeword's step so, whatever gradient it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from ratedist.codebooks.functionals import Functional, lagrangian, posterior
+from ratedist.codebooks.merging import Codebook, merge, squared_distances
+from ratedist.solvers.constraints import Constraints
+from ratedist.solvers.float64 import in_float64
+from ratedist.solvers.point import RDPoint
+from ratedist.solvers.solve import solve_fixed, solve_slope
+
+Marginal = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+"""(p Float[n], d Float[n, m], s, mask Bool[m]) -> q Float[m], the minimiser of `lagrangian`."""
+
+_TOL_BITS = 1e-9
+
+
+@in_float64
+def envelope(p: ArrayLike, d: ArrayLike, s: ArrayLike, mask: ArrayLike | None = None) -> jax.Array:
+    """The optimal marginal as a constant: its derivative is zero, as the envelope theorem allows.
+
+    Args:
+      p: Float[n], source probabilities.
+      d: Float[n, m], distortions.
+      s: Float[] or Float[n], prices, bits per unit.
+      mask: Bool[m], codewords in use.
+    """
+    still = jax.lax.stop_gradient
+    point = solve_slope(still(p), still(d), still(s), tol_bits=_TOL_BITS, mask=mask)
+    return still(point.q)
+
+
+@in_float64
+def value_and_gradient(
+    functional: Functional,
+    marginal: Marginal,
+    p: ArrayLike,
+    x: ArrayLike,
+    book: Codebook,
+    s: ArrayLike,
+) -> tuple[jax.Array, jax.Array]:
+    """Phi(y, q*(y)) and its total derivative with respect to the codewords.
+
+    Args:
+      functional: Phi, from `functionals`.
+      marginal: q*, one of the three above; `envelope` only for `functionals.lagrangian`.
+      p: Float[n], source probabilities.
+      x: Float[n, k], letters.
+      book: the codebook.
+      s: Float[] or Float[n], prices, bits per unit.
+
+    Returns:
+      The value in bits, and Float[m, k] in bits per unit of length; zero outside the mask.
+    """
+    p, s = jnp.asarray(p, jnp.float64), jnp.asarray(s, jnp.float64)
+
+    def value(points: jax.Array) -> jax.Array:
+        d = squared_distances(x, points)
+        return functional(p, d, marginal(p, d, s, book.mask), s)
+
+    found, gradient = jax.value_and_grad(value)(jnp.asarray(book.points))
+    return found, jnp.where(jnp.asarray(book.mask)[:, None], gradient, 0.0)
+
+
+@in_float64
+def move(
+    p: ArrayLike,
+    x: ArrayLike,
+    book: Codebook,
+    q: ArrayLike,
+    s: ArrayLike,
+    gradient: ArrayLike,
+    rate: ArrayLike = 1.0,
+) -> Codebook:
+    """y_j - rate gradient_j / (2 sum_x p_x s_x Q(j|x)); the centroid at rate 1 on the Lagrangian.
+
+    Args:
+      p: Float[n], source probabilities.
+      x: Float[n, k], letters.
+      book: the codebook.
+      q: Float[m], output marginal.
+      s: Float[] or Float[n], prices, bits per unit.
+      gradient: Float[m, k].
+      rate: Float[], 1 for the centroid; below 2 the rate cannot rise to first order.
+    """
+    p, q = jnp.asarray(p, jnp.float64), jnp.asarray(q, jnp.float64)
+    letter = posterior(squared_distances(x, book.points), q, jnp.asarray(s, jnp.float64))
+    weight = 2.0 * (p * s) @ letter
+    step = jnp.where(weight > 0, rate / jnp.where(weight > 0, weight, 1.0), 0.0)
+    return Codebook(book.points - step[:, None] * jnp.asarray(gradient), book.mask)
+
+
+@in_float64
+def convex_step(
+    p: ArrayLike, x: ArrayLike, book: Codebook, constraints: Constraints, *, tol_bits: float = 1e-6
+) -> RDPoint:
+    """The certified point of R(D) at this codebook: `solve_fixed` on its squared distances."""
+    d = squared_distances(x, book.points)
+    return solve_fixed(p, d, constraints, tol_bits=tol_bits, mask=book.mask)
+
+
+@in_float64
+def refine(
+    p: ArrayLike,
+    x: ArrayLike,
+    book: Codebook,
+    constraints: Constraints,
+    *,
+    steps: int,
+    marginal: Marginal = envelope,
+    rate: ArrayLike = 1.0,
+    least_mass: float = 1e-3,
+    least_distance: float = 1e-3,
+) -> tuple[Codebook, RDPoint]:
+    """`steps` times: convex step, gradient step on the rate, merge.
+
+    Args:
+      p: Float[n], source probabilities.
+      x: Float[n, k], letters.
+      book: codewords to start from.
+      constraints: what every point has to satisfy.
+      steps: how many.
+      marginal: a traceable one. With the layer of `convex_layer`, call the pieces in turn.
+      rate: see `move`.
+      least_mass: see `merging.merge`.
+      least_distance: see `merging.merge`.
+
+    Returns:
+      The codebook after the last step, and the points *before* each step, stacked. A codebook that
+      has become too small for the constraints shows as `infeasible`.
+    """
+    p, x = jnp.asarray(p, jnp.float64), jnp.asarray(x, jnp.float64)
+
+    def step(book: Codebook, nothing: None) -> tuple[Codebook, RDPoint]:
+        del nothing
+        point = convex_step(p, x, book, constraints)
+        _, gradient = value_and_gradient(lagrangian, marginal, p, x, book, point.slope)
+        moved = move(p, x, book, point.q, point.slope, gradient, rate)
+        merged, _ = merge(moved, point.q, least_mass=least_mass, least_distance=least_distance)
+        return merged, point
+
+    return jax.lax.scan(step, Codebook(*map(jnp.asarray, book)), None, length=steps)

@@ -1,0 +1,1 @@
+"""Codes that come close to the bound: quantisers, trellises, and their files."""

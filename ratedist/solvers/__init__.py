@@ -1,0 +1,1 @@
+"""The convex rate-distortion problem: solvers, constraints, certificates, derivatives."""

@@ -1,0 +1,186 @@
+"""Derivatives of the rate-distortion optimum, by the implicit function theorem.
+
+At the optimum the codewords in use and the constraints that bind satisfy
+
+    c_j(q, nu) = 1  (j in use),     E_g(q, nu) = D_g  (g binding),      c_j = sum_x p_x K_xj / u_x,
+
+all other q_j and nu_g are zero. Write these as F(v, theta) = 0 with unknowns v = (q, nu) and data
+theta = (p, d, weights, levels, prices). Then dv/dtheta = -(dF/dv)^-1 dF/dtheta, and a cotangent
+vbar is pulled back by one linear solve of size m + G:
+
+    (dF/dv)^T w = vbar,     thetabar = -w^T dF/dtheta.
+
+The derivative exists where the set of codewords in use does not change with theta; a codebook so
+dense that several marginals are optimal has none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from fewbits.coding.units import bits_to_nats, nats_to_bits
+from ratedist.solvers.constraints import Constraint, Constraints, stacked
+from ratedist.solvers.float64 import in_float64
+from ratedist.solvers.point import letter_slope
+from ratedist.solvers.solve import solve_fixed, solve_slope
+
+_TOL_BITS = 1e-9
+_POLISHING_STEPS = 6
+
+
+class Optimum(NamedTuple):
+    """The solution, differentiable with respect to everything it was made from.
+
+    Fields:
+      q: Float[m], output marginal.
+      nu: Float[G], prices, bits per unit of distortion; 0 where the constraint is slack.
+    """
+
+    q: jax.Array
+    nu: jax.Array
+
+
+class _Data(NamedTuple):
+    """theta. Prices in nats per unit; `mask` is carried as Float so that it has a cotangent."""
+
+    p: jax.Array
+    d: jax.Array
+    weights: jax.Array
+    levels: jax.Array
+    base: jax.Array
+    mask: jax.Array
+
+
+@in_float64
+def optimal_marginal(
+    p: ArrayLike, d: ArrayLike, s: ArrayLike, mask: ArrayLike | None = None
+) -> jax.Array:
+    """The output marginal that minimises I(X;Y) + s E d, differentiable in p, d and s.
+
+    Args:
+      p: Float[n], source probabilities.
+      d: Float[n, m], finite distortions.
+      s: Float[] or Float[n], price of distortion, bits per unit.
+      mask: Bool[m], codewords in use.
+
+    Returns:
+      q: Float[m].
+
+    Raises:
+      ValueError: see `solve.solve_slope`.
+    """
+    base = bits_to_nats(letter_slope(s, jnp.shape(p)[0]))
+    empty = jnp.zeros((0, base.size))
+    return _optimum(_data(p, d, empty, jnp.zeros(0), base, mask))[0]
+
+
+@in_float64
+def optimum(
+    p: ArrayLike, d: ArrayLike, constraints: Constraints, mask: ArrayLike | None = None
+) -> Optimum:
+    """Marginal and prices of R(D), differentiable in p, d, and the constraints.
+
+    A level that is the smallest reachable one has an infinite price and no derivative.
+
+    Args:
+      p: Float[n], source probabilities.
+      d: Float[n, m], finite distortions.
+      constraints: one `Constraint` or a sequence of G.
+      mask: Bool[m], codewords in use.
+
+    Raises:
+      ValueError: see `solve.solve_fixed`.
+    """
+    weights, levels = stacked(constraints)
+    q, nu = _optimum(_data(p, d, weights, levels, jnp.zeros(jnp.shape(p)[0]), mask))
+    return Optimum(q, nats_to_bits(nu))
+
+
+@jax.custom_vjp
+def _optimum(data: _Data) -> tuple[jax.Array, jax.Array]:
+    return _solve(data)[0]
+
+
+def _forward(data: _Data) -> tuple[tuple[jax.Array, jax.Array], Any]:
+    unknowns, active = _solve(data)
+    return unknowns, (data, unknowns, active)
+
+
+def _backward(saved: Any, cotangents: tuple[jax.Array, jax.Array]) -> tuple[_Data]:
+    data, unknowns, active = saved
+    flat = jnp.concatenate(unknowns)
+    jacobian = jax.jacfwd(lambda v: _conditions(v, active, data))(flat)
+    pulled = jnp.linalg.solve(jacobian.T, jnp.concatenate(cotangents))
+    _, pull = jax.vjp(lambda theta: _conditions(flat, active, theta), data)
+    return pull(-pulled)
+
+
+_optimum.defvjp(_forward, _backward)
+
+
+def _solve(data: _Data) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    """Unknowns (q, nu) and which of them are not zero, polished by Newton's method."""
+    mask = data.mask > 0
+    count = data.levels.size
+    if count:
+        rows = tuple(map(Constraint, data.weights, data.levels))
+        point = solve_fixed(data.p, data.d, rows, tol_bits=_TOL_BITS, mask=mask)
+        nu, binds = bits_to_nats(point.nu), ~point.vacuous
+    else:
+        point = solve_slope(data.p, data.d, nats_to_bits(data.base), tol_bits=_TOL_BITS, mask=mask)
+        nu, binds = jnp.zeros(0), jnp.zeros(0, bool)
+    flat = jnp.concatenate([point.q, jnp.where(binds, nu, 0.0)])
+    # Interior points keep q_j (1 - c_j) equal: the larger of the two says which one is positive.
+    everything = jnp.ones(flat.size, bool)
+    slack = -_conditions(flat, everything, data)[: point.q.size]
+    active = jnp.concatenate([(point.q > slack) & mask, binds])
+    flat = jnp.where(active, flat, 0.0)
+
+    def polish(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        v, active = carry
+        residual = _conditions(v, active, data)
+        jacobian = jax.jacfwd(lambda w: _conditions(w, active, data))(v)
+        moved = v - jnp.linalg.solve(jacobian, residual)
+        # What Newton's step makes negative was not positive at the optimum.
+        fewer = active & (moved >= 0)
+        moved = jnp.where(fewer, moved, 0.0)
+        better = jnp.abs(_conditions(moved, fewer, data)).max() < jnp.abs(residual).max()
+        accept = better | jnp.any(fewer != active)
+        return jnp.where(accept, moved, v), jnp.where(accept, fewer, active)
+
+    flat, active = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, (flat, active))
+    q, nu = jnp.split(flat, [point.q.size])
+    return (q, nu), active
+
+
+def _conditions(v: jax.Array, active: jax.Array, data: _Data) -> jax.Array:
+    """F(v, theta), Float[m + G]."""
+    q, nu = jnp.split(v, [data.d.shape[1]])
+    mass = jnp.where(data.p > 0, data.p, jnp.inf)
+    slope = data.base + nu @ (data.weights / mass[None, :])
+    # Not `problem.tilt`, which is constant in the smallest distortion of each row.
+    used = data.mask[None, :] > 0
+    nearest = jax.lax.stop_gradient(jnp.min(jnp.where(used, data.d, jnp.inf), axis=1))
+    excess = jnp.where(used, data.d - nearest[:, None], 0.0)
+    table = jnp.where(used, jnp.exp(-slope[:, None] * excess), 0.0)
+    posterior = table / (table @ q)[:, None]
+    paid = data.weights @ ((posterior * data.d) @ q)
+    conditions = jnp.concatenate([data.p @ posterior - 1.0, paid - data.levels])
+    return jnp.where(active, conditions, v)
+
+
+def _data(
+    p: ArrayLike,
+    d: ArrayLike,
+    weights: jax.Array,
+    levels: jax.Array,
+    base: jax.Array,
+    mask: ArrayLike | None,
+) -> _Data:
+    p, d = jnp.asarray(p, jnp.float64), jnp.asarray(d, jnp.float64)
+    used = jnp.ones(d.shape[1]) if mask is None else jnp.asarray(mask, jnp.float64)
+    return _Data(p, d, weights, levels, base, used)

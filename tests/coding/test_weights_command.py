@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from fewbits.coding import container, quantise, read_model
+from fewbits.coding.account import account
+from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.commands import main
+from fewbits.io.checkpoints import read_checkpoint
+
+
+def pruned():
+    rng = np.random.default_rng(0)
+    odds = 0.2 * np.exp(-(((np.arange(300) - 150) / 40.0) ** 2))[:, None]
+    kernel = rng.normal(size=(300, 100)) * (rng.random((300, 100)) < odds)
+    return {"dense1": {"kernel": kernel, "bias": rng.normal(size=100)}}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "net.npz"
+    np.savez(path, **{f"dense1/{name}": tensor for name, tensor in pruned()["dense1"].items()})
+    return path
+
+
+@pytest.mark.parametrize("out", ["back.npz", "back.safetensors"])
+def test_encode_and_decode(checkpoint, tmp_path, capsys, out):
+    assert main(["encode", str(checkpoint), str(tmp_path / "net.fwb"), "--bits", "5"]) == 0
+    size = (tmp_path / "net.fwb").stat().st_size
+    assert f"30,100 parameters in {size:,} bytes" in capsys.readouterr().out
+    assert main(["decode", str(tmp_path / "net.fwb"), str(tmp_path / out)]) == 0
+    back = read_checkpoint(tmp_path / out)
+    expected = quantise(pruned(), 5)
+    for one, other in zip(jax.tree.leaves(back), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_account_shows_mask_signs_values_biases_and_header(checkpoint, tmp_path):
+    path = tmp_path / "net.fwb"
+    assert main(["encode", str(checkpoint), str(path), "--bits", "5"]) == 0
+    assert container.load(path).kind == sparse_code.KIND
+    rows = account(path)
+    assert sum(row.size_bytes for row in rows) == path.stat().st_size
+    names = [row.part for row in rows]
+    for part in ("kernel mask", "kernel signs", "kernel magnitudes", "bias values"):
+        assert f"section symbols: dense1/{part}" in names
+    assert {"envelope", "header tree", "header masks", "header tables"} <= set(names)
+
+
+def test_floats_stay_floats(checkpoint, tmp_path):
+    assert main(["encode", str(checkpoint), str(tmp_path / "net.fwb"), "--bits", "float32"]) == 0
+    back = read_model((tmp_path / "net.fwb").read_bytes())
+    np.testing.assert_array_equal(
+        back["dense1"]["kernel"], pruned()["dense1"]["kernel"].astype(np.float32)
+    )
+
+
+def test_mistakes_are_one_line_and_leave_nothing(checkpoint, tmp_path, capsys):
+    out = tmp_path / "out.fwb"
+    (tmp_path / "noise.npz").write_bytes(b"noise")
+    for arguments, message in (
+        (["encode", str(checkpoint), str(out), "--bits", "99"], "99"),
+        (["encode", str(checkpoint), str(out), "--bits", "few"], "'few'"),
+        (["encode", str(tmp_path / "no.npz"), str(out)], "no.npz: No such file"),
+        (["encode", str(tmp_path / "noise.npz"), str(out)], "noise.npz"),
+        (["encode", str(checkpoint), str(tmp_path / "none" / "out.fwb")], "No such file"),
+        (["decode", str(checkpoint), str(tmp_path / "back.npz")], "not a fewbits file"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.npz", "noise.npz"]
+
+
+def test_decoding_to_another_suffix_is_refused(checkpoint, tmp_path, capsys):
+    main(["encode", str(checkpoint), str(tmp_path / "net.fwb")])
+    assert main(["decode", str(tmp_path / "net.fwb"), str(tmp_path / "net.h5")]) == 2
+    assert ".npz or .safetensors" in capsys.readouterr().err
