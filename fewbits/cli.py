@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fewbits.io.errors import FormatError, InputError
 
@@ -31,8 +31,35 @@ TOOLS = {
 """What `fewbits --help` lists; static, so that help imports no tool."""
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Verbs in a plain list, and the default of every option that has one."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse._SubParsersAction):
+            return "".join(map(super()._format_action, action._get_subactions()))
+        return super()._format_action(action)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        # By identity: 0 is a default worth showing, and equal to False.
+        hidden = any(action.default is one for one in (None, False, argparse.SUPPRESS))
+        if hidden or not action.option_strings or "default" in text:
+            return text
+        return f"{text} (default: %(default)s)".strip()
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and whose help is of one style."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **{"formatter_class": _Formatter, **options})
+        self._positionals.title = "arguments"
+
+    def add_subparsers(self, **options: Any) -> Any:
+        """The verbs of a tool; one is required."""
+        return super().add_subparsers(
+            **{"required": True, "title": "verbs", "metavar": "VERB", **options}
+        )
 
     def error(self, message: str) -> NoReturn:
         """One line, where argparse would print the whole usage."""
@@ -46,17 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: None for the process's own.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    width = max(map(len, TOOLS))
-    listing = "\n".join(f"  {name.ljust(width)}  {purpose}" for name, purpose in TOOLS.items())
     parser = Parser(
         prog="fewbits",
-        usage="fewbits TOOL ...",
-        description="Compressed data sets, networks, sources, features and texts, as real files.",
-        epilog=f"tools:\n{listing}\n\n`fewbits TOOL --help` says more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="fewbits TOOL [VERB] ...",
+        description="Compress data sets, networks, sources, features and texts into small files.",
+        epilog="`fewbits TOOL --help` lists a tool's verbs, `fewbits TOOL VERB --help` a verb's "
+        "options.",
     )
-    parser.add_argument("--version", action="version", version=f"fewbits {_version()}")
-    parser.add_argument("tool", choices=TOOLS, metavar="TOOL", help="one of those below")
+    parser.add_argument(
+        "--version", action="version", version=f"fewbits {_version()}", help="print the version"
+    )
+    tools = parser.add_subparsers(
+        title="tools", metavar="TOOL", dest="tool", parser_class=argparse.ArgumentParser
+    )
+    for name, purpose in TOOLS.items():
+        tools.add_parser(name, help=purpose, add_help=False)
     tool = parser.parse_args(words[:1]).tool
     found = metadata.entry_points(group=COMMAND_GROUP, name=tool)
     if not found:

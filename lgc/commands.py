@@ -140,7 +140,7 @@ def _decompress(options: argparse.Namespace) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     data = container.load_bytes(options.input)
-    from fewbits.coding.account import account
+    from fewbits.coding import account
     from lgc import files
 
     summary: dict[str, Any] = {"bytes": len(data), **files.summary(data)}

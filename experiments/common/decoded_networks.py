@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.runner import subprocesses
-from fewbits.coding import FormatError, container
-from fewbits.coding.weights import parameter_files
+from fewbits.coding import FormatError, container, params_from_bytes
 from fewbits.training.trees import from_named, named_leaves
 
 
@@ -65,7 +64,7 @@ def main(arguments: list[str]) -> int:
     arrays: dict[str, Any] = {}
     for number, name in enumerate(arguments[1:]):
         try:
-            params = parameter_files.decode(container.load_bytes(name))
+            params = params_from_bytes(container.load_bytes(name))
         except (FormatError, OSError) as error:
             print(f"error: {name}: {error}", file=sys.stderr)
             return 2

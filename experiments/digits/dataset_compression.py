@@ -12,8 +12,7 @@ from experiments.common import downstream
 from experiments.common.downstream import StudentConfig
 from experiments.digits.row import Job, Picture, Row
 from experiments.runner import plots, subprocesses
-from fewbits.coding import container
-from fewbits.coding.account import account
+from fewbits.coding import account, container
 from fewbits.io.progress import Bar
 from lgc.coresets import lossless_subset
 

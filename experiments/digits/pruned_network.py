@@ -12,8 +12,7 @@ import numpy as np
 from experiments.common import decoded_networks
 from experiments.digits.row import Job, Picture, Row
 from experiments.runner import plots
-from fewbits.coding import container
-from fewbits.coding.account import account
+from fewbits.coding import account, container
 from fewbits.coding.weights import model_file, sparse_code
 from fewbits.io.progress import Bar
 from fewbits.training import evaluation, gradient_descent, loop, losses, networks

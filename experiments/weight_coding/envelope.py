@@ -73,5 +73,5 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
 
 
 def _overhead(path: Path) -> int:
-    parts = account.account(path)
+    parts = account(path)
     return sum(row.size_bytes for row in parts if not row.part.startswith("section"))

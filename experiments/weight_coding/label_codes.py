@@ -29,8 +29,8 @@ from experiments.runner.registry import Table
 from experiments.weight_coding import label_predictions, sparse_lenets
 from experiments.weight_coding.label_predictions import Training
 from fewbits.codecs import prequential
-from fewbits.coding import FormatError, container
-from fewbits.coding.weights import parameter_files, sparse_code
+from fewbits.coding import FormatError, container, params_from_bytes
+from fewbits.coding.weights import sparse_code
 from fewbits.io import datasets
 from fewbits.training import evaluation, networks
 
@@ -278,7 +278,7 @@ def main(arguments: list[str]) -> int:
     elif model is None:
         predict = _prequential(config, images)
     else:
-        params = parameter_files.decode(container.load_bytes(model))
+        params = params_from_bytes(container.load_bytes(model))
         predict = _from_model(config, params, images)
     try:
         labels = prequential.read_labels(container.load_bytes(coded), predict)

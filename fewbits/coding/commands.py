@@ -1,4 +1,4 @@
-"""`fewbits inspect` and `fewbits account`: look into any file of ours."""
+"""`fewbits inspect` and `fewbits account`: what a file holds, and where its bytes went."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from fewbits import cli
 from fewbits.coding import container
-from fewbits.coding.account import account, as_table
+from fewbits.coding._account import account, as_table
 from fewbits.coding.container import Archive
 from fewbits.coding.weights import model_file
 
@@ -26,8 +26,8 @@ def account_parser(prog: str) -> argparse.ArgumentParser:
 
 def _of_one_file(prog: str, purpose: str, run: Any) -> argparse.ArgumentParser:
     parser = cli.Parser(prog=prog, description=purpose)
-    parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("file", type=Path, metavar="FILE", help="any file that fewbits wrote")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=lambda options: run(options.file, options.json))
     return parser
 

@@ -46,6 +46,13 @@ class Archive(NamedTuple):
       version: the container's format version.
       header: None, bool, int, float, str, bytes, lists and dicts of them.
       sections: payload by name, in the order of names.
+
+    Example:
+      >>> from fewbits.coding import Archive, read_archive, write_archive
+      >>> data = write_archive("notes", {"author": "me"}, {"text": b"few bits"})
+      >>> archive = read_archive(data, kind="notes")
+      >>> isinstance(archive, Archive), archive.header, archive.sections["text"]
+      (True, {'author': 'me'}, b'few bits')
     """
 
     kind: str
@@ -61,11 +68,19 @@ def write_archive(
 
     Args:
       kind: a name of lower-case letters, digits and underscores.
-      header: small values (see `fewbits.coding.cbor`); bulk belongs into sections.
-      sections: payload by name; names as for `kind`.
+      header: small values (see `fewbits.coding.cbor`), at most 1 MiB; bulk belongs into sections.
+      sections: payload by name, at most 256; names as for `kind`.
+
+    Returns:
+      The file: magic number, header, sections with a CRC-32 each, and a digest of everything.
 
     Raises:
       ValueError: a name, a header or a size that the format does not allow.
+
+    Example:
+      >>> from fewbits.coding import write_archive
+      >>> len(write_archive("notes", {}, {"text": b"few bits"}))
+      42
     """
     for name in (kind, *sections):
         if not _NAME.match(name):
@@ -97,8 +112,20 @@ def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
       data: the whole file.
       kind: the kind that is expected; None accepts any.
 
+    Returns:
+      Archive.
+
     Raises:
-      FormatError: anything else than an undamaged archive of that kind.
+      FormatError: anything else than an undamaged archive of that kind; names the section.
+
+    Example:
+      >>> from fewbits.coding import FormatError, read_archive, write_archive
+      >>> data = write_archive("notes", {}, {"text": b"few bits"})
+      >>> try:
+      ...     read_archive(data[:-9] + b"!" + data[-8:])
+      ... except FormatError as error:
+      ...     print(error)
+      text: the checksum does not match
     """
     data = bytes(data)
     if not data.startswith(MAGIC):
@@ -172,12 +199,27 @@ def overhead_bytes() -> int:
     return len(write_archive("model", {}, sections)) - sum(map(len, sections.values()))
 
 
-def save(path: str | os.PathLike[str], data: bytes) -> None:
+def save(path: str | os.PathLike[str], data: bytes | Archive) -> None:
     """Writes a whole file or nothing: a temporary name in the same folder, flushed, then renamed.
+
+    Args:
+      path: where to; a file that is there is replaced.
+      data: the bytes of the file, or an archive.
 
     Raises:
       OSError: the folder is missing or the disk refuses; what was at `path` is untouched.
+
+    Example:
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from fewbits.coding import load, save, write_archive
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save(Path(folder) / "notes", write_archive("notes", {}, {"text": b"few bits"}))
+      ...     load(Path(folder) / "notes").sections
+      {'text': b'few bits'}
     """
+    if isinstance(data, Archive):
+        data = write_archive(data.kind, data.header, data.sections)
     path = Path(path)
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
@@ -191,7 +233,14 @@ def save(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def load(path: str | os.PathLike[str], *, kind: str | None = None) -> Archive:
-    """Reads and checks an archive file.
+    """Reads and checks an archive file; `save` has an example.
+
+    Args:
+      path: the file.
+      kind: the kind that is expected; None accepts any.
+
+    Returns:
+      Archive.
 
     Raises:
       OSError: there is no such file, or it cannot be read.

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from constriction import stream as constriction  # type: ignore[attr-defined]
+from jaxtyping import Int32
 
 from fewbits.coding import reference_coder
 from fewbits.coding.reference_coder import GUARD, StreamPlan, SymbolStream
@@ -39,33 +40,47 @@ def symbol_limit(stream_bytes: int) -> int:
     return _FREE_SYMBOLS + _SYMBOLS_PER_BYTE * stream_bytes
 
 
-def encode(streams: Sequence[SymbolStream]) -> bytes:
+def encode(streams: Sequence[SymbolStream | tuple[Any, ...]]) -> bytes:
     """Codes several arrays of symbols into one stream.
 
     Small arrays share a stream because each stream pays for its own ends (about three bytes).
 
     Args:
-      streams: see `SymbolStream`; tuples `(symbols, table)` and `(symbols, tables, choice)` do.
+      streams: tuples `(symbols, table)`, symbols Int[...] coded in C order, or `(symbols, tables,
+        choice)`, where choice Int[...] is the number of each symbol's table; see `SymbolStream`.
 
     Returns:
-      The stream; `decode` needs the same tables and the number of symbols to read it.
+      The stream, about as long as the sum of its symbols' ideal lengths `table.cost_bits`;
+      `decode` needs the same tables and the number of symbols to read it.
 
     Raises:
       ValueError: a symbol outside its table, symbols that are not integers, a choice of a table
         that is not there, or more symbols than `symbol_limit` allows.
+
+    Example:
+      >>> import numpy as np
+      >>> from fewbits.coding import FrequencyTable, decode, encode
+      >>> coin = FrequencyTable(0, np.array([15, 1]), precision=4)
+      >>> tosses = np.arange(800) % 16 == 0
+      >>> data = encode([(tosses.astype(np.int32), coin)])
+      >>> len(data)
+      36
+      >>> [symbols] = decode(data, [(800, coin)])
+      >>> np.array_equal(symbols, tosses)
+      True
     """
-    streams = [SymbolStream(*stream) for stream in streams]
-    for number, stream in enumerate(streams):
+    named = [SymbolStream(*stream) for stream in streams]
+    for number, stream in enumerate(named):
         if np.asarray(stream.symbols).dtype.kind not in "iu" and np.size(stream.symbols):
             raise ValueError(f"stream {number}: symbols are integers")
-    plan = [StreamPlan(np.size(symbols), table, choice) for symbols, table, choice in streams]
+    plan = [StreamPlan(np.size(symbols), table, choice) for symbols, table, choice in named]
     groups = []
-    for number, (stream, item) in enumerate(zip(streams, plan, strict=True)):
+    for number, (stream, item) in enumerate(zip(named, plan, strict=True)):
         found = list(_groups(item))
         symbols = _offsets(np.ravel(stream.symbols), item, number)
         groups += [(symbols[places], table) for table, places in found]
     if not _constriction_is_exact():
-        data = reference_coder.encode(streams)
+        data = reference_coder.encode(named)
     else:
         data = _push(groups)
     count = sum(item.count for item in plan)
@@ -74,12 +89,15 @@ def encode(streams: Sequence[SymbolStream]) -> bytes:
     return data
 
 
-def decode(data: bytes, plan: Sequence[StreamPlan], section: str = "symbols") -> list[np.ndarray]:
-    """Reads back what `encode` wrote.
+def decode(
+    data: bytes, plan: Sequence[StreamPlan | tuple[Any, ...]], section: str = "symbols"
+) -> list[Int32[np.ndarray, " count"]]:
+    """Reads back what `encode` wrote; `encode` has an example.
 
     Args:
       data: the stream.
-      plan: one `StreamPlan` per encoded stream, in the same order.
+      plan: for each encoded stream, in the same order, a tuple `(count, table)` or `(count,
+        tables, choice)`; see `StreamPlan`.
       section: name for error messages.
 
     Returns:

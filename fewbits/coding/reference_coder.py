@@ -1,4 +1,4 @@
-"""The entropy-coded stream in plain Python integers: slow, obvious, and the referee.
+"""The reference coder: the entropy-coded stream in plain Python integers, slow and obvious.
 
 One asymmetric-numeral-systems coder (Duda, arXiv:1311.2540) with 32-bit words, a 64-bit state and
 probabilities in units of 2^-24. A symbol with count f and cumulative count c (both scaled to a
@@ -19,6 +19,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from fewbits.coding.tables import MAX_PRECISION, FrequencyTable
 from fewbits.io.errors import FormatError
@@ -38,9 +39,9 @@ class SymbolStream(NamedTuple):
       choice: int[n], index into the list of tables; None with a single table.
     """
 
-    symbols: np.ndarray
+    symbols: Int[np.ndarray, ...]
     table: FrequencyTable | Sequence[FrequencyTable]
-    choice: np.ndarray | None = None
+    choice: Int[np.ndarray, ...] | None = None
 
 
 class StreamPlan(NamedTuple):
@@ -54,7 +55,7 @@ class StreamPlan(NamedTuple):
 
     count: int
     table: FrequencyTable | Sequence[FrequencyTable]
-    choice: np.ndarray | None = None
+    choice: Int[np.ndarray, ...] | None = None
 
 
 def encode(streams: Sequence[SymbolStream]) -> bytes:

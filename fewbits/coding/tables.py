@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int
 
 from fewbits.coding import units
 
@@ -32,10 +33,17 @@ class FrequencyTable:
 
     Raises:
       ValueError: on construction, where one of the above does not hold.
+
+    Example:
+      >>> import numpy as np
+      >>> from fewbits.coding import FrequencyTable
+      >>> table = FrequencyTable(-1, np.array([1, 2, 1]), precision=2)
+      >>> table.maximum, table.size, table.cost_bits.tolist()
+      (1, 3, [2.0, 1.0, 2.0])
     """
 
     minimum: int
-    counts: np.ndarray
+    counts: Int[np.ndarray, " size"]
     precision: int = MAX_PRECISION
 
     def __post_init__(self):
@@ -81,7 +89,7 @@ class FrequencyTable:
         return self.minimum + self.counts.size - 1
 
     @property
-    def cost_bits(self) -> np.ndarray:
+    def cost_bits(self) -> Float64[np.ndarray, " size"]:
         """Ideal code length of each symbol, -log2(count / 2^precision), float64[size]."""
         return self.precision - units.log2(self.counts)
 

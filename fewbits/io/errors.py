@@ -8,6 +8,14 @@ class FormatError(ValueError):
 
     Attributes:
       section: where the damage was found: a section's name, or "envelope" for the container itself.
+
+    Example:
+      >>> from fewbits.coding import FormatError, params_from_bytes
+      >>> try:
+      ...     params_from_bytes(b"PK, a zip archive")
+      ... except FormatError as error:
+      ...     print(error.section, "-", error)
+      envelope - envelope: not a fewbits file
     """
 
     def __init__(self, message: str, section: str = "envelope"):
@@ -16,4 +24,13 @@ class FormatError(ValueError):
 
 
 class InputError(ValueError):
-    """A user's mistake; the message is one line that names the value and the remedy."""
+    """A user's mistake; the message is one line that names the value and the remedy.
+
+    The commands print it without a traceback and exit with status 2.
+
+    Example:
+      >>> from fewbits.coding import InputError
+      >>> raise InputError("labels.npy: 90 labels for 100 images")
+      Traceback (most recent call last):
+      fewbits.io.errors.InputError: labels.npy: 90 labels for 100 images
+    """

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewbits.coding import FormatError, StreamPlan, container, entropy_coder, table_code
+from fewbits.coding import FormatError, container, entropy_coder, table_code
 from fewbits.coding.tables import MAX_ALPHABET
 from fewbits.coding.varint import ByteReader
 from ratedist.codes import trellis
@@ -91,7 +91,7 @@ def read(data: bytes) -> np.ndarray:
         table = table_code.read(reader)
         if table.minimum < 0 or table.maximum >= len(table_points):
             raise reader.error(f"indices to {table.maximum} for {len(table_points)} points")
-        plan.append(StreamPlan(count, table))
+        plan.append(entropy_coder.StreamPlan(count, table))
     reader.finish()
     indices = entropy_coder.decode(archive.sections["symbols"], plan)
     if len(points) == 1:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewbits.coding import FormatError, container, pack, write_archive, write_model
-from fewbits.coding.account import Row, account, as_table
+from fewbits.coding import FormatError, account, container, write_archive
+from fewbits.coding._account import Row, as_table
+from fewbits.coding.weights.model_file import pack, write_model
 
 TREE = {
     "one": {"w": np.random.default_rng(0).normal(size=(40, 30)), "b": np.ones(30)},

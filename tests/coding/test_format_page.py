@@ -19,7 +19,6 @@ from fewbits.coding import (
     shared_tables,
     table_code,
     tables,
-    write_model,
 )
 from fewbits.coding.entropy_coder import StreamPlan
 from fewbits.coding.varint import ByteReader
@@ -44,9 +43,9 @@ def test_the_worked_example():
         "b": np.array([0.1], np.float32),
     }
     data = worked_example()
-    assert write_model(tree, bits={"w": 3}) == data
+    assert model_file.write_model(tree, bits={"w": 3}) == data
     assert f"these {len(data)} bytes" in PAGE
-    np.testing.assert_array_equal(coding.read_model(data)["w"], [[0.5, 0, 0], [0, 1.5, -0.5]])
+    np.testing.assert_array_equal(model_file.read_model(data)["w"], [[0.5, 0, 0], [0, 1.5, -0.5]])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def digest(arrays: list[np.ndarray]) -> str:
 
 
 def test_the_golden_model_of_version_one():
-    tree = coding.read_model((GOLDEN / "v1.model").read_bytes())
+    tree = model_file.read_model((GOLDEN / "v1.model").read_bytes())
     header = container.load(GOLDEN / "v1.model").header
     leaves = model_file.describe(header)
     assert {leaf.codec for _, leaf in leaves} == {0, 1, 2, 3}

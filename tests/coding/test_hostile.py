@@ -14,17 +14,10 @@ import jax
 import numpy as np
 import pytest
 
-from fewbits.coding import (
-    FormatError,
-    cbor,
-    read_archive,
-    read_model,
-    table_code,
-    write_archive,
-    write_model,
-)
+from fewbits.coding import FormatError, cbor, read_archive, table_code, write_archive
 from fewbits.coding.reference_coder import GUARD
 from fewbits.coding.varint import varint
+from fewbits.coding.weights.model_file import read_model, write_model
 from fewbits.coding.weights.parameter_tree import FLOAT32, GRID, MAX_ELEMENTS, SHIFTED_GRID, Leaf
 from tests.coding.test_container import assemble
 
@@ -160,9 +153,10 @@ BOMBS: dict[str, bytes] = {
 LIMITED_PROGRAM = """
 import json, resource, sys, time, warnings
 from pathlib import Path
-from fewbits import coding
+from fewbits.coding import FormatError
+from fewbits.coding.weights import model_file
 warnings.simplefilter("error")
-coding.read_model(Path(sys.argv[1]).read_bytes())  # imports and caches
+model_file.read_model(Path(sys.argv[1]).read_bytes())  # imports and caches
 in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 limit = in_use + (64 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -172,9 +166,9 @@ for path in map(Path, sys.argv[2:]):
     for _ in range(3):
         start = time.process_time()
         try:
-            coding.read_model(data)
+            model_file.read_model(data)
             verdict = "accepted"
-        except coding.FormatError as error:
+        except FormatError as error:
             verdict = "refused"
         except BaseException as error:
             verdict = repr(error)

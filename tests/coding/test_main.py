@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fewbits.cli import main
-from fewbits.coding import container, pack, write_archive, write_model
+from fewbits.coding import container, write_archive
+from fewbits.coding.weights.model_file import pack, write_model
 
 TREE = {"w": np.random.default_rng(0).normal(size=(10, 4)), "b": [np.ones(4)]}
 

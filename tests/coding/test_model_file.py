@@ -14,17 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewbits.coding import (
-    FormatError,
-    container,
-    pack,
-    quantise,
-    read_model,
-    units,
-    unpack,
-    write_model,
-)
+from fewbits.coding import FormatError, container, units
 from fewbits.coding.weights import model_file
+from fewbits.coding.weights.model_file import pack, quantise, read_model, unpack, write_model
 from fewbits.coding.weights.parameter_tree import read_leaf
 from fewbits.coding.weights.uniform_grid import largest_symbol
 from tests.coding.families import DETERMINISTIC
@@ -273,7 +265,8 @@ def test_two_trees_in_one_archive_of_another_kind():
 DIGEST_PROGRAM = """
 import hashlib, sys
 import numpy as np
-from fewbits import coding
+from fewbits.coding import container
+from fewbits.coding.weights import model_file
 
 def leaves(tree):
     if isinstance(tree, dict):
@@ -282,7 +275,7 @@ def leaves(tree):
         return [leaf for item in tree for leaf in leaves(item)]
     return [tree]
 
-tree = coding.read_model(coding.container.load_bytes(sys.argv[1]))
+tree = model_file.read_model(container.load_bytes(sys.argv[1]))
 print(hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves(tree))).hexdigest())
 heavy = {"jax", "scipy", "flax", "cvxpy", "highspy", "tensorflow", "sklearn", "tyro"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
@@ -293,7 +286,7 @@ def digest(tree: Any) -> str:
     return hashlib.sha256(b"".join(leaf.tobytes() for leaf in jax.tree.leaves(tree))).hexdigest()
 
 
-def test_a_fresh_process_decodes_the_same_with_light_imports(tmp_path: Path):
+def test_a_subprocess_decodes_the_same_with_light_imports(tmp_path: Path):
     tree = small_tree()
     bits = {"dense/*": 5, "pair/*": "float16", "*": 9}
     container.save(tmp_path / "m", write_model(tree, bits=bits))

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewbits.coding import FormatError, container, quantise, units
+from fewbits.coding import FormatError, container, units
 from fewbits.coding.weights import parameter_tree, sparse_code
+from fewbits.coding.weights.model_file import quantise
 from fewbits.coding.weights.sparse_code import (
     count_nonzeros,
     quantise_sparse,

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from fewbits.coding import container, quantise, read_model
-from fewbits.coding.account import account
+from fewbits.coding import account, container
 from fewbits.coding.weights import sparse_code
 from fewbits.coding.weights.commands import main
+from fewbits.coding.weights.model_file import quantise, read_model
 from fewbits.io.checkpoints import read_checkpoint
 
 

@@ -7,8 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from fewbits.coding import FormatError, read_archive, write_archive
-from fewbits.coding.account import account
+from fewbits.coding import FormatError, account, read_archive, write_archive
 from lgc import archive
 from lgc.autoencoders import architectures
 from lgc.gmm.mixture_code import COVARIANCES, ClassMixture

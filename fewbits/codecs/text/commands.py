@@ -21,11 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description=__doc__)
-    verbs = whole.add_subparsers(required=True, metavar="VERB")
+    whole = cli.Parser(prog=prog, description="Compress and decompress texts, or any bytes.")
+    verbs = whole.add_subparsers()
     for name, add, purpose in (
-        ("compress", _add_compress, "a file of bytes as a small file"),
-        ("decompress", _add_decompress, "the bytes of such a file"),
+        ("compress", _add_compress, "write a text as a small file"),
+        ("decompress", _add_decompress, "write the text of such a file"),
     ):
         add(verbs.add_parser(name, help=purpose, description=purpose))
     return whole
@@ -34,27 +34,27 @@ def parser(prog: str) -> argparse.ArgumentParser:
 def _add_compress(parser: argparse.ArgumentParser) -> None:
     """The arguments of compressing."""
     parser.add_argument("input", type=Path, metavar="IN", help="any file of bytes")
-    parser.add_argument("output", type=Path, metavar="OUT")
+    parser.add_argument("output", type=Path, metavar="OUT", help="the file to write")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--online",
         action="store_true",
-        help="learn while coding, no network in OUT (default)",
+        help="train the network while coding, so that OUT holds none (default)",
     )
     how.add_argument(
         "--model",
         type=Path,
         metavar="ARCHIVE",
-        help="code under the network of this offline text file, which goes into OUT as well",
+        help="code with the network of this offline text file, which goes into OUT as well",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights (online)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights (online)")
     parser.set_defaults(run=_compress)
 
 
 def _add_decompress(parser: argparse.ArgumentParser) -> None:
     """The arguments of decompressing."""
-    parser.add_argument("input", type=Path, metavar="IN", help="a text file of ours")
-    parser.add_argument("output", type=Path, metavar="OUT")
+    parser.add_argument("input", type=Path, metavar="IN", help="a file that compress wrote")
+    parser.add_argument("output", type=Path, metavar="OUT", help="the text to write")
     parser.set_defaults(run=_decompress)
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from fewbits import cli
 from fewbits.coding import container
-from fewbits.coding.weights import parameter_files, parameter_tree
+from fewbits.coding.weights import parameter_tree
+from fewbits.coding.weights.parameter_files import (
+    DEFAULT_BITS,
+    params_from_bytes,
+    params_to_bytes,
+)
 from fewbits.io import checkpoints
 from fewbits.io.errors import InputError
 
@@ -19,29 +24,43 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description=__doc__)
-    commands = whole.add_subparsers(required=True, metavar="VERB")
-    purpose = "a checkpoint (.npz, .safetensors, orbax folder) as a small file"
-    encode = commands.add_parser("encode", help=purpose, description=purpose)
-    encode.add_argument("file", type=Path, metavar="CHECKPOINT")
-    encode.add_argument("out", type=Path, metavar="OUT")
-    encode.add_argument(
-        "--bits", default="8", help="2 to 16 for a uniform grid, float16 or float32 (default: 8)"
+    whole = cli.Parser(prog=prog, description="Encode a checkpoint as a small file, and decode it.")
+    verbs = whole.add_subparsers()
+    purpose = "write a checkpoint (.npz, .safetensors, orbax folder) as a small file"
+    encode = verbs.add_parser("encode", help=purpose, description=purpose)
+    encode.add_argument("file", type=Path, metavar="CHECKPOINT", help="what to encode")
+    encode.add_argument("out", type=Path, metavar="OUT", help="the file to write")
+    precision = encode.add_mutually_exclusive_group()
+    precision.add_argument(
+        "--bits",
+        metavar="B",
+        help="bits per parameter, 2 to 16 for a uniform grid, float16 or float32 "
+        f"(default: {DEFAULT_BITS})",
+    )
+    precision.add_argument(
+        "--step",
+        type=float,
+        metavar="S",
+        help="instead of bits, the distance between values on the grid of every tensor",
     )
     encode.set_defaults(run=_encode)
-    purpose = "a file of parameters as .npz or .safetensors"
-    decode = commands.add_parser("decode", help=purpose, description=purpose)
-    decode.add_argument("file", type=Path, metavar="FILE")
-    decode.add_argument("out", type=Path, metavar="OUT")
+    purpose = "write the parameters of a file as a checkpoint"
+    decode = verbs.add_parser("decode", help=purpose, description=purpose)
+    decode.add_argument("file", type=Path, metavar="FILE", help="of encode, or of pruning")
+    decode.add_argument(
+        "out", type=Path, metavar="OUT", help="the checkpoint to write, .npz or .safetensors"
+    )
     decode.set_defaults(run=_decode)
     return whole
 
 
 def _encode(options: argparse.Namespace) -> str:
-    bits = int(options.bits) if options.bits.isdecimal() else options.bits
+    bits = options.bits
+    if bits is not None and bits.isdecimal():
+        bits = int(bits)
     tree = checkpoints.read_checkpoint(options.file)
     try:
-        data = parameter_files.encode(tree, bits)
+        data = params_to_bytes(tree, bits=bits, step=options.step)
     except ValueError as error:
         raise InputError(str(error)) from error
     container.save(options.out, data)
@@ -50,7 +69,7 @@ def _encode(options: argparse.Namespace) -> str:
 
 
 def _decode(options: argparse.Namespace) -> str:
-    tree = parameter_files.decode(container.load_bytes(options.file))
+    tree = params_from_bytes(container.load_bytes(options.file))
     checkpoints.write_checkpoint(options.out, tree)
     count = sum(tensor.size for _, tensor in parameter_tree.tensors(tree))
     return f"{options.out}: {count:,} parameters"

@@ -1,4 +1,4 @@
-"""Where every byte of a file went; the rows add up to the file's size, or there is no account."""
+"""Where every byte of a file went: rows that add up to the file's size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 def account(source: str | os.PathLike[str] | bytes) -> list[Row]:
     """Every byte of an archive.
 
-    Envelope (magic, names, lengths, checksums), each entry of the header, and each section; the
+    The envelope (magic, names, lengths, checksums), each entry of the header, and each section; the
     sections of a packed parameter tree are divided among its tensors. In a shared entropy-coded
     stream a tensor's share is the ideal length of its symbols, scaled so that the shares add up to
     the stream; a sparse file's stream is divided into masks, signs, magnitudes and values of each
@@ -38,9 +38,20 @@ def account(source: str | os.PathLike[str] | bytes) -> list[Row]:
     Args:
       source: a path, or the bytes of a file.
 
+    Returns:
+      A row `(part, size_bytes)` for each part; the sizes add up to the file's.
+
     Raises:
       FormatError: not an undamaged archive.
       OSError: the file cannot be read.
+
+    Example:
+      >>> from fewbits.coding import account, write_archive
+      >>> for row in account(write_archive("notes", {"author": "me"}, {"text": b"few bits"})):
+      ...     print(row.part, row.size_bytes)
+      envelope 34
+      header author 10
+      section text 8
     """
     data = source if isinstance(source, bytes) else container.load_bytes(source)
     archive = container.read_archive(data)
