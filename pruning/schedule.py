@@ -98,8 +98,8 @@ def scheduled(hyperparameters: H, schedule: Schedule, step: jax.Array) -> H:
       The same NamedTuple with both fields multiplied by their factors, dtypes kept.
     """
     rate = hyperparameters.learning_rate
-    now = {"learning_rate": rate * schedule.rate(step).astype(rate.dtype)}
+    now = {"learning_rate": rate * jnp.asarray(schedule.rate(step), rate.dtype)}
     if "strength" in hyperparameters._fields:
         strength = hyperparameters.strength
-        now["strength"] = strength * schedule.strength(step).astype(strength.dtype)
+        now["strength"] = strength * jnp.asarray(schedule.strength(step), strength.dtype)
     return hyperparameters._replace(**now)

@@ -1,11 +1,11 @@
 """TAMADE: the largest global magnitude threshold that leaves a data loss within its tolerance.
 
 Given f(eps), the loss of the parameters with every |theta_i| < eps set to zero, and a limit
-(1 + delta) f(0), both searches look for the last point at which f is still within the limit, and
+f(0) + delta |f(0)|, both searches look for the last point at which f is still within the limit, and
 assume that f rises. `by_magnitude` bisects eps between 0 and 2 max |theta|, as published.
 `by_rank` sorts the magnitudes once and searches the number of weights kept: it ends with an exact
 count instead of a resolution, needs no scale, and evaluates several probes side by side, each
-round dividing the bracket by (probes + 1).
+pass dividing the bracket by (probes + 1).
 """
 
 from __future__ import annotations
@@ -47,18 +47,20 @@ class Threshold(NamedTuple):
 
 
 def tolerated(value: jax.Array, tolerance: jax.Array | float) -> jax.Array:
-    """The published limit (1 + delta) f(0).
+    """The published limit f(0) + delta |f(0)|, which is (1 + delta) f(0) for losses above 0.
 
     Args:
-      value: Float[], f(0), at least 0.
-      tolerance: Float[], delta; 0.01 in the paper's classifiers.
+      value: Float[], f(0).
+      tolerance: Float[], delta; 0.01 for the classifiers of Barth & von Petersenn.
     """
-    return (1 + tolerance) * value
+    return jnp.where(value < 0, 1 - tolerance, 1 + tolerance) * value
 
 
 def pruned(params: Params, magnitude: jax.Array | float) -> Params:
-    """Parameters with every |theta_i| < magnitude set to zero."""
-    return trees.masked(params, trees.mask_above(params, magnitude))
+    """Parameters with every |theta_i| < magnitude set to zero; NaN stays, to be seen."""
+    return jax.tree.map(
+        lambda leaf: jnp.where(jnp.abs(leaf) < magnitude, jnp.zeros_like(leaf), leaf), params
+    )
 
 
 def by_magnitude(objective: Objective, params: Params, limit: jax.Array) -> Threshold:
@@ -100,7 +102,7 @@ def by_rank(
       objective: see `Objective`; traceable, evaluated under `vmap` over parameters.
       params: trained parameters.
       limit: Float[], the largest value allowed.
-      probes: evaluations side by side in each round.
+      probes: evaluations side by side.
 
     Returns:
       Threshold. Where f rises with every weight removed, `n_kept` is the least that fits, up to
@@ -149,6 +151,8 @@ def _found(
     limit: jax.Array,
     n_probes: jax.Array,
 ) -> Threshold:
+    # Where a weight is NaN, nothing goes, and the objective says why.
+    magnitude = jnp.where(jnp.isnan(magnitude), jnp.zeros_like(magnitude), magnitude)
     remaining = pruned(params, magnitude)
     value = objective(remaining)
     return Threshold(magnitude, trees.nonzeros(remaining), value, limit, n_probes, value <= limit)

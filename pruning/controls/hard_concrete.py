@@ -18,7 +18,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fewbits.training.method import Batch, Key, Loss, Method, OptimizerFactory, Params, as_arrays
+from fewbits.training.method import (
+    Batch,
+    Key,
+    Loss,
+    Method,
+    OptimizerFactory,
+    Params,
+    all_finite,
+    as_arrays,
+)
 from pruning.schedule import Schedule, scheduled
 
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
@@ -92,7 +101,7 @@ class HardConcreteInfo(NamedTuple):
       loss_nats: Float[], mean loss of the batch at the drawn gates, nats per example.
       expected_nonzeros: Float[], sum of P(z != 0).
       gradient_norm: Float[], global l2 norm of the gradient.
-      finite: Bool[], whether loss and gradient were finite.
+      finite: Bool[], whether loss, gradient and new variables were finite.
       aux: the loss's own named scalars.
     """
 
@@ -182,7 +191,7 @@ def build(
             loss_nats=loss_nats,
             expected_nonzeros=expected,
             gradient_norm=gradient_norm,
-            finite=jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm),
+            finite=jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm) & all_finite(moved),
             aux=aux,
         )
         variables = Variables(*moved)

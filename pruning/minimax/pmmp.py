@@ -21,7 +21,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fewbits.training.method import Batch, Key, Loss, Method, OptimizerFactory, Params, as_arrays
+from fewbits.training.method import (
+    Batch,
+    Key,
+    Loss,
+    Method,
+    OptimizerFactory,
+    Params,
+    all_finite,
+    as_arrays,
+)
 from pruning.schedule import Schedule, scheduled
 
 Averaging = Literal["none", "mean", "exponential"]
@@ -106,7 +115,7 @@ class PmmpInfo(NamedTuple):
       undecided: Float[], share of gates in (0.1, 0.9); the paper also waits for it to fall to 1 %.
       violation: Float[], sum of the squared constraint.
       largest_multiplier: Float[], max u.
-      finite: Bool[], whether loss and violation were finite.
+      finite: Bool[], whether loss, violation and new variables were finite.
       aux: the loss's own named scalars.
     """
 
@@ -218,6 +227,7 @@ def build(config: PmmpConfig, loss: Loss, optimizer: OptimizerFactory = optax.ad
         moved: Variables = optax.apply_updates(variables, updates)  # type: ignore[assignment]
         moved = moved._replace(gates=jax.tree.map(lambda g: jnp.clip(g, 0, 1), moved.gates))
         info = _info(loss_nats, aux, variables)
+        info = info._replace(finite=info.finite & all_finite(moved))
         averages = _averaged(config, state.averages, moved, state.count)
         new = PmmpState(moved, averages, optimizer_state, state.count + 1, state.hyperparameters)
         return new, info

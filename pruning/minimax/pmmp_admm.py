@@ -23,7 +23,16 @@ import jax.numpy as jnp
 import optax
 
 from fewbits.training import trees
-from fewbits.training.method import Batch, Key, Loss, Method, OptimizerFactory, Params, as_arrays
+from fewbits.training.method import (
+    Batch,
+    Key,
+    Loss,
+    Method,
+    OptimizerFactory,
+    Params,
+    all_finite,
+    as_arrays,
+)
 from pruning.schedule import Schedule, scheduled
 
 
@@ -92,7 +101,7 @@ class PmmpAdmmInfo(NamedTuple):
       nonzeros: Int[], nonzeros of v.
       residual: Float[], ||theta - v||.
       largest_penalty: Float[], max r over the tensors.
-      finite: Bool[], whether loss and residual were finite.
+      finite: Bool[], whether loss, residual and new parameters were finite.
       aux: the loss's own named scalars.
     """
 
@@ -218,7 +227,9 @@ def build(config: PmmpAdmmConfig, loss: Loss, optimizer: OptimizerFactory = opta
             nonzeros=trees.nonzeros(sparse),
             residual=residual,
             largest_penalty=jnp.stack(jax.tree.leaves(penalties)).max(),
-            finite=jnp.isfinite(loss_nats) & jnp.isfinite(residual),
+            finite=jnp.isfinite(loss_nats)
+            & jnp.isfinite(residual)
+            & all_finite((params, sparse, multipliers)),
             aux=aux,
         )
         new = PmmpAdmmState(

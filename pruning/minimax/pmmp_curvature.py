@@ -25,7 +25,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fewbits.training.method import Batch, Key, Loss, Method, OptimizerFactory, Params, as_arrays
+from fewbits.training.method import (
+    Batch,
+    Key,
+    Loss,
+    Method,
+    OptimizerFactory,
+    Params,
+    all_finite,
+    as_arrays,
+)
 from pruning.schedule import Factor, Schedule, constant, scheduled
 
 Curvature = Literal["fisher", "hessian"]
@@ -102,10 +111,10 @@ class PmmpCurvatureInfo(NamedTuple):
     Attributes:
       loss_nats: Float[], mean loss of the batch at w gamma, nats per example.
       expected_nonzeros: Float[], sum of the gates.
-      undecided: Float[], share of gates in (0.1, 0.9).
+      undecided: Float[], share of fractional gates, in (0.1, 0.9).
       variance_nats: Float[], 1/2 sum h w^2 gamma (1 - gamma), what rounding the gates risks.
       gradient_norm: Float[], global l2 norm of the data gradient.
-      finite: Bool[], whether loss, gradient and variance were finite.
+      finite: Bool[], whether loss, gradient, variance and new parameters were finite.
       aux: the loss's own named scalars.
     """
 
@@ -187,8 +196,7 @@ def build(
         )
         slope = jax.grad(lambda params: loss(key_loss, params, batch)[0])
         product = jax.jvp(slope, (gated,), (signs,))[1]
-        # A negative curvature would reward undecided gates.
-        return jax.tree.map(lambda v, hv: jnp.maximum(v * hv, 0), signs, product)
+        return jax.tree.map(jnp.multiply, signs, product)
 
     def step(
         key: Key, state: PmmpCurvatureState, batch: Batch
@@ -206,7 +214,9 @@ def build(
             estimate(key_curvature, gated, data_gradient, batch),
         )
         share_seen = 1 - (1 - config.memory) ** (state.count + 1)
-        curvature = jax.tree.map(lambda h: h / share_seen.astype(h.dtype), running)
+        # A negative curvature would reward fractional gates. It is the mean that is clipped: its
+        # samples differ in sign where the Hessian is not diagonal, and clipped ones are biased.
+        curvature = jax.tree.map(lambda h: jnp.maximum(h / share_seen.astype(h.dtype), 0), running)
 
         gradient = jax.tree.map(
             lambda g, h, w, gate: gate * (g + h * w * (1 - gate)),
@@ -232,6 +242,7 @@ def build(
             return jnp.clip(moved, -LARGEST_LOGIT, LARGEST_LOGIT)
 
         logits = jax.tree.map(move, state.logits, data_gradient, curvature, state.weights, gates)
+        weights = optax.apply_updates(state.weights, updates)
         variance = variance_term(curvature, state.weights, gates)
         gradient_norm = optax.tree.norm(data_gradient)
         leaves = jax.tree.leaves(gates)
@@ -242,10 +253,12 @@ def build(
             undecided=jnp.asarray(undecided) / sum(gate.size for gate in leaves),
             variance_nats=variance,
             gradient_norm=gradient_norm,
-            finite=jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm) & jnp.isfinite(variance),
+            finite=jnp.isfinite(loss_nats)
+            & jnp.isfinite(gradient_norm)
+            & jnp.isfinite(variance)
+            & all_finite((weights, logits)),
             aux=aux,
         )
-        weights = optax.apply_updates(state.weights, updates)
         new = PmmpCurvatureState(
             weights, logits, running, optimizer_state, state.count + 1, state.hyperparameters
         )

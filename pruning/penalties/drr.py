@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from fewbits.training.method import Loss, Method, OptimizerFactory
+from pruning import leaves
 from pruning.penalties import penalized
 from pruning.penalties.lambert import BRANCH_POINT, lambert_w
 from pruning.schedule import Schedule
@@ -81,8 +82,10 @@ def proximal(hyperparameters: Hyperparameters, rate: jax.Array, v: jax.Array) ->
     Returns:
       Float[...], exactly zero where zero is best.
     """
-    strength, beta = _constants(hyperparameters, v)
-    t = rate.astype(v.dtype) * strength
+    strength, sharpness = _constants(hyperparameters, v)
+    # At a sharpness of 0 there is no penalty, and nothing to divide by.
+    beta = jnp.where(sharpness > 0, sharpness, jnp.ones_like(sharpness))
+    t = jnp.asarray(rate, v.dtype) * strength
     size = jnp.abs(v)
     z = -t * beta**2 * jnp.exp(-beta * size)
     w = lambert_w(z)
@@ -91,10 +94,60 @@ def proximal(hyperparameters: Hyperparameters, rate: jax.Array, v: jax.Array) ->
     gain = 0.5 * size**2 - 0.5 * jnp.square(w / beta) - (t + w / beta**2)
     kept = (z >= BRANCH_POINT) & (x > 0) & (gain > 0)
     # NaN compares false with everything: it must go through, not turn into a healthy zero.
-    return jnp.where(kept | jnp.isnan(v), jnp.sign(v) * x, jnp.zeros_like(v))
+    found = jnp.where(kept | jnp.isnan(v), jnp.sign(v) * x, jnp.zeros_like(v))
+    return jnp.where(sharpness > 0, found, v)
 
 
-def build(config: DrrConfig, loss: Loss, optimizer: OptimizerFactory = optax.adam) -> Method:
+FORMULA = penalized.Formula(value, slope, proximal)
+
+
+def drr(
+    strength: optax.ScalarOrSchedule,
+    sharpness: optax.ScalarOrSchedule = 5.0,
+    mask: leaves.Mask = None,
+) -> optax.GradientTransformation:
+    """Adds the gradient of DRR, the differentiable relaxation of the l0 norm.
+
+    alpha sum_i (1 - exp(-beta |theta_i|)): Barth & von Petersenn, "Efficient compression of neural
+    networks and datasets" (arXiv 2505.17469), Eq. 11. As published it stands before the optimiser:
+    `optax.chain(pruning.drr(2e-4), optax.adam(1e-3))`. Weights come close to zero but not to it:
+    cut them with `threshold_search` and train on without the penalty, or use `prune`.
+
+    Args:
+      strength: alpha, nats per weight; a number, a traced array (vmap over it) or a schedule.
+        `optax.inject_hyperparams(pruning.drr)` keeps it in the state.
+      sharpness: beta, per unit of weight; likewise.
+      mask: which leaves are penalised: a tree of bools (or a prefix of one), a function of the
+        params that gives one, None for all. Leaves that are no floats are passed through.
+
+    Returns:
+      Transformation whose `update` needs `params`; dtypes of the updates are kept.
+
+    Raises:
+      ValueError: from `update`, without params or with a mask of another structure.
+
+    >>> import jax.numpy as jnp, optax, pruning
+    >>> penalty = pruning.drr(strength=0.1, sharpness=5.0)
+    >>> params = {"w": jnp.array([1.0, -0.01, 0.0])}
+    >>> gradient = {"w": jnp.zeros(3)}
+    >>> updates, _ = penalty.update(gradient, penalty.init(params), params)
+    >>> print(updates["w"].round(4))
+    [ 0.0034 -0.4756  0.    ]
+    """
+
+    def at(count: jax.Array) -> Hyperparameters:
+        alpha, beta = (penalized.value_at(x, count) for x in (strength, sharpness))
+        return Hyperparameters(strength=alpha, sharpness=beta)
+
+    return penalized.Penalty(FORMULA, at, mask)
+
+
+def build(
+    config: DrrConfig,
+    loss: Loss,
+    optimizer: OptimizerFactory = optax.adam,
+    mask: leaves.Mask = None,
+) -> Method:
     """Minimises L + alpha sum(1 - exp(-beta |theta|)) + rho ||theta||^2; see `penalized.build`.
 
     Differs from the paper: nothing with `update="coupled"` and a constant schedule.
@@ -103,6 +156,7 @@ def build(config: DrrConfig, loss: Loss, optimizer: OptimizerFactory = optax.ada
       config: static choices and default hyperparameters.
       loss: see `fewbits.training.method.Loss`.
       optimizer: learning rate -> optax optimiser.
+      mask: which leaves are penalised; see `leaves.chosen`.
 
     Returns:
       Method with `PenalizedState` and `PenalizedInfo`.
@@ -110,7 +164,7 @@ def build(config: DrrConfig, loss: Loss, optimizer: OptimizerFactory = optax.ada
     Raises:
       ValueError: an unknown way of updating.
     """
-    return penalized.build(config, penalized.Penalty(value, slope, proximal), loss, optimizer)
+    return penalized.build(config, FORMULA, loss, optimizer, mask)
 
 
 def _constants(hyperparameters: Hyperparameters, like: jax.Array) -> tuple[jax.Array, jax.Array]:

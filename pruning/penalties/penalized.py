@@ -1,4 +1,4 @@
-"""Training under a separable penalty: the step that DRR and the relaxed lasso share.
+"""Training under a separable penalty: what DRR and the relaxed lasso share.
 
 A penalty alpha sum_i phi(theta_i) enters in one of two ways:
 
@@ -9,6 +9,8 @@ A penalty alpha sum_i phi(theta_i) enters in one of two ways:
   argmin_x 1/2 (x - v)^2 + eta alpha phi(x), eta the learning rate. Weights become exactly zero.
   Under plain gradient descent this minimises the same objective; under an optimiser that rescales
   gradients, alpha is a price in units of the rescaled gradient.
+
+`Penalty` and `proximal` are the two as optax transformations, `build` the `Method` made of them.
 """
 
 from __future__ import annotations
@@ -20,8 +22,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fewbits.training.method import Batch, Key, Loss, Method, OptimizerFactory, Params, as_arrays
+from fewbits.training.method import (
+    Batch,
+    Key,
+    Loss,
+    Method,
+    OptimizerFactory,
+    Params,
+    all_finite,
+    as_arrays,
+)
 from fewbits.training.trees import nonzeros
+from pruning import leaves
 from pruning.schedule import Schedule, scheduled
 
 Update = Literal["coupled", "proximal"]
@@ -31,7 +43,7 @@ Hyperparameters = Any
 """A NamedTuple with at least `learning_rate`, `strength` and `decay`."""
 
 
-class Penalty(NamedTuple):
+class Formula(NamedTuple):
     """A separable penalty; every function is elementwise and takes the hyperparameters first.
 
     Attributes:
@@ -43,6 +55,132 @@ class Penalty(NamedTuple):
     value: Callable[[Hyperparameters, jax.Array], jax.Array]
     slope: Callable[[Hyperparameters, jax.Array], jax.Array]
     proximal: Callable[[Hyperparameters, jax.Array, jax.Array], jax.Array]
+
+
+class PenaltyState(NamedTuple):
+    """State of a penalty's transformation.
+
+    Attributes:
+      count: Int[], updates done.
+    """
+
+    count: jax.Array
+
+
+class ProximalState(NamedTuple):
+    """State of `proximal`.
+
+    Attributes:
+      count: Int[], updates done.
+      optimizer: the wrapped optimiser's own state.
+    """
+
+    count: jax.Array
+    optimizer: Any
+
+
+class Penalty(optax.GradientTransformation):
+    """Adds a penalty's gradient to the updates; `proximal` uses its proximal map instead.
+
+    Attributes:
+      formula: the penalty.
+      at: number of updates done, Int[] -> hyperparameters.
+      mask: which leaves are penalised; see `leaves.chosen`.
+    """
+
+    formula: Formula
+    at: Callable[[jax.Array], Hyperparameters]
+    mask: leaves.Mask
+
+    def __new__(
+        cls, formula: Formula, at: Callable[[jax.Array], Hyperparameters], mask: leaves.Mask = None
+    ) -> Penalty:
+        """Makes the two functions of the transformation."""
+
+        def init(params: Params) -> PenaltyState:
+            del params
+            return PenaltyState(jnp.zeros((), jnp.int32))
+
+        def update(updates: Params, state: PenaltyState, params: Params | None = None):
+            now = at(state.count)
+
+            def add(theta: jax.Array, slope: jax.Array) -> jax.Array:
+                return slope + formula.slope(now, theta).astype(slope.dtype)
+
+            updates = leaves.map_chosen(add, mask, _given(params), updates)
+            return updates, PenaltyState(optax.safe_increment(state.count))
+
+        self = super().__new__(cls, init, update)  # type: ignore[arg-type]
+        self.formula, self.at, self.mask = formula, at, mask
+        return self
+
+
+def proximal(
+    optimizer: optax.GradientTransformation,
+    penalty: optax.GradientTransformation,
+    learning_rate: optax.ScalarOrSchedule,
+    mask: leaves.Mask = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Follows each step of an optimiser by the penalty's proximal step, at the optimiser's rate.
+
+    theta <- argmin_x 1/2 (x - v)^2 + eta alpha phi(x), v being where the optimiser goes and eta its
+    learning rate (Parikh & Boyd 2014, section 4.2). Weights become exactly zero. Under plain
+    gradient descent this minimises loss + alpha sum phi; under Adam, which rescales the gradient
+    and not the penalty, alpha is in units of the rescaled gradient (about 1), and the objective
+    is not exactly that one.
+
+    Args:
+      optimizer: sees the gradient of the loss alone.
+      penalty: from `drr` or `relaxed_lasso`.
+      learning_rate: the same number or schedule that the optimiser has.
+      mask: which leaves are penalised, a tree of bools (or a prefix) or a function of the params
+        that gives one; None for those of the penalty.
+
+    Returns:
+      Transformation that stands where the optimiser stood; `update` needs `params`.
+
+    Raises:
+      TypeError: a penalty that is none.
+      ValueError: from `init`, where the optimiser has a schedule and `learning_rate` is a number:
+        the steps would go on penalising while the optimiser's rate falls to zero.
+
+    >>> import jax.numpy as jnp, optax, pruning
+    >>> schedule = optax.cosine_decay_schedule(0.1, 100)
+    >>> optimizer = pruning.proximal(optax.sgd(schedule), pruning.relaxed_lasso(0.5), schedule)
+    >>> params = {"w": jnp.array([2.0, 0.03])}
+    >>> state = optimizer.init(params)
+    >>> updates, state = optimizer.update({"w": jnp.zeros(2)}, state, params)
+    >>> print(optax.apply_updates(params, updates)["w"])
+    [1.95 0.  ]
+    """
+    if not isinstance(penalty, Penalty):
+        raise TypeError("a penalty comes from pruning.drr or pruning.relaxed_lasso")
+    wrapped = optax.with_extra_args_support(optimizer)
+    where = penalty.mask if mask is None else mask
+
+    def init(params: Params) -> ProximalState:
+        state = wrapped.init(params)
+        if not callable(learning_rate) and _has_schedule(state):
+            raise ValueError(
+                "the optimiser's learning rate is a schedule; give the same one to the proximal "
+                "step (a pruning Method takes it as its config's schedule)"
+            )
+        return ProximalState(jnp.zeros((), jnp.int32), state)
+
+    def update(updates: Params, state: ProximalState, params: Params | None = None, **extra: Any):
+        updates, inner = wrapped.update(updates, state.optimizer, params, **extra)
+        rate: Any = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        now = penalty.at(state.count)
+
+        def step(theta: jax.Array, change: jax.Array) -> jax.Array:
+            v = (theta + change).astype(theta.dtype)
+            # theta + (0 - theta) is exactly zero.
+            return penalty.formula.proximal(now, jnp.asarray(rate), v) - theta
+
+        updates = leaves.map_chosen(step, where, _given(params), updates)
+        return updates, ProximalState(optax.safe_increment(state.count), inner)
+
+    return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
 
 
 class Config(Protocol):
@@ -101,34 +239,50 @@ class PenalizedInfo(NamedTuple):
 
 
 def build(
-    config: Config, penalty: Penalty, loss: Loss, optimizer: OptimizerFactory = optax.adam
+    config: Config,
+    formula: Formula,
+    loss: Loss,
+    optimizer: OptimizerFactory = optax.adam,
+    mask: leaves.Mask = None,
 ) -> Method:
     """Minimises E[loss(theta, batch)] + alpha sum_i phi(theta_i) + rho ||theta||^2.
 
+    An adapter around `Penalty` and `proximal`.
+
     Args:
       config: static choices and default hyperparameters.
-      penalty: alpha phi.
+      formula: alpha phi.
       loss: see `fewbits.training.method.Loss`.
       optimizer: learning rate -> optax optimiser; the state's structure must not depend on the
-        rate's value.
+        rate's value. A schedule belongs into the config.
+      mask: which leaves are penalised; see `leaves.chosen`.
 
     Returns:
       Method with `PenalizedState` and `PenalizedInfo`; its hyperparameter `decay` is rho, whose
       gradient always goes through the optimiser.
 
     Raises:
-      ValueError: an unknown way of updating.
+      ValueError: an unknown way of updating; from `init`, an optimiser with a schedule of its own
+        under a proximal update.
     """
     if config.update not in ("coupled", "proximal"):
         raise ValueError(f"update must be 'coupled' or 'proximal', got {config.update!r}")
     coupled = config.update == "coupled"
+
+    def penalty_at(now: Hyperparameters) -> Penalty:
+        return Penalty(formula, lambda count: now, mask)
 
     def init(
         key: Key, params: Params, hyperparameters: Hyperparameters | None = None
     ) -> PenalizedState:
         del key  # nothing is drawn
         chosen = as_arrays(config.hyperparameters if hyperparameters is None else hyperparameters)
-        optimizer_state = optimizer(chosen.learning_rate).init(params)
+        rate = chosen.learning_rate
+        if coupled:
+            optimizer_state = optimizer(rate).init(params)
+        else:
+            wrapped = proximal(optimizer(rate), penalty_at(chosen), rate)
+            optimizer_state = wrapped.init(params).optimizer  # type: ignore[attr-defined]
         return PenalizedState(params, optimizer_state, jnp.zeros((), jnp.int32), chosen)
 
     def step(key: Key, state: PenalizedState, batch: Batch) -> tuple[PenalizedState, PenalizedInfo]:
@@ -136,26 +290,35 @@ def build(
         (loss_nats, aux), gradient = jax.value_and_grad(loss, argnums=1, has_aux=True)(
             key, state.params, batch
         )
-
-        def total_slope(data_slope: jax.Array, theta: jax.Array) -> jax.Array:
-            slope = data_slope + 2 * now.decay.astype(theta.dtype) * theta
-            return slope + penalty.slope(now, theta) if coupled else slope
-
-        gradient = jax.tree.map(total_slope, gradient, state.params)
-        updates, optimizer_state = optimizer(now.learning_rate).update(
-            gradient, state.optimizer, state.params
+        gradient = jax.tree.map(
+            lambda slope, theta: slope + 2 * now.decay.astype(theta.dtype) * theta,
+            gradient,
+            state.params,
         )
+        rate, penalty = now.learning_rate, penalty_at(now)
+        if coupled:
+            gradient, _ = penalty.update(gradient, PenaltyState(state.count), state.params)
+            updates, optimizer_state = optimizer(rate).update(
+                gradient, state.optimizer, state.params
+            )
+        else:
+            updates, (_, optimizer_state) = proximal(optimizer(rate), penalty, rate).update(
+                gradient, ProximalState(state.count, state.optimizer), state.params
+            )
         params = optax.apply_updates(state.params, updates)
-        if not coupled:
-            params = jax.tree.map(lambda v: penalty.proximal(now, now.learning_rate, v), params)
-        penalties = [jnp.sum(penalty.value(now, leaf)) for leaf in jax.tree.leaves(state.params)]
+        penalties = leaves.map_chosen(
+            lambda theta, _: jnp.sum(formula.value(now, theta)),
+            mask,
+            state.params,
+            jax.tree.map(lambda _: jnp.zeros(()), state.params),
+        )
         gradient_norm = optax.tree.norm(gradient)
         info = PenalizedInfo(
             loss_nats=loss_nats,
-            penalty_nats=sum(penalties, start=jnp.zeros_like(loss_nats)),
+            penalty_nats=sum(jax.tree.leaves(penalties), start=jnp.zeros_like(loss_nats)),
             nonzeros=nonzeros(params),
             gradient_norm=gradient_norm,
-            finite=jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm),
+            finite=jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm) & all_finite(params),
             aux=aux,
         )
         return PenalizedState(params, optimizer_state, state.count + 1, state.hyperparameters), info
@@ -164,3 +327,23 @@ def build(
         return state.params
 
     return Method(init, step, finalize)
+
+
+def value_at(number_or_schedule: Any, count: jax.Array) -> Any:
+    """A number, or a schedule's at this count."""
+    return number_or_schedule(count) if callable(number_or_schedule) else number_or_schedule
+
+
+def _given(params: Params | None) -> Params:
+    if params is None:
+        raise ValueError("a penalty needs the params: update(updates, state, params)")
+    return params
+
+
+def _has_schedule(state: Any) -> bool:
+    """Whether an optimiser's state counts steps for a schedule."""
+    kind = optax.ScaleByScheduleState
+    return any(
+        isinstance(leaf, kind)
+        for leaf in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kind))
+    )

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from fewbits.training.method import Loss, Method, OptimizerFactory
+from pruning import leaves
 from pruning.penalties import penalized
 from pruning.schedule import Schedule
 
@@ -69,11 +70,54 @@ def proximal(hyperparameters: Hyperparameters, rate: jax.Array, v: jax.Array) ->
     Returns:
       Float[...].
     """
-    threshold = rate.astype(v.dtype) * jnp.asarray(hyperparameters.strength, v.dtype)
+    threshold = jnp.asarray(rate, v.dtype) * jnp.asarray(hyperparameters.strength, v.dtype)
     return jnp.sign(v) * jnp.maximum(jnp.abs(v) - threshold, 0)
 
 
-def build(config: Rl1Config, loss: Loss, optimizer: OptimizerFactory = optax.adam) -> Method:
+FORMULA = penalized.Formula(value, slope, proximal)
+
+
+def relaxed_lasso(
+    strength: optax.ScalarOrSchedule, mask: leaves.Mask = None
+) -> optax.GradientTransformation:
+    """Adds the subgradient alpha sign(theta) of an l1 penalty: phase 1 of the relaxed lasso (R-L1).
+
+    The relaxed lasso (Meinshausen 2007) chooses weights under an l1 penalty and then trains them
+    without it. Used for networks by Barth & von Petersenn (arXiv 2505.17469). Stands before the
+    optimiser; `proximal` gives exact zeros instead.
+
+    Args:
+      strength: alpha, nats per unit of weight; a number, a traced array (vmap over it) or a
+        schedule. `optax.inject_hyperparams(pruning.relaxed_lasso)` keeps it in the state.
+      mask: which leaves are penalised; see `drr`.
+
+    Returns:
+      Transformation whose `update` needs `params`; dtypes of the updates are kept.
+
+    Raises:
+      ValueError: from `update`, without params or with a mask of another structure.
+
+    >>> import jax.numpy as jnp, optax, pruning
+    >>> optimizer = optax.chain(pruning.relaxed_lasso(0.5), optax.sgd(0.1))
+    >>> params = {"w": jnp.array([1.0, -2.0]), "steps": jnp.array(3)}
+    >>> gradient = {"w": jnp.zeros(2), "steps": None}
+    >>> updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+    >>> print(updates)
+    {'steps': None, 'w': Array([-0.05,  0.05], dtype=float32)}
+    """
+
+    def at(count: jax.Array) -> Hyperparameters:
+        return Hyperparameters(strength=penalized.value_at(strength, count))
+
+    return penalized.Penalty(FORMULA, at, mask)
+
+
+def build(
+    config: Rl1Config,
+    loss: Loss,
+    optimizer: OptimizerFactory = optax.adam,
+    mask: leaves.Mask = None,
+) -> Method:
     """Minimises L + alpha ||theta||_1 + rho ||theta||^2; see `penalized.build`.
 
     Differs from the paper: nothing with `update="coupled"` and a constant schedule.
@@ -82,6 +126,7 @@ def build(config: Rl1Config, loss: Loss, optimizer: OptimizerFactory = optax.ada
       config: static choices and default hyperparameters.
       loss: see `fewbits.training.method.Loss`.
       optimizer: learning rate -> optax optimiser.
+      mask: which leaves are penalised; see `leaves.chosen`.
 
     Returns:
       Method with `PenalizedState` and `PenalizedInfo`.
@@ -89,4 +134,4 @@ def build(config: Rl1Config, loss: Loss, optimizer: OptimizerFactory = optax.ada
     Raises:
       ValueError: an unknown way of updating.
     """
-    return penalized.build(config, penalized.Penalty(value, slope, proximal), loss, optimizer)
+    return penalized.build(config, FORMULA, loss, optimizer, mask)

@@ -55,7 +55,7 @@ def test_pruned_weights_never_return(key):
     for _ in range(80):
         state, _ = step(key, state, None)
         assert not jnp.any(gone & (state.params != 0))
-        gone = gone | ~state.mask
+        gone = gone | ~state.pruner.mask
     # Weights that move while a threshold is sought may cost a few more than were asked for.
     assert 40 <= gone.sum() <= 45
     assert jnp.count_nonzero(method.finalize(state)) == 50 - gone.sum()
