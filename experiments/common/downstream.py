@@ -53,7 +53,7 @@ def train(
     test: Images,
     *,
     seeds: Sequence[int],
-    lanes_per_chunk: int | None = None,
+    runs_per_chunk: int | None = None,
     progress: Any = None,
 ) -> Outcome:
     """Train one student for each training set and seed, and test each once.
@@ -64,7 +64,7 @@ def train(
         that one compiled program serves all. Labels are those of `test`.
       test: the test set.
       seeds: of initialisation and batch order, which also differ between training sets.
-      lanes_per_chunk: students trained side by side; by default as many as fit in memory.
+      runs_per_chunk: students trained side by side; by default as many as fit in memory.
       progress: called with (students done, students in all).
     """
     shape = test.pixels.shape[1:]
@@ -95,8 +95,8 @@ def train(
         test.labels,
     )
     points = _Lane(np.arange(len(training_sets), dtype=np.int32))
-    return sweep.sweep(
-        lane, points, seeds, data, lanes_per_chunk=lanes_per_chunk, progress=progress
+    return sweep(
+        lane, points, seeds, data, runs_per_chunk=runs_per_chunk, progress=progress
     )
 
 
@@ -104,7 +104,7 @@ def accuracy_percent(
     config: StudentConfig, training_set: tuple[np.ndarray, np.ndarray], test: Images, seed: int
 ) -> float:
     """Of one student of one training set; see `train`."""
-    outcome = train(config, [training_set], test, seeds=(seed,), lanes_per_chunk=1)
+    outcome = train(config, [training_set], test, seeds=(seed,), runs_per_chunk=1)
     return 100 * float(outcome.accuracy[0, 0])
 
 

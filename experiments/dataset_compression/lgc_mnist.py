@@ -133,7 +133,7 @@ def _run_seed(
             training_sets,
             test,
             seeds=(seed,),
-            lanes_per_chunk=config.lanes_per_chunk,
+            runs_per_chunk=config.lanes_per_chunk,
             progress=bar,
         )
     for model, accuracy, finite in zip(

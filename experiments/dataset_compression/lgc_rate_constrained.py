@@ -33,10 +33,10 @@ from fewbits.training import loop, sweep
 from lgc import images
 from lgc.autoencoders import rate_constrained_compression
 from lgc.autoencoders.rate_constrained import Hyperparameters
-from lgc.coresets.downsampling import Reduction
+from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import distilled_file
-from lgc.distillation.augmentation import Deformation
-from lgc.distillation.distilled_file import Choice
+from lgc.distillation.augmentation import Augmentation
+from lgc.distillation.distilled_file import OperatingPoint
 
 COLUMNS = ("utility weight", "lambda", "bytes", "report's CNN", "ConvNet")
 
@@ -59,8 +59,8 @@ class Config:
         }
     )
     seeds: tuple[int, ...] = (0,)
-    reduction: Reduction = Reduction(factor=1, bits=2)
-    moves: Deformation = Deformation(turn=12, slant=10, stretch=12, shift=6, bend=20)
+    reduction: Downsampling = Downsampling(factor=1, bits=2)
+    moves: Augmentation = Augmentation(turn=12, slant=10, stretch=12, shift=6, bend=20)
     """Of the subset: what `lgc_rate_curve` finds best for MNIST at 12,000 bytes."""
     per_class: int = 6_000
     lanes: int = 1
@@ -119,7 +119,7 @@ def run(config: Config, run: Run) -> None:
         size = max(row["bytes"] for row in rows if row["seed"] == seed)
         path = run.folder / "files" / f"subset_{size}_{seed}.lgc"
         if not path.is_file():
-            choice = Choice(config.reduction, 0, config.moves, 0.0)
+            choice = OperatingPoint(config.reduction, 0, config.moves, 0.0)
             key = jax.random.key(seed)
             container.save(
                 path, distilled_file.write(train.pixels, train.labels, size, choice, key)
@@ -154,12 +154,12 @@ def _write(
         lambda value: jnp.broadcast_to(jnp.float32(value), len(lambdas)),
         Hyperparameters(config.learning_rate, jnp.array(lambdas), config.kl_weight, utility),
     )
-    found = sweep.sweep(
+    found = sweep(
         lane,
         swept,
         (seed,),
         (checked.pixels, checked.classes.astype(np.int32)),
-        lanes_per_chunk=config.lanes,
+        runs_per_chunk=config.lanes,
     )
     for number, bits in enumerate(lambdas):
         result = jax.tree.map(lambda leaf, number=number: leaf[number, 0], found)

@@ -180,7 +180,7 @@ def _measure(
     images, labels = decoded_sets.from_archive(path, config.per_class, seed)
     compressed = time.perf_counter()
     outcome = downstream.train(
-        config.student, [(images, labels)], test, seeds=(seed,), lanes_per_chunk=1
+        config.student, [(images, labels)], test, seeds=(seed,), runs_per_chunk=1
     )
     components = sum(len(mixture.weights) for mixture in mixtures)
     row = {

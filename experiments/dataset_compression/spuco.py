@@ -37,7 +37,7 @@ from fewbits.io import datasets
 from lgc import Config as Mixtures
 from lgc.groups import grouped_compression as compression
 from lgc.groups.grouped import Architecture
-from lgc.groups.spuco_mnist import Grouped, Recipe, group_accuracies
+from lgc.groups.spuco_mnist import Grouped, Colouring, group_accuracies
 
 CLAIMED: dict[str, Arm] = {
     "lgc.spuco5.worst_group.raw": "raw",
@@ -64,7 +64,7 @@ PRESETS = {
     "ten": (
         "10 classes, 10 colours of the report's palette, strength 0.99, three seeds",
         Config(
-            recipe=Recipe(n_classes=10, palette="tab10", label_noise=0.001),
+            recipe=Colouring(n_classes=10, palette="tab10", label_noise=0.001),
             strengths=(0.99,),
             arms=_FEW,
             seeds=(0, 1, 2),
@@ -151,7 +151,7 @@ def _judge(
     seed: int,
 ) -> tuple[float, dict[str, Any]]:
     outcome = downstream.train(
-        student, [(images, labels)], test.images(), seeds=(seed,), lanes_per_chunk=1
+        student, [(images, labels)], test.images(), seeds=(seed,), runs_per_chunk=1
     )
     found = group_accuracies(np.asarray(outcome.predictions)[0, 0], test, train.counts())
     return 100 * found.worst, {
@@ -190,7 +190,7 @@ def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: st
     """The first seed's student again, averaged with the other seeds' as recorded; percent."""
     stored, first = record["config"], record["seeds"][0]
     strength, arm = stored["strengths"][0], CLAIMED[claim.id]
-    config = Config(data=stored["data"], recipe=Recipe(**stored["recipe"]), test=stored["test"])
+    config = Config(data=stored["data"], recipe=Colouring(**stored["recipe"]), test=stored["test"])
     train, test = coloured(config, strength, first, data_dir)
     per_group = len(train.classes) // len(train.counts())
     images, labels = decoded_sets.from_archive(artifact, per_group, first)

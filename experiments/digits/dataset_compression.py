@@ -54,7 +54,7 @@ def rows(job: Job, bar: Bar) -> list[Row]:
         sets,
         job.test,
         seeds=(job.seed,),
-        lanes_per_chunk=3,
+        runs_per_chunk=3,
         progress=lambda done, total: bar("training classifiers", done, total),
     )
     all_percent, ours_percent, few_percent = (100 * float(a) for a in outcome.accuracy[:, 0])

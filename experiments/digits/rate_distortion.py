@@ -46,7 +46,7 @@ def rows(job: Job, bar: Bar) -> list[Row]:
         for one in ((images, job.train.labels), few)
     ]
     student = replace(_STUDENT, steps=max(50, round(_STUDENT.steps * job.effort)))
-    outcome = downstream.train(student, sets, job.test, seeds=(job.seed,), lanes_per_chunk=2)
+    outcome = downstream.train(student, sets, job.test, seeds=(job.seed,), runs_per_chunk=2)
     ours_percent, few_percent = (100 * float(a) for a in outcome.accuracy[:, 0])
     bar("training classifiers", 2, 2)
     return [

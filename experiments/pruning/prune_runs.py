@@ -182,7 +182,7 @@ def train(
       simplify: see `three_phase.run`.
       parts: `train`, `validation` and `test`; the last is only measured on.
       seeds: of initialisation and batches.
-      progress: see `fewbits.training.sweep.sweep`.
+      progress: see `fewbits.training.sweep`.
     """
     recipe = RECIPES[grid.method]
     prune = pruning_run(grid.method, training, network, simplify, len(parts["train"].labels))
@@ -203,12 +203,12 @@ def train(
         training.fine_tune_rate,
     )
     data = {name: (part.pixels, part.labels) for name, part in parts.items()}
-    found = sweep.sweep(
+    found = sweep(
         lane,
         points,
         seeds,
         data,
-        lanes_per_chunk=training.lanes_per_chunk,
+        runs_per_chunk=training.lanes_per_chunk,
         progress=progress,
     )
     return Lanes(named, np.asarray(seeds), found["metrics"], found["params"])

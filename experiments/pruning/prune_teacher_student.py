@@ -178,11 +178,11 @@ def measure(
         0.0,
         config.learning_rate,
     )
-    found = sweep.sweep(
+    found = sweep(
         lane,
         point,
         config.seeds,
-        lanes_per_chunk=config.lanes_per_chunk,
+        runs_per_chunk=config.lanes_per_chunk,
         progress=progress,
     )
     students, teachers = found.pop("student"), found.pop("teacher")

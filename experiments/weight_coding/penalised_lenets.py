@@ -133,12 +133,12 @@ def train(
     strengths = Strengths(
         *(np.array([s * (name == one) for name, s in points], np.float32) for one in PENALTIES)
     )
-    return sweep.sweep(
+    return sweep(
         lane,
         strengths,
         config.seeds,
         (pixels, labels),
-        lanes_per_chunk=config.lanes_per_chunk,
+        runs_per_chunk=config.lanes_per_chunk,
         progress=progress,
     )
 

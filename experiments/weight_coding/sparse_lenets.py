@@ -73,12 +73,12 @@ def train(config: Config, images: datasets.Images, progress: Any = None) -> Any:
         return loop.run(method, plan, key_run, params, data, hyperparameters).params
 
     kept = 1 - jnp.asarray(config.sparsities)
-    return sweep.sweep(
+    return sweep(
         lane,
         gradual_magnitude.Hyperparameters(config.learning_rate, kept),
         config.seeds,
         (images.pixels, images.labels),
-        lanes_per_chunk=config.lanes_per_chunk,
+        runs_per_chunk=config.lanes_per_chunk,
         progress=progress,
     )
 

@@ -40,7 +40,7 @@ def symbol_limit(stream_bytes: int) -> int:
     return _FREE_SYMBOLS + _SYMBOLS_PER_BYTE * stream_bytes
 
 
-def encode(streams: Sequence[SymbolStream | tuple[Any, ...]]) -> bytes:
+def encode(streams: Sequence[tuple[Any, ...]]) -> bytes:
     """Codes several arrays of symbols into one stream.
 
     Small arrays share a stream because each stream pays for its own ends (about three bytes).
@@ -90,7 +90,7 @@ def encode(streams: Sequence[SymbolStream | tuple[Any, ...]]) -> bytes:
 
 
 def decode(
-    data: bytes, plan: Sequence[StreamPlan | tuple[Any, ...]], section: str = "symbols"
+    data: bytes, plan: Sequence[tuple[Any, ...]], section: str = "symbols"
 ) -> list[Int32[np.ndarray, " count"]]:
     """Reads back what `encode` wrote; `encode` has an example.
 
@@ -108,7 +108,7 @@ def decode(
         length is for the container's checksums to find.
     """
     reader = SymbolReader(data, section)
-    arrays = [reader.take(*item) for item in plan]
+    arrays = [reader.take(*StreamPlan(*item)) for item in plan]
     reader.finish()
     return arrays
 

@@ -1,6 +1,15 @@
 """A network over a whole data set, batch by batch inside one program: predictions, accuracy, loss.
 
-Pure and traceable, so that `vmap` evaluates all lanes of a sweep (over `params`) at once.
+Pure and traceable, so that `vmap` evaluates all runs of a sweep (over `params`) at once.
+
+>>> import jax.numpy as jnp
+>>> from fewbits.training import evaluation
+>>> x, labels = jnp.array([[2.0, 1.0], [0.0, 3.0], [5.0, 4.0]]), jnp.array([0, 1, 1])
+>>> scaled = lambda scale, x: scale * x
+>>> evaluation.predictions(scaled, 1.0, x, batch_size=2).tolist()
+[0, 1, 0]
+>>> round(float(evaluation.accuracy(scaled, 1.0, x, labels)), 3)
+0.667
 """
 
 from __future__ import annotations
@@ -10,7 +19,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Num
 
+from fewbits.training.losses import Apply
 from fewbits.training.method import Params
 
 
@@ -42,31 +53,27 @@ def map_batches(function: Callable[[Any], Any], data: Any, batch_size: int) -> A
 
 
 def predictions(
-    apply: Callable[[Params, jax.Array], jax.Array],
-    params: Params,
-    inputs: jax.Array,
-    *,
-    batch_size: int = 1000,
-) -> jax.Array:
-    """Int[n]: class of the largest logit of each example."""
+    apply: Apply, params: Params, inputs: Num[Array, "n ..."], *, batch_size: int = 1000
+) -> Int[Array, " n"]:
+    """The class with the largest logit of each example; arguments as for `accuracy`."""
     return map_batches(lambda x: jnp.argmax(apply(params, x), axis=-1), inputs, batch_size)
 
 
 def accuracy(
-    apply: Callable[[Params, jax.Array], jax.Array],
+    apply: Apply,
     params: Params,
-    inputs: jax.Array,
-    labels: jax.Array,
+    inputs: Num[Array, "n ..."],
+    labels: Int[Array, " n"],
     *,
     batch_size: int = 1000,
-) -> jax.Array:
+) -> Float[Array, ""]:
     """Share of examples whose largest logit is the label's.
 
     Args:
       apply: (params, x) -> logits Float[batch, classes].
       params: the network's.
-      inputs: [n, ...].
-      labels: Int[n].
+      inputs: what `apply` reads, examples first.
+      labels: class of each example.
       batch_size: examples at a time; the result does not depend on it.
 
     Returns:
@@ -77,14 +84,14 @@ def accuracy(
 
 
 def mean_cross_entropy(
-    apply: Callable[[Params, jax.Array], jax.Array],
+    apply: Apply,
     params: Params,
-    inputs: jax.Array,
-    labels: jax.Array,
+    inputs: Num[Array, "n ..."],
+    labels: Int[Array, " n"],
     *,
     batch_size: int = 1000,
-) -> jax.Array:
-    """Float[]: mean over all examples of -ln softmax(apply(params, x))[label], nats."""
+) -> Float[Array, ""]:
+    """Mean over all examples of -ln softmax(apply(params, x))[label], in nats, as `accuracy`."""
 
     def per_example(batch: tuple[jax.Array, jax.Array]) -> jax.Array:
         x, y = batch

@@ -34,6 +34,15 @@ class Plan:
       sampling: `epochs` goes through a fresh permutation of the examples each epoch, dropping the
         remainder that fills no batch; `replacement` draws each batch anew.
       log_points: the most rows that the log of Infos has.
+
+    Raises:
+      ValueError: on construction, for a count below 1 or an unknown sampling.
+
+    Example:
+      >>> from fewbits.training import Plan
+      >>> plan = Plan(steps=1000, batch_size=64, log_points=4)
+      >>> plan.log_steps.tolist()
+      [250, 500, 750, 1000]
     """
 
     steps: int
@@ -66,8 +75,8 @@ class Plan:
 class Carry(NamedTuple):
     """All that a run needs to go on, beside the number of its next step.
 
-    The step's number stays outside: lanes of a sweep share it, and a shared number keeps the
-    epochs' permutations outside the lanes' inner loop.
+    The step's number stays outside: the runs of a sweep share it, and a shared number keeps the
+    epochs' permutations outside the inner loop over runs.
 
     Attributes:
       key: typed key of the run.
@@ -257,7 +266,25 @@ def run(
       hyperparameters: the method's own; `None` takes its config's.
 
     Returns:
-      Result.
+      Result: `params` with the structure of those given, `state`, `log` and `finite` Bool[],
+      whether every step and the final parameters were finite. A run that diverges raises nothing.
+
+    Raises:
+      ValueError: arrays of different leading sizes, or a batch larger than the data.
+
+    Example:
+      Least squares by gradient descent; `fewbits.training` has another example.
+
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from fewbits.training import Plan, gradient_descent, losses, run
+      >>> x = jax.random.normal(jax.random.key(0), (100, 3))
+      >>> y = x @ jnp.array([[1.0], [-2.0], [0.5]])
+      >>> config = gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(0.05))
+      >>> method = gradient_descent.build(config, losses.squared_error(lambda w, x: x @ w))
+      >>> result = run(method, Plan(500, 20), jax.random.key(1), jnp.zeros((3, 1)), (x, y))
+      >>> result.params.round(2).ravel().tolist()
+      [1.0, -2.0, 0.5]
     """
     carry = start(method, plan, key, params, data, hyperparameters)
     return finish(method, advance(method, plan, carry, data, 0, plan.steps))

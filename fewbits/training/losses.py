@@ -1,4 +1,16 @@
-"""Data terms for `method.Loss`: mean losses in nats per example, made from a network's apply."""
+"""Data terms for `method.Loss`: mean losses in nats per example, made from a network's apply.
+
+A loss is a function (key, params, batch) -> (mean loss, named scalars):
+
+>>> import jax
+>>> import jax.numpy as jnp
+>>> from fewbits.training import losses
+>>> loss = losses.cross_entropy(lambda params, x: x @ params)
+>>> batch = (jnp.eye(2), jnp.array([0, 1]))
+>>> loss_nats, aux = loss(jax.random.key(0), jnp.zeros((2, 2)), batch)
+>>> round(float(loss_nats), 3), float(aux["accuracy"])
+(0.693, 0.5)
+"""
 
 from __future__ import annotations
 
@@ -7,11 +19,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Num
 
 from fewbits.training.method import Key, Loss, Params
 
-Apply = Callable[[Params, jax.Array], jax.Array]
-"""A network: (params, inputs Float[batch, ...]) -> outputs Float[batch, ...]."""
+Apply = Callable[[Params, Num[Array, "batch ..."]], Float[Array, "batch ..."]]
+"""A network: (params, inputs) -> outputs."""
 
 
 def cross_entropy(apply: Apply) -> Loss:
@@ -58,7 +71,7 @@ def squared_error(apply: Apply) -> Loss:
 
 
 def shifted(loss: Loss, pixels: int) -> Loss:
-    """The loss on images that are each moved by up to `pixels` either way, zeros moving in.
+    """The loss on randomly translated images, each by up to `pixels` either way, padded with zeros.
 
     Args:
       loss: on batches `(images, labels)`, images [batch, height, width, channels].
@@ -68,23 +81,23 @@ def shifted(loss: Loss, pixels: int) -> Loss:
     def offset(key: Key) -> jax.Array:
         return jax.random.randint(key, (2,), 0, 2 * pixels + 1)
 
-    def move(images: jax.Array, offsets: jax.Array, axis: int) -> jax.Array:
+    def translate(images: jax.Array, offsets: jax.Array, axis: int) -> jax.Array:
         # A choice among static slices; a gather per image is slower on a CPU.
         margins = [(pixels, pixels) if a == axis else (0, 0) for a in range(images.ndim)]
         padded = jnp.pad(images, margins)
         size = images.shape[axis]
-        moved = [
+        shifts = [
             jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k in range(2 * pixels + 1)
         ]
         which = jnp.broadcast_to(offsets[:, None, None, None], images.shape)
-        return jax.lax.select_n(which, *moved)
+        return jax.lax.select_n(which, *shifts)
 
-    def on_moved(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
+    def on_translated(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
         images, labels = batch
         key_shift, key_loss = jax.random.split(key)
         offsets = jax.vmap(offset)(jax.random.split(key_shift, images.shape[0]))
         for axis in (1, 2):
-            images = move(images, offsets[:, axis - 1], axis)
+            images = translate(images, offsets[:, axis - 1], axis)
         return loss(key_loss, params, (images, labels))
 
-    return on_moved if pixels else loss
+    return on_translated if pixels else loss

@@ -1,7 +1,7 @@
 """What a training method is: three pure functions on pytrees.
 
 A method is made once, by `build(config, loss) -> Method`. Its config is static: a frozen dataclass
-that shapes the program. What is *swept* (a learning rate, a penalty's strength) must be an array,
+that shapes the program. What is *swept* (a learning rate, a penalty weight) must be an array,
 or every value would compile a program of its own. So each method declares
 
 * a `Hyperparameters` NamedTuple of scalars, every field with a default, and
@@ -110,6 +110,17 @@ class Method(NamedTuple):
       init: (key, params, hyperparameters=None) -> State.
       step: (key, state, batch) -> (State, Info).
       finalize: State -> Params, e.g. weights with the mask applied.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from fewbits.training import Method
+      >>> method = Method(
+      ...     init=lambda key, params, hyperparameters=None: params,
+      ...     step=lambda key, state, batch: (0.5 * (state + batch.mean()), {}),
+      ...     finalize=lambda state: state,
+      ... )
+      >>> float(method.finalize(method.step(None, jnp.array(0.0), jnp.array([1.0, 3.0]))[0]))
+      1.0
     """
 
     init: Init

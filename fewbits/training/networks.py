@@ -1,9 +1,19 @@
-"""Networks as two functions on plain nested dicts; the only file of this floor that imports flax.
+"""Networks as two functions on plain nested dicts; the only module here that imports flax.
 
 Each constructor returns `Network(init, apply)`. Parameters are nested dicts with readable names,
 `{"conv1": {"kernel", "bias"}, "dense1": {...}, "output": {...}}`, which is what masks, quantisers,
 optimisers and files see. Images are NHWC; `apply` scales integer pixels 0..255 to [0, 1] and takes
 floats as they are, so that data sets can stay in device memory as bytes.
+
+>>> import jax
+>>> import jax.numpy as jnp
+>>> from fewbits.training import networks
+>>> network = networks.lenet_300_100()
+>>> params = jax.eval_shape(network.init, jax.random.key(0))
+>>> sum(leaf.size for leaf in jax.tree.leaves(params))
+266610
+>>> jax.eval_shape(network.apply, params, jnp.zeros((5, 28, 28, 1), jnp.uint8)).shape
+(5, 10)
 """
 
 from __future__ import annotations
@@ -14,6 +24,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
 
 from fewbits.training.convolution import (
     Padding,
@@ -38,7 +49,7 @@ class Network(NamedTuple):
     """
 
     init: Callable[[Key], Params]
-    apply: Callable[[Params, jax.Array], jax.Array]
+    apply: Callable[[Params, Num[Array, "batch ..."]], Float[Array, "batch ..."]]
 
 
 def unit_pixels(x: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""`params_to_bytes` and `params_from_bytes`: precision, structure and dtypes of a user's own tree."""
+"""Trees of parameters as bytes: precision, structure and dtypes of a user's own tree."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_like_may_be_shapes_alone():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda like: like["a"].update(kernel=np.ones((2, 3))), r"a/kernel: shape \(3, 2\) .*\(2, 3\)"),
+        (lambda like: like["a"].update(kernel=np.ones(2)), r"a/kernel: shape \(3, 2\) .*\(2,\)"),
         (lambda like: like["a"].update(more=np.ones(2)), "a/more: not in the file"),
         (lambda like: like.pop("zz"), "zz/0: in the file, but not"),
     ],

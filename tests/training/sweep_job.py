@@ -50,7 +50,7 @@ def run_sweep(**options) -> dict[str, np.ndarray]:
         }
 
     rates = gradient_descent.Hyperparameters(jnp.array(RATES))
-    return sweep.sweep(run, rates, SEEDS, (inputs, labels), **options)
+    return sweep(run, rates, SEEDS, (inputs, labels), **options)
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
         jax.distributed.initialize(
             f"127.0.0.1:{port}", n_processes, process, initialization_timeout=120
         )
-    results = run_sweep(lanes_per_chunk=8 if cluster else None)  # 8, then 4 lanes
+    results = run_sweep(runs_per_chunk=8 if cluster else None)  # 8, then 4 runs
     np.savez(out, **results, n_devices=jax.device_count(), n_processes=jax.process_count())
 
 

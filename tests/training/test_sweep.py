@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from fewbits.training import sweep
+from fewbits.training import _sweep, sweep
 from tests.training import virtual_devices
 from tests.training.sweep_job import RATES, SEEDS, run_sweep
 
@@ -45,7 +45,7 @@ def free_port() -> int:
 def test_eight_devices_and_two_processes_agree_with_one_device(one_device, tmp_path):
     """One device here; eight virtual ones in a process; two processes of two devices each.
 
-    Twelve lanes do not fill eight devices evenly, so padding is under test too, and the two
+    Twelve runs do not fill eight devices evenly, so padding is under test too, and the two
     processes run them in two chunks.
     """
     port = free_port()
@@ -75,58 +75,56 @@ def test_axes_are_points_then_seeds(one_device):
     assert np.ptp(one_device["hidden"], axis=0).max() > 0.1
 
 
-def lane(key, point, data):
+def one_run(key, point, data):
     return point["a"] * 100 + point["b"] * 10 + jax.random.key_data(key)[1] + data.sum()
 
 
-def test_scalars_are_shared_and_data_reach_every_lane():
+def test_scalars_are_shared_and_data_reach_every_run():
     points = {"a": np.array([1, 2]), "b": 3}
-    result = sweep.sweep(lane, points, [4, 5], np.array([1000, 1000]))
+    result = sweep(one_run, points, [4, 5], np.array([1000, 1000]))
     np.testing.assert_array_equal(result, [[2134, 2135], [2234, 2235]])
 
 
 def test_chunks_change_nothing():
     seen, points, data = [], {"a": np.arange(4), "b": 3}, np.array([1000, 1000])
-    chunked = sweep.sweep(
-        lane, points, [4, 5, 6], data, lanes_per_chunk=5,
+    chunked = sweep(
+        one_run, points, [4, 5, 6], data, runs_per_chunk=5,
         progress=lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     assert seen == [(0, 12), (5, 12), (10, 12), (12, 12)]
-    np.testing.assert_array_equal(chunked, sweep.sweep(lane, points, [4, 5, 6], data))
+    np.testing.assert_array_equal(chunked, sweep(one_run, points, [4, 5, 6], data))
 
 
 def test_only_scalars_are_one_point():
-    assert sweep.sweep(lane, {"a": 1, "b": 2}, [7], np.zeros(1, int)).tolist() == [[127]]
+    assert sweep(one_run, {"a": 1, "b": 2}, [7], np.zeros(1, int)).tolist() == [[127]]
 
 
 def test_chunks_are_estimated_from_memory(monkeypatch):
-    """With room for a third of the lanes the program is compiled for a third or less."""
+    """With memory for a third of the runs the program is compiled for a third or less."""
 
     def greedy(key, point, data):
         square = jax.random.normal(key, (256, 256))
         return jnp.sum(square @ square.T @ square) * 0 + point
 
     total_bytes = 16 * 256 * 256 * 4
-    monkeypatch.setattr(sweep, "free_memory_bytes", lambda devices: total_bytes)
+    monkeypatch.setattr(_sweep, "free_memory_bytes", lambda devices: total_bytes)
     seen = []
-    result = sweep.sweep(
-        greedy, jnp.arange(16.0), [0], progress=lambda done, total: seen.append(done)
-    )
+    result = sweep(greedy, jnp.arange(16.0), [0], progress=lambda done, total: seen.append(done))
     np.testing.assert_array_equal(result[:, 0], np.arange(16))
     assert seen[0] == 0
     assert len(seen) > 3
 
 
-def test_one_lane_that_does_not_fit_is_still_tried(monkeypatch):
-    monkeypatch.setattr(sweep, "free_memory_bytes", lambda devices: 1.0)
+def test_one_run_that_does_not_fit_is_still_tried(monkeypatch):
+    monkeypatch.setattr(_sweep, "free_memory_bytes", lambda devices: 1.0)
     seen = []
-    sweep.sweep(lambda key, point, data: point + jnp.ones(4), jnp.arange(3.0), [0],
+    sweep(lambda key, point, data: point + jnp.ones(4), jnp.arange(3.0), [0],
                 progress=lambda done, total: seen.append(done))  # fmt: skip
     assert seen == [0, 1, 2, 3]
 
 
 def test_free_memory_is_known_here():
-    assert 1e7 < sweep.free_memory_bytes(jax.local_devices()) < 1e14
+    assert 1e7 < _sweep.free_memory_bytes(jax.local_devices()) < 1e14
 
 
 @pytest.mark.parametrize(
@@ -135,11 +133,11 @@ def test_free_memory_is_known_here():
         ({"a": np.zeros(2), "b": np.zeros(3)}, [0], {}, r"\[2, 3\]"),
         ({"a": np.zeros(0), "b": 1}, [0], {}, "empty"),
         ({"a": 1, "b": 1}, [], {}, r"\[\]"),
-        ({"a": 1, "b": 1}, [0], {"lanes_per_chunk": 0}, "lanes_per_chunk.*0"),
+        ({"a": 1, "b": 1}, [0], {"runs_per_chunk": 0}, "runs_per_chunk.*0"),
         ({"a": 1, "b": 1}, [-1], {}, "-1"),
-        ({"a": 1, "b": 1}, [0], {"mesh": Mesh(np.array(jax.devices()), ("x",))}, "lanes.*'x'"),
+        ({"a": 1, "b": 1}, [0], {"mesh": Mesh(np.array(jax.devices()), ("x",))}, "runs.*'x'"),
     ],
 )
 def test_refuses(points, seeds, options, words):
     with pytest.raises(ValueError, match=words):
-        sweep.sweep(lane, points, seeds, np.zeros(1), **options)
+        sweep(one_run, points, seeds, np.zeros(1), **options)

@@ -41,7 +41,7 @@ from fewbits.io import datasets
 from fewbits.io.progress import Bar
 from lgc import Config as Compression
 from lgc.coresets import lossy_subset
-from lgc.coresets.downsampling import Reduction
+from lgc.coresets.downsampling import Downsampling
 from lgc.privacy import inversion
 from lgc.privacy.inversion import InversionConfig
 
@@ -165,7 +165,7 @@ def _measure(config: Config, run: Run, mode: str, train: datasets.Images) -> dic
     paths = {number: folder / f"{mode}_{number}.lgc" for number in range(len(halves))}
     with Bar(mode) as bar:
         if mode == CONTROL:
-            privacy_archives.write_subsets(paths, pool, halves, Reduction())
+            privacy_archives.write_subsets(paths, pool, halves, Downsampling())
         else:
             settings = _compression(config, mode)
             privacy_archives.write_mixtures(
@@ -174,7 +174,7 @@ def _measure(config: Config, run: Run, mode: str, train: datasets.Images) -> dic
                 halves,
                 settings,
                 config.seed,
-                lanes_per_chunk=config.lanes_per_chunk,
+                runs_per_chunk=config.lanes_per_chunk,
                 progress=bar,
             )
         made = time.perf_counter()

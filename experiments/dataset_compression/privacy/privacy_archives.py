@@ -18,7 +18,7 @@ from lgc import archive, compression
 from lgc.autoencoders import architectures, variants
 from lgc.autoencoders.decoders import ImageShape
 from lgc.coresets import lossy_subset
-from lgc.coresets.downsampling import Reduction
+from lgc.coresets.downsampling import Downsampling
 from lgc.gmm import selection
 
 _DEAD = 1e-6
@@ -80,7 +80,7 @@ def write_mixtures(
     config: Compression,
     seed: int,
     *,
-    lanes_per_chunk: int | None = 1,
+    runs_per_chunk: int | None = 1,
     progress: Any = None,
 ) -> None:
     """Write the missing archives of mixtures; all their autoencoders are one sweep.
@@ -91,7 +91,7 @@ def write_mixtures(
       halves: bool[archives, n], which images an archive is made of.
       config: with a fixed number of components, so that all archives have the same shape.
       seed: of initialisation, training and fits.
-      lanes_per_chunk: autoencoders trained side by side: one is fastest on a CPU, None takes as
+      runs_per_chunk: autoencoders trained side by side: one is fastest on a CPU, None takes as
         many as fit in memory.
       progress: called with (stage, done, total).
     """
@@ -100,12 +100,12 @@ def write_mixtures(
         return
     members = np.stack([np.flatnonzero(halves[number]) for number in missing])
     lanes = _Lane(np.array(missing, np.int32), members.astype(np.int32))
-    trained: _Trained = sweep.sweep(
+    trained: _Trained = sweep(
         partial(_train, config, pool.pixels.shape[1:], pool.n_classes),
         lanes,
         (seed,),
         (pool.flat, pool.classes),
-        lanes_per_chunk=lanes_per_chunk,
+        runs_per_chunk=runs_per_chunk,
         progress=None if progress is None else partial(progress, "training autoencoders"),
     )
     for place, number in enumerate(missing):
@@ -123,7 +123,7 @@ def write_mixtures(
 
 
 def write_subsets(
-    paths: dict[int, Path], pool: Pool, halves: np.ndarray, reduction: Reduction
+    paths: dict[int, Path], pool: Pool, halves: np.ndarray, reduction: Downsampling
 ) -> None:
     """Write the missing lossy subsets, each of all images of its half."""
     for number, path in paths.items():

@@ -1,8 +1,8 @@
 """One compiled program for a whole grid: hyperparameters x seeds, chunked and sharded.
 
-Each pair of a hyperparameter point and a seed is a *lane*. `vmap` runs lanes side by side,
-`shard_map` splits them over the devices of a mesh (no lane ever talks to another, so no
-collectives), and chunks of lanes follow one another where they do not all fit in memory.
+Each pair of a hyperparameter point and a seed is one *run*. `vmap` computes runs side by
+side, `shard_map` splits them over the devices of a mesh (no run reads another, so there are no
+collectives), and chunks of runs follow one another where they do not all fit in memory.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from jax.sharding import PartitionSpec as P
 
 from fewbits.training.method import Hyperparameters, Key
 
-LANES = "lanes"
-"""Name of the mesh axis that lanes are split over."""
+RUNS = "runs"
+"""Name of the mesh axis that runs are split over."""
 
 DEFAULT_MEMORY_SHARE = 0.6
-"""Share of a device's free memory that a chunk of lanes may take."""
+"""Share of a device's free memory that a chunk of runs may take."""
 
 
-class Run(Protocol):
-    """One lane: a pure function of a key, hyperparameters and shared data."""
+class RunFunction(Protocol):
+    """One run: a pure function of a key, hyperparameters and shared data."""
 
     def __call__(self, key: Key, hyperparameters: Hyperparameters, data: Any, /) -> Any:
-        """Returns a pytree of arrays; return little, since all lanes' results are kept."""
+        """Returns a pytree of arrays; return little: the results of all runs are kept."""
         ...
 
 
-def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh with the one axis `lanes` over the given devices, by default all of them."""
-    return Mesh(np.array(jax.devices() if devices is None else devices), (LANES,))
+def run_mesh(devices: Sequence[Any] | None = None) -> Mesh:
+    """A mesh with the one axis `runs` over the given devices, by default all of them."""
+    return Mesh(np.array(jax.devices() if devices is None else devices), (RUNS,))
 
 
 def sweep(
-    run: Run,
+    run: RunFunction,
     hyperparameters: Hyperparameters,
     seeds: Sequence[int],
     data: Any = None,
     *,
     mesh: Mesh | None = None,
-    lanes_per_chunk: int | None = None,
+    runs_per_chunk: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Runs every hyperparameter point with every seed in one compiled program.
@@ -56,15 +56,15 @@ def sweep(
     gets the whole result.
 
     Args:
-      run: (key, hyperparameters, data) -> pytree of arrays, traceable; see `Run`.
+      run: (key, hyperparameters, data) -> pytree of arrays, traceable; see `RunFunction`.
       hyperparameters: pytree whose leaves have a common leading axis H; scalars among them are
         shared by all points.
-      seeds: S integers in [0, 2^32); lane (h, s) gets `jax.random.key(seeds[s])`.
-      data: pytree of arrays that all lanes read, copied to every device.
-      mesh: one axis named `lanes`; by default over all devices.
-      lanes_per_chunk: lanes that run side by side, over all devices together; by default as many
+      seeds: S integers in [0, 2^32); run (h, s) gets `jax.random.key(seeds[s])`.
+      data: pytree of arrays that all runs read, copied to every device.
+      mesh: one axis named `runs`; by default over all devices.
+      runs_per_chunk: runs side by side, over all devices together; by default as many
         as are estimated to fit in memory. Rounded up to a multiple of the number of devices.
-      progress: called with (lanes done, lanes in all), first with 0 once the program is compiled,
+      progress: called with (runs done, runs in all), first with 0 once the program is compiled,
         then after each chunk.
 
     Returns:
@@ -72,43 +72,56 @@ def sweep(
 
     Raises:
       ValueError: leaves of different leading size, no seed or one out of range, a mesh without
-        the axis `lanes`.
-    """
-    mesh = lane_mesh() if mesh is None else mesh
-    if mesh.axis_names != (LANES,):
-        raise ValueError(f"the mesh needs the one axis {LANES!r}, got {mesh.axis_names}")
-    lanes, n_points = _product(hyperparameters, seeds)
-    n_lanes = n_points * len(seeds)
+        the axis `runs`.
 
-    def one_lane(lane: tuple[Hyperparameters, jax.Array], data: Any) -> Any:
-        point, seed = lane
+    Example:
+      Two learning rates and three seeds of gradient descent on x^2, in one program:
+
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from fewbits.training import sweep
+      >>> def final_x(key, learning_rate, data):
+      ...     x = jax.random.normal(key)
+      ...     return jax.lax.fori_loop(0, data, lambda _, x: x - learning_rate * 2 * x, x)
+      >>> found = sweep(final_x, jnp.array([0.01, 0.1]), seeds=[0, 1, 2], data=100)
+      >>> found.shape, bool((abs(found[1]) < abs(found[0])).all())
+      ((2, 3), True)
+    """
+    mesh = run_mesh() if mesh is None else mesh
+    if mesh.axis_names != (RUNS,):
+        raise ValueError(f"the mesh needs the one axis {RUNS!r}, got {mesh.axis_names}")
+    runs, n_points = _product(hyperparameters, seeds)
+    n_runs = n_points * len(seeds)
+
+    def one_run(point_and_seed: tuple[Hyperparameters, jax.Array], data: Any) -> Any:
+        point, seed = point_and_seed
         return run(jax.random.key(seed), point, data)
 
-    split, whole = NamedSharding(mesh, P(LANES)), NamedSharding(mesh, P())
+    split, whole = NamedSharding(mesh, P(RUNS)), NamedSharding(mesh, P())
     program = jax.jit(
         jax.shard_map(
-            jax.vmap(one_lane, in_axes=(0, None)),
+            jax.vmap(one_run, in_axes=(0, None)),
             mesh=mesh,
-            in_specs=(P(LANES), P()),
-            out_specs=P(LANES),
-            check_vma=False,  # lanes never communicate, and a run's loops start from constants
+            in_specs=(P(RUNS), P()),
+            out_specs=P(RUNS),
+            check_vma=False,  # runs never communicate, and a run's loops start from constants
         )
     )
     shared = jax.tree.map(lambda a: _place(np.asarray(a), whole), data)
-    compiled, chunk = _compile(program, lanes, n_lanes, shared, split, lanes_per_chunk)
+    compiled, chunk = _compile(program, runs, n_runs, shared, split, runs_per_chunk)
     if progress is not None:
-        progress(0, n_lanes)
+        progress(0, n_runs)
 
     parts = []
-    for first in range(0, n_lanes, chunk):
-        # The last chunk is filled up with repetitions of the last lane, dropped below.
-        wanted = np.minimum(np.arange(first, first + chunk), n_lanes - 1)
-        placed = jax.tree.map(lambda a, wanted=wanted: _place(a[wanted], split), lanes)
+    for first in range(0, n_runs, chunk):
+        # The last chunk is filled up with repetitions of the last run, dropped below.
+        wanted = np.minimum(np.arange(first, first + chunk), n_runs - 1)
+        placed = jax.tree.map(lambda a, wanted=wanted: _place(a[wanted], split), runs)
         result = _fetch(compiled(placed, shared))
-        kept = min(chunk, n_lanes - first)
-        parts.append(jax.tree.map(lambda a, kept=kept: a[:kept], result))
+        n_new = min(chunk, n_runs - first)
+        parts.append(jax.tree.map(lambda a, n=n_new: a[:n], result))
         if progress is not None:
-            progress(first + kept, n_lanes)
+            progress(first + n_new, n_runs)
 
     def join(*pieces: np.ndarray) -> np.ndarray:
         joined = np.concatenate(pieces)
@@ -120,7 +133,7 @@ def sweep(
 def _product(
     hyperparameters: Hyperparameters, seeds: Sequence[int]
 ) -> tuple[tuple[Any, np.ndarray], int]:
-    """All lanes, points slowest: ((points, seeds), each leaf [H * S, ...]), and H."""
+    """All runs, points slowest: ((points, seeds), each leaf [H * S, ...]), and H."""
     if len(seeds) == 0:
         raise ValueError(f"a sweep needs at least one seed, got {list(seeds)}")
     if min(seeds) < 0 or max(seeds) >= 2**32:
@@ -144,31 +157,31 @@ def _product(
 
 def _compile(
     program: Any,
-    lanes: Any,
-    n_lanes: int,
+    runs: Any,
+    n_runs: int,
     shared: Any,
     split: NamedSharding,
-    lanes_per_chunk: int | None,
+    runs_per_chunk: int | None,
 ) -> tuple[Any, int]:
-    """The program for one chunk, and the number of lanes in it."""
+    """The program for one chunk, and the number of runs in it."""
     n_devices = split.mesh.size
 
     def compile_for(chunk: int) -> Any:
         shapes = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct((chunk, *a.shape[1:]), a.dtype, sharding=split), lanes
+            lambda a: jax.ShapeDtypeStruct((chunk, *a.shape[1:]), a.dtype, sharding=split), runs
         )
         return program.lower(shapes, shared).compile()
 
     def rounded_up(count: int) -> int:
         return -(-count // n_devices) * n_devices
 
-    if lanes_per_chunk is not None:
-        if lanes_per_chunk < 1:
-            raise ValueError(f"lanes_per_chunk must be at least 1, got {lanes_per_chunk}")
-        chunk = rounded_up(min(lanes_per_chunk, n_lanes))
+    if runs_per_chunk is not None:
+        if runs_per_chunk < 1:
+            raise ValueError(f"runs_per_chunk must be at least 1, got {runs_per_chunk}")
+        chunk = rounded_up(min(runs_per_chunk, n_runs))
         return compile_for(chunk), chunk
 
-    chunk = rounded_up(n_lanes)
+    chunk = rounded_up(n_runs)
     budget_bytes = _agreed_minimum(free_memory_bytes(list(split.mesh.local_devices or ())))
     budget_bytes *= DEFAULT_MEMORY_SHARE
     while True:
