@@ -46,7 +46,7 @@ def measure(gain: np.ndarray) -> dict[str, float]:
 
 
 def run() -> dict[str, dict[str, float]]:
-    """Measure a concave instance (the published recipe's gains) and an arbitrary one."""
+    """Measure a concave instance (the published baseline's gains) and an arbitrary one."""
     rng = np.random.default_rng(0)
     importance = rng.exponential(size=(N_FEATURES, 1))
     return {

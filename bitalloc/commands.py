@@ -1,9 +1,12 @@
-"""`fewbits bitalloc`: fit, encode and decode images or feature vectors of one's own."""
+"""`fewbits bitalloc`: classify from a handful of bits: fit, encode and decode data of one's own."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from fewbits.coding import InputError, container
 from fewbits.io import outputs
 
 _TARGETS = (0.7, 0.8, 0.9)
+_HELD_OUT_SHARE = 0.2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,82 +23,94 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run(parser("python -m bitalloc"), arguments)
 
 
-def _read_problem(options: argparse.Namespace, held_out_share: float = 0.0):
+def _read_labelled(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     from bitalloc import datafiles
-    from bitalloc.encoders import sensors
 
     if options.seed < 0:
         raise InputError(f"--seed {options.seed}; use a whole number, 0 or more")
-    features, image_shape, labels = datafiles.read_features(options.input)
+    features, labels = datafiles.read_features(options.input)
     if labels is None:
         raise InputError(f"{options.input} has no array 'labels': nothing to fit to")
-    sensor_of = sensors.parse(options.sensors, features.shape[1], image_shape)
-    rng = np.random.default_rng(options.seed)
-    return datafiles.problem_from(rng, features, labels, sensor_of, image_shape, held_out_share)
+    return features, labels
 
 
-def _fit_one(options: argparse.Namespace, problem, bits: int):
-    import jax
-
-    from bitalloc.fitting import modes
+def _config(options: argparse.Namespace):
     from bitalloc.fitting.fit import FitConfig
 
-    config = FitConfig(networks=not options.no_networks)
-    return modes.fit(jax.random.key(options.seed), problem, options.mode, bits, config)
+    return FitConfig(
+        networks=not options.no_networks, smaller_budgets=not options.no_smaller_budgets
+    )
 
 
-def _accuracy(model, sample) -> float:
-    from bitalloc import model as models
-
-    data = models.encode(model, sample.features)
-    return float(np.mean(models.decode(model, data, len(sample.labels)) == sample.labels))
-
-
-def _fit(options: argparse.Namespace) -> None:
-    from bitalloc import model as models
-
+def _fit(options: argparse.Namespace) -> str:
     outputs.check_writable(options.model)
-    problem, validation = _read_problem(options)
-    model = _fit_one(options, problem, options.bits)
-    data = models.to_bytes(model)
-    container.save(options.model, data)
-    print(
-        f"{options.model}: {len(data):,} bytes; mode {model.mode}, {model.bits} bits per example "
-        f"({'+'.join(map(str, model.sensor_bits))} by sensor), {model.decoder_kind} decoder, "
-        f"{model.n_train} training examples; "
-        f"{100 * _accuracy(model, validation):.2f} % right on {model.n_validation} for validation"
-    )
+    features, labels = _read_labelled(options)
+    import jax
 
+    import bitalloc
+    from bitalloc.api import validation_accuracy
 
-def _encode(options: argparse.Namespace) -> None:
-    from bitalloc import datafiles
-    from bitalloc import model as models
-
-    outputs.check_writable(options.output)
-    model_bytes = container.load_bytes(options.model)
-    model = models.from_bytes(model_bytes)
-    features, image_shape, _ = datafiles.read_features(options.images)
-    if model.image_shape is not None and image_shape not in (None, model.image_shape):
-        raise InputError(
-            f"the model was fitted on images of {model.image_shape[0]} x {model.image_shape[1]}, "
-            f"{options.images} holds {image_shape[0]} x {image_shape[1]}"
+    key = jax.random.key(options.seed)
+    model = bitalloc.fit(
+        features, labels, options.bits, mode=options.mode, sensors=options.sensors,
+        config=_config(options), key=key,
+    )  # fmt: skip
+    bitalloc.save(options.model, model)
+    right = validation_accuracy(model, features, labels, key)
+    size = options.model.stat().st_size
+    if options.json:
+        return json.dumps(
+            {
+                "model": str(options.model),
+                "bytes": size,
+                "mode": model.mode,
+                "bits": model.bits,
+                "padding_bits": model.padding_bits,
+                "sensor_bits": model.sensor_bits.tolist(),
+                "decoder": model.decoder_kind,
+                "weight_bits": model.precision,
+                "classes": list(model.classes),
+                "n_train": model.n_train,
+                "n_validation": model.n_validation,
+                "validation_accuracy": right,
+            }
         )
-    payload = models.encode(model, features)
-    container.save(options.output, models.write_messages(model_bytes, payload, len(features)))
-    print(
-        f"{options.output}: {len(features):,} messages of {model.bits} bits, {len(payload):,} "
-        f"bytes and {options.output.stat().st_size - len(payload):,} of envelope"
+    split = "+".join(map(str, model.sensor_bits))
+    unused = f", {model.padding_bits} of them unused" if model.padding_bits else ""
+    return (
+        f"{options.model}: {100 * right:.2f} % of {model.n_validation} validation examples "
+        f"decoded rightly; model {size:,} bytes, {model.bits} bits per example{unused} "
+        f"({split} by sensor), mode {model.mode}, {model.decoder_kind} decoder, "
+        f"{model.n_train} training examples"
     )
 
 
-def _decode(options: argparse.Namespace) -> None:
-    from bitalloc import model as models
+def _encode(options: argparse.Namespace) -> str:
+    import bitalloc
+    from bitalloc import datafiles, files
 
     outputs.check_writable(options.output)
     model_bytes = container.load_bytes(options.model)
-    model = models.from_bytes(model_bytes)
-    payload, n = models.read_messages(container.load_bytes(options.messages), model_bytes)
-    labels = np.array(model.classes)[models.decode(model, payload, n)]
+    model = bitalloc.from_bytes(model_bytes)
+    features, _ = datafiles.read_features(options.input)
+    payload = bitalloc.encode(model, features)
+    container.save(options.output, files.write_messages(model_bytes, payload, len(features)))
+    header = options.output.stat().st_size - len(payload)
+    return (
+        f"{options.output}: {len(features):,} messages of {model.bits} bits: {len(payload):,} "
+        f"bytes and a header of {header}"
+    )
+
+
+def _decode(options: argparse.Namespace) -> str:
+    import bitalloc
+    from bitalloc import files
+
+    outputs.check_writable(options.output)
+    model_bytes = container.load_bytes(options.model)
+    model = bitalloc.from_bytes(model_bytes)
+    payload, n = files.read_messages(container.load_bytes(options.messages), model_bytes)
+    labels = bitalloc.decode(model, payload, n)
     temporary = options.output.with_name(f".{options.output.name}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -102,29 +118,41 @@ def _decode(options: argparse.Namespace) -> None:
         temporary.replace(options.output)
     finally:
         temporary.unlink(missing_ok=True)
-    print(f"{options.output}: {n:,} labels")
+    return f"{options.output}: {n:,} labels"
 
 
 def _curve(options: argparse.Namespace) -> None:
-    from bitalloc.fitting.allocation import fewest_bits
-
     if not options.bits or min(options.bits) < 1:
         raise InputError(f"--bits {options.bits}: every budget must be at least 1")
     if options.output is not None:
         outputs.check_writable(options.output)
-    problem, held_out = _read_problem(options, held_out_share=0.2)
-    rows = ["bits,validation_accuracy,held_out_accuracy,decoder,sensor_bits"]
-    score = np.full(max(options.bits) + 1, np.nan)
-    print(rows[0])
-    for bits in sorted(set(options.bits)):
-        model = _fit_one(options, problem, bits)
-        validation, score[bits] = _accuracy(model, problem.validation), _accuracy(model, held_out)
+    features, labels = _read_labelled(options)
+    import jax
+
+    from bitalloc import api, to_bytes
+    from bitalloc.fitting.allocation import fewest_bits
+
+    budgets = sorted(set(options.bits))
+    points = api.curve(
+        features, labels, budgets, _HELD_OUT_SHARE, mode=options.mode, sensors=options.sensors,
+        config=_config(options), key=jax.random.key(options.seed),
+    )  # fmt: skip
+    rows = ["bits,validation_accuracy,held_out_accuracy,decoder,sensor_bits,model_bytes"]
+    score = np.full(max(budgets) + 1, np.nan)
+    for bits, (model, validation, held_out) in zip(budgets, points, strict=True):
+        if len(rows) == 1:
+            print(rows[0])
+        score[bits] = held_out
         split = "+".join(map(str, model.sensor_bits))
-        rows.append(f"{bits},{validation:.4f},{score[bits]:.4f},{model.decoder_kind},{split}")
+        rows.append(
+            f"{bits},{validation:.4f},{held_out:.4f},{model.decoder_kind},{split},"
+            f"{len(to_bytes(model))}"
+        )
         print(rows[-1], flush=True)
     for target in _TARGETS:
         bits = fewest_bits(score, target)
-        print(f"# {target:.0%} reached with {'none of these' if bits is None else f'{bits} bits'}")
+        reached = "none of these budgets" if bits is None else f"{bits} bits"
+        print(f"{target:.0%} of the held-out examples: {reached}", file=sys.stderr)
     if options.output is not None:
         container.save(options.output, ("\n".join(rows) + "\n").encode())
 
@@ -136,42 +164,58 @@ def _budgets(text: str) -> list[int]:
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
     whole = cli.Parser(prog=prog, description=__doc__)
-    commands = whole.add_subparsers(required=True, metavar="command")
+    commands = whole.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Any, purpose: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=purpose, description=purpose,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )  # fmt: skip
+        command.set_defaults(run=run)
+        return command
 
     def add_fitting(command: argparse.ArgumentParser) -> None:
-        command.add_argument("input", type=Path, help="images or features, and labels, as .npz")
         command.add_argument(
             "--mode", choices=("pixel", "projection", "decision"), default="pixel",
-            help="what a code may depend on: one feature, linear functionals, anything",
+            help="what a bit may depend on: one feature, a linear functional, anything",
         )  # fmt: skip
         command.add_argument(
-            "--sensors", default="central",
-            help="central, quadrants, or groups of columns such as 0-9/10-19 (default: central)",
+            "--sensors", default="central", metavar="VIEW",
+            help="central, quadrants, or groups of columns such as 0-9/10-19",
         )  # fmt: skip
         command.add_argument("--no-networks", action="store_true", help="no network as decoder")
-        command.add_argument("--seed", type=int, default=0)
+        command.add_argument(
+            "--no-smaller-budgets", action="store_true",
+            help="use every bit, even where fewer do better on the validation part",
+        )  # fmt: skip
+        command.add_argument("--seed", type=int, default=0, help="of every random choice")
 
-    fit = commands.add_parser("fit", help="fit encoder and decoder, write the model's file")
+    labelled = ".npz with 'images' (N x H x W or N x H x W x C) or 'features' (N x M), and 'labels'"
+
+    fit = verb("fit", _fit, "fit an encoder and its decoder, write the model's file")
+    fit.add_argument("input", type=Path, metavar="IN", help=labelled)
+    fit.add_argument("model", type=Path, metavar="MODEL", help="file to write")
+    fit.add_argument("--bits", type=int, required=True, metavar="B", help="bits per example",
+                     default=argparse.SUPPRESS)  # fmt: skip
     add_fitting(fit)
-    fit.add_argument("model", type=Path, help="file to write")
-    fit.add_argument("--bits", type=int, required=True, help="bits per example")
-    fit.set_defaults(run=_fit)
+    fit.add_argument("--json", action="store_true", help="print one JSON object")
 
-    encode = commands.add_parser("encode", help="write the messages of images")
-    encode.add_argument("model", type=Path)
-    encode.add_argument("images", type=Path, help="images or features, as .npz")
-    encode.add_argument("output", type=Path)
-    encode.set_defaults(run=_encode)
+    encode = verb("encode", _encode, "write the messages of images or features")
+    encode.add_argument("model", type=Path, metavar="MODEL", help="from fit")
+    encode.add_argument("input", type=Path, metavar="IN", help=".npz with 'images' or 'features'")
+    encode.add_argument("output", type=Path, metavar="OUT", help="file of messages to write")
 
-    decode = commands.add_parser("decode", help="labels from messages and the model alone")
-    decode.add_argument("model", type=Path)
-    decode.add_argument("messages", type=Path)
-    decode.add_argument("output", type=Path, help=".npz to write, with one array 'labels'")
-    decode.set_defaults(run=_decode)
+    decode = verb("decode", _decode, "labels from messages and the model alone")
+    decode.add_argument("model", type=Path, metavar="MODEL", help="that encoded them")
+    decode.add_argument("messages", type=Path, metavar="IN", help="file of messages")
+    decode.add_argument("output", type=Path, metavar="OUT", help=".npz to write, with 'labels'")
 
-    curve = commands.add_parser("curve", help="accuracy against bits, on a fifth held out")
+    curve = verb("curve", _curve, "accuracy against bits as CSV, on a fifth held out")
+    curve.add_argument("input", type=Path, metavar="IN", help=labelled)
+    curve.add_argument("--bits", type=_budgets, default="1,2,3,4,6,8,16", metavar="B,B,...",
+                       help="budgets, bits per example")  # fmt: skip
     add_fitting(curve)
-    curve.add_argument("--bits", type=_budgets, default=[1, 2, 3, 4, 6, 8, 16])
-    curve.add_argument("--output", type=Path, help=".csv to write as well")
-    curve.set_defaults(run=_curve)
+    curve.add_argument("--output", type=Path, metavar="FILE", default=argparse.SUPPRESS,
+                       help=".csv to write as well")  # fmt: skip
+    curve.set_defaults(output=None)
     return whole

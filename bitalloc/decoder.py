@@ -23,7 +23,11 @@ MAX_TABLE_BITS = 8
 
 
 class TableDecoder(NamedTuple):
-    """label: Int[2^B], the class of each message read as a number, highest bit first."""
+    """One class for every message.
+
+    Attributes:
+      label: Int[2^B], the class of each message read as a number, highest bit first.
+    """
 
     label: np.ndarray
 
@@ -31,8 +35,9 @@ class TableDecoder(NamedTuple):
 class LinearDecoder(NamedTuple):
     """score_k = bias_k + sum_j scores[j, symbol_j, k].
 
-    scores: Float[J, C, K], C the largest number of cells; entries past a symbol's own are 0.
-    bias: Float[K].
+    Attributes:
+      scores: Float[J, C, K], C the largest number of cells; entries past a symbol's own are 0.
+      bias: Float[K].
     """
 
     scores: np.ndarray
@@ -40,7 +45,11 @@ class LinearDecoder(NamedTuple):
 
 
 class NetworkDecoder(NamedTuple):
-    """layers: (kernel Float[I, O], bias Float[O]) of each dense layer, ReLU between them."""
+    """A dense network of the bits as signs.
+
+    Attributes:
+      layers: (kernel Float[I, O], bias Float[O]) of each dense layer, ReLU between them.
+    """
 
     layers: tuple[tuple[Any, Any], ...]
 

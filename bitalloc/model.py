@@ -72,7 +72,7 @@ _DECODER_KINDS = {
 }
 
 
-def encode(model: Model, features: Num[ArrayLike, "n *features"]) -> bytes:
+def encode(model: Model, features: Num[ArrayLike, "n ..."]) -> bytes:
     """The messages of a batch: exactly B bits per example, back to back.
 
     An example's bits depend on that example alone. They come sensor by sensor, and only the end

@@ -21,27 +21,42 @@ import optax
 
 from bitalloc.encoders.encoder import Head
 from bitalloc.encoders.sensor_network import sensor_network
+from bitalloc.inputs import ImageShape
 from fewbits.training import gradient_descent, loop, networks
 from fewbits.training.method import Method
 
 
 @dataclass(frozen=True)
 class BottleneckConfig:
-    """Static choices of the training.
+    """How functionals and their receiver are trained, and the networks' sizes.
+
+    With `min_steps` 0 and no evaluations the training takes `epochs` passes and its last
+    parameters.
 
     Attributes:
-      epochs: passes over the sample.
-      batch_size: images per step.
+      epochs: passes over the sample, or more where these are fewer than `min_steps` steps.
+      min_steps: the fewest optimiser steps.
+      evaluations: how often the validation part is looked at during the training, at equal
+        distances; the parameters that do best there are returned, and a training that has not
+        improved for half of them ends. 0 never looks.
+      batch_size: examples per step.
       learning_rate: of AdamW at the start; falls to zero along a cosine.
       weight_decay: of AdamW.
       noise: scale of the logistic noise on the functionals.
       receiver_width: size of the receiver's two hidden layers; 0 makes it linear.
       sensor_width: size of a sensor's network (see `sensor_network`); 0 makes it linear.
-      shift_pixels: images are moved by up to so many pixels each way.
-      flip: images are mirrored at random.
+      shift_pixels: augmentation: images are translated by up to so many pixels each way.
+      flip: augmentation: images are mirrored at random.
+
+    Example:
+      >>> import bitalloc
+      >>> bitalloc.FitConfig(bottleneck=bitalloc.BottleneckConfig(sensor_width=0, noise=0.3))
+      FitConfig(...)
     """
 
     epochs: int = 20
+    min_steps: int = 2_000
+    evaluations: int = 20
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
@@ -70,25 +85,28 @@ def standardisation(features: np.ndarray, is_image: bool) -> tuple[np.ndarray, n
 
 
 def augment(key: jax.Array, images: jax.Array, shift_pixels: int, flip: bool) -> jax.Array:
-    """Moves and mirrors each image at random; what moves in repeats the border's pixels.
+    """Translates and mirrors each image at random; the border's pixels are repeated outwards.
 
     Args:
       key: typed key.
-      images: Float[N, height, width].
+      images: Float[N, height, width] or Float[N, height, width, channels].
       shift_pixels: see `BottleneckConfig`.
       flip: likewise.
     """
     key_flip, key_shift = jax.random.split(key)
-    n, height, width = images.shape
+    n, height, width, *channels = images.shape
     if flip:
-        mirrored = jax.random.bernoulli(key_flip, 0.5, (n, 1, 1))
+        mirrored = jax.random.bernoulli(key_flip, 0.5, (n, 1, 1, *(1 for _ in channels)))
         images = jnp.where(mirrored, images[:, :, ::-1], images)
     if shift_pixels:
-        margin = ((0, 0), (shift_pixels, shift_pixels), (shift_pixels, shift_pixels))
+        margin = [(0, 0), (shift_pixels, shift_pixels), (shift_pixels, shift_pixels)]
+        margin += [(0, 0) for _ in channels]
         padded = jnp.pad(images, margin, mode="edge")
         corner = jax.random.randint(key_shift, (n, 2), 0, 2 * shift_pixels + 1)
         images = jax.vmap(
-            lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1]), (height, width))
+            lambda image, at: jax.lax.dynamic_slice(
+                image, (at[0], at[1], *(0 for _ in channels)), (height, width, *channels)
+            )
         )(padded, corner)
     return images
 
@@ -154,12 +172,12 @@ def build(
     views,
     sensor_bits: tuple[int, ...],
     n_classes: int,
-    image_shape: tuple[int, int] | None,
+    image_shape: ImageShape,
     shift: np.ndarray,
     scale: np.ndarray,
     total_steps: int,
     head: Head = "signs",
-) -> tuple[Method, Any]:
+) -> tuple[Method, Any, Any]:
     """The training as a `Method` on batches (features [N, M] as they are stored, labels Int[N]).
 
     Args:
@@ -167,18 +185,19 @@ def build(
       views: see `functionals`.
       sensor_bits: B_s; their sum is the message's length.
       n_classes: K.
-      image_shape: (height, width) if the features are an image, for the augmentation.
+      image_shape: of images, for their augmentation; None for feature vectors.
       shift: Float[M], see `standardisation`.
       scale: Float[M].
       total_steps: where the learning rate reaches zero.
       head: `argmax` trains the functionals as the classes' scores themselves, with no receiver.
 
     Returns:
-      The method, and init(key) -> {"sensors": [...], "receiver": ...}.
+      The method, init(key) -> {"sensors": [...], "receiver": ...}, and scores(params, features)
+      as they are at use, without noise.
     """
     init_sensors, apply_sensors = functionals(config, views, sensor_bits)
     receiver = receiver_network(sum(sensor_bits), n_classes, config.receiver_width)
-    moves = config.shift_pixels > 0 or config.flip
+    augmented = config.shift_pixels > 0 or config.flip
 
     def init(key):
         key_sensors, key_receiver = jax.random.split(key)
@@ -189,7 +208,7 @@ def build(
         features, labels = batch
         key_noise, key_augment = jax.random.split(key)
         x = (features.astype(jnp.float32) - shift[None, :]) / scale[None, :]
-        if moves and image_shape is not None:
+        if augmented and image_shape is not None:
             images = x.reshape(-1, *image_shape)
             x = augment(key_augment, images, config.shift_pixels, config.flip).reshape(x.shape)
         values = apply_sensors(params["sensors"], x)
@@ -201,11 +220,76 @@ def build(
         loss_nats = optax.softmax_cross_entropy_with_integer_labels(scores, labels).mean()
         return loss_nats, {"accuracy": jnp.mean(jnp.argmax(scores, axis=1) == labels)}
 
+    def scores_at_use(params, features):
+        x = (features.astype(jnp.float32) - shift[None, :]) / scale[None, :]
+        values = apply_sensors(params["sensors"], x)
+        if head == "argmax":
+            return values
+        return receiver.apply(params["receiver"], jnp.where(values > 0, 1.0, -1.0))
+
     settings = gradient_descent.GradientDescentConfig(
         gradient_descent.Hyperparameters(learning_rate=config.learning_rate)
     )
     optimizer = cosine_adamw(total_steps, config.weight_decay)
-    return gradient_descent.build(settings, loss, optimizer), init
+    return gradient_descent.build(settings, loss, optimizer), init, scores_at_use
+
+
+def n_steps(config: BottleneckConfig, n_examples: int) -> int:
+    """Optimiser steps of a training on so many examples."""
+    batch_size = min(config.batch_size, n_examples)
+    return max(1, config.min_steps, config.epochs * (n_examples // batch_size))
+
+
+def run(key, config: BottleneckConfig, method: Method, scores, params, data, validation=None):
+    """Trains a method; returns its parameters, those best on validation if that is given.
+
+    The order is accuracy on the validation part, then its cross-entropy in nats. Up to
+    `MOST_EVALUATED` of its examples are used.
+
+    Args:
+      key: typed key of the run.
+      config: its steps, batch size and evaluations.
+      method: from `fewbits.training`.
+      scores: scores(params, inputs) -> Float[N, K].
+      params: starting parameters.
+      data: (inputs, labels) to train on.
+      validation: likewise, or None.
+    """
+    n_examples = len(data[1])
+    plan = loop.Plan(n_steps(config, n_examples), min(config.batch_size, n_examples))
+    if validation is None or config.evaluations == 0:
+        whole = jax.jit(lambda key, params, data: loop.run(method, plan, key, params, data))
+        return whole(key, params, data).params
+    inputs, labels = (jnp.asarray(array[:MOST_EVALUATED]) for array in validation)
+
+    @jax.jit
+    def begin(key, params, data):
+        return loop.start(method, plan, key, params, data)
+
+    @jax.jit
+    def advance(carry, data, first, last, inputs, labels):
+        carry = loop.advance(method, plan, carry, data, first, last)
+        params = method.finalize(carry.state)
+        found = scores(params, inputs)
+        loss_nats = optax.softmax_cross_entropy_with_integer_labels(found, labels).mean()
+        return carry, params, jnp.mean(jnp.argmax(found, axis=1) == labels), loss_nats
+
+    carry = begin(key, params, data)
+    ends = np.unique(np.linspace(0, plan.steps, config.evaluations + 1).astype(int))
+    best, best_rank, in_vain = params, (-1.0, 0.0), 0
+    for first, last in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        carry, params, right, loss_nats = advance(carry, data, first, last, inputs, labels)
+        rank = (float(right), -float(loss_nats))
+        in_vain += 1
+        if rank > best_rank:
+            best, best_rank, in_vain = params, rank, 0
+        if 2 * in_vain >= config.evaluations:
+            break
+    return best
+
+
+MOST_EVALUATED = 5_000
+"""Examples of the validation part that a training is stopped on, at most."""
 
 
 def train(
@@ -216,9 +300,9 @@ def train(
     views,
     sensor_bits: tuple[int, ...],
     n_classes: int,
-    image_shape: tuple[int, int] | None,
-    start: Any = None,
+    image_shape: ImageShape,
     head: Head = "signs",
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
 ):
     """Trains sensors and receiver; see `build` for the arguments.
 
@@ -230,22 +314,26 @@ def train(
       views: see `functionals`.
       sensor_bits: B_s.
       n_classes: K.
-      image_shape: (height, width) or None.
-      start: parameters to begin from, None for random ones.
+      image_shape: of images, None for feature vectors.
       head: see `build`.
+      validation: features and labels that decide when to stop; see `BottleneckConfig.evaluations`.
 
     Returns:
-      The loop's result, whose `params` are as in `build`, and the standardisation used.
+      The parameters, as in `build`, and the standardisation used.
     """
     key_init, key_run = jax.random.split(key)
-    batch_size = min(config.batch_size, len(features))
-    steps = config.epochs * (len(features) // batch_size)
     shift, scale = standardisation(features, image_shape is not None)
-    method, init = build(
-        config, views, sensor_bits, n_classes, image_shape, shift, scale, steps, head
+    method, init, scores = build(
+        config,
+        views,
+        sensor_bits,
+        n_classes,
+        image_shape,
+        shift,
+        scale,
+        n_steps(config, len(features)),
+        head,
     )
-    plan = loop.Plan(steps, batch_size)
-    params = init(key_init) if start is None else start
-    run = jax.jit(lambda key, params, data: loop.run(method, plan, key, params, data))
     data = (jnp.asarray(features), jnp.asarray(labels, jnp.int32))
-    return run(key_run, params, data), (shift, scale)
+    params = run(key_run, config, method, scores, init(key_init), data, validation)
+    return params, (shift, scale)

@@ -14,6 +14,7 @@ another machine.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -27,9 +28,10 @@ Head = Literal["signs", "argmax"]
 class PixelEncoder(NamedTuple):
     """symbol_j = number of thresholds below x[feature_j].
 
-    feature: Int[J], ordered by sensor.
-    thresholds: Float64[J, L], ascending, filled up with +inf.
-    depth_bits: Int[J], bits of each symbol.
+    Attributes:
+      feature: Int[J], ordered by sensor.
+      thresholds: Float64[J, L], ascending, filled up with +inf.
+      depth_bits: Int[J], bits of each symbol.
     """
 
     feature: np.ndarray
@@ -38,31 +40,36 @@ class PixelEncoder(NamedTuple):
 
 
 class ProjectionEncoder(NamedTuple):
-    """Signs or largest of W x + c.
+    """Signs or largest of W diag(s) x + c.
 
-    weights: Float32[F, M], W; zero outside the functional's own sensor.
-    bias: Float32[F], c.
-    head: see the module.
+    Attributes:
+      weights: Float32[F, M], W; zero outside the functional's own sensor.
+      bias: Float32[F], c.
+      head: see the module.
+      scale: Float32[M], s, which lets features of any unit share one grid of weights; None is 1.
     """
 
     weights: np.ndarray
     bias: np.ndarray
     head: Head
+    scale: np.ndarray | None = None
 
 
 class NetworkEncoder(NamedTuple):
     """Signs or largest of one network per sensor.
 
-    params: one parameter tree per sensor that sends anything.
-    sensors: which sensors those are.
-    outputs: functionals of each.
-    width: size of the hidden layers.
-    sensor_shape: (height, width) of what each sensor sees, or (features,) if no image.
-    shift: Float32[M], subtracted from the features first.
-    scale: Float32[M], the features are divided by it after that.
-    head: see the module.
-    mirrored: whether values are the mean over each image and its mirror image, left and right
-      exchanged within what a sensor sees.
+    Attributes:
+      params: one parameter tree per sensor that sends anything.
+      sensors: which sensors those are.
+      outputs: functionals of each.
+      width: size of the hidden layers.
+      sensor_shape: (height, width) or (height, width, channels) of what each sensor sees, or
+        (features,) if that is no image.
+      shift: Float32[M], subtracted from the features first.
+      scale: Float32[M], the features are divided by it after that.
+      head: see the module.
+      mirrored: whether values are the mean over each image and its mirror image, left and right
+        exchanged within what a sensor sees.
     """
 
     params: tuple[Any, ...]
@@ -119,18 +126,20 @@ def encode(encoder: Encoder, features: np.ndarray, sensor_of: np.ndarray) -> np.
     if isinstance(encoder, PixelEncoder):
         return _cells(features[:, encoder.feature], encoder.thresholds)
     if isinstance(encoder, ProjectionEncoder):
-        values = np.concatenate(
-            [
-                block.astype(np.float64) @ encoder.weights.T.astype(np.float64)
-                for block in _blocks(features)
-            ]
-        )
+        weights = full_weights(encoder).T
+        values = np.concatenate([block.astype(np.float64) @ weights for block in _blocks(features)])
         values = values + encoder.bias.astype(np.float64)
     else:
         values = _network_values(encoder, features, sensor_of)
     if encoder.head == "argmax":
         return np.argmax(values, axis=1).astype(np.int32)[:, None]
     return (values > 0).astype(np.int32)
+
+
+def full_weights(encoder: ProjectionEncoder) -> np.ndarray:
+    """The functionals' weights on raw features, Float64[F, M]."""
+    weights = encoder.weights.astype(np.float64)
+    return weights if encoder.scale is None else weights * encoder.scale.astype(np.float64)
 
 
 def _blocks(features: np.ndarray, size: int = 1000):
@@ -150,11 +159,8 @@ def _network_values(encoder: NetworkEncoder, features, sensor_of) -> np.ndarray:
     for params, sensor, outputs, shape in zip(
         encoder.params, encoder.sensors, encoder.outputs, encoder.sensor_shape, strict=True
     ):
-        _, apply = sensor_network(shape, outputs, encoder.width)
         seen = sensor_of == sensor
-        if encoder.mirrored and len(shape) == 2:
-            apply = _mean_with_mirror(apply, shape)
-        compiled = jax.jit(apply)
+        compiled = _compiled(shape, outputs, encoder.width, encoder.mirrored and len(shape) > 1)
         pieces = []
         for block in _blocks(features):
             # One batch size, one program: the last block is filled up and cut again.
@@ -165,7 +171,14 @@ def _network_values(encoder: NetworkEncoder, features, sensor_of) -> np.ndarray:
     return np.concatenate(values, axis=1)
 
 
-def _mean_with_mirror(apply, shape: tuple[int, int]):
+@lru_cache(maxsize=16)
+def _compiled(shape: tuple[int, ...], outputs: int, width: int, mirrored: bool):
+    """A sensor's network as a program, once for all models of this form."""
+    apply = sensor_network(shape, outputs, width).apply
+    return jax.jit(_mean_with_mirror(apply, shape) if mirrored else apply)
+
+
+def _mean_with_mirror(apply, shape: tuple[int, ...]):
     """(params, x) -> the mean of `apply` on the images x and on their mirror images."""
 
     def mean(params, x):

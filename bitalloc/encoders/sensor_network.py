@@ -25,16 +25,17 @@ def sensor_network(shape: tuple[int, ...], outputs: int, width: int) -> networks
     128, or two dense layers of `width`.
 
     Args:
-      shape: (height, width) of what the sensor sees, or (features,).
+      shape: (height, width) or (height, width, channels) of what the sensor sees, or (features,).
       outputs: number of functionals.
       width: see above, at least 1.
 
     Returns:
       init(key) -> params and apply(params, x Float[N, pixels]) -> Float[N, outputs].
     """
-    if len(shape) < 2 or min(shape) < 8:
+    if len(shape) < 2 or min(shape[:2]) < 8:
         return networks.mlp((int(np.prod(shape)), width, width, outputs))
-    channels = (4, width, 2 * width, 2 * width)
+    shape = (*shape, 1)[:3]
+    channels = (4 * shape[2], width, 2 * width, 2 * width)
 
     def features_of(params: Any, x: jax.Array) -> jax.Array:
         x = _halve(x.reshape(-1, *shape))
@@ -72,8 +73,9 @@ def sensor_network(shape: tuple[int, ...], outputs: int, width: int) -> networks
 
 
 def _halve(images: jax.Array) -> jax.Array:
-    """Float[N, H, W] -> Float[N, ceil(H/2), ceil(W/2), 4]; odd sides repeat their border."""
-    n, height, width = images.shape
-    images = jnp.pad(images, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-    blocks = images.reshape(n, (height + 1) // 2, 2, (width + 1) // 2, 2)
-    return blocks.transpose(0, 1, 3, 2, 4).reshape(*blocks.shape[:2], blocks.shape[3], 4)
+    """Float[N, H, W, C] -> Float[N, ceil(H/2), ceil(W/2), 4 C]; odd sides repeat their border."""
+    n, height, width, channels = images.shape
+    images = jnp.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    blocks = images.reshape(n, (height + 1) // 2, 2, (width + 1) // 2, 2, channels)
+    blocks = blocks.transpose(0, 1, 3, 2, 4, 5)
+    return blocks.reshape(*blocks.shape[:3], 4 * channels)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bitalloc.inputs import ImageShape
 from fewbits.coding import InputError
 
 
@@ -62,18 +63,22 @@ def from_groups(groups: Sequence[Sequence[int]], n_features: int) -> np.ndarray:
     return sensor_of
 
 
-def parse(text: str, n_features: int, image_shape: tuple[int, int] | None) -> np.ndarray:
+def parse(
+    text: str | Sequence[Sequence[int]], n_features: int, image_shape: ImageShape
+) -> np.ndarray:
     """A view from its name or its groups: `central`, `quadrants`, or `0-9,12/10,11,13-19`.
 
     Args:
       text: the name, or one group per sensor separated by `/`, each a list of columns and
-        inclusive ranges.
+        inclusive ranges; or the groups as sequences of columns.
       n_features: M.
-      image_shape: rows and columns, where the features are an image.
+      image_shape: rows, columns and perhaps channels, where the features are an image.
 
     Raises:
       InputError: for a view that the features do not allow.
     """
+    if not isinstance(text, str):
+        return from_groups(text, n_features)
     if text == "central":
         return central(n_features)
     if text == "quadrants":
@@ -82,7 +87,8 @@ def parse(text: str, n_features: int, image_shape: tuple[int, int] | None) -> np
                 "quadrants need images, an array of N x height x width; give the sensors of "
                 "feature vectors as groups of columns such as 0-9/10-19"
             )
-        return quadrants(*image_shape)
+        channels = image_shape[2] if len(image_shape) == 3 else 1
+        return np.repeat(quadrants(*image_shape[:2]), channels)
     groups = []
     for group in text.split("/"):
         columns: list[int] = []
@@ -106,6 +112,6 @@ def n_sensors(sensor_of: np.ndarray) -> int:
     return int(sensor_of.max()) + 1
 
 
-def even_split(budget_bits: int, n: int) -> np.ndarray:
+def even_split(bits: int, n: int) -> np.ndarray:
     """The budget shared equally, what is left over going to the first sensors; Int[n]."""
-    return budget_bits // n + (np.arange(n) < budget_bits % n)
+    return bits // n + (np.arange(n) < bits % n)

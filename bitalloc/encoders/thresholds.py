@@ -6,7 +6,7 @@ the optimal scalar quantiser's recursion (Bruce 1964) with the class histogram i
 squared error. All features are solved together.
 
 The result feeds the knapsack of `allocation`: `gain_bits[m, d]` is what a depth of d bits of
-feature m tells about the class on its own, and unlike the published recipe's gain it is measured.
+feature m tells about the class on its own, and unlike the published baseline's gain it is measured.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from fewbits.coding.units import nats_to_bits
 class Quantisers(NamedTuple):
     """The best cells of every feature at every depth.
 
-    gain_bits: Float[M, D], mutual information of class and cell at depth d; 0 at d = 0.
-    edges: Int[M, D, 2^(D-1) - 1]: with depth d, cell boundaries: a value of level l lies in cell
-      #{e : edges[m, d, e] <= l}. Unused entries are L, past every level.
+    Attributes:
+      gain_bits: Float[M, D], mutual information of class and cell at depth d; 0 at d = 0.
+      edges: Int[M, D, 2^(D-1) - 1]: with depth d, cell boundaries: a value of level l lies in cell
+        #{e : edges[m, d, e] <= l}. Unused entries are L, past every level.
     """
 
     gain_bits: jax.Array
@@ -94,7 +95,7 @@ def best_quantisers(histogram: jax.Array, n_depths: int) -> Quantisers:
         values = jnp.concatenate([one_cell[None], values])[:, n_levels]
 
         def cut(n_used):
-            # Read backwards from the last cell; rounds beyond the first cell repeat its start.
+            # Read backwards from the last cell; steps beyond the first cell repeat its start.
             def take_back(end, step):
                 start = jnp.where(step < n_used - 1, starts[step, end], end)
                 edge = jnp.where(step < n_used - 1, start, n_levels)

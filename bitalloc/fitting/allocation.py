@@ -18,25 +18,29 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 
 class Allocation(NamedTuple):
     """The best allocation for every budget b = 0..B.
 
-    value: Float[B+1], the largest total gain with at most b bits.
-    depth: Int[B+1, M], the bits that each feature gets in it.
+    Attributes:
+      value: Float[B+1], the largest total gain with at most b bits, in the unit of the gains.
+      depth: Int[B+1, M], the bits that each feature gets in it.
     """
 
-    value: jax.Array
-    depth: jax.Array
+    value: Float[jax.Array, " budgets"]
+    depth: Int[jax.Array, "budgets features"]
 
 
 class TwoLevelAllocation(NamedTuple):
     """Bits given to sensors, and within each sensor to its features.
 
-    value: Float[B+1], the largest total gain with at most b bits.
-    sensor_bits: Int[B+1, S], bits granted to each sensor.
-    depth: one Int[B+1, M_s] per sensor, the bits of its features under each total budget.
+    Attributes:
+      value: Float[B+1], the largest total gain with at most b bits.
+      sensor_bits: Int[B+1, S], bits granted to each sensor.
+      depth: one Int[B+1, M_s] per sensor, the bits of its features under each total budget.
     """
 
     value: jax.Array
@@ -44,17 +48,19 @@ class TwoLevelAllocation(NamedTuple):
     depth: tuple[jax.Array, ...]
 
 
-def knapsack(gain: jax.Array, budget_bits: int) -> Allocation:
-    """Solve the multiple-choice knapsack for all budgets 0..`budget_bits`.
+def knapsack(gain: Float[ArrayLike, "features depths"], bits: int) -> Allocation:
+    """Allocate bits to features exactly, for all budgets 0..B at once.
 
     maximise sum_m u[m, d_m] over depths d_m in 0..D-1 subject to sum_m d_m <= b. With
-    V_m(b) the best of the first m features, V_m(b) = max_d V_{m-1}(b - d) + u[m, d]. Ties
-    go to the smaller depth, so equal gains never spend a bit.
+    V_m(b) the best of the first m features, V_m(b) = max_d V_{m-1}(b - d) + u[m, d]: the dynamic
+    program of the multiple-choice knapsack (Kellerer, Pferschy and Pisinger, "Knapsack Problems",
+    chapter 11). Ties go to the smaller depth, so equal gains never spend a bit. It may be traced,
+    with `bits` static.
 
     Args:
       gain: Float[M, D], u[m, d] is the worth of giving feature m a depth of d bits.
         Entries of -inf forbid a depth, but every feature must allow depth 0.
-      budget_bits: B, static; the largest budget answered.
+      bits: B, the largest budget answered.
 
     Returns:
       The values and depths for every budget; see `Allocation`.
@@ -63,13 +69,23 @@ def knapsack(gain: jax.Array, budget_bits: int) -> Allocation:
       ValueError: if `gain` is not a matrix or the budget is negative.
 
     Cost: O(M B D) time, O(M B) bytes. To solve many problems, `vmap` over `gain`.
+
+    Example:
+      >>> import bitalloc
+      >>> best = bitalloc.knapsack([[0.0, 3.0, 4.0], [0.0, 2.0, 4.5]], 3)
+      >>> best.value.tolist()
+      [0.0, 3.0, 5.0, 7.5]
+      >>> best.depth[3].tolist()
+      [1, 2]
     """
+    gain = jnp.asarray(gain)
+    gain = gain if jnp.issubdtype(gain.dtype, jnp.floating) else gain.astype(float)
     if gain.ndim != 2 or 0 in gain.shape:
         raise ValueError(f"gain must have shape (features, depths), got {gain.shape}")
-    if budget_bits < 0:
-        raise ValueError(f"budget_bits must be at least 0, got {budget_bits}")
+    if bits < 0:
+        raise ValueError(f"bits must be at least 0, got {bits}")
     n_depths = gain.shape[1]
-    budgets = jnp.arange(budget_bits + 1)
+    budgets = jnp.arange(bits + 1)
     # Left padding with -inf makes "spend more than there is" the worst choice.
     spent = n_depths - 1 + budgets[None, :] - jnp.arange(n_depths)[:, None]
 
@@ -78,7 +94,7 @@ def knapsack(gain: jax.Array, budget_bits: int) -> Allocation:
         candidates = padded[spent] + gain_of_depth[:, None]
         return jnp.max(candidates, axis=0), jnp.argmax(candidates, axis=0)
 
-    start = jnp.zeros(budget_bits + 1, gain.dtype)
+    start = jnp.zeros(bits + 1, gain.dtype)
     value, best_depth = jax.lax.scan(add_feature, start, gain)
 
     def take_back(remaining_bits, best):
@@ -89,7 +105,7 @@ def knapsack(gain: jax.Array, budget_bits: int) -> Allocation:
     return Allocation(value, depth.T)
 
 
-def two_level_knapsack(gains: Sequence[jax.Array], budget_bits: int) -> TwoLevelAllocation:
+def two_level_knapsack(gains: Sequence[jax.Array], bits: int) -> TwoLevelAllocation:
     """Allocate bits to sensors, then to the features inside each sensor, exactly.
 
     Each sensor's own value function V_s(b) is the gain of granting it b bits, so the upper
@@ -97,7 +113,7 @@ def two_level_knapsack(gains: Sequence[jax.Array], budget_bits: int) -> TwoLevel
 
     Args:
       gains: one Float[M_s, D] per sensor.
-      budget_bits: B, the largest total budget answered.
+      bits: B, the largest total budget answered.
 
     Returns:
       The values, the sensors' bits and the features' bits for every total budget.
@@ -107,13 +123,13 @@ def two_level_knapsack(gains: Sequence[jax.Array], budget_bits: int) -> TwoLevel
     """
     if not gains:
         raise ValueError("two_level_knapsack needs the gains of at least one sensor, got none")
-    inner = [knapsack(gain, budget_bits) for gain in gains]
-    outer = knapsack(jnp.stack([sensor.value for sensor in inner]), budget_bits)
+    inner = [knapsack(gain, bits) for gain in gains]
+    outer = knapsack(jnp.stack([sensor.value for sensor in inner]), bits)
     depth = tuple(sensor.depth[outer.depth[:, s]] for s, sensor in enumerate(inner))
     return TwoLevelAllocation(outer.value, outer.depth, depth)
 
 
-def price_per_bit(value: jax.Array) -> jax.Array:
+def shadow_prices(value: jax.Array) -> jax.Array:
     """What one more bit is worth at each budget: V(b+1) - V(b), Float[B]."""
     return jnp.diff(value)
 

@@ -23,14 +23,15 @@ import numpy as np
 class HingeSolution(NamedTuple):
     """An optimal linear classifier and its certificate.
 
-    weights: Float[K, M], W.
-    bias: Float[K], b; the last is 0 (adding a constant to all changes nothing).
-    pull: Float[N, K], from the optimal dual: the force of each image on each class's score;
-      W's optimality condition is |pull^T x|_km <= lam.
-    objective: the primal value.
-    duality_gap: primal minus dual value, computed from W and the duals, not by the solver.
-    dual_infeasibility: the largest violation of a dual constraint.
-    optimal: whether the solver proved optimality.
+    Attributes:
+      weights: Float[K, M], W.
+      bias: Float[K], b; the last is 0 (adding a constant to all changes nothing).
+      pull: Float[N, K], the optimal dual variables, summed per image and class; W's optimality
+        condition is |pull^T x|_km <= lam.
+      objective: the primal value.
+      duality_gap: primal minus dual value, computed from W and the duals, not by the solver.
+      dual_infeasibility: the largest violation of a dual constraint.
+      optimal: whether the solver proved optimality.
     """
 
     weights: np.ndarray
@@ -181,7 +182,7 @@ def fit_hinge(
     )
 
 
-def price_columns(solution: HingeSolution, columns: np.ndarray, penalty: float) -> np.ndarray:
+def reduced_costs(solution: HingeSolution, columns: np.ndarray, penalty: float) -> np.ndarray:
     """Reduced costs of features that are not in the program yet (LPBoost's pricing step).
 
     A column h may lower the optimum only if max_k |sum_i pull_ik h_i| > lam.

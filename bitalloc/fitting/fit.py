@@ -18,16 +18,25 @@ from bitalloc.encoders import bottleneck
 from bitalloc.encoders import encoder as encoders
 from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.fitting import classifier
+from bitalloc.inputs import ImageShape, Label
 from fewbits.coding import InputError
 
-MOVABLE_SIDE = 16
-"""Images with a shorter side are not moved: a pixel is too much of them."""
+TRANSLATABLE_SIDE = 16
+"""Images with a shorter side are not translated: a pixel is too much of them."""
 
 RIDGES = (1e-4, 1e-3, 1e-2)
 
+BUDGET_LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Budgets that compete with larger ones; along these, validation accuracy never falls."""
+
 
 class Sample(NamedTuple):
-    """features: [N, M] as stored; labels: Int[N], class numbers."""
+    """Examples to fit or to choose on.
+
+    Attributes:
+      features: [N, M] as stored.
+      labels: Int[N], class numbers.
+    """
 
     features: np.ndarray
     labels: np.ndarray
@@ -36,45 +45,61 @@ class Sample(NamedTuple):
 class Problem(NamedTuple):
     """What is to be classified, and who sees it.
 
-    train: what encoders and decoders are fitted on.
-    validation: what chooses between them.
-    sensor_of: Int[M], the view.
-    image_shape: (height, width), or None for feature vectors.
-    classes: names of the classes, by number.
+    Attributes:
+      train: what encoders and decoders are fitted on.
+      validation: what chooses between them.
+      sensor_of: Int[M], the view.
+      image_shape: (height, width), (height, width, channels), or None for feature vectors.
+      classes: names of the classes, by number.
     """
 
     train: Sample
     validation: Sample
     sensor_of: np.ndarray
-    image_shape: tuple[int, int] | None
-    classes: tuple[int | str, ...]
+    image_shape: ImageShape
+    classes: tuple[Label, ...]
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Static choices of a fit.
+    """Static choices of a fit; the defaults suit most data.
 
     Attributes:
+      smaller_budgets: whether smaller budgets compete on the validation part, their messages
+        padded with zeros: all of `BUDGET_LADDER` below the budget.
+      precisions: bits per weight that are tried for the model's file, ascending: the first is
+        taken that decodes as much of the validation part rightly as float32 does. Empty stores
+        float32.
       n_levels: values that candidate thresholds keep apart, per feature.
       fine_levels: the same in a second search, tried too up to `fine_bits` bits; so few bits are
         hardly overfitted, and gain from thresholds that are placed exactly.
       fine_bits: see `fine_levels`.
-      moved_below: with fewer training images, pixel codes and their decoder are fitted on copies
-        moved by one pixel each way as well; see `with_moved_copies`.
+      translated_below: augmentation: with fewer training images, pixel codes and their decoder
+        are fitted on copies translated by one pixel each way as well.
       selection_ridge: ridge of the linear decoder that selects bits.
       swap_rounds: how often each of those is tried for a swap.
       restarts: perturbed restarts of the search for a table's bits.
       networks: whether a network may be the decoder.
       lp_bits: up to so many bits the hinge program competes as linear decoder.
       lp_penalty: its l1 penalty.
-      starts: how often a bottleneck is trained, the best on validation being kept.
-      bottleneck: see there; `None` takes `default_bottleneck`.
+      starts: how often a bottleneck is trained; the best on validation is taken.
+      bottleneck: training of functionals; None takes settings by mode and budget.
+      receiver: training of a network that decodes bits chosen without it.
+
+    Example:
+      >>> import numpy as np, bitalloc
+      >>> x = np.random.default_rng(0).normal(size=(300, 4))
+      >>> quick = bitalloc.FitConfig(smaller_budgets=False, restarts=0, networks=False)
+      >>> bitalloc.fit(x, x[:, 0] > 0, 2, config=quick).bits
+      2
     """
 
+    smaller_budgets: bool = True
+    precisions: tuple[int, ...] = (4, 5, 6, 8, 10, 12, 16)
     n_levels: int = 17
     fine_levels: int = 65
     fine_bits: int = 4
-    moved_below: int = 4_000
+    translated_below: int = 4_000
     selection_ridge: float = 1e-3
     swap_rounds: int = 3
     restarts: int = 4
@@ -86,24 +111,25 @@ class FitConfig:
     receiver: BottleneckConfig = field(default_factory=lambda: BottleneckConfig(epochs=15))
 
 
-def with_moved_copies(sample: Sample, image_shape: tuple[int, int]) -> Sample:
-    """The images and their copies moved by one pixel up, down, left and right.
+def with_translations(sample: Sample, image_shape: tuple[int, ...]) -> Sample:
+    """The images and their copies translated by one pixel up, down, left and right.
 
-    What moves in repeats the border. A single pixel's value hangs on how a garment lies in its
-    frame, and a few hundred images do not show how much that varies.
+    The border's pixels are repeated outwards. A single pixel's value depends on how a garment lies
+    in its frame, and a few hundred images do not show how much that varies.
 
     Args:
-      sample: N images as rows of height * width numbers.
-      image_shape: (height, width).
+      sample: N images as rows of height * width * channels numbers.
+      image_shape: (height, width) or (height, width, channels).
 
     Returns:
       5 N images, the originals first.
     """
-    height, width = image_shape
-    padded = np.pad(sample.features.reshape(-1, height, width), ((0, 0), (1, 1), (1, 1)), "edge")
+    height, width, *channels = image_shape
+    margin = [(0, 0), (1, 1), (1, 1)] + [(0, 0) for _ in channels]
+    padded = np.pad(sample.features.reshape(-1, *image_shape), margin, "edge")
     corners = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
-    moved = [padded[:, y : y + height, x : x + width] for y, x in corners]
-    features = np.concatenate([images.reshape(len(images), -1) for images in moved])
+    translated = [padded[:, y : y + height, x : x + width] for y, x in corners]
+    features = np.concatenate([images.reshape(len(images), -1) for images in translated])
     return Sample(features, np.tile(sample.labels, len(corners)))
 
 
@@ -154,53 +180,71 @@ def choose_decoder(
     symbols = encoders.encode(encoder, train.features, problem.sensor_of)
     held_out = encoders.encode(encoder, validation.features, problem.sensor_of)
     n_classes, n_bits = len(problem.classes), int(depth.sum())
-    rivals: list[decoders.Decoder] = []
+    choices: list[decoders.Decoder] = []
     if n_bits <= decoders.MAX_TABLE_BITS:
         for neighbour_weight in (0.0, 0.02, 0.1, 0.3):
-            rivals.append(
+            choices.append(
                 decoders.fit_table(symbols, train.labels, depth, n_classes, neighbour_weight)
             )
     columns, owner = decoders.one_hot(symbols, depth)
     fit = jax.jit(decoders.fit_logistic, static_argnums=(2, 4))
     for ridge in RIDGES:
         weights, bias = fit(columns, jnp.asarray(train.labels), n_classes, ridge, 100)
-        rivals.append(decoders.from_columns(np.asarray(weights), np.asarray(bias), owner, depth))
+        choices.append(decoders.from_columns(np.asarray(weights), np.asarray(bias), owner, depth))
     if n_bits <= config.lp_bits:
         hinge = classifier.fit_hinge(columns, train.labels, n_classes, config.lp_penalty, 30.0)
         if hinge.optimal:
-            rivals.append(decoders.from_columns(hinge.weights, hinge.bias, owner, depth))
+            choices.append(decoders.from_columns(hinge.weights, hinge.bias, owner, depth))
     if receiver is not None and config.networks:
-        rivals.append(receiver)
+        choices.append(receiver)
     if receiver is None and config.networks and n_bits > decoders.MAX_TABLE_BITS:
-        rivals.append(fit_receiver(key, symbols, train.labels, depth, n_classes, config.receiver))
+        pair = (held_out, validation.labels)
+        choices.append(
+            fit_receiver(key, symbols, train.labels, depth, n_classes, config.receiver, pair)
+        )
     scores = [
-        float(np.mean(decoders.decode(rival, held_out, depth) == validation.labels))
-        for rival in rivals
+        float(np.mean(decoders.decode(choice, held_out, depth) == validation.labels))
+        for choice in choices
     ]
     best = int(np.argmax(scores))
-    return rivals[best], scores[best]
+    return choices[best], scores[best]
 
 
-def fit_receiver(key, symbols, labels, depth, n_classes, config) -> decoders.NetworkDecoder:
-    """A network that reads given messages; see `bottleneck.BottleneckConfig` for `config`."""
+def fit_receiver(
+    key, symbols, labels, depth, n_classes, config: BottleneckConfig, validation=None
+) -> decoders.NetworkDecoder:
+    """A network that reads given messages.
+
+    Args:
+      key: typed key.
+      symbols: Int[N, J].
+      labels: Int[N].
+      depth: Int[J].
+      n_classes: K.
+      config: its receiver's width and its training.
+      validation: symbols and labels that decide when to stop; see `bottleneck.run`.
+    """
     from bitalloc import messages
-    from fewbits.training import gradient_descent, loop, losses
+    from fewbits.training import gradient_descent, losses
 
-    signs = 2 * messages.to_bits(symbols, depth).astype(np.float32) - 1
-    network = bottleneck.receiver_network(signs.shape[1], n_classes, config.receiver_width)
-    batch_size = min(config.batch_size, len(labels))
-    plan = loop.Plan(config.epochs * (len(labels) // batch_size), batch_size)
+    def signs_of(symbols):
+        return jnp.asarray(2 * messages.to_bits(symbols, depth).astype(np.float32) - 1)
+
+    network = bottleneck.receiver_network(int(depth.sum()), n_classes, config.receiver_width)
     method = gradient_descent.build(
         gradient_descent.GradientDescentConfig(
             gradient_descent.Hyperparameters(config.learning_rate)
         ),
         losses.cross_entropy(network.apply),
-        bottleneck.cosine_adamw(plan.steps, config.weight_decay),
+        bottleneck.cosine_adamw(bottleneck.n_steps(config, len(labels)), config.weight_decay),
     )
     key_init, key_run = jax.random.split(key)
-    run = jax.jit(lambda key, params, data: loop.run(method, plan, key, params, data))
-    data = (jnp.asarray(signs), jnp.asarray(labels, jnp.int32))
-    return receiver_layers(run(key_run, network.init(key_init), data).params)
+    data = (signs_of(symbols), jnp.asarray(labels, jnp.int32))
+    if validation is not None:
+        validation = (signs_of(validation[0]), validation[1])
+    params = network.init(key_init)
+    params = bottleneck.run(key_run, config, method, network.apply, params, data, validation)
+    return receiver_layers(params)
 
 
 def receiver_layers(params) -> decoders.NetworkDecoder:

@@ -1,8 +1,9 @@
 """Host-side, not traceable: the integer program of the allocation, solved by HiGHS.
 
-The knapsack in `allocation` is the production solver. This file states the same problem as
-the one-hot integer program of the published recipe, so that the two can be compared, and
-solves its linear relaxation, whose value bounds every allocation and whose dual prices a bit.
+The knapsack in `allocation` is what fits use. This file is its reference solver: it states the
+same problem as the one-hot integer program of "Data Compression for Machine Learning" (a final
+project in linear programming, UCLA), so that the two can be compared, and solves its linear
+relaxation, whose value bounds every allocation and whose dual variable is a bit's shadow price.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 
-class RefereeAllocation(NamedTuple):
+class IntegerAllocation(NamedTuple):
     """An allocation by integer programming.
 
-    depth: Int[M], bits per feature.
-    value: its total gain, summed from the gains rather than taken from the solver.
-    bound: the solver's upper bound on every allocation's gain.
-    optimal: whether the solver proved optimality.
+    Attributes:
+      depth: Int[M], bits per feature.
+      value: its total gain, summed from the gains rather than taken from the solver.
+      bound: the solver's upper bound on every allocation's gain.
+      optimal: whether the solver proved optimality.
     """
 
     depth: np.ndarray
@@ -30,14 +32,15 @@ class RefereeAllocation(NamedTuple):
 class Relaxation(NamedTuple):
     """The linear relaxation of the allocation.
 
-    bound: its value, at least that of every integer allocation.
-    price_per_bit: the dual of the budget: the gain per further bit at the margin.
-    n_fractional: features with a fractional choice; at most two at a vertex.
-    optimal: whether the solver proved optimality.
+    Attributes:
+      bound: its value, at least that of every integer allocation.
+      shadow_price: the budget's dual variable: the gain per further bit at the margin.
+      n_fractional: features with a fractional choice; at most two at a vertex.
+      optimal: whether the solver proved optimality.
     """
 
     bound: float
-    price_per_bit: float
+    shadow_price: float
     n_fractional: int
     optimal: bool
 
@@ -52,15 +55,15 @@ def _one_hot_program(gain: np.ndarray):
     return one_choice, bits_spent
 
 
-def solve_integer_program(gain: np.ndarray, budget_bits: int) -> RefereeAllocation:
+def solve_integer_program(gain: np.ndarray, bits: int) -> IntegerAllocation:
     """Solve the allocation for one budget as a mixed-integer program.
 
     max sum u[m, d] z[m, d] s.t. sum_d z[m, d] = 1, sum d z[m, d] <= B, z binary: the
-    published recipe's second step.
+    second step of "Data Compression for Machine Learning".
 
     Args:
       gain: Float[M, D], finite.
-      budget_bits: B.
+      bits: B.
 
     Tolerance: the solver's relative gap is set to 0, so `bound` meets `value` to rounding.
     """
@@ -74,7 +77,7 @@ def solve_integer_program(gain: np.ndarray, budget_bits: int) -> RefereeAllocati
         bounds=Bounds(0, 1),
         constraints=[
             LinearConstraint(one_choice, 1, 1),
-            LinearConstraint(bits_spent, -np.inf, budget_bits),
+            LinearConstraint(bits_spent, -np.inf, bits),
         ],
         options={"mip_rel_gap": 0.0},
     )
@@ -82,15 +85,15 @@ def solve_integer_program(gain: np.ndarray, budget_bits: int) -> RefereeAllocati
         raise RuntimeError(f"the integer program was not solved: {result.message}")
     depth = np.argmax(result.x.reshape(gain.shape), axis=1)
     value = float(gain[np.arange(len(gain)), depth].sum())
-    return RefereeAllocation(depth, value, float(-result.mip_dual_bound), result.status == 0)
+    return IntegerAllocation(depth, value, float(-result.mip_dual_bound), result.status == 0)
 
 
-def solve_relaxation(gain: np.ndarray, budget_bits: int) -> Relaxation:
-    """Solve the allocation with fractional choices allowed: a bound, and the price of a bit.
+def solve_relaxation(gain: np.ndarray, bits: int) -> Relaxation:
+    """Solve the allocation with fractional choices allowed: a bound, and a bit's shadow price.
 
     Args:
       gain: Float[M, D], finite.
-      budget_bits: B.
+      bits: B.
     """
     from scipy.optimize import linprog
 
@@ -99,7 +102,7 @@ def solve_relaxation(gain: np.ndarray, budget_bits: int) -> Relaxation:
     result = linprog(
         -gain.ravel(),
         A_ub=bits_spent,
-        b_ub=[budget_bits],
+        b_ub=[bits],
         A_eq=one_choice,
         b_eq=np.ones(len(gain)),
         bounds=(0, 1),
@@ -110,7 +113,7 @@ def solve_relaxation(gain: np.ndarray, budget_bits: int) -> Relaxation:
     fractional = np.abs(result.x - np.round(result.x)).reshape(gain.shape) > 1e-7
     return Relaxation(
         bound=float(-result.fun),
-        price_per_bit=float(-result.ineqlin.marginals[0]),
+        shadow_price=float(-result.ineqlin.marginals[0]),
         n_fractional=int(fractional.any(axis=1).sum()),
         optimal=result.status == 0,
     )

@@ -6,18 +6,21 @@ decoders.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import jax
 import numpy as np
 
 from bitalloc.encoders import encoder as encoders
-from bitalloc.fitting import proposals
+from bitalloc.fitting import precision, proposals
 from bitalloc.fitting.fit import (
-    MOVABLE_SIDE,
+    BUDGET_LADDER,
+    TRANSLATABLE_SIDE,
     FitConfig,
     Problem,
     check,
     choose_decoder,
-    with_moved_copies,
+    with_translations,
 )
 from bitalloc.model import Model
 from fewbits.coding import InputError
@@ -33,7 +36,7 @@ def fit(
     config: FitConfig,
     sensor_bits: tuple[int, ...] | None = None,
 ) -> Model:
-    """Fit encoder and decoder of exactly `bits` bits per image.
+    """Fit encoder and decoder of exactly `bits` bits per example.
 
     Args:
       key: typed key of every random choice.
@@ -41,32 +44,68 @@ def fit(
       mode: `pixel`, `projection` or `decision`.
       bits: B.
       config: see `FitConfig`.
-      sensor_bits: bits of each sensor for `projection` and `decision`; None shares equally. In
-        `pixel` mode the bits go where they are worth most.
+      sensor_bits: bits of each sensor for `projection` and `decision`, and no smaller budget
+        competes; None shares equally. In `pixel` mode the bits go where they are worth most.
 
     Raises:
       InputError: for an unknown mode and for problems that `fit.check` refuses.
     """
-    check(problem, bits)
-    total = features_total_bits(problem)
-    if bits > total:
-        raise InputError(f"a budget of {bits} bits exceeds the {total} that the features can carry")
+    (model,) = fit_budgets(key, problem, mode, [bits], config, sensor_bits)
+    return model
+
+
+def fit_budgets(
+    key: jax.Array,
+    problem: Problem,
+    mode: str,
+    budgets: Sequence[int],
+    config: FitConfig,
+    sensor_bits: tuple[int, ...] | None = None,
+) -> Iterator[Model]:
+    """As `fit` for several ascending budgets, each of which competes with those before it."""
+    check(problem, min(budgets))
+    total, largest = features_total_bits(problem), max(budgets)
+    if largest > total:
+        raise InputError(
+            f"a budget of {largest} bits exceeds the {total} that the features can carry"
+        )
+    if mode not in MODES:
+        raise InputError(f"unknown mode {mode!r}: choose from {', '.join(MODES)}")
+    competing = config.smaller_budgets and sensor_bits is None
+    ladder = [b for b in BUDGET_LADDER if b < largest] if competing else []
+    best, best_accuracy = None, -1.0
+    for bits in sorted({*ladder, *budgets}):
+        # Nothing beats a model that is always right, and ties go to the fewer bits.
+        if not competing or best_accuracy < 1.0:
+            model, accuracy = _fit_one(key, problem, mode, bits, config, sensor_bits)
+            if not competing or accuracy > best_accuracy:
+                best, best_accuracy = model, accuracy
+        assert best is not None
+        if bits in budgets:
+            yield best._replace(padding_bits=bits - best.bits + best.padding_bits)
+
+
+def _fit_one(key, problem: Problem, mode: str, bits: int, config: FitConfig, sensor_bits):
+    """The model of one budget, smaller ones left aside, and its validation accuracy."""
     key_encoder, key_decoder = jax.random.split(key)
     sensor_of, n_train = problem.sensor_of, len(problem.train.labels)
+    original = problem.train
     if mode == "pixel":
         # Each code is computed from one feature, by whichever sensor sees it. Fitted as if one
         # sensor saw them all, the bits and their decoder are the same in every view.
         problem = problem._replace(sensor_of=np.where(sensor_of >= 0, 0, sensor_of))
         shape = problem.image_shape
-        if shape is not None and min(shape) >= MOVABLE_SIDE and n_train < config.moved_below:
-            problem = problem._replace(train=with_moved_copies(problem.train, shape))
+        if (
+            shape is not None
+            and min(shape[:2]) >= TRANSLATABLE_SIDE
+            and n_train < config.translated_below
+        ):
+            problem = problem._replace(train=with_translations(problem.train, shape))
         proposed = proposals.propose_pixel(key_encoder, problem, bits, config)
     elif mode == "projection":
         proposed = proposals.propose_projection(key_encoder, problem, bits, config, sensor_bits)
-    elif mode == "decision":
-        proposed = proposals.propose_decision(key_encoder, problem, bits, config, sensor_bits)
     else:
-        raise InputError(f"unknown mode {mode!r}: choose from {', '.join(MODES)}")
+        proposed = proposals.propose_decision(key_encoder, problem, bits, config, sensor_bits)
     best, best_score = None, -1.0
     for encoder, receiver in proposed:
         decoder, score = choose_decoder(key_decoder, problem, encoder, config, receiver)
@@ -75,7 +114,7 @@ def fit(
     assert best is not None
     if isinstance(best[0], encoders.PixelEncoder):
         best = proposals.by_sensor(*best, sensor_of)
-    return Model(
+    model = Model(
         mode,
         sensor_of,
         problem.image_shape,
@@ -84,6 +123,7 @@ def fit(
         n_train=n_train,
         n_validation=len(problem.validation.labels),
     )
+    return precision.choose(model, original, problem.validation, config.precisions, best_score)
 
 
 def features_total_bits(problem: Problem) -> int:

@@ -87,10 +87,12 @@ def views_of(problem: Problem):
         columns = np.flatnonzero(problem.sensor_of == sensor)
         shape: tuple[int, ...] = (len(columns),)
         if problem.image_shape is not None:
-            row, column = np.divmod(columns, problem.image_shape[1])
-            height, width = np.ptp(row) + 1, np.ptp(column) + 1
-            if height * width == len(columns):
-                shape = (int(height), int(width))
+            channels = problem.image_shape[2:]
+            pixel = columns // int(np.prod(channels))
+            row, column = np.divmod(pixel, problem.image_shape[1])
+            height, width = int(np.ptp(row)) + 1, int(np.ptp(column)) + 1
+            if height * width * int(np.prod(channels)) == len(columns):
+                shape = (height, width, *channels)
         views.append((columns, shape))
     return views
 
@@ -165,7 +167,7 @@ def propose_decision(key, problem: Problem, bits, config: FitConfig, sensor_bits
     proposals = []
     views = views_of(problem)
     for number in range(config.starts):
-        result, scaling = bottleneck.train(
+        params, scaling = bottleneck.train(
             jax.random.fold_in(key, number),
             settings,
             problem.train.features,
@@ -175,8 +177,9 @@ def propose_decision(key, problem: Problem, bits, config: FitConfig, sensor_bits
             n_classes,
             problem.image_shape,
             head="argmax",
+            validation=problem.validation,
         )
-        encoder = _network(result.params["sensors"], (n_classes,), settings, views, scaling)
+        encoder = _network(params["sensors"], (n_classes,), settings, views, scaling)
         # What mirrored images were trained on is averaged over them as well.
         encoder = encoder._replace(head="argmax", mirrored=settings.flip)
         proposals.append((encoder, None))
@@ -200,7 +203,7 @@ def _trained(key, problem, bits, config, settings, sensor_bits):
         raise InputError(f"bits {sensor_bits} do not share {bits} among {len(views)} sensors")
     proposals = []
     for number in range(config.starts):
-        result, (shift, scale) = bottleneck.train(
+        params, (shift, scale) = bottleneck.train(
             jax.random.fold_in(key, number),
             settings,
             problem.train.features,
@@ -209,14 +212,13 @@ def _trained(key, problem, bits, config, settings, sensor_bits):
             sensor_bits,
             len(problem.classes),
             problem.image_shape,
+            validation=problem.validation,
         )
         if settings.sensor_width:
-            encoder = _network(
-                result.params["sensors"], sensor_bits, settings, views, (shift, scale)
-            )
+            encoder = _network(params["sensors"], sensor_bits, settings, views, (shift, scale))
         else:
-            encoder = _linear(result.params["sensors"], sensor_bits, views, shift, scale)
-        receiver = receiver_layers(result.params["receiver"]) if settings.receiver_width else None
+            encoder = _linear(params["sensors"], sensor_bits, views, shift, scale)
+        receiver = receiver_layers(params["receiver"]) if settings.receiver_width else None
         proposals.append((encoder, receiver))
     return proposals
 

@@ -1,4 +1,6 @@
-"""Host-side, not traceable: the published recipe, as published.
+"""Host-side, not traceable: the published baseline, as published.
+
+From "Data Compression for Machine Learning", a final project in linear programming (UCLA):
 
 1. An l1-penalised linear classifier is fitted; a feature's importance is sum_k |W_km|.
 2. An integer program shares the bits: max sum_m importance_m (1 - 4^-d_m), sum d_m <= B.
@@ -24,7 +26,13 @@ MAX_DEPTH = 8
 
 
 class Fitted(NamedTuple):
-    """Encoder and decoder of the recipe, and whether both programs were solved to optimality."""
+    """Encoder and decoder of the baseline.
+
+    Attributes:
+      encoder: uniform quantisers of the features that get bits.
+      decoder: the linear classifier of the quantised values.
+      optimal: whether the last linear program was solved to optimality.
+    """
 
     encoder: encoders.PixelEncoder
     decoder: decoders.LinearDecoder
@@ -64,11 +72,11 @@ def gains(importance: np.ndarray) -> np.ndarray:
     return importance[:, None] * (1 - 4.0 ** -np.arange(MAX_DEPTH + 1))[None, :]
 
 
-def allocate(importance: np.ndarray, sensor_of: np.ndarray, budget_bits: int) -> np.ndarray:
+def allocate(importance: np.ndarray, sensor_of: np.ndarray, bits: int) -> np.ndarray:
     """Bits per feature by integer programming, an equal share of the budget per sensor; Int[M]."""
     n = sensors.n_sensors(sensor_of)
     depth = np.zeros(len(importance), int)
-    for sensor, share in enumerate(sensors.even_split(budget_bits, n)):
+    for sensor, share in enumerate(sensors.even_split(bits, n)):
         seen = sensor_of == sensor
         depth[seen] = integer_program.solve_integer_program(
             gains(importance[seen]), int(share)
@@ -107,7 +115,7 @@ def fit(
     labels: np.ndarray,
     n_classes: int,
     sensor_of: np.ndarray,
-    budget_bits: int,
+    bits: int,
     importance: np.ndarray,
     retrain_penalty: float,
     time_limit_seconds: float | None = None,
@@ -119,7 +127,7 @@ def fit(
       labels: Int[N].
       n_classes: K.
       sensor_of: Int[M].
-      budget_bits: B.
+      bits: B.
       importance: Float[M], see `importances`; independent of the budget.
       retrain_penalty: lam of the last program.
       time_limit_seconds: of the last program.
@@ -127,7 +135,7 @@ def fit(
     Raises:
       ValueError: if no feature is worth a bit.
     """
-    depth = allocate(importance, sensor_of, budget_bits)
+    depth = allocate(importance, sensor_of, bits)
     if not depth.any():
         raise ValueError(f"no feature is worth a bit: importances sum to {importance.sum()}")
     encoder, levels = uniform_quantiser(features, depth, sensor_of)

@@ -6,7 +6,7 @@ worth a lot and together hardly more. Candidates are all thresholds of all featu
 one histogram per class and cell values every one of them exactly.
 
 Up to 8 bits the value of a set is the accuracy of its table decoder on the sample. Beyond, it
-is judged through the linear decoder: the next bit is the one with the steepest gain in
+is measured through the linear decoder: the next bit is the one with the steepest gain in
 likelihood (Rao's score test), the decoder being refitted as bits are added.
 """
 
@@ -28,9 +28,10 @@ Bit = tuple[int, int]
 class Candidates(NamedTuple):
     """All thresholds that may be chosen, and where each value lies between them.
 
-    thresholds: Float64[M, L-1], ascending per feature, filled up with +inf.
-    level: UInt8[M, N], number of the feature's thresholds below the value; features first, since
-      they are counted one at a time.
+    Attributes:
+      thresholds: Float64[M, L-1], ascending per feature, filled up with +inf.
+      level: UInt8[M, N], number of the feature's thresholds below the value; features first, since
+        they are counted one at a time.
     """
 
     thresholds: np.ndarray
@@ -40,8 +41,9 @@ class Candidates(NamedTuple):
 class Selection(NamedTuple):
     """Chosen bits and their worth on the sample they were chosen on.
 
-    bits: chosen (feature, threshold index) pairs, in order of choice.
-    accuracy: share of the sample that their decoder gets right.
+    Attributes:
+      bits: chosen (feature, threshold index) pairs, in order of choice.
+      accuracy: share of the sample that their decoder gets right.
     """
 
     bits: tuple[Bit, ...]
@@ -143,10 +145,12 @@ def select_for_table(
     features = np.flatnonzero(np.isfinite(candidates.thresholds[:, 0]))
     for _ in range(n_restarts if n_bits > 1 else 0):
         best = max(found, key=lambda selection: selection.accuracy)
-        kept = rng.permutation(n_bits)[: n_bits - max(2, n_bits // 2)]
+        retained = rng.permutation(n_bits)[: n_bits - max(2, n_bits // 2)]
         feature = int(rng.choice(features))
         n_thresholds = int(np.isfinite(candidates.thresholds[feature]).sum())
-        start = [best.bits[i] for i in sorted(kept)] + [(feature, int(rng.integers(n_thresholds)))]
+        start = [best.bits[i] for i in sorted(retained)] + [
+            (feature, int(rng.integers(n_thresholds)))
+        ]
         found.append(_climb(candidates, labels, n_classes, n_bits, start))
     distinct = {frozenset(selection.bits): selection for selection in found[::-1]}
     return sorted(distinct.values(), key=lambda selection: -selection.accuracy)
@@ -212,7 +216,7 @@ def select_for_linear(
 ) -> Selection:
     """Forward selection for the linear decoder, then swaps.
 
-    Each round refits the logistic decoder of the bits so far and adds the best candidate, or,
+    Each pass refits the logistic decoder of the bits so far and adds the best candidate, or,
     once there are many bits, a few at a time from different features. Without swaps every prefix
     is the selection for its own budget.
 
@@ -225,7 +229,7 @@ def select_for_linear(
       n_classes: K.
       n_bits: B.
       ridge: see `decoder.fit_logistic`.
-      batch_share: bits added per round as a share of those chosen, at least one.
+      batch_share: bits added per pass as a share of those chosen, at least one.
       swap_rounds: how often each bit is tried for a swap, at most.
     """
     target = np.eye(n_classes)[labels]
@@ -263,11 +267,11 @@ def select_for_linear(
         position = trial % n_bits
         rest = bits[:position] + bits[position + 1 :]
         gain = score_gains(candidates, refit(rest)[0], rest)
-        rival = [*rest, best_of(gain, int(np.argmax(gain.max(axis=1))))]
-        _, rival_loss, rival_accuracy = refit(rival)
+        swap = [*rest, best_of(gain, int(np.argmax(gain.max(axis=1))))]
+        _, swap_loss, swap_accuracy = refit(swap)
         tried_in_vain += 1
-        if rival_loss < loss - 1e-6:
-            bits[position], loss, accuracy, tried_in_vain = rival[-1], rival_loss, rival_accuracy, 0
+        if swap_loss < loss - 1e-6:
+            bits[position], loss, accuracy, tried_in_vain = swap[-1], swap_loss, swap_accuracy, 0
         if tried_in_vain == n_bits:
             break
     return Selection(tuple(bits), accuracy)

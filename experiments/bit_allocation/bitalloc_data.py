@@ -1,19 +1,23 @@
 """Fashion-MNIST's T-shirts, dresses and coats as a bit-allocation problem, and honest accuracies.
 
 Shared by the `bitalloc_*` experiments. The test images enter `measure` alone, which packs them to
-bytes with a finished model file and has a fresh process decode these.
+bytes with a finished model file and has a subprocess decode these.
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import bitalloc
+from bitalloc import files
 from bitalloc import model as models
 from bitalloc.encoders import sensors
-from bitalloc.fitting.fit import Problem, Sample
+from bitalloc.encoders.bottleneck import BottleneckConfig
+from bitalloc.fitting.fit import FitConfig, Problem, Sample
 from experiments.runner import subprocesses
 from fewbits.coding import container
 from fewbits.io import datasets
@@ -22,13 +26,23 @@ CLASSES = (0, 3, 4)
 """T-shirt/top, dress, coat."""
 IMAGE_SHAPE = (28, 28)
 
+EPOCHS_ALONE: dict[str, Any] = {"min_steps": 0, "evaluations": 0}
+"""Trainings of the recorded runs: their epochs and no more, the last parameters."""
+
+RECORDED = FitConfig(
+    smaller_budgets=False,
+    precisions=(),
+    receiver=BottleneckConfig(epochs=15, min_steps=0, evaluations=0),
+)
+"""Settings of the recorded runs: every bit is used, and weights are stored as float32."""
+
 
 def three_classes(split: str, data_dir: str | None) -> Sample:
     """The 18,000 training or 3,000 test images of the three classes, labels 0..2."""
     images = datasets.load("fashion_mnist", split, data_dir=data_dir)
-    kept = np.isin(images.labels, CLASSES)
-    features = np.asarray(images.pixels)[kept].reshape(-1, IMAGE_SHAPE[0] * IMAGE_SHAPE[1])
-    return Sample(features, np.searchsorted(CLASSES, images.labels[kept]).astype(np.int32))
+    chosen = np.isin(images.labels, CLASSES)
+    features = np.asarray(images.pixels)[chosen].reshape(-1, IMAGE_SHAPE[0] * IMAGE_SHAPE[1])
+    return Sample(features, np.searchsorted(CLASSES, images.labels[chosen]).astype(np.int32))
 
 
 def problem(
@@ -56,22 +70,21 @@ def problem(
 
 def accuracy_percent(model: models.Model, sample: Sample) -> float:
     """Share of a sample that is decoded rightly from its packed bytes, in this process."""
-    data = models.encode(model, sample.features)
-    return 100 * float(np.mean(models.decode(model, data, len(sample.labels)) == sample.labels))
+    return 100 * models.accuracy(model, sample.features, sample.labels)
 
 
 def measure(path: Path, test: Sample) -> float:
-    """Test accuracy in percent: encode to a file, decode that file in a fresh process.
+    """Test accuracy in percent: encode to a file, decode that file in a subprocess.
 
     Args:
       path: a model file.
       test: images, and the labels that only the comparison sees.
     """
     model_bytes = container.load_bytes(path)
-    payload = models.encode(models.from_bytes(model_bytes), test.features)
+    payload = bitalloc.encode(bitalloc.from_bytes(model_bytes), test.features)
     with tempfile.TemporaryDirectory() as scratch:
         messages, out = Path(scratch) / "messages", Path(scratch) / "labels.npz"
-        container.save(messages, models.write_messages(model_bytes, payload, len(test.labels)))
+        container.save(messages, files.write_messages(model_bytes, payload, len(test.labels)))
         subprocesses.python("bitalloc", ["decode", path, messages, out])
         with np.load(out) as decoded:
             return 100 * float(np.mean(decoded["labels"] == np.array(CLASSES)[test.labels]))

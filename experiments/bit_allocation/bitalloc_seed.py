@@ -11,7 +11,7 @@ for the goals, on all 3,000. The published points are one subset, which is not p
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from bitalloc import decoder as decoders
 from bitalloc.encoders import encoder as encoders
 from bitalloc.fitting import modes, published_baseline
-from bitalloc.fitting.fit import FitConfig, Problem
+from bitalloc.fitting.fit import Problem
 from experiments.bit_allocation import bitalloc_data
 from experiments.bit_allocation.bitalloc_curves import PUBLISHED, UNCOMPRESSED_PUBLISHED
 from experiments.runner import plots
@@ -112,7 +112,7 @@ def _measure_subset(config: Config, seed: int, train, test) -> list[dict[str, An
     problem = bitalloc_data.problem(
         train, seed, "central", n_train=config.n_train, n_validation=config.n_validation
     )
-    settings = FitConfig(restarts=config.restarts, networks=False)
+    settings = replace(bitalloc_data.RECORDED, restarts=config.restarts, networks=False)
     for bits in config.pixel_bits:
         model = modes.fit(jax.random.key(seed), problem, "pixel", bits, settings)
         note("pixel", "central", bits, _reader(model.encoder, model.decoder, problem, 1.0))

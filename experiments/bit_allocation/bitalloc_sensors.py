@@ -10,7 +10,7 @@ pixels tell separately. Ten minutes on two cores.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 from bitalloc.encoders import thresholds
 from bitalloc.encoders.encoder import PixelEncoder
 from bitalloc.fitting import allocation, modes, proposals
-from bitalloc.fitting.fit import FitConfig
 from experiments.bit_allocation import bitalloc_data
 from experiments.runner import plots
 from experiments.runner.records import Run, Seconds, write_record
@@ -60,7 +59,12 @@ def run(config: Config, run: Run) -> None:
         n_train=config.n_train,
         n_validation=config.n_validation,
     )
-    settings = FitConfig(n_levels=config.n_levels, restarts=config.restarts, networks=False)
+    settings = replace(
+        bitalloc_data.RECORDED,
+        n_levels=config.n_levels,
+        restarts=config.restarts,
+        networks=False,
+    )
     rows = []
     for bits in config.budgets:
         model = modes.fit(jax.random.key(config.seed), problem, "pixel", bits, settings)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 
-from bitalloc import messages
-from bitalloc import model as models
+import bitalloc
+from bitalloc import files, messages
 from bitalloc.decoder import cell_counts, message_number
 from bitalloc.encoders import encoder as encoders
 from bitalloc.encoders import sensors
 from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.fitting import modes
-from bitalloc.fitting.fit import FitConfig, Problem, Sample
+from bitalloc.fitting.fit import Problem, Sample
+from experiments.bit_allocation.bitalloc_data import EPOCHS_ALONE, RECORDED
 from experiments.digits.row import Job, Picture, Row
 from experiments.runner import plots, subprocesses
 from fewbits.coding import container
@@ -37,17 +40,19 @@ def rows(job: Job, bar: Bar) -> list[Row]:
 
 def _row(job: Job, mode: str, baseline: float) -> Row:
     epochs = max(2, round(_EPOCHS * job.effort))
-    config = FitConfig(
-        restarts=max(0, round(_RESTARTS * job.effort)), bottleneck=BottleneckConfig(epochs=epochs)
+    config = replace(
+        RECORDED,
+        restarts=max(0, round(_RESTARTS * job.effort)),
+        bottleneck=BottleneckConfig(epochs=epochs, **EPOCHS_ALONE),
     )
     model = modes.fit(jax.random.key(job.seed), _problem(job), mode, _BITS, config)
     model_path = job.run.artifacts / f"digits_{mode}.fwb"
-    container.save(model_path, models.to_bytes(model))
+    container.save(model_path, bitalloc.to_bytes(model))
     model_bytes = container.load_bytes(model_path)
     path = job.run.artifacts / f"digits_{mode}_messages.fwb"
-    payload = models.encode(models.from_bytes(model_bytes), _features(job.test.pixels))
+    payload = bitalloc.encode(bitalloc.from_bytes(model_bytes), _features(job.test.pixels))
     count = len(job.test.labels)
-    container.save(path, models.write_messages(model_bytes, payload, count))
+    container.save(path, files.write_messages(model_bytes, payload, count))
     out = path.with_suffix(".npz")
     subprocesses.python("bitalloc", ["decode", model_path, path, out])
     with np.load(out) as decoded:
@@ -72,9 +77,9 @@ def _features(pixels: np.ndarray) -> np.ndarray:
 
 def _problem(job: Job) -> Problem:
     order = np.random.default_rng(job.seed).permutation(len(job.train.labels))
-    held, kept = order[:_HELD_OUT], order[_HELD_OUT:]
+    held, rest = order[:_HELD_OUT], order[_HELD_OUT:]
     train, validation = (
-        Sample(_features(job.train.pixels[part]), job.train.labels[part]) for part in (kept, held)
+        Sample(_features(job.train.pixels[part]), job.train.labels[part]) for part in (rest, held)
     )
     side = job.train.pixels.shape[1:3]
     n_features = train.features.shape[1]
@@ -100,7 +105,7 @@ def _random_pixels(job: Job) -> float:
     return 100 * float(np.mean(counts.argmax(axis=1)[numbers(test)] == job.test.labels))
 
 
-def _chosen(job: Job, model: models.Model) -> Picture:
+def _chosen(job: Job, model: bitalloc.Model) -> Picture:
     encoder = model.encoder
     assert isinstance(encoder, encoders.PixelEncoder)
     depth = np.zeros(job.train.pixels[0].size, np.int64)

@@ -71,7 +71,7 @@ def test_greedy_is_optimal_on_concave_gains_and_prices_fall(seed):
     increments = -np.sort(-np.diff(gain, axis=1).ravel())
     greedy = gain[:, 0].sum() + np.concatenate([[0], increments.cumsum()])
     np.testing.assert_allclose(ours.value[:-1], greedy, atol=1e-9)
-    prices = np.asarray(allocation.price_per_bit(ours.value))
+    prices = np.asarray(allocation.shadow_prices(ours.value))
     assert np.all(np.diff(prices) <= 1e-9)
 
 
@@ -88,8 +88,8 @@ def test_relaxation_bounds_the_knapsack_and_brackets_its_price(seed):
     assert relaxed.bound - value[budget] <= np.abs(np.diff(gain, axis=1)).sum(axis=1).max() + 1e-9
     if seed % 2 == 0:
         np.testing.assert_allclose(relaxed.bound, value[budget], atol=1e-7)
-        assert relaxed.price_per_bit >= value[budget + 1] - value[budget] - 1e-7
-        assert relaxed.price_per_bit <= value[budget] - value[budget - 1] + 1e-7
+        assert relaxed.shadow_price >= value[budget + 1] - value[budget] - 1e-7
+        assert relaxed.shadow_price <= value[budget] - value[budget - 1] + 1e-7
 
 
 def test_two_levels_equal_one_knapsack_over_all_features():

@@ -88,7 +88,7 @@ def test_columns_without_violation_are_exactly_the_useless_ones(bits):
     features, labels = bits
     few, rest = features[:, :20], features[:, 20:]
     partial = classifier.fit_hinge(few, labels, 3, 0.01)
-    price = classifier.price_columns(partial, rest, 0.01)
+    price = classifier.reduced_costs(partial, rest, 0.01)
     best, worst = int(price.argmax()), int(price.argmin())
     assert price[best] > 0 > price[worst]
     for column, helps in ((best, True), (worst, False)):
@@ -101,7 +101,7 @@ def test_column_generation_ends_at_the_full_optimum(bits, solved):
     chosen = [0]
     for _ in range(features.shape[1]):
         partial = classifier.fit_hinge(features[:, chosen], labels, 3, 0.01)
-        price = classifier.price_columns(partial, features, 0.01)
+        price = classifier.reduced_costs(partial, features, 0.01)
         if price.max() <= 1e-7:
             break
         chosen.extend(np.argsort(-price)[:5][np.sort(-price)[:5] < 0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import subprocess
 import sys
 
@@ -19,13 +21,13 @@ def folder(tmp_path_factory):
     data = load_digits(n_class=3)
     np.savez(folder / "in.npz", images=data.images.astype(np.uint8), labels=data.target + 5)
     np.savez(folder / "images.npz", images=data.images.astype(np.uint8))
-    run = ["fit", "in.npz", "model", "--bits", "4"]
+    run = ["fit", "in.npz", "model", "--bits", "4", "--no-smaller-budgets"]
     assert main([str(folder / part) if part in ("in.npz", "model") else part for part in run]) == 0
     assert main(["encode", *(str(folder / n) for n in ("model", "images.npz", "messages"))]) == 0
     return folder
 
 
-def test_a_fresh_process_decodes_the_bytes(folder):
+def test_a_subprocess_decodes_the_bytes(folder):
     command = ["decode", *(str(folder / n) for n in ("model", "messages", "labels.npz"))]
     subprocess.run([sys.executable, "-m", "bitalloc", *command], check=True, capture_output=True)
     truth = load_digits(n_class=3).target + 5
@@ -35,13 +37,25 @@ def test_a_fresh_process_decodes_the_bytes(folder):
     assert (folder / "messages").stat().st_size < len(truth) * 4 / 8 + 100
 
 
-def test_curve_prints_one_row_per_budget_and_the_fewest_bits(folder, capsys):
+def test_curve_prints_csv_alone_on_stdout(folder, capsys):
     arguments = ["curve", str(folder / "in.npz"), "--bits", "1,3", "--output"]
     assert main([*arguments, str(folder / "curve.csv")]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in printed[:3]] == ["bits", "1", "3"]
-    assert "# 70% reached with 3 bits" in printed
-    assert (folder / "curve.csv").read_text().splitlines() == printed[:3]
+    printed = capsys.readouterr()
+    rows = list(csv.DictReader(printed.out.splitlines()))
+    assert [row["bits"] for row in rows] == ["1", "3"]
+    assert float(rows[1]["validation_accuracy"]) >= float(rows[0]["validation_accuracy"])
+    assert "70% of the held-out examples: 3 bits\n" in printed.err
+    assert (folder / "curve.csv").read_text() == printed.out
+
+
+def test_fit_reports_as_json(folder, capsys):
+    model = folder / "json_model"
+    assert main(["fit", str(folder / "in.npz"), str(model), "--bits", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["bytes"] == model.stat().st_size
+    assert said["bits"] == 2
+    assert said["classes"] == [5, 6, 7]
+    assert 0.6 < said["validation_accuracy"] <= 1
 
 
 def test_feature_vectors_with_groups_of_columns_and_text_labels(folder, capsys):
@@ -50,7 +64,7 @@ def test_feature_vectors_with_groups_of_columns_and_text_labels(folder, capsys):
     np.savez(folder / "vectors.npz", features=data.data / 7, labels=names)
     paths = [str(folder / name) for name in ("vectors.npz", "vector_model")]
     assert main(["fit", *paths, "--bits", "3", "--sensors", "0-31/32-63"]) == 0
-    assert "by sensor" in capsys.readouterr().out
+    assert "by sensor" in capsys.readouterr().out.splitlines()[-1]
     model, out, labels = (str(folder / n) for n in ("vector_model", "vector_out", "names.npz"))
     assert main(["encode", model, paths[0], out]) == 0
     assert main(["decode", model, out, labels]) == 0
@@ -85,7 +99,7 @@ LABELS = np.arange(60) % 3
         ({"images": IMAGES, "labels": LABELS[:7]}, 2, "labels of shape (7,)"),
         ({"images": IMAGES[0], "labels": LABELS}, 2, "shape (4, 4)"),
         ({"features": np.full((60, 4), "a"), "labels": LABELS}, 2, "must be numbers"),
-        ({"images": IMAGES, "labels": LABELS / 7}, 2, "whole numbers or text"),
+        ({"images": IMAGES, "labels": LABELS / 7}, 2, "numpy.digitize"),
     ],
 )
 def test_bad_input_to_fit(tmp_path, capsys, arrays, bits, said):

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+import bitalloc
 from bitalloc import decoder
-from bitalloc import model as models
 from bitalloc.encoders import encoder, sensors
 from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.encoders.sensor_network import sensor_network
 from bitalloc.fitting import modes, proposals
-from bitalloc.fitting.fit import FitConfig, Problem, Sample, with_moved_copies
+from bitalloc.fitting.fit import FitConfig, Problem, Sample, with_translations
 from fewbits.coding import InputError
 
+EPOCHS_ALONE: dict[str, Any] = {"min_steps": 0, "evaluations": 0}
 FAST = FitConfig(
+    smaller_budgets=False,
     n_levels=17,
     restarts=1,
     swap_rounds=1,
-    bottleneck=BottleneckConfig(epochs=40, batch_size=32, receiver_width=16),
-    receiver=BottleneckConfig(epochs=5, receiver_width=16),
+    bottleneck=BottleneckConfig(epochs=40, batch_size=32, receiver_width=16, **EPOCHS_ALONE),
+    receiver=BottleneckConfig(epochs=5, receiver_width=16, **EPOCHS_ALONE),
 )
 
 
@@ -48,9 +53,9 @@ def problem(digits, view="central", test_changes=None) -> Problem:
 
 def test_accuracy(model, digits) -> float:
     features, labels = digits.features[460:], digits.labels[460:]
-    data = models.encode(model, features)
+    data = bitalloc.encode(model, features)
     assert len(data) == -(-len(labels) * model.bits // 8)
-    return float(np.mean(models.decode(model, data, len(labels)) == labels))
+    return float(np.mean(bitalloc.decode(model, data, len(labels)) == labels))
 
 
 test_accuracy.__test__ = False  # a helper, in spite of its name
@@ -68,12 +73,14 @@ test_accuracy.__test__ = False  # a helper, in spite of its name
 def test_every_mode_fits_and_its_file_holds_all_of_it(key, digits, mode, view, bits, least):
     config = FAST
     if mode == "decision":
-        settings = BottleneckConfig(epochs=12, batch_size=32, sensor_width=8, weight_decay=0.01)
-        config = FitConfig(bottleneck=settings, receiver=FAST.receiver)
+        settings = BottleneckConfig(
+            epochs=12, batch_size=32, sensor_width=8, weight_decay=0.01, **EPOCHS_ALONE
+        )
+        config = replace(FAST, bottleneck=settings)
     model = modes.fit(key, problem(digits, view), mode, bits, config)
     assert model.bits == bits == model.sensor_bits.sum()
-    read = models.from_bytes(models.to_bytes(model))
-    assert models.to_bytes(read) == models.to_bytes(model)
+    read = bitalloc.from_bytes(bitalloc.to_bytes(model))
+    assert bitalloc.to_bytes(read) == bitalloc.to_bytes(model)
     assert test_accuracy(read, digits) >= least
     sender = encoder.symbol_sensor(read.encoder, read.sensor_of)
     assert np.all(np.diff(sender) >= 0)
@@ -118,17 +125,17 @@ def test_images_outside_the_problem_cannot_change_the_model(key, digits, mode):
         return rng.integers(0, 17, features.shape), rng.integers(0, 3, labels.shape)
 
     made = [
-        models.to_bytes(modes.fit(key, problem(digits, "central", change), mode, 3, FAST))
+        bitalloc.to_bytes(modes.fit(key, problem(digits, "central", change), mode, 3, FAST))
         for change in (None, spoil)
     ]
     assert made[0] == made[1]
 
 
-def test_moved_copies_repeat_the_border():
+def test_translated_copies_repeat_the_border():
     image = np.arange(6, dtype=np.uint8)
-    moved = with_moved_copies(Sample(image[None], np.array([1])), (2, 3))
+    translated = with_translations(Sample(image[None], np.array([1])), (2, 3))
     np.testing.assert_array_equal(
-        moved.features,
+        translated.features,
         [
             [0, 1, 2, 3, 4, 5],
             [0, 1, 2, 0, 1, 2],
@@ -137,7 +144,7 @@ def test_moved_copies_repeat_the_border():
             [1, 2, 2, 4, 5, 5],
         ],
     )
-    np.testing.assert_array_equal(moved.labels, [1] * 5)
+    np.testing.assert_array_equal(translated.labels, [1] * 5)
 
 
 @pytest.fixture(scope="module")
@@ -151,21 +158,21 @@ def three_senders(digits):
 @pytest.mark.slow
 def test_projections_of_quadrants_classify(three_senders, digits):
     np.testing.assert_array_equal(three_senders.sensor_bits, [3, 0, 2, 3])
-    read = models.from_bytes(models.to_bytes(three_senders))
-    assert models.to_bytes(read) == models.to_bytes(three_senders)
+    read = bitalloc.from_bytes(bitalloc.to_bytes(three_senders))
+    assert bitalloc.to_bytes(read) == bitalloc.to_bytes(three_senders)
     assert test_accuracy(read, digits) > 0.7
 
 
 def test_a_sensor_without_bits_sends_nothing(three_senders, digits):
     blind = digits.features[460:].copy().reshape(-1, 8, 8)
     blind[:, :4, 4:] = 0
-    seen = models.encode(three_senders, digits.features[460:])
-    assert seen == models.encode(three_senders, blind.reshape(-1, 64))
+    seen = bitalloc.encode(three_senders, digits.features[460:])
+    assert seen == bitalloc.encode(three_senders, blind.reshape(-1, 64))
 
 
 def test_the_order_of_a_batch_and_its_cuts_do_not_matter(three_senders, digits):
-    whole = models.encode(three_senders, digits.features[:16])
-    parts = [models.encode(three_senders, digits.features[i : i + 1]) for i in range(16)]
+    whole = bitalloc.encode(three_senders, digits.features[:16])
+    parts = [bitalloc.encode(three_senders, digits.features[i : i + 1]) for i in range(16)]
     assert whole == b"".join(parts)
 
 
@@ -207,11 +214,13 @@ def test_bad_modes_and_shares_are_refused(key, digits):
 
 @pytest.mark.slow
 def test_quadrants_may_decide_by_networks_and_lines_by_dense_ones(key, digits):
-    settings = BottleneckConfig(epochs=40, batch_size=32, sensor_width=16, weight_decay=0.01)
-    config = FitConfig(bottleneck=settings, receiver=FAST.receiver, lp_bits=0)
+    settings = BottleneckConfig(
+        epochs=40, batch_size=32, sensor_width=16, weight_decay=0.01, **EPOCHS_ALONE
+    )
+    config = replace(FAST, bottleneck=settings, lp_bits=0)
     model = modes.fit(key, problem(digits, "quadrants"), "decision", 4, config)
     np.testing.assert_array_equal(model.sensor_bits, [1, 1, 1, 1])
-    assert test_accuracy(models.from_bytes(models.to_bytes(model)), digits) > 0.6
+    assert test_accuracy(bitalloc.from_bytes(bitalloc.to_bytes(model)), digits) > 0.6
 
 
 @pytest.mark.slow

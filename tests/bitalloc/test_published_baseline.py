@@ -1,4 +1,4 @@
-"""The published recipe on small digits: quantiser, budget, split and accuracy."""
+"""The published baseline on small digits: quantiser, budget, split and accuracy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def digits():
 
 @pytest.mark.parametrize("view", ["central", "quadrants"])
 @pytest.mark.parametrize("bits", [4, 16, 40])
-def test_recipe_spends_the_budget_and_classifies(digits, view, bits):
+def test_baseline_spends_the_budget_and_classifies(digits, view, bits):
     features, labels = digits
     sensor_of = sensors.parse(view, 64, (8, 8))
     train, test = slice(0, 300), slice(300, None)

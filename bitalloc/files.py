@@ -1,0 +1,396 @@
+"""The files of a model and of its messages, in memory and on disk.
+
+The model's file holds everything that encoder and receiver need beside the messages. The message
+file holds the messages alone, B bits per example, and the digest of the model that wrote them, so
+that a receiver with another model refuses them instead of guessing.
+
+Models with a `precision` are compact: weights lie on a grid of so many bits and are entropy coded,
+and the view is stored as runs. Models without one are written as they always were.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitalloc import decoder as decoders
+from bitalloc.encoders import encoder as encoders
+from bitalloc.model import Model, decode_numbers, encode
+from fewbits.coding import FormatError, container, read_archive, write_archive
+from fewbits.coding.weights.model_file import pack, unpack
+
+KIND = "bitalloc"
+MESSAGES_KIND = "bitalloc_messages"
+_MODES = ("pixel", "projection", "decision")
+_MAX_PADDING_BITS = 1 << 16
+_MAX_FEATURES = 1 << 26
+
+
+def save(path: str | Path, model: Model) -> None:
+    """Writes the model's file, atomically.
+
+    Args:
+      path: where; a file of this name is replaced.
+      model: from `bitalloc.fit`.
+
+    Raises:
+      OSError: the file cannot be written.
+
+    Example:
+      >>> import pathlib, tempfile, numpy as np, bitalloc
+      >>> x = np.random.default_rng(0).normal(size=(300, 4))
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = pathlib.Path(folder) / "model.fwb"
+      ...     bitalloc.save(path, bitalloc.fit(x, x[:, 2] > 0, 1))
+      ...     bitalloc.load(path).decoder_kind
+      'table'
+    """
+    container.save(Path(path), to_bytes(model))
+
+
+def load(path: str | Path) -> Model:
+    """The model that `bitalloc.save` or `fewbits bitalloc fit` wrote.
+
+    Args:
+      path: of the file.
+
+    Raises:
+      FormatError: not an undamaged model file.
+      OSError: the file cannot be read.
+    """
+    return from_bytes(container.load_bytes(Path(path)))
+
+
+def to_bytes(model: Model) -> bytes:
+    """The model's file in memory: all that sender and receiver need beside the messages.
+
+    Args:
+      model: from `bitalloc.fit`.
+
+    Returns:
+      A checksummed archive without executable content; its length is the model's size.
+
+    Example:
+      >>> import numpy as np, bitalloc
+      >>> x = np.random.default_rng(0).normal(size=(300, 4))
+      >>> data = bitalloc.to_bytes(bitalloc.fit(x, x[:, 2] > 0, 1))
+      >>> bitalloc.from_bytes(data).bits
+      1
+    """
+    arrays, trees = _arrays_and_trees(model)
+    if model.precision is not None:
+        arrays, trees = _compact(arrays, trees)
+    header: dict[str, Any] = {
+        "mode": model.mode,
+        "image_shape": None if model.image_shape is None else list(model.image_shape),
+        "classes": list(model.classes),
+        "n_train": model.n_train,
+        "n_validation": model.n_validation,
+        "encoder": _described(model.encoder),
+        "decoder": model.decoder_kind,
+        "arrays": {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()},
+        "trees": {},
+    }
+    # Left out where they say nothing, as in files that know neither.
+    if model.padding_bits:
+        header["padding_bits"] = model.padding_bits
+    if model.precision is not None:
+        header["precision"] = model.precision
+    sections = {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
+    for name, tree in trees.items():
+        bits = weight_bits(model.precision)
+        header["trees"][name], tree_sections = pack(tree, bits, prefix=name + "_")
+        sections |= tree_sections
+    return write_archive(KIND, header, sections)
+
+
+def weight_bits(precision: int | None):
+    """Bits of each tensor: matrices and kernels on a grid, vectors such as biases in float32."""
+    if precision is None:
+        return None
+    return lambda path, tensor: precision if tensor.ndim > 1 else None
+
+
+def weight_tree(model: Model) -> dict[str, Any]:
+    """Every tensor that a precision applies to."""
+    trees: dict[str, Any] = {}
+    encoder, decoder = model.encoder, model.decoder
+    if isinstance(encoder, encoders.ProjectionEncoder):
+        trees["weights"] = np.asarray(encoder.weights, np.float32)
+    elif isinstance(encoder, encoders.NetworkEncoder):
+        trees["sensor"] = list(encoder.params)
+    if isinstance(decoder, decoders.LinearDecoder):
+        trees["scores"] = np.asarray(decoder.scores, np.float32)
+    elif isinstance(decoder, decoders.NetworkDecoder):
+        trees["receiver"] = [list(layer) for layer in decoder.layers]
+    return trees
+
+
+def with_weights(model: Model, trees: dict[str, Any], precision: int) -> Model:
+    """The model with other weights, in the form of `weight_tree`, of so many bits."""
+    encoder, decoder = model.encoder, model.decoder
+    if isinstance(encoder, encoders.ProjectionEncoder):
+        encoder = encoder._replace(weights=trees["weights"])
+    elif isinstance(encoder, encoders.NetworkEncoder):
+        encoder = encoder._replace(params=tuple(trees["sensor"]))
+    if isinstance(decoder, decoders.LinearDecoder):
+        bias = np.asarray(decoder.bias, np.float64)
+        decoder = decoders.LinearDecoder(np.asarray(trees["scores"], np.float64), bias)
+    elif isinstance(decoder, decoders.NetworkDecoder):
+        decoder = decoders.NetworkDecoder(tuple(map(tuple, trees["receiver"])))
+    return model._replace(encoder=encoder, decoder=decoder, precision=precision)
+
+
+def _arrays_and_trees(model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What is stored as it is, and what is packed as parameters."""
+    arrays: dict[str, np.ndarray] = {"sensor_of": np.asarray(model.sensor_of, np.int32)}
+    trees: dict[str, Any] = {}
+    encoder, decoder = model.encoder, model.decoder
+    if isinstance(encoder, encoders.PixelEncoder):
+        arrays["feature"] = np.asarray(encoder.feature, np.int32)
+        arrays["thresholds"] = np.asarray(encoder.thresholds, np.float64)
+        arrays["depth_bits"] = np.asarray(encoder.depth_bits, np.int32)
+    elif isinstance(encoder, encoders.ProjectionEncoder):
+        arrays["weights"] = np.asarray(encoder.weights, np.float32)
+        arrays["offset"] = np.asarray(encoder.bias, np.float32)
+        if encoder.scale is not None:
+            arrays["scale"] = np.asarray(encoder.scale, np.float32)
+    else:
+        arrays["shift"] = np.asarray(encoder.shift, np.float32)
+        arrays["scale"] = np.asarray(encoder.scale, np.float32)
+        trees["sensor"] = list(encoder.params)
+    if isinstance(decoder, decoders.TableDecoder):
+        arrays["label"] = np.asarray(decoder.label, np.int32)
+    elif isinstance(decoder, decoders.LinearDecoder):
+        arrays["scores"] = np.asarray(decoder.scores, np.float64)
+        arrays["bias"] = np.asarray(decoder.bias, np.float64)
+    else:
+        trees["receiver"] = [list(layer) for layer in decoder.layers]
+    return arrays, trees
+
+
+def _compact(arrays: dict[str, np.ndarray], trees: dict[str, Any]):
+    """The same with weights among the trees, the view as runs and small numbers in bytes."""
+    arrays, trees = dict(arrays), dict(trees)
+    for name in ("weights", "scores"):
+        if name in arrays:
+            trees[name] = arrays.pop(name).astype(np.float32)
+    view = arrays.pop("sensor_of")
+    first = np.flatnonzero(np.append(True, view[1:] != view[:-1]))
+    length = np.diff(np.append(first, len(view)))
+    arrays["sensor_runs"] = np.stack([view[first], length], axis=1).astype(np.int32)
+    for name in ("shift", "scale"):
+        if name in arrays and (arrays[name] == arrays[name][0]).all():
+            arrays[name] = arrays[name][:1]
+    for name in ("depth_bits", "label"):
+        if name in arrays and arrays[name].max(initial=0) < 256:
+            arrays[name] = arrays[name].astype(np.uint8)
+    return arrays, trees
+
+
+def _described(encoder: encoders.Encoder) -> dict[str, Any]:
+    if isinstance(encoder, encoders.PixelEncoder):
+        return {"kind": "pixel"}
+    if isinstance(encoder, encoders.ProjectionEncoder):
+        return {"kind": "projection", "head": encoder.head}
+    return {
+        "kind": "network",
+        "head": encoder.head,
+        "mirrored": encoder.mirrored,
+        "sensors": list(encoder.sensors),
+        "outputs": list(encoder.outputs),
+        "width": encoder.width,
+        "shapes": [list(shape) for shape in encoder.sensor_shape],
+    }
+
+
+def from_bytes(data: bytes) -> Model:
+    """The model whose file `bitalloc.to_bytes` wrote; a round trip changes nothing.
+
+    Args:
+      data: the bytes of the file.
+
+    Raises:
+      FormatError: anything but an undamaged model file, naming the section.
+
+    Example:
+      >>> import numpy as np, bitalloc
+      >>> x = np.random.default_rng(0).normal(size=(300, 4))
+      >>> model = bitalloc.fit(x, x[:, 2] > 0, 1)
+      >>> bitalloc.from_bytes(bitalloc.to_bytes(model)).classes
+      (False, True)
+    """
+    archive = read_archive(data, kind=KIND)
+    try:
+        model = _build(archive.header, archive.sections)
+        _check(model)
+    except FormatError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise FormatError(f"not a consistent model: {error!r}", "header") from error
+    return model
+
+
+_DTYPES = {"<i4", "<f4", "<f8", "|u1"}
+
+
+def _read_arrays(header: dict, sections: dict[str, bytes]) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, (dtype, shape) in header["arrays"].items():
+        size = int(np.prod(shape, dtype=object)) * int(dtype[-1])
+        if dtype not in _DTYPES or min(shape, default=1) < 0 or len(sections[name]) != size:
+            raise FormatError(f"{len(sections[name])} bytes are no {dtype} array {shape}", name)
+        arrays[name] = np.frombuffer(sections[name], dtype).reshape(shape)
+    return arrays
+
+
+def _expand(arrays: dict[str, np.ndarray], trees: dict[str, Any], n_features: int) -> None:
+    """Undoes `_compact`, in place."""
+    for name in ("weights", "scores"):
+        if name in trees:
+            arrays[name] = np.asarray(trees[name])
+    for name in ("shift", "scale"):
+        if name in arrays:
+            arrays[name] = np.broadcast_to(arrays[name], n_features)
+    for name in ("depth_bits", "label"):
+        if name in arrays:
+            arrays[name] = arrays[name].astype(np.int32)
+
+
+def _view(runs: np.ndarray) -> np.ndarray:
+    """Int[M] from its runs (sensor, length)."""
+    if runs[:, 1].min() < 1 or runs[:, 1].sum(dtype=np.int64) > _MAX_FEATURES:
+        raise FormatError("no such view", "sensor_runs")
+    return np.repeat(runs[:, 0], runs[:, 1])
+
+
+def _build(header: dict, sections: dict[str, bytes]) -> Model:
+    arrays = _read_arrays(header, sections)
+    trees = {
+        name: unpack(tree, sections, prefix=name + "_") for name, tree in header["trees"].items()
+    }
+    view = arrays["sensor_of"] if "sensor_of" in arrays else _view(arrays["sensor_runs"])
+    if header.get("precision") is not None:
+        _expand(arrays, trees, len(view))
+    described = header["encoder"]
+    if described["kind"] == "pixel":
+        encoder = encoders.PixelEncoder(
+            arrays["feature"], arrays["thresholds"], arrays["depth_bits"]
+        )
+    elif described["kind"] == "projection":
+        encoder = encoders.ProjectionEncoder(
+            arrays["weights"], arrays["offset"], described["head"], arrays.get("scale")
+        )
+    else:
+        encoder = encoders.NetworkEncoder(
+            tuple(trees["sensor"]),
+            tuple(described["sensors"]),
+            tuple(described["outputs"]),
+            described["width"],
+            tuple(tuple(shape) for shape in described["shapes"]),
+            arrays["shift"],
+            arrays["scale"],
+            described["head"],
+            bool(described["mirrored"]),
+        )
+    if header["decoder"] == "table":
+        decoder = decoders.TableDecoder(arrays["label"])
+    elif header["decoder"] == "linear":
+        scores = np.asarray(arrays["scores"], np.float64)
+        decoder = decoders.LinearDecoder(scores, arrays["bias"])
+    else:
+        decoder = decoders.NetworkDecoder(tuple(map(tuple, trees["receiver"])))
+    image_shape = header["image_shape"]
+    return Model(
+        header["mode"],
+        view,
+        None if image_shape is None else tuple(image_shape),
+        tuple(header["classes"]),
+        encoder,
+        decoder,
+        header["n_train"],
+        header["n_validation"],
+        header.get("padding_bits", 0),
+        header.get("precision"),
+    )
+
+
+def _check(model: Model) -> None:
+    """Whether the parts fit together, so that no later step fails or answers nonsense.
+
+    A trial message is encoded and decoded: whatever cannot be indexed or multiplied shows here.
+    """
+    n_features, n_classes = len(model.sensor_of), len(model.classes)
+    encoder, decoder = model.encoder, model.decoder
+    if model.mode not in _MODES or n_classes < 2 or n_features < 1:
+        raise FormatError("unknown mode, no features or fewer than two classes", "header")
+    kinds = {type(name) for name in model.classes}
+    if len(kinds) > 1 or not kinds <= {int, float, str, bool}:
+        raise FormatError("classes are numbers or texts, all of one kind", "header")
+    shape, padding = model.image_shape, model.padding_bits
+    if shape is not None and (len(shape) not in (2, 3) or np.prod(shape) != n_features):
+        raise FormatError(f"{n_features} features are no images of shape {shape}", "header")
+    if type(padding) is not int or not 0 <= padding <= _MAX_PADDING_BITS:
+        raise FormatError(f"padding of {padding} bits", "header")
+    if model.precision is not None and type(model.precision) is not int:
+        raise FormatError(f"a precision of {model.precision} bits", "header")
+    if isinstance(encoder, encoders.PixelEncoder):
+        edges = encoder.thresholds
+        if np.isnan(edges).any() or np.any(edges[:, 1:] < edges[:, :-1]):
+            raise FormatError("not ascending", "thresholds")
+        if encoder.feature.min() < 0 or encoder.depth_bits.min() < 1:
+            raise FormatError("a feature or depth that there is none", "feature")
+        if np.any(np.isfinite(edges).sum(axis=1) >= 1 << encoder.depth_bits):
+            raise FormatError("more thresholds than the depth has codes for", "thresholds")
+    elif encoder.head not in ("signs", "argmax"):
+        raise FormatError(f"unknown head {encoder.head!r}", "header")
+    depth = encoders.depth_bits(encoder)
+    if isinstance(decoder, decoders.TableDecoder) and (
+        depth.sum() > decoders.MAX_TABLE_BITS
+        or decoder.label.shape != (1 << int(depth.sum()),)
+        or decoder.label.min() < 0
+        or decoder.label.max() >= n_classes
+    ):
+        raise FormatError("labels or length of the table", "label")
+    if isinstance(decoder, decoders.LinearDecoder) and decoder.scores.shape != (
+        len(depth),
+        1 << int(depth.max()),
+        n_classes,
+    ):
+        raise FormatError(f"shape {decoder.scores.shape} fits no message of the encoder", "scores")
+    (number,) = decode_numbers(model, encode(model, np.zeros((1, n_features), np.float32)), 1)
+    if not 0 <= number < n_classes:
+        raise FormatError(f"decodes to class {number} of {n_classes}", "header")
+
+
+def digest(model_bytes: bytes) -> bytes:
+    """What a message file remembers of the model that wrote it."""
+    return blake2b(model_bytes, digest_size=8).digest()
+
+
+def write_messages(model_bytes: bytes, payload: bytes, n: int) -> bytes:
+    """The file of N messages, from `bitalloc.encode`'s bytes and those of the model's file."""
+    header = {"model": digest(model_bytes), "n_images": n}
+    return write_archive(MESSAGES_KIND, header, {"messages": payload})
+
+
+def read_messages(data: bytes, model_bytes: bytes) -> tuple[bytes, int]:
+    """The messages and how many there are.
+
+    Args:
+      data: the message file.
+      model_bytes: the model that is to decode them.
+
+    Raises:
+      FormatError: if the file is damaged, or another model wrote it.
+    """
+    archive = read_archive(data, kind=MESSAGES_KIND)
+    n_images, payload = archive.header.get("n_images"), archive.sections.get("messages")
+    if type(n_images) is not int or n_images < 0 or payload is None:
+        raise FormatError("not a message file", "header")
+    if archive.header.get("model") != digest(model_bytes):
+        raise FormatError("these messages were written with another model", "header")
+    return payload, n_images
