@@ -7,10 +7,13 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from experiments.runner import records, registry
+from experiments.runner import folder, records, registry
 from fewbits.io import datasets
+
+if TYPE_CHECKING:
+    from experiments.runner.experiment import Experiment
 
 _USAGE = """usage: python -m experiments [NAME [PRESET] [--flags]]
        python -m experiments list | tables | verify | prepare | publish   (--help for each)
@@ -38,6 +41,9 @@ def main(arguments: list[str]) -> int:
     except (registry.UnknownExperimentError, datasets.DataError, records.RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command with the same --out goes on", file=sys.stderr)
+        return 130
 
 
 def _run(arguments: list[str]) -> int:
@@ -49,35 +55,52 @@ def _run(arguments: list[str]) -> int:
 
     import tyro
 
-    presets: dict[str, tuple[str, Any]] = module.PRESETS
+    from experiments.runner import run as runner
+
+    experiment: Experiment | None = getattr(module, "EXPERIMENT", None)
+    if experiment is None:  # not converted yet
+        presets = {key: config for key, (_, config) in module.PRESETS.items()}
+    else:
+        presets = dict(experiment.presets)
     default = next(iter(presets))
     preset = rest[0] if rest and not rest[0].startswith("-") else default
     rest = rest[1:] if rest and rest[0] == preset else rest
+    if preset not in presets:
+        known = ", ".join(presets)
+        raise registry.UnknownExperimentError(f"{name} has no preset {preset!r}; it has {known}")
 
     out = tyro.conf.arg(help="folder of this run; runs/<time>-<name> if not given")
     data_dir = tyro.conf.arg(help="folder of prepared TFDS data sets, see `prepare --help`")
     fields: list[Any] = [
-        ("config", Annotated[module.Config, tyro.conf.arg(name="")]),
+        ("config", Annotated[type(presets[preset]), tyro.conf.arg(name="")]),
         ("out", Annotated[str | None, out], None),
         ("data_dir", Annotated[str | None, data_dir], None),
     ]
     with_folders = dataclasses.make_dataclass("Arguments", fields, frozen=True)
-    if preset not in presets:
-        known = ", ".join(presets)
-        raise registry.UnknownExperimentError(f"{name} has no preset {preset!r}; it has {known}")
     chosen = tyro.cli(
         with_folders,
         prog=f"python -m experiments {name} {preset}",
         description=f"{module.__doc__}\n\nPresets: {', '.join(presets)}.",
         args=rest,
-        default=with_folders(config=presets[preset][1]),
+        default=with_folders(config=presets[preset]),
     )
     # Where a run writes and finds its data is the machine's business, not part of what ran.
-    elsewhere = _without_folders(rest)
-    command = shlex.join(["python", "-m", "experiments", name, preset, *elsewhere])
-    run = records.start_run(name, preset, command, out=chosen.out, data_dir=chosen.data_dir)
-    records.claim_folder(run.folder, chosen.config, getattr(module, "FREE_FIELDS", ("seeds",)))
-    module.run(chosen.config, run)
+    command = shlex.join(["python", "-m", "experiments", name, preset, *_without_folders(rest)])
+    where = Path(chosen.out) if chosen.out else runner.default_folder(name)
+    if experiment is not None:
+        runner.run(
+            experiment,
+            preset,
+            chosen.config,
+            folder=where,
+            data_dir=chosen.data_dir,
+            command=command,
+        )
+        return 0
+    with folder.locked(where):
+        run = records.start_run(name, preset, command, out=str(where), data_dir=chosen.data_dir)
+        folder.check_settings(where, chosen.config, getattr(module, "FREE_FIELDS", ("seeds",)))
+        module.run(chosen.config, run)
     return 0
 
 
@@ -103,15 +126,15 @@ def _list(arguments: list[str]) -> int:
 
 
 def _tables(arguments: list[str]) -> int:
-    parser = _parser("tables", "Rebuild RESULTS.md, README's numbers, CSVs and figures.")
+    parser = _parser("tables", "Rebuild reports, RESULTS.md, README's numbers, CSVs and figures.")
     parser.add_argument("--check", action="store_true", help="only say what is stale; status 1")
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NAME", help="reports of these experiments"
+    )
     options = parser.parse_args(arguments)
     from experiments.runner import report
 
-    stale = report.rebuild(write=not options.check)
-    verb = "stale" if options.check else "rebuilt"
-    print("\n".join(f"{verb}: {path}" for path in stale) or "everything is up to date")
-    return 1 if options.check and stale else 0
+    return report.main(check=options.check, only=options.only)
 
 
 def _verify(arguments: list[str]) -> int:

@@ -12,8 +12,8 @@ import importlib
 import time
 from dataclasses import dataclass
 
+from experiments.digits import html_report
 from experiments.digits.row import Job, Row
-from experiments.runner import html_report
 from experiments.runner.records import Run, Seconds, write_record
 from experiments.runner.registry import aligned
 from fewbits.io import datasets

@@ -1,25 +1,24 @@
-"""Rate-distortion functions of the report's sources, certified, beside what is known exactly.
+"""The report's rate-distortion curves and known ones, certified.
 
 The report's grids and codebooks first; then the Gaussian, the Laplacian (absolute error) and a coin
 on grids fine enough to be compared with closed forms. Every point has a lower bound, an upper bound
 and their gap; a level that no encoder reaches is named as such, not drawn.
 
-    python -m experiments rd_curves paper
+Cost: paper: 2 min on 1 core; smoke: 1 min.
+Data: none.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import ratedist
-from experiments.runner import plots
-from experiments.runner.records import Claim, Run, Seconds, write_claims, write_record
-from experiments.runner.registry import Table
+from experiments.runner import plots, rows
+from experiments.runner.experiment import Claim, Column, Data, Experiment, Key, Over, Record
 from ratedist import closed_forms, sources
 
 
@@ -34,90 +33,60 @@ class Config:
     tol_bits: float = 1e-6
 
 
-PRESETS = {
-    "paper": ("the report's grids and four known curves", Config()),
-    "smoke": ("a tenth of the levels, a coarser codebook", Config(levels=10, dense=100)),
-}
+class Point(NamedTuple):
+    """Certified rate-distortion curves.
+
+    The gap is between certified bounds; the last column is the largest distance to the closed form
+    of the continuous source.
+    """
+
+    source: Annotated[str, Key, Column("source and codebook")]
+    level: Annotated[float, Over(len), Column("levels")]
+    infeasible: Annotated[bool, Over(sum), Column("infeasible")]
+    """Whether no encoder reaches the level; the distortion is then the least there is."""
+    distortion: float
+    rate_lb: float | None
+    rate_ub: float | None
+    gap_bits: Annotated[
+        float | None,
+        Over(max, "bits"),
+        Column("largest gap, bits", ".1e"),
+        Claim("ratedist.max_certified_gap_bits", tolerance=1.5e-7),
+    ]
+    price_bits_per_unit: float | None
+    converged: bool
+    exact: float | None
+    """The closed form of the continuous source, bits."""
+    from_theory_bits: Annotated[float | None, Over(max), Column("from theory", ".1e")]
 
 
-def run(config: Config, run: Run) -> None:
-    """Solve every curve, record, claim the largest gap."""
-    began = time.perf_counter()
-    curves = {}
-    for name, (p, d, levels, exact) in _problems(config).items():
-        curves[name] = _curve(p, d, levels, exact, config.tol_bits)
-        rows = curves[name]
-        gaps = [row["gap_bits"] for row in rows if not row["infeasible"]]
-        print(f"{name}: {len(rows)} levels, {len(rows) - len(gaps)} infeasible, "
-              f"largest gap {max(gaps):.2g} bits", flush=True)  # fmt: skip
-    largest = max(r["gap_bits"] for rows in curves.values() for r in rows if not r["infeasible"])
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=(),
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics={"curves": curves, "max_certified_gap_bits": largest},
-        data="synthetic sources of the report",
-        notes="closed forms belong to the continuous sources; the grids are close to them",
-    )
-    if run.preset == "paper":
-        claim = Claim(
-            id="ratedist.max_certified_gap_bits",
-            value=largest,
-            std=None,
-            seeds=1,
-            unit="bits",
-            record=f"rd_curves/{record.name}",
-            command=run.command,
-        )
-        write_claims(run, [claim])
-
-
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """One row per curve: how many points, the largest gap, the largest distance to theory."""
-    if "paper" not in records:
-        return []
-    rows = []
-    for name, points in records["paper"]["metrics"]["curves"].items():
-        solved = [row for row in points if not row["infeasible"]]
-        away = [row["rate_ub"] - row["exact"] for row in solved if row["exact"] is not None]
-        rows.append(
-            (
-                name,
-                len(points),
-                len(points) - len(solved),
-                f"{max(row['gap_bits'] for row in solved):.1e}",
-                f"{max(map(abs, away)):.1e}" if away else "",
-            )
-        )
+def measure(config: Config, trials: list[tuple[str]], data: Data) -> list[Point]:
+    """Solve every level of a curve."""
     return [
-        Table(
-            "Certified rate-distortion curves",
-            ("source and codebook", "levels", "infeasible", "largest gap, bits", "from theory"),
-            rows,
-            "The gap is between certified bounds; the last column is the largest distance to the "
-            "closed form of the continuous source.",
-        )
+        point
+        for (name,) in trials
+        for point in _curve(name, *_problems(config)[name], config.tol_bits)
     ]
 
 
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
-    """The report's three curves, and the known ones on top of their closed forms."""
-    if "paper" not in records:
-        return {}
-    curves = records["paper"]["metrics"]["curves"]
+def recompute(config: Config, row: Point, data: Data) -> float:
+    """Solve the curve with the largest gap again."""
+    points = measure(config, [(row.source,)], data)
+    return max(point.gap_bits for point in points if point.gap_bits is not None)
+
+
+def figures(records: dict[str, Record]) -> dict[str, Figure]:
+    """The report's curves, and the known ones on top of their closed forms."""
     figure, (left, right) = plots.subplots(2)
-    for name, points in curves.items():
-        solved = sorted(
-            (row for row in points if not row["infeasible"]), key=lambda row: row["distortion"]
-        )
-        known = solved[0]["exact"] is not None
+    solved = [row for row in records["paper"].rows if not row.infeasible]
+    for name, points in rows.grouped(solved, lambda row: row.source).items():
+        points = sorted(points, key=lambda row: row.distortion)
+        known = points[0].exact is not None
         axis = right if known else left
-        x = [row["distortion"] for row in solved]
-        axis.plot(x, [row["rate_ub"] for row in solved], "." if known else "-", label=name)
+        x = [row.distortion for row in points]
+        axis.plot(x, [row.rate_ub for row in points], "." if known else "-", label=name)
         if known:
-            axis.plot(x, [row["exact"] for row in solved], color=plots.BASELINE, lw=0.8)
+            axis.plot(x, [row.exact for row in points], color=plots.BASELINE, lw=0.8)
     for axis in (left, right):
         axis.set(xlabel="distortion", ylabel="rate, bits")
         axis.legend(fontsize=6)
@@ -187,24 +156,39 @@ def _problems(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _curve(
-    p: np.ndarray, d: np.ndarray, levels: np.ndarray, exact: Any, tol_bits: float
-) -> list[dict[str, Any]]:
+    name: str, p: np.ndarray, d: np.ndarray, levels: np.ndarray, exact: Any, tol_bits: float
+) -> list[Point]:
     points = ratedist.compiled(ratedist.curve)(p, d, levels, tol_bits=tol_bits)
-    return [
-        {
-            "level": float(level),
-            "distortion": float(points.distortion[i, 0]),
-            "rate_lb": _finite(points.rate_lb[i]),
-            "rate_ub": _finite(points.rate_ub[i]),
-            "gap_bits": _finite(points.gap_bits[i]),
-            "price_bits_per_unit": _finite(points.nu[i, 0]),
-            "infeasible": bool(points.infeasible[i, 0]),
-            "converged": bool(points.converged[i]),
-            "exact": None if exact is None else float(exact(level)),
-        }
-        for i, level in enumerate(levels)
-    ]
+    curve = []
+    for i, level in enumerate(levels):
+        infeasible = bool(points.infeasible[i, 0])
+        rate_ub = float(points.rate_ub[i])
+        known = None if exact is None else float(exact(level))
+        curve.append(
+            Point(
+                source=name,
+                level=float(level),
+                infeasible=infeasible,
+                distortion=float(points.distortion[i, 0]),
+                rate_lb=float(points.rate_lb[i]),
+                rate_ub=rate_ub,
+                gap_bits=None if infeasible else float(points.gap_bits[i]),
+                price_bits_per_unit=float(points.nu[i, 0]),
+                converged=bool(points.converged[i]),
+                exact=known,
+                from_theory_bits=None if known is None or infeasible else abs(rate_ub - known),
+            )
+        )
+    return curve
 
 
-def _finite(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
+EXPERIMENT = Experiment(
+    Point,
+    {"paper": Config(), "smoke": Config(levels=10, dense=100)},
+    measure,
+    grid=lambda config: ((name,) for name in _problems(config)),
+    recompute=recompute,
+    figures=figures,
+    data="synthetic sources of the report",
+    notes="closed forms belong to the continuous sources; the grids are close to them",
+)

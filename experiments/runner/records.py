@@ -7,29 +7,25 @@ README.md and RESULTS.md is made from there and from nowhere else.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
+from experiments.runner.folder import RunError as RunError
+from experiments.runner.folder import cached, check_settings, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "results"
 CLAIMS = RESULTS / "claims.json"
 
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "numpy", "constriction", "scikit-learn")
-
-
-class RunError(ValueError):
-    """A run's folder that this run cannot go on in; the message is for the user."""
 
 
 class Run(NamedTuple):
@@ -87,41 +83,8 @@ def start_run(
     return Run(experiment, preset, folder, command, data_dir)
 
 
-def claim_folder(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) -> Path:
-    """The folder, made for these settings, or found to be of a run with the same.
-
-    What a run keeps in its folder (`kept`) then never mixes two settings.
-
-    Args:
-      folder: of a run or a part of one.
-      config: frozen dataclass, or mapping.
-      free: top-level fields that may differ, since what is kept is kept apart by them.
-
-    Raises:
-      RunError: it holds another run.
-    """
-    settings = json.loads(json.dumps(_config(config), default=_plain))
-    settings = {name: value for name, value in settings.items() if name not in set(free)}
-    path = folder / "settings.json"
-    if not path.is_file():
-        write_json(path, settings)
-        return folder
-    before = json.loads(path.read_text())
-    names = sorted((settings.keys() | before.keys()) - set(free))
-    other = [name for name in names if settings.get(name) != before.get(name)]
-    if other:
-        raise RunError(
-            f"{folder} holds a run with other settings ({', '.join(other)}); "
-            "remove it or choose another folder"
-        )
-    return folder
-
-
-def kept(path: Path, measure: Callable[[], Any]) -> Any:
-    """What `measure` returned when this JSON file was first asked for; that is how runs resume."""
-    if not path.is_file():
-        write_json(path, measure())
-    return json.loads(path.read_text())
+claim_folder = check_settings
+kept = cached
 
 
 def write_record(
@@ -151,7 +114,7 @@ def write_record(
         "experiment": run.experiment,
         "preset": run.preset,
         "command": run.command,
-        "config": _config(config),
+        "config": config,
         "seeds": list(seeds),
         "seconds": seconds._asdict(),
         "metrics": metrics,
@@ -169,31 +132,61 @@ def write_claims(run: Run, claims: Iterable[Claim]) -> None:
     _merge_claims(run.folder / "claims.json", [claim._asdict() for claim in claims])
 
 
+def write_claims_file(path: Path, claims: Iterable[Claim]) -> None:
+    """Write a claims file with these claims and no others, in the order of their ids."""
+    rows = sorted((claim._asdict() for claim in claims), key=lambda row: row["id"])
+    write_json(path, {"claims": rows})
+
+
 def publish(folder: str | Path, results: Path = RESULTS) -> list[str]:
-    """Copy a run's records, artefacts and claims into `results/`; returns the published paths.
+    """Put a run's records, artefacts and claims into `results/`; returns the published paths.
+
+    What is published of the same experiment and presets is replaced: records, claims and artefacts
+    that the new run does not have are removed (and named with a leading "removed").
 
     Raises:
       FileNotFoundError: the folder holds no records.
     """
     folder = Path(folder)
-    records = sorted((folder / "records").glob("*.json"))
-    if not records:
+    new = {path: json.loads(path.read_text()) for path in sorted(folder.glob("records/*.json"))}
+    if not new:
         raise FileNotFoundError(f"{folder} holds no records/*.json: is it the folder of a run?")
-    published = []
-    for path in records:
-        target = results / json.loads(path.read_text())["experiment"] / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        published.append(str(target.relative_to(results)))
-    for path in sorted((folder / "artifacts").glob("*")):
-        target = results / "artifacts" / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        published.append(str(target.relative_to(results)))
-    claims = folder / "claims.json"
-    if claims.is_file():
-        _merge_claims(results / "claims.json", json.loads(claims.read_text())["claims"])
-    return published
+    before = read_claims(results / "claims.json")
+    gone: dict[str, Any] = {}
+    for experiment, preset in {(each["experiment"], each["preset"]) for each in new.values()}:
+        old = read_records(experiment, results)
+        gone |= {f"{experiment}/{n}.json": r for n, r in old.items() if r["preset"] == preset}
+    added = {f"{record['experiment']}/{path.name}": path for path, record in new.items()}
+    # Claims of the replaced records go; the run brings those that it still makes.
+    claims = {i: claim for i, claim in before.items() if claim.record not in gone}
+    claims |= read_claims(folder / "claims.json")
+    for name, path in added.items():
+        _copy(path, results / name)
+    files = {path.name: path for path in sorted((folder / "artifacts").glob("*"))}
+    for name, path in files.items():
+        _copy(path, results / "artifacts" / name)
+    write_claims_file(results / "claims.json", claims.values())
+
+    removed = [results / name for name in gone if name not in added]
+    known = [record for path in results.glob("*/*.json")
+             if path not in removed and (record := json.loads(path.read_text()))]  # fmt: skip
+    needed = {*files, *(claim.artifact for claim in claims.values())}
+    needed |= {name for record in known for name in record.get("artifacts", {})}
+    was_needed = {claim.artifact for claim in before.values() if claim.record in gone}
+    was_needed |= {name for record in gone.values() for name in record.get("artifacts", {})}
+    removed += [results / "artifacts" / name for name in was_needed - needed if name]
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return [
+        *added,
+        *(f"artifacts/{name}" for name in files),
+        *(f"removed {path.relative_to(results)}" for path in sorted(removed)),
+    ]
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def read_claims(path: Path = CLAIMS) -> dict[str, Claim]:
@@ -228,29 +221,6 @@ def environment() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "cpu_count": os.cpu_count(),
     }
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON under a temporary name, then rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=False, default=_plain) + "\n")
-    os.replace(temporary, path)
-
-
-def _config(config: Any) -> Any:
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return dataclasses.asdict(config)
-    return config
-
-
-def _plain(value: Any) -> Any:
-    """Arrays, NumPy scalars and named configs as JSON."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, Path):
-        return str(value)
-    return np.asarray(value).tolist()
 
 
 def _commit() -> dict[str, Any]:

@@ -1,41 +1,81 @@
-"""Every experiment, with the table or figure it reproduces, its cost and its data.
+"""Every experiment, found by reading the modules of this package without importing them.
 
-An experiment is a module with
-
-* `Config`: a frozen dataclass; `PRESETS`: name -> (description, Config), the first the default;
-* `run(config, run) -> None`: measures and writes records, artefacts and claims into `run.folder`;
-* `tables(records) -> list[Table]` and `figures(records) -> dict[str, Figure]`: what RESULTS.md
-  shows, from published records alone (either may be missing);
-* `recompute(claim, record, artifact, data_dir) -> float`: the claimed number again, from the file.
+A module with `EXPERIMENT = Experiment(...)` at its top is an experiment (see
+`experiments.runner.experiment`). What `list` says comes from its docstring: the first line, and the
+paragraphs that begin with `Cost:` and `Data:`.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
+import re
+from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from experiments.runner.tables import Table as Table
+from experiments.runner.tables import aligned as aligned
+
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Entry(NamedTuple):
-    """What `list` says about an experiment, so that listing imports none of them."""
+    """What `list` says about an experiment."""
 
     module: str
     reproduces: str
     cost: str
     data: str
+    headline: str = ""
+    """Id of the claim that the index shows; the first one where it is empty."""
 
 
-class Table(NamedTuple):
-    """A table of RESULTS.md and of the experiment's CSV; cells are printed as they stand."""
+def discover(package: Path = _PACKAGE) -> dict[str, Entry]:
+    """Name -> entry of every module below a package that defines `EXPERIMENT`."""
+    found = {}
+    for path in sorted(package.glob("*/**/*.py")):
+        source = path.read_text()
+        if not re.search(r"^EXPERIMENT\b.*= ", source, re.MULTILINE):
+            continue
+        tree = ast.parse(source)
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        texts = _texts(tree)
+        entry = describe(".".join(parts), ast.get_docstring(tree) or "")
+        found[texts.get("name", path.stem)] = entry._replace(headline=texts.get("headline", ""))
+    return found
 
-    title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    note: str = ""
+
+def describe(module: str, docstring: str) -> Entry:
+    """The entry of a module with this docstring."""
+
+    def said(what: str) -> str:
+        match = re.search(
+            rf"^{what}: (.*?)(?=\n\n|\n\w+: |\Z)", docstring, re.DOTALL | re.MULTILINE
+        )
+        return " ".join(match[1].split()).rstrip(".") if match else ""
+
+    return Entry(module, docstring.partition("\n")[0].rstrip("."), said("Cost"), said("Data"))
 
 
-EXPERIMENTS = {
+def _texts(tree: ast.Module) -> dict[str, str]:
+    """The keywords with a literal text of the call that makes the experiment."""
+    for node in tree.body:
+        value = getattr(node, "value", None)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Call):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if getattr(target, "id", None) == "EXPERIMENT":
+                constant = {k.arg: k.value for k in value.keywords}
+                return {
+                    str(name): each.value
+                    for name, each in constant.items()
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
+    return {}
+
+
+_UNCONVERTED = {
     "digits": Entry(
         "experiments.digits.main_job",
         "the main job: every method once, end to end",
@@ -83,12 +123,6 @@ EXPERIMENTS = {
         "Gaussian mixtures: JAX EM against scikit-learn in one run",
         "paper: 15 min on 2 cores; smoke: 20 s",
         "synthetic",
-    ),
-    "envelope": Entry(
-        "experiments.weight_coding.envelope",
-        "bytes that the container adds to a file",
-        "1 s",
-        "none",
     ),
     "sparse_lenets": Entry(
         "experiments.weight_coding.sparse_lenets",
@@ -156,12 +190,6 @@ EXPERIMENTS = {
         "cpu: 2 h on 2 cores; gpu: not run; smoke: 1 min",
         "wiki text (file)",
     ),
-    "bitalloc_curves": Entry(
-        "experiments.bit_allocation.bitalloc_curves",
-        "bit allocation: accuracy against 1 to 160 bits, the published figure redrawn",
-        "goals: 1 h on 2 cores; smoke: 2 min",
-        "fashion_mnist",
-    ),
     "bitalloc_seed": Entry(
         "experiments.bit_allocation.bitalloc_seed",
         "bit allocation from 800 images, 20 random subsets, beside the published points",
@@ -179,12 +207,6 @@ EXPERIMENTS = {
         "shadow price per bit, LP bound, integer program and knapsack on one plot",
         "all: 1 min; smoke: 1 min",
         "fashion_mnist",
-    ),
-    "rd_curves": Entry(
-        "experiments.rate_distortion.rd_curves",
-        "the report's rate-distortion curves and known ones, certified",
-        "paper: 2 min on 1 core; smoke: 1 min",
-        "none",
     ),
     "rd_fidelity": Entry(
         "experiments.rate_distortion.rd_fidelity",
@@ -225,6 +247,9 @@ EXPERIMENTS = {
 }
 
 
+EXPERIMENTS = dict(sorted((_UNCONVERTED | discover()).items(), key=lambda item: item[1].module))
+
+
 class UnknownExperimentError(Exception):
     """The name is not in the registry; the message suggests one that is."""
 
@@ -241,16 +266,5 @@ def get(name: str) -> ModuleType:
 def listing() -> str:
     """The table that `python -m experiments list` prints."""
     rows = [("name", "reproduces", "cost", "data")]
-    rows += [(name, *entry[1:]) for name, entry in EXPERIMENTS.items()]
+    rows += [(name, *entry[1:4]) for name, entry in EXPERIMENTS.items()]
     return aligned(rows)
-
-
-def aligned(rows: list[tuple[Any, ...]]) -> str:
-    """Rows of cells as text with aligned columns, a rule under the first row."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
-    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

@@ -1,17 +1,19 @@
-"""What the container adds to a file of two sections: at most 64 bytes are allowed.
+"""Bytes that the container adds to a file.
 
-python -m experiments envelope
+A file of two sections, measured as `fewbits account` does; at most 64 bytes are allowed.
+
+Cost: 1 s.
+Data: none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, NamedTuple
 
-from experiments.runner.records import Claim, Run, Seconds, write_claims, write_record
-from experiments.runner.registry import Table
-from fewbits.coding import account, container, write_archive
+from experiments.runner.experiment import Artifact, Claim, Column, Data, Experiment, Over
+from fewbits import coding
 
 _SECTIONS = {"symbols": bytes(64), "tables": bytes(16)}
 
@@ -21,57 +23,39 @@ class Config:
     """Nothing to choose."""
 
 
-PRESETS = {"default": ("a file of two sections", Config())}
+class Row(NamedTuple):
+    """The container's own bytes."""
 
-
-def run(config: Config, run: Run) -> None:
-    """Write such a file and count what is neither section nor header."""
-    path = run.artifacts / "two_sections.bin"
-    container.save(path, write_archive("measurement", {}, _SECTIONS))
-    overhead = _overhead(path)
-    record = write_record(
-        run,
-        "default",
-        config=config,
-        seeds=[],
-        seconds=Seconds(0.0, 0.0),
-        metrics={"overhead_bytes": overhead, "file_bytes": path.stat().st_size},
-        data="two sections of 64 and 16 bytes, empty header",
-    )
-    write_claims(
-        run,
-        [
-            Claim(
-                id="coding.container.overhead_bytes",
-                value=overhead,
-                std=None,
-                seeds=1,
-                unit="bytes",
-                tolerance=0.0,
-                bytes=path.stat().st_size,
-                artifact=path.name,
-                record=f"envelope/{record.name}",
-                command=run.command,
-            )
-        ],
-    )
-    print(f"{overhead} bytes")
-
-
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """One row."""
-    metrics = records["default"]["metrics"]
-    row = (metrics["file_bytes"], sum(map(len, _SECTIONS.values())), metrics["overhead_bytes"])
-    return [
-        Table("The container's own bytes", ("file", "payload of two sections", "overhead"), [row])
+    file_bytes: Annotated[int, Column("file")]
+    payload_bytes: Annotated[int, Column("payload of two sections")]
+    overhead_bytes: Annotated[
+        int, Over(max, "bytes"), Column("overhead"), Claim("coding.container.overhead_bytes", 0.0)
     ]
+    file: Annotated[Path, Artifact]
 
 
-def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
+def measure(config: Config, trials: list, data: Data) -> list[Row]:
+    """Write such a file and count what is neither section nor header."""
+    path = data.path("two_sections.bin")
+    coding.save(path, coding.write_archive("measurement", {}, _SECTIONS))
+    payload = sum(map(len, _SECTIONS.values()))
+    return [Row(path.stat().st_size, payload, _overhead(path), path)]
+
+
+def recompute(config: Config, row: Row, data: Data) -> float:
     """Count again."""
-    return _overhead(artifact)
+    return _overhead(row.file)
 
 
 def _overhead(path: Path) -> int:
-    parts = account(path)
+    parts = coding.account(path)
     return sum(row.size_bytes for row in parts if not row.part.startswith("section"))
+
+
+EXPERIMENT = Experiment(
+    Row,
+    {"default": Config()},
+    measure,
+    recompute=recompute,
+    data="two sections of 64 and 16 bytes, empty header",
+)

@@ -16,12 +16,13 @@ from experiments.bit_allocation import (
     bitalloc_seed,
     bitalloc_sensors,
 )
-from experiments.runner import records
+from experiments.runner import claims, plots, records, report
+from experiments.runner.folder import Data
+from experiments.runner.run import run
 
 pytestmark = pytest.mark.slow
 
 MODULES = {
-    "bitalloc_curves": bitalloc_curves,
     "bitalloc_seed": bitalloc_seed,
     "bitalloc_sensors": bitalloc_sensors,
     "bitalloc_prices": bitalloc_prices,
@@ -50,11 +51,16 @@ def start(name: str, folder, preset: str = "smoke") -> records.Run:
 
 
 def config_of(name: str):
-    config = MODULES[name].PRESETS["smoke"][1]
-    if name == "bitalloc_curves":
-        cells = (("pixel", "central", 2), ("pixel", "quadrants", 2))
-        return dataclasses.replace(config, cells=cells, n_train=300, n_validation=100)
-    return config
+    return MODULES[name].PRESETS["smoke"][1]
+
+
+CURVES = bitalloc_curves.EXPERIMENT
+FEW = dataclasses.replace(
+    CURVES.presets["smoke"],
+    conditions=(("pixel", "central", 2), ("pixel", "quadrants", 2)),
+    n_train=300,
+    n_validation=100,
+)
 
 
 @pytest.mark.parametrize("name", ["bitalloc_seed", "bitalloc_sensors"])
@@ -71,47 +77,38 @@ def test_a_smoke_run_writes_its_record(shapes, tmp_path, name):
 
 
 def test_a_published_run_claims_numbers_that_can_be_recomputed(shapes, tmp_path):
-    name = "bitalloc_curves"
-    run = start(name, tmp_path, "goals")
-    bitalloc_curves.run(config_of(name), run)
-    record = json.loads((tmp_path / "records" / "goals.json").read_text())
-    claims = records.read_claims(tmp_path / "claims.json")
-    assert set(claims) == {"bitalloc.pixel.central.2", "bitalloc.pixel.quadrants.2"}
-    central = claims["bitalloc.pixel.central.2"]
-    assert central.value == claims["bitalloc.pixel.quadrants.2"].value
-    artifact = tmp_path / "artifacts" / central.artifact
-    assert artifact.stat().st_size == central.bytes
-    assert bitalloc_curves.recompute(central, record, artifact, None) == central.value
-    assert len(bitalloc_curves.tables({"goals": record})[0].rows) == 5
+    record = run(CURVES, "goals", FEW, folder=tmp_path)
+    found = records.read_claims(tmp_path / "claims.json")
+    assert set(found) == {"bitalloc.pixel.central.2", "bitalloc.pixel.quadrants.2"}
+    central = found["bitalloc.pixel.central.2"]
+    assert central.value == found["bitalloc.pixel.quadrants.2"].value
+    artifacts = tmp_path / "artifacts"
+    assert (artifacts / str(central.artifact)).stat().st_size == central.bytes
+    again = claims.recomputed(CURVES, record, central.id, Data(tmp_path), artifacts)
+    assert again == central.value
+    tables, figures = report.of_records(CURVES, {"goals": record.content})
+    assert len(tables[0].rows) == 5
+    plots.close(figures.values())
 
 
-def test_a_run_that_was_cut_off_goes_on(shapes, tmp_path, monkeypatch):
-    name = "bitalloc_curves"
-    config = dataclasses.replace(config_of(name), cells=(("pixel", "quadrants", 2),))
-    bitalloc_curves.run(config, start(name, tmp_path))
-    (tmp_path / "cells" / "pixel_quadrants_2_1.json").unlink()
-    measured = []
-    measure = bitalloc_curves._measure_cell
-    monkeypatch.setattr(
-        bitalloc_curves,
-        "_measure_cell",
-        lambda config, run, cell, *rest: measured.append(cell) or measure(config, run, cell, *rest),
-    )
-    bitalloc_curves.run(config, start(name, tmp_path))
-    assert measured == [("pixel", "quadrants", 2)]
+def test_a_run_that_was_cut_off_goes_on(shapes, tmp_path, monkeypatch, capsys):
+    config = dataclasses.replace(FEW, conditions=(("pixel", "quadrants", 2),))
+    run(CURVES, "smoke", config, folder=tmp_path)
+    next((tmp_path / "trials").glob("pixel_quadrants_2_1_*.json")).unlink()
+    capsys.readouterr()
+    run(CURVES, "smoke", config, folder=tmp_path)
+    assert capsys.readouterr().out.count("pixel quadrants 2 1") == 1
 
 
 @pytest.mark.data
 @pytest.mark.slow
 def test_two_pixels_tell_five_in_six_of_the_real_images(tfds_dir, tmp_path):
     config = dataclasses.replace(
-        bitalloc_curves.PRESETS["goals"][1],
-        cells=(("pixel", "central", 2),),
-        first_seed_cells=(),
+        CURVES.presets["goals"],
+        conditions=(("pixel", "central", 2),),
+        first_seed_conditions=(),
         seeds=(0,),
         restarts=0,
     )
-    run = start("bitalloc_curves", tmp_path)._replace(data_dir=str(tfds_dir))
-    bitalloc_curves.run(config, run)
-    record = json.loads((tmp_path / "records" / "smoke.json").read_text())
-    assert record["metrics"]["rows"][0]["test_percent"] > 83
+    record = run(CURVES, "smoke", config, folder=tmp_path, data_dir=str(tfds_dir))
+    assert record.rows[0].test_percent > 83

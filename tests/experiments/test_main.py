@@ -11,6 +11,7 @@ import pytest
 
 from experiments.__main__ import main
 from experiments.runner import registry
+from experiments.runner.folder import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,16 +22,6 @@ def test_list_names_every_experiment(capsys):
     for name, entry in registry.EXPERIMENTS.items():
         assert name in out
         assert entry.reproduces in out
-
-
-@pytest.mark.parametrize("name", list(registry.EXPERIMENTS))
-def test_every_experiment_has_what_the_registry_asks_for(name):
-    module = registry.get(name)
-    assert module.__doc__
-    assert callable(module.run)
-    for description, config in module.PRESETS.values():
-        assert description
-        assert isinstance(config, module.Config)
 
 
 def test_an_unknown_name_gets_a_suggestion(capsys):
@@ -53,6 +44,34 @@ def test_a_folder_of_another_run_is_refused(capsys, tmp_path):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {tmp_path} holds a run with other settings (bytes, ")
     assert error.count("\n") == 1
+
+
+def test_a_folder_in_use_is_refused(capsys, tmp_path):
+    for name in ("envelope", "text_description_length"):
+        with locked(tmp_path / name):
+            assert main([name, "--out", str(tmp_path / name)]) == 2
+        assert "is in use by another run" in capsys.readouterr().err
+
+
+def test_a_run_writes_record_claims_and_files(capsys, tmp_path):
+    assert main(["envelope", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "records/default.json").read_text())
+    assert record["schema"] == 2
+    assert record["command"] == "python -m experiments envelope default"
+    assert record["artifacts"] == {"two_sections.bin": record["rows"][0]["file_bytes"]}
+    assert "coding.container.overhead_bytes" in (tmp_path / "claims.json").read_text()
+    assert "payload of two sections" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_is_one_line(capsys, tmp_path, monkeypatch):
+    from experiments.runner import run as runner
+
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", interrupted)
+    assert main(["envelope", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_verify_and_publish_name_what_is_missing(capsys, tmp_path):

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from experiments.runner import plots, records, registry, report
 from experiments.runner.records import Claim
-from experiments.runner.registry import Table
+from experiments.runner.tables import Table
 
 
 def _claim(value=95.98, std=0.21, size=1234):
@@ -38,7 +38,7 @@ def test_numbers_keep_the_digits_that_mean_something(value, std, shown):
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    module = types.ModuleType("demo")
+    module = types.ModuleType("demo", "Table 1.\n\nLonger words.\n\nCost: 1 s.")
     module.tables = lambda r: [Table("T", ("a", "b"), [(1, r["paper"]["metrics"]["x"])], "note")]
     module.figures = lambda r: {"fig": Figure()}
     entry = registry.Entry("demo", "table 1", "1 s", "none")
@@ -52,21 +52,46 @@ def checkout(tmp_path, monkeypatch):
 
 
 def _record(checkout, x):
-    records.write_json(checkout / "results/demo/paper.json", {"metrics": {"x": x}})
+    content = {"command": "python -m experiments demo", "metrics": {"x": x}}
+    records.write_json(checkout / "results/demo/paper.json", content)
 
 
 def test_derived_files_are_made_once_and_go_stale_with_a_record(checkout):
     made = report.rebuild(write=True, repository=checkout)
     assert set(made) == {
         "RESULTS.md", "README.md", "docs/a.md", "results/demo/summary.csv", "results/demo/fig.png",
+        "results/demo/README.md",
     }  # fmt: skip
-    assert "| 1 | 7 |" in (checkout / "RESULTS.md").read_text()
+    page = (checkout / "results/demo/README.md").read_text()
+    for text in (
+        "# demo\n\ntable 1.\n",
+        "Longer words.",
+        "python -m experiments demo",
+        "| 1 | 7 |",
+    ):
+        assert text in page
+    assert "Cost: 1 s. Data: none." in page
     assert (checkout / "results/demo/summary.csv").read_text() == "table,a,b\nT,1,7\n"
     assert report.rebuild(write=False, repository=checkout) == []
     _record(checkout, 8)
     stale = report.rebuild(write=False, repository=checkout)
-    assert set(stale) == {"RESULTS.md", "results/demo/summary.csv", "results/demo/fig.png"}
-    assert "| 1 | 7 |" in (checkout / "RESULTS.md").read_text()
+    assert set(stale) == {
+        "results/demo/README.md", "results/demo/summary.csv", "results/demo/fig.png",
+    }  # fmt: skip
+    assert "| 1 | 7 |" in (checkout / "results/demo/README.md").read_text()
+
+
+def test_a_figure_that_nothing_draws_any_more_is_removed(checkout):
+    plots.save(Figure(), checkout / "results/demo/old.png", "digest")
+    assert "results/demo/old.png" in report.rebuild(write=True, repository=checkout)
+    assert not (checkout / "results/demo/old.png").exists()
+
+
+def test_the_index_is_short_and_links_every_report():
+    text = (report.REPOSITORY / "RESULTS.md").read_text()
+    assert len(text.encode()) <= 10_000
+    for name in registry.EXPERIMENTS:
+        assert f"[{name}](results/{name}/README.md)" in text or f"| {name} |" in text
 
 
 def test_a_figure_remembers_its_records(tmp_path):

@@ -1,0 +1,188 @@
+"""An experiment: presets, a grid of trials, a measurement, and a row declared once.
+
+From the declaration of a row follow its record, its table, its claims and its figure:
+
+    class Row(NamedTuple):
+        \"\"\"Test accuracy of a network of so many units.
+
+        Mean ± standard deviation over seeds.
+        \"\"\"
+
+        units: Annotated[int, Key, Axis("hidden units", scale="log")]
+        seed: int
+        accuracy_percent: Annotated[float, MeanOverSeeds("%"), Axis("test accuracy, %"),
+                                    Claim("demo.{units}", tolerance=0.5)]
+        file: Annotated[Path, Artifact]
+
+The docstring's first line is the table's title, the rest its note. Fields without any mark are in
+the record alone. docs/adding_an_experiment.md has a complete example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from experiments.runner.folder import Data
+from experiments.runner.tables import Table
+
+__all__ = [
+    "Artifact", "Axis", "Claim", "Column", "Data", "Experiment", "Key", "MeanOverSeeds",
+    "Measurement", "Over", "Panel", "Record", "Table",
+]  # fmt: skip
+
+
+class Key(NamedTuple):
+    """Marks a field that names a condition; rows equal in all key fields differ in seed only."""
+
+
+class Panel(NamedTuple):
+    """Marks the key field each value of which has its own panel in the default figure."""
+
+
+class Axis(NamedTuple):
+    """Marks a field that the default figure shows: a key on x, a statistic on y."""
+
+    label: str
+    """With the unit; also the column's heading."""
+    scale: Literal["linear", "log", "log2"] = "linear"
+
+
+class Column(NamedTuple):
+    """Puts a field into the table, or says how; key and statistic fields are there anyhow."""
+
+    heading: str | None = None
+    """None takes the axis's label or the field's name."""
+    format: str = ""
+    """Of `format()`, such as `.4f` or `,.0f`; empty chooses by the value's type."""
+    shown: bool = True
+
+
+class Over(NamedTuple):
+    """One number from the values of a group of rows; None among them is left out."""
+
+    statistic: Callable[[Sequence[float]], float]
+    """`max`, `np.median`, `len`, ..."""
+    unit: str = ""
+    spread: bool = False
+    """Whether the sample standard deviation (ddof 1) of the values is given with it."""
+
+
+class MeanOverSeeds(NamedTuple):
+    """Mean and sample standard deviation (ddof 1) over the rows of a group."""
+
+    unit: str = ""
+
+
+class Claim(NamedTuple):
+    """A published number: the field's statistic over all rows with the same id."""
+
+    id: str
+    """A template such as `bitalloc.{mode}.{bits}`, filled from the row's fields and properties."""
+    tolerance: float | None = None
+    """How far a recomputed value may be from the claimed one."""
+    when: Callable[[Any], bool] | None = None
+    """Whether a row is part of the claim; all are if not given."""
+    artifact: str | None = None
+    """The field whose file is the claim's, where a row has several; the first if not given."""
+
+
+class Artifact(NamedTuple):
+    """Marks the path of a file, made with `Data.path`, that a claim about the row rests on.
+
+    Of every claim the first row's files are published (that row's which attains it, for `max` and
+    `min`), and read again by `recompute`.
+    """
+
+    publish: Callable[[Any], bool] | None = None
+    """Whether a row's file is small enough for the repository; all are if not given."""
+
+
+class Measurement(NamedTuple):
+    """Rows, and what only a bespoke figure or table needs."""
+
+    rows: Sequence[Any]
+    extras: Mapping[str, Any] = {}
+    """JSON; of several groups of trials, mappings are merged and lists are joined."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record read back: a JSON file in `results/<experiment>/`."""
+
+    name: str
+    """Of the file, without suffix: the preset."""
+    preset: str
+    config: Any
+    """The experiment's configuration as it ran."""
+    rows: tuple[Any, ...]
+    """Typed; those that `derive` makes of the measured ones follow them."""
+    extras: Mapping[str, Any]
+    content: Mapping[str, Any]
+    """The whole JSON."""
+
+    def of(self, row_type: type) -> list[Any]:
+        """The rows of one type."""
+        return [row for row in self.rows if isinstance(row, row_type)]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that the runner has to know of an experiment.
+
+    A module with one as `EXPERIMENT` is an experiment; its name is the module's. The module's
+    docstring says in its first line what is reproduced, and has the lines `Cost:` and `Data:`.
+    """
+
+    rows: type | tuple[type, ...]
+    """The `Row` (a NamedTuple with marks), or several, each with a table of its own."""
+    presets: Mapping[str, Any]
+    """Name -> frozen dataclass; the first is the default, `smoke` takes about a minute."""
+    measure: Callable[[Any, list[Any], Data], Sequence[Any] | Measurement]
+    """`measure(config, trials, data)`: the rows of trials that one compiled program can run."""
+    grid: Callable[[Any], Iterable[Any]] = lambda config: ((),)
+    """`grid(config)`: the trials, tuples or named tuples of plain values; one if not given."""
+    batch: Callable[[Any], Hashable] | None = None
+    """`batch(trial)`: trials of equal value are measured in one call; else each alone."""
+    derive: Callable[[Record], Sequence[Any]] | None = None
+    """Rows that are made of a record's measured rows; computed, never stored."""
+    recompute: Callable[[Any, Any, Data], float | Mapping[str, float]] | None = None
+    """`recompute(config, row, data)`: the claimed field again from the files of the row, whose
+    paths are absolute; a mapping from field to value where several fields are claimed."""
+    published: Sequence[Any] = ()
+    """Rows of other people's results; they lead the table and are stars in the figure."""
+    tables: Callable[[dict[str, Record]], list[Table]] | None = None
+    """Instead of those that follow from the rows; records by name."""
+    figures: Callable[[dict[str, Record]], dict[str, Any]] | None = None
+    """Name -> matplotlib figure, instead of the one that follows from `Axis`."""
+    report: Callable[[Record, Data], None] | None = None
+    """Called when a run has ended, to show or write something of its own."""
+    data: str | Callable[[Any], str] = "none"
+    """What was measured on: names of data sets, separated by commas, or any text."""
+    notes: str = ""
+    free: tuple[str, ...] = ("seeds",)
+    """Configuration fields that only choose trials: a run's folder may be reused with others."""
+    unclaimed: tuple[str, ...] = ("smoke",)
+    """Presets that claim and show nothing."""
+    together: bool = False
+    """One table and figure of the rows of all records, instead of one for each record."""
+    headline: str = ""
+    """Id of the claim that the index shows; the first if not given."""
+    name: str = ""
+
+    @property
+    def row_types(self) -> tuple[type, ...]:
+        """`rows` as a tuple."""
+        return self.rows if isinstance(self.rows, tuple) else (self.rows,)
+
+    @property
+    def identifier(self) -> str:
+        """The name on the command line and in `results/`."""
+        return self.name or self.measure.__module__.rpartition(".")[2]
+
+
+def artifact_path(value: Any, folder: Path) -> Path | None:
+    """The file of an `Artifact` field below `folder`; None where the row has none."""
+    return None if value is None else folder / Path(value).name

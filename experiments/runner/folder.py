@@ -1,0 +1,206 @@
+"""The folder of a run: its settings, a lock, results with checksums that a later run reuses."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewbits.io import datasets
+
+
+class RunError(ValueError):
+    """A run's folder that this run cannot go on in; the message is for the user."""
+
+
+class Data:
+    """What `measure` and `recompute` are given besides their configuration.
+
+    Data sets by name, a path for every file that a row names, and results of earlier stages that a
+    run which was cut off finds again.
+    """
+
+    def __init__(self, folder: Path, data_dir: str | None = None) -> None:
+        self.folder = folder
+        self.data_dir = data_dir
+        """Folder of prepared TFDS data sets; None for the default one."""
+        self._images: dict[tuple[str, str], datasets.Images] = {}
+
+    def images(self, name: str, split: str) -> datasets.Images:
+        """The `train` or `test` images of `fewbits.io.datasets.SOURCES[name]`, read once.
+
+        Raises:
+          DataError: the data set is not prepared.
+        """
+        if (name, split) not in self._images:
+            self._images[name, split] = datasets.load(name, split, data_dir=self.data_dir)
+        return self._images[name, split]
+
+    def path(self, name: str) -> Path:
+        """Where to write the file `name`, unique in the run; for the `Artifact` field of a row."""
+        path = self.folder / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def cached(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The JSON value of `compute()`, computed when first asked for in this folder."""
+        path = self.folder / "stages" / f"{name}.json"
+        return cached(path, lambda: plain(compute()))
+
+    def cached_file(self, name: str, write: Callable[[Path], Any]) -> Path:
+        """A file (of arrays, say) that `write(path)` makes when first asked for in this folder."""
+        path = self.folder / "stages" / name
+        note = path.with_name(path.name + ".json")
+        if read_checked(note) != file_digest(path):
+            partial = path.parent / "partial" / path.name
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            write(partial)
+            os.replace(partial, path)
+            write_checked(note, file_digest(path))
+        return path
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one run; the system lets go of it when the process ends, however.
+
+    Raises:
+      RunError: another run has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"{folder} is in use by another run; wait for it or choose another folder"
+            ) from None
+        yield
+
+
+def check_settings(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) -> Path:
+    """The folder, made for these settings, or found to be of a run with the same.
+
+    Args:
+      folder: of a run or a part of one.
+      config: frozen dataclass, or mapping.
+      free: top-level fields that may differ, since they only choose trials.
+
+    Raises:
+      RunError: it holds another run, or its settings cannot be read.
+    """
+    settings = json.loads(json.dumps(_mapping(config), default=_encode))
+    settings = {name: value for name, value in settings.items() if name not in set(free)}
+    path = folder / "settings.json"
+    if not path.is_file():
+        write_json(path, settings)
+        return folder
+    try:
+        before = json.loads(path.read_bytes())
+        names = sorted((settings.keys() | before.keys()) - set(free))
+    except (ValueError, AttributeError):
+        raise RunError(
+            f"{path} is damaged, so that nobody knows what {folder} holds; "
+            "remove the folder or choose another"
+        ) from None
+    other = [name for name in names if settings.get(name) != before.get(name)]
+    if other:
+        raise RunError(
+            f"{folder} holds a run with other settings ({', '.join(other)}); "
+            "remove it or choose another folder"
+        )
+    return folder
+
+
+def cached(path: Path, compute: Callable[[], Any]) -> Any:
+    """The content of a checked JSON file, computed where it is missing or damaged."""
+    content = read_checked(path)
+    if content is None:
+        if path.exists():
+            print(f"{path} is damaged and is computed again", file=sys.stderr)
+        write_checked(path, compute())
+        content = read_checked(path)
+    return content
+
+
+def read_checked(path: Path) -> Any:
+    """What `write_checked` wrote; None where there is no such file or it is damaged."""
+    try:
+        stored = json.loads(path.read_bytes())
+        content, digest = stored["content"], stored["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if digest == _digest(content) else None
+
+
+def write_checked(path: Path, content: Any) -> None:
+    """Write a JSON value with its checksum."""
+    content = json.loads(json.dumps(content, default=_encode))
+    write_json(path, {"sha256": _digest(content), "content": content})
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file; "missing" where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "missing"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON under a temporary name, then rename: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=False, default=_encode) + "\n")
+    os.replace(temporary, path)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON: named tuples and dataclasses become mappings, NaN and infinity null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return plain(np.asarray(value).tolist())
+
+
+def _mapping(config: Any) -> Any:
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return dataclasses.asdict(config)
+    return config
+
+
+def _encode(value: Any) -> Any:
+    """Arrays, NumPy scalars and nested configurations as JSON."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    return np.asarray(value).tolist()
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

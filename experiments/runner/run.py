@@ -1,0 +1,235 @@
+"""Run an experiment: its trials with cache and resume, its record, files and claims."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.runner import claims, rows
+from experiments.runner.experiment import Data, Experiment, Measurement, Record
+from experiments.runner.folder import (
+    RunError,
+    check_settings,
+    file_digest,
+    locked,
+    plain,
+    read_checked,
+    write_checked,
+    write_json,
+)
+from experiments.runner.records import environment, write_claims_file
+from experiments.runner.tables import aligned
+from fewbits.io import datasets
+
+SCHEMA = 2
+"""Version of the records' fields; see results/README.md."""
+
+
+def run(
+    experiment: Experiment,
+    preset: str,
+    config: Any = None,
+    *,
+    folder: Path,
+    data_dir: str | None = None,
+    command: str | None = None,
+) -> Record:
+    """Measure all trials that the folder does not hold yet, and write record, files and claims.
+
+    Args:
+      experiment: what to run.
+      preset: name of the preset, and of the record.
+      config: instead of the preset's own.
+      folder: of the run; a run that was cut off goes on in its own.
+      data_dir: folder of prepared TFDS data sets.
+      command: the line that makes this record again.
+
+    Raises:
+      RunError: the folder is in use, damaged, or of a run with other settings.
+    """
+    config = experiment.presets[preset] if config is None else config
+    name = experiment.identifier
+    with locked(folder):
+        settings = {"experiment": name, **plain(config)}
+        check_settings(folder, settings, experiment.free)
+        data = Data(folder, data_dir)
+        done = [_measured(experiment, config, group, data) for group in _groups(experiment, config)]
+        content = {
+            "schema": SCHEMA,
+            "experiment": name,
+            "preset": preset,
+            "command": command or shlex.join(["python", "-m", "experiments", name, preset]),
+            "config": plain(config),
+            "seeds": _seeds(config),
+            "seconds": sum(each["seconds"] for each in done),
+            "rows": [row for each in done for row in each["rows"]],
+            "extras": _merged([each["extras"] for each in done]),
+            "data": data_note(experiment, config),
+            "notes": experiment.notes,
+            "artifacts": {},
+            "environment": environment(),
+        }
+        return _finish(experiment, preset, content, data)
+
+
+def data_note(experiment: Experiment, config: Any) -> str:
+    """What was measured on, in words."""
+    text = experiment.data(config) if callable(experiment.data) else experiment.data
+    names = [name.strip() for name in text.split(",")]
+    if all(name in datasets.SOURCES for name in names):
+        return "; ".join(datasets.SOURCES[name].note for name in names)
+    return text
+
+
+def published_files(experiment: Experiment, record: Record) -> list[str]:
+    """Names of the files that the record's claims rest on."""
+    groups = claims.groups(experiment, record)
+    return sorted({path.name for group in groups for path in group.files().values()})
+
+
+def _finish(experiment: Experiment, preset: str, content: dict[str, Any], data: Data) -> Record:
+    """Write the record, copy the files that claims rest on, write the claims, show the tables."""
+    folder, files = data.folder, data.folder / "files"
+    record = rows.record_from(experiment, preset, content)
+    names = published_files(experiment, record)
+    content["artifacts"] = {name: (files / name).stat().st_size for name in names}
+    shutil.rmtree(folder / "artifacts", ignore_errors=True)
+    for name in names:
+        (folder / "artifacts").mkdir(exist_ok=True)
+        shutil.copyfile(files / name, folder / "artifacts" / name)
+    # One folder holds one run: records of a preset it was used for before would be published.
+    shutil.rmtree(folder / "records", ignore_errors=True)
+    write_json(folder / "records" / f"{preset}.json", content)
+    write_claims_file(folder / "claims.json", claims.of_record(experiment, record, files))
+    for row_type in experiment.row_types:
+        table = rows.table(row_type, record.of(row_type), _published(experiment, row_type))
+        if table:
+            print(f"\n{table.title}\n{aligned([table.columns, *table.rows])}")
+    if experiment.report:
+        experiment.report(record, data)
+    return record
+
+
+def _published(experiment: Experiment, row_type: type) -> list[Any]:
+    return [row for row in experiment.published if isinstance(row, row_type)]
+
+
+def _groups(experiment: Experiment, config: Any) -> list[list[Any]]:
+    trials = list(experiment.grid(config))
+    if experiment.batch is None:
+        return [[trial] for trial in trials]
+    return list(rows.grouped(trials, experiment.batch).values())
+
+
+def _measured(experiment: Experiment, config: Any, trials: list[Any], data: Data) -> dict[str, Any]:
+    """What was measured for a group of trials, from the folder where it is whole."""
+    path = data.folder / "trials" / f"{_slug(trials)}.json"
+    found = read_checked(path)
+    if found is not None and _is_whole(found, trials, data):
+        return found
+    if path.exists():
+        print(f"{path} or a file it names is damaged; it is measured again", flush=True)
+    began = time.perf_counter()
+    measured = experiment.measure(config, trials, data)
+    if not isinstance(measured, Measurement):
+        measured = Measurement(measured)
+    seconds = time.perf_counter() - began
+    content = {
+        "trials": plain(trials),
+        "rows": [rows.to_json(experiment, row) for row in measured.rows],
+        "extras": plain(measured.extras),
+        "seconds": seconds,
+        "files": _files(measured.rows, data),
+    }
+    write_checked(path, content)
+    print(f"{_title(trials)}: {_values(measured.rows)} [{seconds:.0f} s]", flush=True)
+    return read_checked(path)
+
+
+def _is_whole(found: Mapping[str, Any], trials: list[Any], data: Data) -> bool:
+    same = found.get("trials") == json.loads(json.dumps(plain(trials)))
+    return same and all(
+        file_digest(data.path(name)) == digest for name, digest in found["files"].items()
+    )
+
+
+def _files(measured: Sequence[Any], data: Data) -> dict[str, str]:
+    """Name -> SHA-256 of every file that the rows name.
+
+    Raises:
+      RunError: a file is not where `Data.path` puts it.
+    """
+    found = {}
+    for row in measured:
+        for field in rows.fields(type(row)).values():
+            value = getattr(row, field.name)
+            if field.artifact and value is not None:
+                path = data.path(Path(value).name)
+                if not path.is_file():
+                    raise RunError(f"a row names {value}, but there is no {path}: use Data.path")
+                found[path.name] = file_digest(path)
+    return found
+
+
+def _slug(trials: list[Any]) -> str:
+    """A file name that tells groups of trials apart and lets a reader guess which it is."""
+    text = json.dumps(plain(trials))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    readable = re.sub("[^A-Za-z0-9.]+", "_", _title(trials)).strip("_.")[:60]
+    return f"{readable}-{digest}"
+
+
+def _title(trials: list[Any]) -> str:
+    first = trials[0]
+    values = first if isinstance(first, tuple) else (first,)
+    more = f" and {len(trials) - 1} more" if len(trials) > 1 else ""
+    return " ".join(map(str, values)) + more if values else "all"
+
+
+def _values(measured: Sequence[Any]) -> str:
+    """The first row's statistics, or how many rows there are."""
+    if len(measured) != 1:
+        return f"{len(measured)} rows"
+    row = measured[0]
+    shown = [f for f in rows.fields(type(row)).values() if f.over]
+    return ", ".join(f"{f.name} {getattr(row, f.name):.6g}" for f in shown
+                     if isinstance(getattr(row, f.name), int | float)) or "1 row"  # fmt: skip
+
+
+def _seeds(config: Any) -> list[int]:
+    if hasattr(config, "seeds"):
+        return list(config.seeds)
+    return [config.seed] if hasattr(config, "seed") else []
+
+
+def _merged(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One mapping of the extras of all groups.
+
+    Raises:
+      ValueError: two groups give one name different values.
+    """
+    merged: dict[str, Any] = {}
+    for extras in several:
+        for name, value in extras.items():
+            before = merged.get(name)
+            if isinstance(value, dict) and isinstance(before, dict):
+                merged[name] = _merged([before, value])
+            elif isinstance(value, list) and isinstance(before, list):
+                merged[name] = [*before, *value]
+            elif name in merged and before != value:
+                raise ValueError(f"two groups of trials have different extras {name!r}")
+            else:
+                merged[name] = value
+    return merged
+
+
+def default_folder(name: str) -> Path:
+    """`runs/<time>-<experiment>` in the working folder."""
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"

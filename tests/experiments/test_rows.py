@@ -1,0 +1,206 @@
+"""What follows from a row's declaration: JSON and back, statistics, tables, claims."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+import pytest
+
+from experiments.runner import claims, figures, rows
+from experiments.runner.experiment import (
+    Artifact,
+    Axis,
+    Claim,
+    Column,
+    Experiment,
+    Key,
+    MeanOverSeeds,
+    Measurement,
+    Over,
+    Panel,
+    Record,
+)
+from experiments.runner.run import run
+
+
+class Inner(NamedTuple):
+    width: int
+    rates: tuple[float, ...] = (0.1,)
+
+
+@dataclass(frozen=True)
+class Config:
+    kind: Literal["a", "b"] = "a"
+    inner: Inner = Inner(3)
+    many: dict[str, Inner] = field(default_factory=dict)
+    maybe: Inner | None = None
+    seeds: tuple[int, ...] = (0, 1)
+
+
+class Row(NamedTuple):
+    """Title of the table.
+
+    A note of
+    two lines.
+    """
+
+    data: Annotated[str, Key, Panel]
+    size: Annotated[int, Key, Axis("size", scale="log")]
+    seed: int
+    percent: Annotated[
+        float | None, MeanOverSeeds("%"), Axis("accuracy, %"), Claim("t.{data}.{kilo}k", 0.5)
+    ]
+    gap: Annotated[float, Over(max, "bits"), Column("gap", ".1e"), Claim("t.gap")] = 0.0
+    how: Annotated[str, Column()] = "x"
+    file: Annotated[Path | None, Artifact(lambda row: row.size < 2_000)] = None
+
+    @property
+    def kilo(self) -> int:
+        return self.size // 1000
+
+
+class Ratio(NamedTuple):
+    ratio: Annotated[float, Over(max, "times"), Claim("t.ratio")]
+    seeds: int
+
+
+def measure(config, trials, data):
+    found = []
+    for name, size, seed in trials:
+        path = data.path(f"{name}_{size}_{seed}.bin")
+        path.write_bytes(bytes(size // 100))
+        percent = None if name == "b" else 90.0 + size / 1000 + seed
+        found.append(Row(name, size, seed, percent, np.float32(seed / 8), f"s{seed}", path))
+    return Measurement(found, {"calls": [len(trials)], "of": {trials[0][0]: 1}})
+
+
+def derive(record: Record) -> list[Any]:
+    first, *_, last = record.of(Row)
+    return [Ratio(last.size / first.size, len(record.config.seeds))]
+
+
+EXPERIMENT = Experiment(
+    (Row, Ratio),
+    {"paper": Config(many={"m": Inner(4)}), "smoke": Config()},
+    measure,
+    grid=lambda c: [(n, s, seed) for n in "ab" for s in (1000, 3000) for seed in c.seeds],
+    batch=lambda trial: trial[:2],
+    derive=derive,
+    recompute=lambda config, row, data: {"percent": row.percent + 0.25, "gap": 0.0, "ratio": 3.0},
+    published=[Row("a", 2000, 0, 80.0)],
+    name="test",
+)
+
+
+@pytest.fixture
+def record(tmp_path):
+    return run(EXPERIMENT, "paper", folder=tmp_path)
+
+
+def test_a_record_reads_back_as_it_was(record, tmp_path):
+    assert record.config == EXPERIMENT.presets["paper"]
+    first = record.of(Row)[0]
+    assert first == Row("a", 1000, 0, 91.0, 0.0, "s0", Path("a_1000_0.bin"))
+    assert record.extras == {"calls": [2, 2, 2, 2], "of": {"a": 1, "b": 1}}
+    assert record.content["rows"][0]["row"] == "Row"
+    assert rows.record_from(EXPERIMENT, "paper", record.content) == record
+    with pytest.raises(ValueError, match="has not been migrated"):
+        rows.record_from(EXPERIMENT, "paper", {})
+
+
+def test_a_configuration_forgets_fields_that_are_gone():
+    content = {"kind": "b", "inner": [5, [0.5]], "maybe": {"width": 2}, "old": 1}
+    assert rows.restore(Config, content) == Config("b", Inner(5, (0.5,)), maybe=Inner(2))
+
+
+def test_claims_take_statistics_files_and_sizes(record, tmp_path):
+    found = {c.id: c for c in claims.of_record(EXPERIMENT, record, tmp_path / "files")}
+    # `b` has no accuracy, and so no claim of one.
+    assert set(found) == {"t.a.1k", "t.a.3k", "t.gap", "t.ratio"}
+    one = found["t.a.1k"]
+    assert (one.value, one.std, one.seeds) == (91.5, pytest.approx(math.sqrt(0.5)), 2)
+    assert (one.artifact, one.bytes, one.tolerance) == ("a_1000_0.bin", 10, 0.5)
+    assert (found["t.a.3k"].artifact, found["t.a.3k"].bytes) == (None, None)
+    gap = found["t.gap"]
+    assert (gap.value, gap.std, gap.seeds, gap.artifact) == (0.125, None, 1, "a_1000_1.bin")
+    assert (found["t.ratio"].value, found["t.ratio"].seeds) == (3.0, 2)
+    assert sorted(p.name for p in (tmp_path / "artifacts").iterdir()) == [
+        "a_1000_0.bin", "a_1000_1.bin",
+    ]  # fmt: skip
+    (tmp_path / "files/a_1000_0.bin").unlink()
+    with pytest.raises(FileNotFoundError):
+        claims.of_record(EXPERIMENT, record, tmp_path / "files")
+
+
+def test_one_seed_is_recomputed_and_the_others_are_taken_from_the_record(record, tmp_path):
+    def again(identifier):
+        return claims.recomputed(EXPERIMENT, record, identifier, None, tmp_path / "files")  # type: ignore
+
+    assert again("t.a.1k") == pytest.approx(91.5 + 0.125)
+    assert again("t.a.3k") is None  # its file is not published
+    with pytest.raises(ValueError, match=r"no rows for t\.b"):
+        again("t.b.1k")
+
+
+def test_smoke_claims_nothing(tmp_path):
+    found = run(EXPERIMENT, "smoke", folder=tmp_path)
+    assert claims.of_record(EXPERIMENT, found, tmp_path / "files") == []
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_a_table_has_a_line_for_each_key_and_published_rows_first(record):
+    table = rows.table(Row, record.of(Row), EXPERIMENT.published)
+    assert table is not None
+    assert (table.title, table.note) == ("Title of the table", "A note of two lines.")
+    assert table.columns == ("data", "size", "accuracy, %", "gap", "how")
+    assert table.rows[0] == ("a", "2,000", "80.00", "0.0e+00", "x")
+    assert table.rows[1] == ("a", "1,000", "91.50 ± 0.71", "1.2e-01", "s0/s1")
+    assert table.rows[3] == ("b", "1,000", "", "1.2e-01", "s0/s1")
+
+
+def test_the_default_figure_has_a_panel_for_each_value_and_published_stars(record):
+    measured = [row for row in record.of(Row) if row.data == "a"]
+    figure, axes = figures.draw(EXPERIMENT, measured)
+    assert list(axes) == ["a"]
+    assert axes["a"].get_xscale() == "log"
+    assert axes["a"].get_ylabel() == "accuracy, %"
+    assert len(axes["a"].containers) == 2
+    assert list(figures.default(EXPERIMENT, record)) == ["percent_against_size"]
+
+
+def test_a_row_that_was_not_declared_and_a_file_elsewhere_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="no declared row"):
+        rows.to_json(EXPERIMENT, Inner(1))
+    elsewhere = Experiment(
+        Row,
+        {"paper": Config()},
+        lambda c, t, d: [Row("a", 1, 0, 1.0, file=tmp_path / "x")],
+        name="e",
+    )
+    with pytest.raises(ValueError, match=r"use Data\.path"):
+        run(elsewhere, "paper", folder=tmp_path / "run")
+
+
+def test_extras_that_contradict_are_refused(tmp_path):
+    def different(config, trials, data):
+        return Measurement([], {"x": trials[0][2]})
+
+    other = Experiment(Row, EXPERIMENT.presets, different, grid=EXPERIMENT.grid, name="e")
+    with pytest.raises(ValueError, match="different extras 'x'"):
+        run(other, "paper", folder=tmp_path)
+
+
+def test_more_seeds_measure_only_what_is_new(tmp_path, capsys):
+    from dataclasses import replace
+
+    alone = replace(EXPERIMENT, batch=None)
+    config = EXPERIMENT.presets["paper"]
+    run(alone, "paper", config, folder=tmp_path)
+    capsys.readouterr()
+    found = run(alone, "paper", replace(config, seeds=(0, 1, 2)), folder=tmp_path)
+    assert capsys.readouterr().out.count(" s]") == 4
+    assert len(found.of(Row)) == 12
