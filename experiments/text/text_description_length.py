@@ -79,7 +79,7 @@ PRESETS = {
             online_model=Model(width=16, layers=1, heads=2, window=16, contexts=True),
             widths=(),
             training=Training(steps=40, fine_tune_steps=20, length=64, tolerance=0.05, lanes=16),
-            learning=Learning(bytes_per_lane=500),
+            learning=Learning(bytes_per_stream=500),
             sweep=Sweep((), (1e-5,), ()),
         ),
     ),
@@ -97,7 +97,7 @@ PRESETS = {
             training=Training(
                 steps=12_000, fine_tune_steps=3_000, batch_size=64, length=512, lanes=512
             ),
-            learning=Learning(lanes=256, learning_rate=1e-3, warm_up_steps=200),
+            learning=Learning(streams=256, learning_rate=1e-3, warm_up_steps=200),
             sweep=Sweep((1e-7, 1e-6), (1e-7, 1e-6), (1e-7, 1e-6)),
             workers=1,
         ),

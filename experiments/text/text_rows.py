@@ -126,7 +126,7 @@ def measure(row: Row, folder: Path) -> dict[str, Any]:
         found |= trained | {"training_seconds": time.perf_counter() - began}
         network, found["bits"] = _smallest(model, params, text)
         began = time.perf_counter()
-        data = offline.compress(text, model, network, most_lanes=row.training.lanes, run=resumable)
+        data = offline.compress(text, model, network, max_streams=row.training.lanes, run=resumable)
     found["encode_seconds"] = time.perf_counter() - began
     path = folder / f"{row.name}.fwb"
     container.save(path, data)

@@ -19,7 +19,7 @@ from experiments.runner import plots
 from experiments.runner.records import Run, Seconds, write_record
 from experiments.runner.registry import Table
 from fewbits.coding import bits_back
-from fewbits.coding.stream_stack import LaneStack
+from fewbits.coding.stream_stack import StreamStack
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,14 @@ def _exchange(config: Config, fineness: float, seed: int) -> dict[str, Any]:
     scale = np.minimum(scale, sigma)
     mean = rng.normal(0, 1, config.weights) * np.sqrt(sigma**2 - scale**2)
     step = float(np.median(scale)) / fineness
-    stack = LaneStack(config.lanes, rng.bytes(8 * config.weights))
+    stack = StreamStack(config.lanes, rng.bytes(8 * config.weights))
     before = stack.to_bytes()
     edges = bits_back.grid(step, 8 * sigma)
     prior = bits_back.normal_on_grid(edges, step, np.zeros(config.lanes), sigma)
     lanes = np.arange(config.weights).reshape(-1, config.lanes)
     posteriors = [bits_back.normal_on_grid(edges, step, mean[r], scale[r]) for r in lanes]
     sent, ledger = bits_back.send(stack, posteriors, prior)
-    receiver = LaneStack.from_bytes(stack.to_bytes(), config.lanes)
+    receiver = StreamStack.from_bytes(stack.to_bytes(), config.lanes)
     received = bits_back.receive(receiver, posteriors, prior)
     if receiver.to_bytes() != before or not np.array_equal(sent, received):
         raise ValueError(f"the exchange at fineness {fineness} did not come back")

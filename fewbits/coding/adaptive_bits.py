@@ -1,7 +1,7 @@
-"""Coin tosses whose odds are learned on the way, in integers alone, one row of tosses at a time.
+"""Adaptive binary models: odds of coin tosses, learned in integers, one row of tosses at a time.
 
-A context counts how often it has seen heads and tails; several contexts give their opinions on the
-same toss, and the opinions are added up as log odds. All of it is fixed-point arithmetic on whole
+A context counts how often it has seen heads and tails; several contexts predict the same toss, and
+their log odds are added up. All of it is fixed-point arithmetic on whole
 numbers (logarithms to base two in steps of 1/256 from a table that `decimal` rounds), so encoder
 and decoder agree on any machine. The odds of a whole row follow from the rows before it, which
 keeps the arithmetic in NumPy.

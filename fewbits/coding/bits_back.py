@@ -24,7 +24,7 @@ import numpy as np
 
 from fewbits.coding import units
 from fewbits.coding.integer_normal import INVERSE_BITS, NormalBins
-from fewbits.coding.stream_stack import PRECISION, LaneStack
+from fewbits.coding.stream_stack import PRECISION, StreamStack
 
 _GRID_FRACTION_BITS = 12
 
@@ -47,7 +47,7 @@ class Ledger(NamedTuple):
 
 
 def send(
-    stack: LaneStack, posteriors: Sequence[NormalBins], prior: NormalBins
+    stack: StreamStack, posteriors: Sequence[NormalBins], prior: NormalBins
 ) -> tuple[list[np.ndarray], Ledger]:
     """Samples rows of numbers with payload bits, then encodes them under the prior.
 
@@ -56,11 +56,11 @@ def send(
 
     Args:
       stack: with enough payload below.
-      posteriors: for each row one distribution for each of its lanes.
+      posteriors: for each row one distribution for each of its streams.
       prior: over the same bins.
 
     Returns:
-      Bins int64[lanes] of each row, and what they cost.
+      Bins int64[streams] of each row, and what they cost.
     """
     before = stack.size_bits
     rows = [choose(stack, posterior) for posterior in posteriors]
@@ -71,7 +71,7 @@ def send(
 
 
 def receive(
-    stack: LaneStack, posteriors: Sequence[NormalBins], prior: NormalBins
+    stack: StreamStack, posteriors: Sequence[NormalBins], prior: NormalBins
 ) -> list[np.ndarray]:
     """The inverse of `send`: the bins, and the stack as it was before."""
     rows = [
@@ -85,7 +85,7 @@ def receive(
     return rows
 
 
-def choose(stack: LaneStack, posterior: NormalBins) -> np.ndarray:
+def choose(stack: StreamStack, posterior: NormalBins) -> np.ndarray:
     """Samples one row of numbers by popping payload bits."""
     return stack.pop_indices(
         lambda index: posterior.cumulative(index, PRECISION),
@@ -94,7 +94,7 @@ def choose(stack: LaneStack, posterior: NormalBins) -> np.ndarray:
     )
 
 
-def refund(stack: LaneStack, posterior: NormalBins, bins: np.ndarray) -> None:
+def refund(stack: StreamStack, posterior: NormalBins, bins: np.ndarray) -> None:
     """Gives the bits back that chose `bins`: the inverse of `choose`."""
     stack.push_indices(lambda index: posterior.cumulative(index, PRECISION), bins)
 

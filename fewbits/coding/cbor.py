@@ -22,7 +22,7 @@ _ARGUMENT_FORMATS = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}
 
 
 def dumps(value: Any) -> bytes:
-    """The canonical bytes of a value.
+    """The deterministic CBOR of a value.
 
     Tuples are written as lists, NumPy and JAX scalars as Python numbers.
 
@@ -86,10 +86,10 @@ def _head(major: int, argument: int) -> bytes:
 
 
 def loads(data: bytes, section: str = "header") -> Any:
-    """The value whose canonical bytes are `data`.
+    """The value whose deterministic CBOR is `data`.
 
     Raises:
-      FormatError: anything but the canonical bytes of exactly one value.
+      FormatError: anything but the deterministic CBOR of exactly one value.
     """
     parser = _Parser(ByteReader(data, section))
     value = parser.value(depth=0)

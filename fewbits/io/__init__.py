@@ -1,1 +1,59 @@
-"""Every door: arrays, labelled images, checkpoints, outputs, and the errors of users and files."""
+"""Reading and writing users' files: checkpoints, labelled images, and errors of one line.
+
+A checkpoint (.npz, .safetensors or an orbax folder) is a nested dict of arrays, an image set a pair
+of arrays:
+
+>>> import tempfile
+>>> from pathlib import Path
+>>> import numpy as np
+>>> from fewbits import io
+>>> with tempfile.TemporaryDirectory() as folder:
+...     path = Path(folder) / "net.npz"
+...     io.outputs.check_writable(path)
+...     io.write_checkpoint(path, {"dense": {"kernel": np.ones((2, 3), np.float32)}})
+...     io.read_checkpoint(path)["dense"]["kernel"].shape
+(2, 3)
+>>> io.datasets.load("digits", "train").pixels.shape
+(1297, 8, 8, 1)
+
+A file that is not what it says raises `FormatError`, a user's mistake `InputError`.
+"""
+
+import typing
+
+from fewbits.io.errors import FormatError, InputError
+
+if typing.TYPE_CHECKING:
+    from fewbits.io import datasets, outputs
+    from fewbits.io.checkpoints import read_checkpoint, write_checkpoint
+
+__all__ = [
+    "FormatError",
+    "InputError",
+    "datasets",
+    "outputs",
+    "read_checkpoint",
+    "write_checkpoint",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Imports on first use: the command line reads `errors` and must not wait for NumPy."""
+    if name in ("read_checkpoint", "write_checkpoint"):
+        from fewbits.io import checkpoints
+
+        return getattr(checkpoints, name)
+    # `from fewbits.io import datasets` would ask this function again.
+    if name == "datasets":
+        import fewbits.io.datasets as datasets
+
+        return datasets
+    if name == "outputs":
+        import fewbits.io.outputs as outputs
+
+        return outputs
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""A progress bar: on a terminal it moves, elsewhere it stays silent."""
+"""A progress bar on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ Two forms of the same convolution, chosen by measurement (`python -m benchmarks.
 * `native`: XLA's convolution. Wins on accelerators, which have kernels for it.
 * `patches`: the kernel's taps as shifted slices side by side, then one matrix product. Wins on
   CPU inside a scan, where XLA's convolution leaves its fast path, and all the more under `vmap`
-  over kernels (lanes of a sweep), which turns a native convolution into a grouped one but a
+  over kernels (runs of a sweep), which turns a native convolution into a grouped one but a
   matrix product into a batched one.
 
 A third, `blocks`, is asked for by name: the four outputs of a square of 2 x 2 as four filters of a

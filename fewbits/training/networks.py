@@ -117,10 +117,10 @@ def pads_with_zeros(image_shape: ImageShape) -> bool:
 
 
 def report_classifier(image_shape: ImageShape = (28, 28, 1), n_classes: int = 10) -> Network:
-    """The small classifier of the latent-Gaussian-compression report: 5,254 parameters.
+    """The small classifier of Latent Gaussian Compression: 5,254 parameters.
 
     conv 6@3, ReLU, max-pool 2; conv 16@5, ReLU, max-pool 2, max-pool 2; 64 features, then dense
-    layers of 32, 16 and the classes. The report does not say how its convolutions pad; none and one
+    layers of 32, 16 and the classes. How its convolutions pad is not published; none and one
     pixel both end in 64 features, and no padding is taken. For other sizes the second pooling
     stops once a side is at most 3, and images below 24 pixels a side keep their size through each
     convolution: 8 x 8 and 32 x 32 end in 64 features too.

@@ -4,7 +4,7 @@ RMS norms before each sublayer, rotary positions, heads that see the last `windo
 biases but the output's. The paper's transformers (`d` wide, feed-forward 4 d) with two changes: a
 sliding window in place of chunks that each begin without any past, and so positions that only
 say how far two bytes are apart. `apply` reads many bytes at once; `step` reads one more byte of
-each lane and remembers keys and values in a ring, so that a file of any length goes through in
+each text and remembers keys and values in a ring, so that a file of any length goes through in
 one piece.
 
 A network may have contexts, for which the caller hands in what followed them before
@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fewbits.training import context_features as hinting
-from fewbits.training.context_features import VOCABULARY, Contexts, Hints
+from fewbits.training import context_features
+from fewbits.training.context_features import VOCABULARY, Contexts, Features
 from fewbits.training.method import Key, Loss, Params
 
 PERIOD = 1 << 14
@@ -42,7 +42,7 @@ class TransformerConfig:
       window: bytes that a head sees, the one it stands at included.
       expansion: feed-forward units for each of the stream's.
       tied: the output uses the embedding's weights.
-      contexts: shape of the hints; None for a plain transformer.
+      contexts: shape of the context-mixing features; None for a plain transformer.
       compute: what matrix products are made of; parameters and logits stay float32.
     """
 
@@ -81,9 +81,9 @@ class Memory(NamedTuple):
     """What `step` keeps of the bytes it has read: a ring for each layer.
 
     Attributes:
-      keys: layers of Float[lanes, heads, slots, width / heads], rotated to their positions.
+      keys: layers of Float[batch, heads, slots, width / heads], rotated to their positions.
       values: the same.
-      position: Int[], bytes read so far by every lane.
+      position: Int[], bytes read so far by every text.
     """
 
     keys: tuple[jax.Array, ...]
@@ -100,7 +100,8 @@ def init(config: TransformerConfig, key: Key) -> Params:
 
     Returns:
       `{"embedding", "block1": {"qkv", "attention", "expand", "contract"}, ..., "output"}` with
-      kernels Float[inputs, outputs], norms' scales, and `"hints"` where there are contexts.
+      kernels Float[inputs, outputs], norms' scales, and those of `context_features` where there are
+      contexts.
     """
     key_embedding, key_blocks, key_output = jax.random.split(key, 3)
     width, hidden = config.width, config.width * config.expansion
@@ -131,7 +132,7 @@ def init(config: TransformerConfig, key: Key) -> Params:
     if not config.tied:
         params["output"] |= kernel(key_output, width, VOCABULARY, 0.1)
     if config.contexts is not None:
-        params["hints"] = hinting.init(config.contexts, width)
+        params[context_features.PARAMS] = context_features.init(config.contexts, width)
     return params
 
 
@@ -140,20 +141,20 @@ def apply(
     params: Params,
     tokens: jax.Array,
     memory: Memory | None = None,
-    hints: Hints | None = None,
+    features: Features | None = None,
 ) -> jax.Array:
     """Logits of the byte after each of many.
 
     Args:
       config: shape of the network.
       params: as `init` makes them.
-      tokens: Int[lanes, T].
+      tokens: Int[batch, T].
       memory: what came before; the text begins here if None. Only `memory.position` and older
         bytes are read: rewind what has already stepped over `tokens`.
-      hints: leading axes [lanes, T].
+      features: context-mixing features, leading axes [batch, T].
 
     Returns:
-      Float32[lanes, T, 256].
+      Float32[batch, T, 256].
     """
     length = tokens.shape[1]
     before = jnp.zeros((), jnp.int32) if memory is None else memory.position
@@ -168,18 +169,18 @@ def apply(
         at = jnp.concatenate([remembered, positions])
         return _attention(q, keys, values, _visible(config, positions, at))
 
-    return _network(config, params, tokens, positions, hints, attend)
+    return _network(config, params, tokens, positions, features, attend)
 
 
-def empty_memory(config: TransformerConfig, lanes: int, spare: int = 0) -> Memory:
-    """The memory of nothing, for so many lanes.
+def empty_memory(config: TransformerConfig, n_texts: int, spare: int = 0) -> Memory:
+    """The memory of nothing, for so many texts.
 
     Args:
       config: shape of the network.
-      lanes: texts that are read side by side.
+      n_texts: texts that are read side by side.
       spare: bytes that it can be rewound by.
     """
-    shape = (lanes, config.heads, config.window + spare, config.width // config.heads)
+    shape = (n_texts, config.heads, config.window + spare, config.width // config.heads)
     ring = tuple(jnp.zeros(shape, config.compute) for _ in range(config.layers))
     return Memory(ring, jax.tree.map(jnp.copy, ring), jnp.zeros((), jnp.int32))
 
@@ -189,19 +190,19 @@ def step(
     params: Params,
     memory: Memory,
     token: jax.Array,
-    hints: Hints | None = None,
+    features: Features | None = None,
 ) -> tuple[Memory, jax.Array]:
-    """Reads one more byte of every lane.
+    """Reads one more byte of every text.
 
     Args:
       config: shape of the network.
       params: as `init` makes them.
       memory: of the bytes before.
-      token: Int[lanes].
-      hints: leading axis [lanes], for the byte that comes next.
+      token: Int[batch].
+      features: leading axis [batch], for the byte that comes next.
 
     Returns:
-      memory, and logits of the next byte, Float32[lanes, 256].
+      memory, and logits of the next byte, Float32[batch, 256].
     """
     slot = memory.position % memory.keys[0].shape[2]
     positions = memory.position[None]
@@ -217,8 +218,8 @@ def step(
         written = Memory((*written.keys, keys), (*written.values, values), written.position)
         return _attention(q, keys, values, visible)
 
-    lanes_hints = None if hints is None else jax.tree.map(lambda a: a[:, None], hints)
-    logits = _network(config, params, token[:, None], positions, lanes_hints, attend)
+    one_byte = None if features is None else jax.tree.map(lambda a: a[:, None], features)
+    logits = _network(config, params, token[:, None], positions, one_byte, attend)
     return written, logits[:, 0]
 
 
@@ -226,8 +227,8 @@ def next_byte_loss(config: TransformerConfig) -> Loss:
     """Mean over a batch's bytes of -ln p(next byte), as every `Method` takes it.
 
     Returns:
-      Loss on batches `(tokens, next_tokens)`, Int[lanes, T] each, or
-      `(tokens, next_tokens, memory, hints)`, the last two as for `apply`.
+      Loss on batches `(tokens, next_tokens)`, Int[batch, T] each, or
+      `(tokens, next_tokens, memory, features)`, the last two as for `apply`.
     """
 
     def loss(key: Key, params: Params, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -245,29 +246,30 @@ def _network(
     params: Params,
     tokens: jax.Array,
     positions: jax.Array,
-    hints: Hints | None,
+    features: Features | None,
     attend: Any,
 ) -> jax.Array:
     """All layers; `attend` is what reads many bytes and what reads one differ in."""
-    lanes, length = tokens.shape
-    head_shape = (lanes, length, config.heads, config.width // config.heads)
+    batch, length = tokens.shape
+    head_shape = (batch, length, config.heads, config.width // config.heads)
     compute = jnp.dtype(config.compute)
 
     def dense(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return jnp.einsum("bti,io->bto", x.astype(compute), kernel.astype(compute))
 
     x = params["embedding"]["kernel"][tokens]
-    if (hints is None) != (config.contexts is None):
-        raise ValueError("hints go with a network that has contexts, and with no other")
-    if hints is not None and config.contexts is not None:
-        x = x + hinting.embedding(config.contexts, params["hints"], hints)
+    if (features is None) != (config.contexts is None):
+        raise ValueError("features go with a network that has contexts, and with no other")
+    if features is not None and config.contexts is not None:
+        learned = params[context_features.PARAMS]
+        x = x + context_features.embedding(config.contexts, learned, features)
     for number in range(config.layers):
         block = params[f"block{number + 1}"]
         normal = _rms_norm(x, block["norm1"]["scale"])
         q, k, v = jnp.split(dense(normal, block["qkv"]["kernel"]), 3, axis=-1)
         q, k, v = (a.reshape(head_shape).swapaxes(1, 2) for a in (q, k, v))
         mixed = attend(number, _rotated(q, positions), _rotated(k, positions), v)
-        mixed = mixed.swapaxes(1, 2).reshape(lanes, length, config.width)
+        mixed = mixed.swapaxes(1, 2).reshape(batch, length, config.width)
         x = x + dense(mixed, block["attention"]["kernel"]).astype(jnp.float32)
         normal = _rms_norm(x, block["norm2"]["scale"])
         hidden = jax.nn.gelu(dense(normal, block["expand"]["kernel"]))
@@ -276,8 +278,9 @@ def _network(
     embedding = params["embedding"]["kernel"]
     kernel = embedding.T * config.width**-0.5 if config.tied else params["output"]["kernel"]
     logits = dense(x, kernel).astype(jnp.float32) + params["output"]["bias"][None, None]
-    if hints is not None and config.contexts is not None:
-        logits = logits + hinting.logits(config.contexts, params["hints"], hints, x)
+    if features is not None and config.contexts is not None:
+        learned = params[context_features.PARAMS]
+        logits = logits + context_features.logits(config.contexts, learned, features, x)
     return logits
 
 
@@ -291,7 +294,7 @@ def _rotated(x: jax.Array, positions: jax.Array) -> jax.Array:
     Whole turns in `PERIOD` bytes, in integers: no angle loses digits late in a long file.
 
     Args:
-      x: Float[lanes, heads, T, width / heads].
+      x: Float[batch, heads, T, width / heads].
       positions: Int[T].
     """
     half = x.shape[-1] // 2

@@ -166,11 +166,11 @@ def test_models_beyond_the_limits_are_not_written():
         ({"count": 1 << 40, "lanes": 1}, "images are 1 to"),
         ({"count": 0, "lanes": 1}, "images are 1 to"),
         ({"count": True, "lanes": 1}, "images are 1 to"),
-        ({"count": 1, "lanes": 257}, "lanes are 1 to"),
-        ({"count": 1, "lanes": -1}, "lanes are 1 to"),
-        ({"count": 1, "lanes": "1"}, "lanes are 1 to"),
+        ({"count": 1, "lanes": 257}, "streams are 1 to"),
+        ({"count": 1, "lanes": -1}, "streams are 1 to"),
+        ({"count": 1, "lanes": "1"}, "streams are 1 to"),
         ({"count": 1}, "has count"),
-        ({"count": 1, "lanes": 200}, "bytes for 200 lanes"),
+        ({"count": 1, "lanes": 200}, "bytes for 200 streams"),
         ({"count": 2, "lanes": 1}, "exhausted|not labels|does not end"),
     ],
 )
@@ -181,19 +181,19 @@ def test_headers_that_make_no_images(header, message):
 
 
 @pytest.mark.parametrize(
-    ("count", "labels", "lanes", "message"),
+    ("count", "labels", "streams", "message"),
     [
         (2, [1], 1, "with 1 labels"),
         (1, [10], 1, "labels are 0 to 9"),
-        (1, [1], 0, "lanes"),
-        (1, [1], 2, "too few for 2 lanes"),
+        (1, [1], 0, "streams"),
+        (1, [1], 2, "too few for 2 streams"),
         (257, [1] * 257, 1, "257 images"),
     ],
 )
-def test_images_that_cannot_be_written(count, labels, lanes, message):
+def test_images_that_cannot_be_written(count, labels, streams, message):
     pixels = np.zeros((count, 28, 28, 1), np.uint8)
     with pytest.raises(ValueError, match=message):
-        image_file.write(tiny_model(), pixels, np.array(labels), lanes)
+        image_file.write(tiny_model(), pixels, np.array(labels), streams)
 
 
 def test_the_bounds_in_words():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewbits.codecs.latent_images import image_code, image_file, image_vae, integer_vae, vae_file
-from fewbits.coding.stream_stack import PRECISION, LaneStack
+from fewbits.coding.stream_stack import PRECISION, StreamStack
 
 pytestmark = pytest.mark.slow
 
@@ -88,12 +88,12 @@ def test_models_come_back(params):
     np.testing.assert_array_equal(back.shades, model.shades)
 
 
-@pytest.mark.parametrize("lanes", [4, 14])
-def test_images_come_back_and_so_does_the_payload(params, pixels, lanes):
+@pytest.mark.parametrize("streams", [4, 14])
+def test_images_come_back_and_so_does_the_payload(params, pixels, streams):
     model = integer_vae.quantise(params, 7)
-    payload = np.random.default_rng(lanes).bytes(4 * 14 * 16)
-    stack = image_code.encode(model, pixels, lanes, payload)
-    received = LaneStack.from_bytes(stack.to_bytes(), lanes)
+    payload = np.random.default_rng(streams).bytes(4 * 14 * 16)
+    stack = image_code.encode(model, pixels, streams, payload)
+    received = StreamStack.from_bytes(stack.to_bytes(), streams)
     np.testing.assert_array_equal(image_code.decode(model, received, len(pixels)), pixels)
     assert received.payload() == payload
 

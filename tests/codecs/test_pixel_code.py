@@ -13,7 +13,7 @@ from fewbits.codecs.pixels import pixel_model
 from fewbits.coding import adaptive_bits, read_archive
 from fewbits.coding.entropy_coder import SymbolReader
 from lgc.coresets import lossy_subset
-from lgc.coresets.downsampling import Reduction
+from lgc.coresets.downsampling import Downsampling
 
 KINDS = range(7)
 
@@ -165,10 +165,10 @@ def plain_read(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("shape", "reduction"),
     [
-        ((14, 9, 10, 1), Reduction(2, 2)),
-        ((6, 4, 4, 2), Reduction(1, 8)),
-        ((7, 7, 8, 3), Reduction(3, 4)),
-        ((5, 1, 2, 1), Reduction(1, 1)),
+        ((14, 9, 10, 1), Downsampling(2, 2)),
+        ((6, 4, 4, 2), Downsampling(1, 8)),
+        ((7, 7, 8, 3), Downsampling(3, 4)),
+        ((5, 1, 2, 1), Downsampling(1, 1)),
     ],
 )
 def test_the_page_is_enough_to_read_a_file(shape, reduction):

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from fewbits.coding import FormatError, bits_back
 from fewbits.coding.integer_normal import NormalBins
-from fewbits.coding.stream_stack import PRECISION, LaneStack
+from fewbits.coding.stream_stack import PRECISION, StreamStack
 from tests.coding.families import DETERMINISTIC
 
-N, LANES, SIGMA = 20_000, 500, 0.05
+N, STREAMS, SIGMA = 20_000, 500, 0.05
 
 
 def posterior_parameters(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -23,15 +23,15 @@ def exchange(step: float, mean: np.ndarray, scale: np.ndarray, seed: int = 0):
     """Sends all weights and takes them back; the ledger."""
     rng = np.random.default_rng(seed)
     payload = rng.bytes(8 * N)
-    stack = LaneStack(LANES, payload)
+    stack = StreamStack(STREAMS, payload)
     before = stack.to_bytes()
     edges = bits_back.grid(step, 8 * SIGMA)
-    prior = bits_back.normal_on_grid(edges, step, np.zeros(LANES), SIGMA)
-    rows = np.split(np.arange(N), N // LANES)
+    prior = bits_back.normal_on_grid(edges, step, np.zeros(STREAMS), SIGMA)
+    rows = np.split(np.arange(N), N // STREAMS)
     posteriors = [bits_back.normal_on_grid(edges, step, mean[r], scale[r]) for r in rows]
     bins, ledger = bits_back.send(stack, posteriors, prior)
     # Only bytes cross: the receiver starts from them.
-    received = LaneStack.from_bytes(stack.to_bytes(), LANES)
+    received = StreamStack.from_bytes(stack.to_bytes(), STREAMS)
     back = bits_back.receive(received, posteriors, prior)
     np.testing.assert_array_equal(np.concatenate(back), np.concatenate(bins))
     assert received.to_bytes() == before
@@ -75,27 +75,27 @@ def test_the_divergence_is_that_of_gaussians():
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(0, 40))
 @DETERMINISTIC
-def test_pushes_and_pops_are_inverse_in_either_order(seed, n_lanes, steps):
+def test_pushes_and_pops_are_inverse_in_either_order(seed, n_streams, steps):
     rng = np.random.default_rng(seed)
-    stack = LaneStack(n_lanes, rng.bytes(4 * n_lanes + 400))
+    stack = StreamStack(n_streams, rng.bytes(4 * n_streams + 400))
     done = []
     start_bytes = stack.to_bytes()
     for _ in range(steps):
-        lanes = int(rng.integers(1, n_lanes + 1))
-        count = np.maximum((rng.random(lanes) ** 6 * ((1 << PRECISION) - 1)).astype(np.int64), 1)
+        streams = int(rng.integers(1, n_streams + 1))
+        count = np.maximum((rng.random(streams) ** 6 * ((1 << PRECISION) - 1)).astype(np.int64), 1)
         if rng.random() < 0.5:
-            start = (rng.random(lanes) * ((1 << PRECISION) - count)).astype(np.int64)
+            start = (rng.random(streams) * ((1 << PRECISION) - count)).astype(np.int64)
             stack.push(start, count)
             done.append(("push", start, count))
         else:
             # An interval around wherever the state happens to be.
-            place = stack.peek(lanes)
+            place = stack.peek(streams)
             start = np.maximum(place - count + 1, 0)
             count = np.minimum(count, (1 << PRECISION) - start)
             stack.pop(start, count)
             done.append(("pop", start, count))
     middle = stack.to_bytes()
-    assert LaneStack.from_bytes(middle, n_lanes).to_bytes() == middle
+    assert StreamStack.from_bytes(middle, n_streams).to_bytes() == middle
     for action, start, count in reversed(done):
         if action == "push":
             place = stack.peek(start.size)
@@ -108,7 +108,7 @@ def test_pushes_and_pops_are_inverse_in_either_order(seed, n_lanes, steps):
 
 def test_a_symbol_costs_its_information():
     rng = np.random.default_rng(0)
-    stack = LaneStack(10, rng.bytes(400))
+    stack = StreamStack(10, rng.bytes(400))
     edges = np.array([-(1 << 16), 0, 1 << 15])
     bins = NormalBins(edges, 0, 1 << 16)
     cumulative = bins.cumulative(np.arange(5), PRECISION)
@@ -125,7 +125,7 @@ def test_a_symbol_costs_its_information():
 
 def test_popping_samples_the_distribution():
     rng = np.random.default_rng(1)
-    stack = LaneStack(1000, rng.bytes(40_000))
+    stack = StreamStack(1000, rng.bytes(40_000))
     bins = NormalBins(np.array([0, 1 << 16]), np.zeros(1000, np.int64), np.full(1000, 1 << 16))
     found = np.concatenate([bits_back.choose(stack, bins) for _ in range(5)])
     np.testing.assert_allclose(np.bincount(found) / 5000, [0.5, 0.3413, 0.1587], atol=0.025)
@@ -141,19 +141,19 @@ def test_every_bin_can_be_coded_however_far_away(size):
 
 
 def test_exhaustion_and_damage_are_format_errors():
-    stack = LaneStack(3, bytes(range(12)))
+    stack = StreamStack(3, bytes(range(12)))
     with pytest.raises(FormatError, match="exhausted"):
         stack.pop(stack.peek(3), np.ones(3, np.int64))
-    for data, lanes in ((b"", 1), (bytes(8), 1), (bytes(13), 1), (bytes(64), 9), (bytes(64), 0)):
+    for data, streams in ((b"", 1), (bytes(8), 1), (bytes(13), 1), (bytes(64), 9), (bytes(64), 0)):
         with pytest.raises(FormatError):
-            LaneStack.from_bytes(data, lanes)
-    unfinished = LaneStack(2, bytes(8))
+            StreamStack.from_bytes(data, streams)
+    unfinished = StreamStack(2, bytes(8))
     unfinished.push(np.zeros(2, np.int64), np.ones(2, np.int64))
     with pytest.raises(FormatError, match="does not end"):
         unfinished.payload()
 
 
-@pytest.mark.parametrize(("lanes", "payload"), [(0, b""), (2, bytes(4)), (1, bytes(5))])
-def test_stacks_that_cannot_be(lanes, payload):
-    with pytest.raises(ValueError, match="lanes|payload"):
-        LaneStack(lanes, payload)
+@pytest.mark.parametrize(("streams", "payload"), [(0, b""), (2, bytes(4)), (1, bytes(5))])
+def test_stacks_that_cannot_be(streams, payload):
+    with pytest.raises(ValueError, match="streams|payload"):
+        StreamStack(streams, payload)

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.text import text_parts
 from fewbits.codecs.text import streams
-from tests.codecs.text.test_lanes import Counting
+from tests.codecs.text.test_streams import Counting
 
 
 def test_states_come_back(tmp_path: Path):

@@ -13,24 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits.training import transformer, trees
-from fewbits.training.context_features import Contexts, Hints
+from fewbits.training.context_features import Contexts, Features
 from fewbits.training.transformer import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, heads=2, window=5)
 CONTEXTS = Contexts(count=3, candidates=2, states=4)
 HINTED = dataclasses.replace(SMALL, contexts=CONTEXTS)
-LANES, LENGTH = 2, 13
+BATCH, LENGTH = 2, 13
 
 
 def _tokens(seed: int = 0) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).integers(0, 256, (LANES, LENGTH)), jnp.int32)
+    return jnp.asarray(np.random.default_rng(seed).integers(0, 256, (BATCH, LENGTH)), jnp.int32)
 
 
-def _hints() -> Hints:
+def _features() -> Features:
     random = np.random.default_rng(1)
-    shape = (LANES, LENGTH, CONTEXTS.count, CONTEXTS.candidates)
+    shape = (BATCH, LENGTH, CONTEXTS.count, CONTEXTS.candidates)
     candidates = random.integers(0, 256, shape).astype(np.uint8)
-    return Hints(candidates, random.integers(0, CONTEXTS.states, shape).astype(np.uint8))
+    return Features(candidates, random.integers(0, CONTEXTS.states, shape).astype(np.uint8))
 
 
 def _params(config: TransformerConfig, key: jax.Array):
@@ -52,19 +52,19 @@ def applied():
 )
 def test_step_by_step_is_all_at_once(config: TransformerConfig, key: jax.Array):
     params, tokens = _params(config, key), _tokens()
-    hints = _hints() if config.contexts else None
-    expected = jax.jit(partial(transformer.apply, config))(params, tokens, None, hints)
+    features = _features() if config.contexts else None
+    expected = jax.jit(partial(transformer.apply, config))(params, tokens, None, features)
     step = jax.jit(partial(transformer.step, config))
-    memory = transformer.empty_memory(config, LANES)
+    memory = transformer.empty_memory(config, BATCH)
     for t in range(LENGTH):
-        now = None if hints is None else jax.tree.map(lambda a, t=t: a[:, t], hints)
+        now = None if features is None else jax.tree.map(lambda a, t=t: a[:, t], features)
         memory, logits = step(params, memory, tokens[:, t], now)
         np.testing.assert_allclose(logits, expected[:, t], atol=1e-4)
 
 
 def test_a_rewound_memory_gives_the_same_as_reading_on(key: jax.Array, applied):
     params, tokens, segment = _params(SMALL, key), _tokens(), 4
-    memory = transformer.empty_memory(SMALL, LANES, spare=segment)
+    memory = transformer.empty_memory(SMALL, BATCH, spare=segment)
     step = jax.jit(partial(transformer.step, SMALL))
     for t in range(LENGTH):
         memory, _ = step(params, memory, tokens[:, t])
@@ -91,12 +91,12 @@ _PLAIN = jax.jit(partial(transformer.apply, SMALL))
 @pytest.mark.slow
 def test_positions_only_count_as_distances(key: jax.Array):
     params, tokens = _params(SMALL, key), _tokens()
-    late = transformer.empty_memory(SMALL, LANES)
+    late = transformer.empty_memory(SMALL, BATCH)
     # Late in a file, where nothing is left in the window but what is read now.
     late = late._replace(position=jnp.asarray(3 * transformer.PERIOD + 77, jnp.int32))
     far = 3 * SMALL.window
     moved = transformer.apply(SMALL, params, tokens, late)[:, far:]
-    zero_past = transformer.empty_memory(SMALL, LANES)
+    zero_past = transformer.empty_memory(SMALL, BATCH)
     zero_past = zero_past._replace(position=jnp.asarray(SMALL.window, jnp.int32))
     expected = transformer.apply(SMALL, params, tokens, zero_past)[:, far:]
     np.testing.assert_allclose(moved, expected, atol=1e-4)
@@ -108,7 +108,7 @@ def test_every_weight_learns(config: TransformerConfig, key: jax.Array):
     loss = transformer.next_byte_loss(config)
     batch = (tokens[:, :-1], tokens[:, 1:])
     if config.contexts:
-        batch = (*batch, None, jax.tree.map(lambda a: a[:, :-1], _hints()))
+        batch = (*batch, None, jax.tree.map(lambda a: a[:, :-1], _features()))
     (nats, _), gradient = jax.jit(jax.value_and_grad(loss, argnums=1, has_aux=True))(
         key, params, batch
     )
@@ -143,7 +143,7 @@ def test_impossible_shapes_are_named(wrong: dict):
         dataclasses.replace(SMALL, **wrong)
 
 
-def test_hints_and_contexts_go_together(key: jax.Array):
+def test_features_and_contexts_go_together(key: jax.Array):
     params = transformer.init(SMALL, key)
-    with pytest.raises(ValueError, match="hints"):
-        transformer.apply(SMALL, params, _tokens(), None, _hints())
+    with pytest.raises(ValueError, match="features"):
+        transformer.apply(SMALL, params, _tokens(), None, _features())

@@ -1,6 +1,6 @@
 """Images as bits on a stack, by bits-back coding with the model of `integer_vae`.
 
-Images are coded in rows, one image for each lane: choose latents with the posterior (bits back),
+Images are coded in rows, one image for each stream: choose latents with the posterior (bits back),
 encode the pixels given the latents, encode the latents under the prior. Decoding undoes that in
 reverse, and what remains is the payload that the first row borrowed from.
 """
@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from fewbits.codecs.latent_images.image_vae import GREYS
+from fewbits.codecs.latent_images.image_vae import GREY_LEVELS
 from fewbits.codecs.latent_images.integer_vae import (
     LATENT_BINS,
     SHADE_BITS,
@@ -22,27 +22,27 @@ from fewbits.codecs.latent_images.integer_vae import (
     shade_counts,
 )
 from fewbits.coding import bits_back, units
-from fewbits.coding.stream_stack import PRECISION, LaneStack
+from fewbits.coding.stream_stack import PRECISION, StreamStack
 
 _PRIOR = (1 << PRECISION) // LATENT_BINS
 
 
-def encode(model: IntegerVae, pixels: np.ndarray, n_lanes: int, payload: bytes) -> LaneStack:
-    """Codes all images, row by row, each row `n_lanes` images.
+def encode(model: IntegerVae, pixels: np.ndarray, n_streams: int, payload: bytes) -> StreamStack:
+    """Codes all images, row by row, each row `n_streams` images.
 
     Args:
       model: see `IntegerVae`.
       pixels: uint8[count, 28, 28, 1].
-      n_lanes: images side by side; the last row may be shorter.
+      n_streams: images side by side; the last row may be shorter.
       payload: what the first row borrows from; it comes back at the end of decoding.
 
     Raises:
       FormatError: the payload is too short.
     """
-    stack = LaneStack(n_lanes, payload)
+    stack = StreamStack(n_streams, payload)
     counts = shade_counts(model)
-    for first in range(0, len(pixels), n_lanes):
-        row = pixels[first : first + n_lanes]
+    for first in range(0, len(pixels), n_streams):
+        row = pixels[first : first + n_streams]
         latents = [bits_back.choose(stack, one) for one in posterior(model, row)]
         odds = pixel_odds(model, np.stack(latents, axis=1))
         values = row.reshape(len(row), -1).astype(np.int64)
@@ -55,7 +55,7 @@ def encode(model: IntegerVae, pixels: np.ndarray, n_lanes: int, payload: bytes) 
     return stack
 
 
-def decode(model: IntegerVae, stack: LaneStack, count: int) -> np.ndarray:
+def decode(model: IntegerVae, stack: StreamStack, count: int) -> np.ndarray:
     """The inverse of `encode`: uint8[count, 28, 28, 1]; `stack.payload()` is then the payload.
 
     Raises:
@@ -63,8 +63,8 @@ def decode(model: IntegerVae, stack: LaneStack, count: int) -> np.ndarray:
     """
     counts = shade_counts(model)
     pixels = np.zeros((count, SIDE, SIDE, 1), np.uint8)
-    for first in reversed(range(0, count, stack.n_lanes)):
-        row = pixels[first : first + stack.n_lanes]
+    for first in reversed(range(0, count, stack.n_streams)):
+        row = pixels[first : first + stack.n_streams]
         latents = []
         for _ in range(model.sizes.n_latents):
             bins = stack.peek(len(row)) // _PRIOR
@@ -75,7 +75,7 @@ def decode(model: IntegerVae, stack: LaneStack, count: int) -> np.ndarray:
         flat = row.reshape(len(row), -1)
         for pixel in reversed(range(flat.shape[1])):
             cumulative = functools.partial(below, odds[:, pixel], counts)
-            flat[:, pixel] = stack.pop_indices(cumulative, GREYS, len(row))
+            flat[:, pixel] = stack.pop_indices(cumulative, GREY_LEVELS, len(row))
         pairs = list(zip(posterior(model, row), latents, strict=True))
         for one, bins in reversed(pairs):
             bits_back.refund(stack, one, bins)
@@ -90,7 +90,7 @@ def ideal_bits(model: IntegerVae, pixels: np.ndarray, rng: np.random.Generator) 
         row = pixels[first : first + 100]
         latents = []
         for one in posterior(model, row):
-            stack = LaneStack(len(row), rng.bytes(8 * len(row)))
+            stack = StreamStack(len(row), rng.bytes(8 * len(row)))
             before = stack.size_bits
             latents.append(bits_back.choose(stack, one))
             total += len(row) * units.log2(np.float64(LATENT_BINS)) + stack.size_bits - before
@@ -111,4 +111,4 @@ def below(odds: np.ndarray, counts: np.ndarray, values: np.ndarray) -> np.ndarra
     """
     mixed = (odds * counts[values]).sum(axis=-1)
     whole = odds.sum(axis=-1) << SHADE_BITS
-    return mixed * ((1 << PRECISION) - GREYS) // whole + values
+    return mixed * ((1 << PRECISION) - GREY_LEVELS) // whole + values

@@ -18,10 +18,10 @@ import numpy as np
 from fewbits.codecs.latent_images import image_code, vae_file
 from fewbits.codecs.latent_images.integer_vae import SIDE, IntegerVae
 from fewbits.coding import FormatError, container, read_archive, write_archive
-from fewbits.coding.stream_stack import LaneStack
+from fewbits.coding.stream_stack import StreamStack
 
 KIND = "images"
-MAX_LANES = 256
+MAX_STREAMS = 256
 _MAX_ROWS = 256
 """Rows are decoded one after another, at some tenths of a second each."""
 _CLASSES = 10
@@ -41,34 +41,34 @@ class Sizes(NamedTuple):
     total: int
 
 
-def write(model: IntegerVae, pixels: np.ndarray, labels: np.ndarray, n_lanes: int) -> bytes:
+def write(model: IntegerVae, pixels: np.ndarray, labels: np.ndarray, n_streams: int) -> bytes:
     """The file of images and their labels.
 
     Args:
       model: see `IntegerVae`.
       pixels: uint8[n, 28, 28, 1].
       labels: int[n], 0 to 9.
-      n_lanes: images side by side, 1 to 256; there are at most 256 rows of them.
+      n_streams: images side by side, 1 to 256; there are at most 256 rows of them.
 
     Raises:
-      ValueError: images and labels that do not go together, lanes that cannot be, or too few
-        labels to borrow from: take fewer lanes.
+      ValueError: images and labels that do not go together, streams that cannot be, or too few
+        labels to borrow from: take fewer streams.
     """
     labels = np.asarray(labels)
     if pixels.dtype != np.uint8 or pixels.shape != (labels.size, SIDE, SIDE, 1) or not labels.size:
         raise ValueError(f"images {pixels.shape}, {pixels.dtype}, with {labels.size} labels")
     if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < _CLASSES:
         raise ValueError(f"labels are 0 to {_CLASSES - 1}, not {labels.min()} to {labels.max()}")
-    if not 1 <= n_lanes <= MAX_LANES or labels.size > _MAX_ROWS * n_lanes:
+    if not 1 <= n_streams <= MAX_STREAMS or labels.size > _MAX_ROWS * n_streams:
         raise ValueError(
-            f"1 to {MAX_LANES} lanes of at most {_MAX_ROWS} images, not {labels.size} images in "
-            f"{n_lanes}"
+            f"1 to {MAX_STREAMS} streams of at most {_MAX_ROWS} images, not {labels.size} images "
+            f"in {n_streams}"
         )
     payload = _pack_labels(labels)
-    if len(payload) < 4 * n_lanes:
-        raise ValueError(f"{labels.size} labels are too few for {n_lanes} lanes")
-    stack = image_code.encode(model, pixels, n_lanes, payload).to_bytes()
-    header = {"count": labels.size, "lanes": n_lanes}
+    if len(payload) < 4 * n_streams:
+        raise ValueError(f"{labels.size} labels are too few for {n_streams} streams")
+    stack = image_code.encode(model, pixels, n_streams, payload).to_bytes()
+    header = {"count": labels.size, "lanes": n_streams}
     return write_archive(KIND, header, {"model": vae_file.write(model), "stack": stack})
 
 
@@ -80,18 +80,18 @@ def read(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """
     archive = read_archive(data, kind=KIND)
     if archive.sections.keys() != {"model", "stack"} or archive.header.keys() != {"count", "lanes"}:
-        raise FormatError("a file of images has count, lanes, model and stack", "header")
-    count, n_lanes = archive.header["count"], archive.header["lanes"]
-    if type(n_lanes) is not int or not 1 <= n_lanes <= MAX_LANES:
-        raise FormatError(f"lanes are 1 to {MAX_LANES}, not {n_lanes!r:.80}", "header")
+        raise FormatError("a file of images has count, streams, model and stack", "header")
+    count, n_streams = archive.header["count"], archive.header["lanes"]
+    if type(n_streams) is not int or not 1 <= n_streams <= MAX_STREAMS:
+        raise FormatError(f"streams are 1 to {MAX_STREAMS}, not {n_streams!r:.80}", "header")
     # A hostile model can pay for the pixels with the refund for its latents, so memory and time are
     # bounded by rule: at least one byte for each image (an honest one takes 17 bits for its pixels,
     # each costing at least log2(2^14 / (2^14 - 255))), and not too many rows.
-    most = min(_MAX_ROWS * n_lanes, len(archive.sections["stack"]))
+    most = min(_MAX_ROWS * n_streams, len(archive.sections["stack"]))
     if type(count) is not int or not 1 <= count <= most:
         raise FormatError(f"images are 1 to {most}, not {count!r:.80}", "header")
     model = vae_file.read(archive.sections["model"])
-    stack = LaneStack.from_bytes(archive.sections["stack"], n_lanes)
+    stack = StreamStack.from_bytes(archive.sections["stack"], n_streams)
     pixels = image_code.decode(model, stack, count)
     return pixels, _unpack_labels(stack.payload(), count)
 

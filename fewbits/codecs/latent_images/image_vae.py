@@ -31,7 +31,7 @@ from fewbits.training.convolution import conv2d
 from fewbits.training.method import Key
 from fewbits.training.trees import from_named, named_leaves
 
-GREYS = 256
+GREY_LEVELS = 256
 LARGEST_LOG_SCALE = 2.0
 SMALLEST_LOG_SCALE = -5.0
 _WARM_UP_STEPS = 300
@@ -93,9 +93,9 @@ def init(config: Config, key: Key) -> Any:
     log_scales = jnp.full(n, -2.0)
     params["encoder4"]["bias"] = jnp.concatenate([jnp.zeros(n), log_scales])
     # The first histogram starts as black, the others as bumps from dark to white.
-    centres = np.linspace(0, GREYS - 1, config.n_shades - 1)
-    grey = np.arange(GREYS)
-    bumps = -np.abs(grey - centres[:, None]) * config.n_shades / GREYS
+    centres = np.linspace(0, GREY_LEVELS - 1, config.n_shades - 1)
+    grey = np.arange(GREY_LEVELS)
+    bumps = -np.abs(grey - centres[:, None]) * config.n_shades / GREY_LEVELS
     black = np.where(grey == 0, 8.0, 0.0)
     logits = np.concatenate([black[None], bumps])
     params["shades"] = {"logits": jnp.asarray(logits, jnp.float32)}

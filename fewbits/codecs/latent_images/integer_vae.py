@@ -181,7 +181,7 @@ def shade_counts(model: IntegerVae) -> np.ndarray:
 
 
 def _in_batches(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
-    """A function of images applied to a few at a time, so that memory does not grow with lanes."""
+    """A function of images applied to a few at a time, so that memory stays bounded."""
     return np.concatenate([function(x[i : i + _BATCH]) for i in range(0, len(x), _BATCH)])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fewbits.codecs.latent_images.image_vae import GREYS
+from fewbits.codecs.latent_images.image_vae import GREY_LEVELS
 from fewbits.codecs.latent_images.integer_vae import (
     BIAS_LIMIT,
     KERNEL_LIMIT,
@@ -75,7 +75,7 @@ def read(data: bytes) -> IntegerVae:
         raise FormatError("a model has one section", min(archive.sections, default=_STREAM))
     shapes = layer_shapes(sizes)
     parts = [part for shape in shapes.values() for part in (shape, shape[-1:])]
-    parts.append((sizes.n_shades, GREYS))
+    parts.append((sizes.n_shades, GREY_LEVELS))
     known = shared_tables.read(ByteReader(codes, "header"))
     if len(numbers) != len(parts) or set(numbers) != set(range(len(known))):
         raise FormatError("tables and arrays do not go together", "header")

@@ -3,13 +3,12 @@
 A pixel of L levels is found by tosses "is it at least t?" down a tree of thresholds: first t = 1
 and t = L - 1, because black and white fill most pictures worth few bytes, then halves of what is
 left. Images are coded in groups, the same pixel of all images of a group at once, which keeps the
-arithmetic in NumPy; what a toss may look at is the group's earlier pixels and the groups before.
+arithmetic in NumPy; the context of a toss is the group's earlier pixels and the groups before.
 
-Several contexts give their opinions on a toss as log odds, and a weighted sum of them decides, as
-in Mahoney's PAQ ("Adaptive weighing of context models", 2005): weights follow the gradient of the
-coding cost. A context that has seen little deserves less trust, so each kind of context has a
-weight for each octave of its count. All of it is whole numbers: encoder and decoder agree on any
-machine.
+Several contexts predict a toss as log odds, and a weighted sum of them decides, as in Mahoney's
+PAQ ("Adaptive weighing of context models", 2005): weights follow the gradient of the coding cost.
+A context that has seen little deserves less trust, so each kind of context has a weight for each
+octave of its count. All of it is whole numbers: encoder and decoder agree on any machine.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class PixelModel:
     def surroundings(
         self, padded: np.ndarray, places: Places, channel: int, labels: np.ndarray
     ) -> np.ndarray:
-        """int64[13, n]: what the tosses of pixels may look at.
+        """int64[13, n]: the context of the tosses of pixels.
 
         Args:
           padded: uint8[images, height + 2, width + 4, channels], with `REACH` black rows above and
@@ -123,13 +122,13 @@ class PixelModel:
     def log_odds(self, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log odds int64[n] that the pixels are at least the thresholds, and what they rest on."""
         heads, tails = self._heads[contexts], self._tails[contexts]
-        opinions = _belief(heads)
-        opinions -= _belief(tails)
+        predicted = _belief(heads)
+        predicted -= _belief(tails)
         heads += tails
         trust = _octaves()[np.minimum(heads, _TABLED)]
         trust += (np.arange(_N_KINDS) * _OCTAVES)[:, None]
-        total = (self._weights[trust] * opinions).sum(axis=0) >> 16
-        return np.clip(total, -_ODDS_LIMIT, _ODDS_LIMIT), opinions, trust
+        total = (self._weights[trust] * predicted).sum(axis=0) >> 16
+        return np.clip(total, -_ODDS_LIMIT, _ODDS_LIMIT), predicted, trust
 
     def learn(
         self,
@@ -137,15 +136,15 @@ class PixelModel:
         bits: np.ndarray,
         found: tuple[np.ndarray, np.ndarray, np.ndarray],
     ) -> None:
-        """Counts a row of tosses, bool[n], and moves the weights; `found` is from `log_odds`."""
-        total, opinions, trust = found
+        """Counts a row of tosses, bool[n], and updates the weights; `found` is from `log_odds`."""
+        total, predicted, trust = found
         chance = _chances()[(total + _ODDS_LIMIT) // _SQUASH_STEP]
         wrong = (bits.astype(np.int64) << 16) - chance
         size = self._weights.size
         slopes = np.zeros(size, np.int64)
         # Flat indices and values of the array's own type let NumPy take its fast path.
         trust = trust.ravel()
-        np.add.at(slopes, trust, (wrong[None] * opinions).ravel())
+        np.add.at(slopes, trust, (wrong[None] * predicted).ravel())
         crowd = np.maximum(np.bincount(trust, minlength=size), _FULL_STEPS)
         self._weights += (slopes * _FULL_STEPS // crowd) >> _RATE_BITS
         np.clip(self._weights, -_MAX_WEIGHT, _MAX_WEIGHT, out=self._weights)
@@ -166,7 +165,7 @@ def _threshold_classes(n_levels: int) -> np.ndarray:
 
 
 def _belief(counts: np.ndarray) -> np.ndarray:
-    """Log odds, int64, that a count of heads speaks for; int32 counts of any shape."""
+    """Log odds, int64, that a count of heads stands for; int32 counts of any shape."""
     found = _beliefs()[np.minimum(counts, _TABLED)]
     many = counts > _TABLED
     if many.any():

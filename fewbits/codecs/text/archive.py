@@ -18,7 +18,10 @@ def decompress(
     Args:
       data: the whole file.
       methods: what an online file may have learned with.
-      run: takes the coder to its end; see `lanes.Run`.
+      run: takes the coder to its end; see `streams.Run`.
+
+    Returns:
+      The text. The package's docstring has an example.
 
     Raises:
       FormatError: damaged, foreign, or made where floats come out differently; says where it was

@@ -1,6 +1,6 @@
 """What has followed a context before: counts of candidate bytes in tables that both sides keep.
 
-A context is a hash of the last n bytes, or of the word so far, of each lane. Its slot holds up to
+A context is a hash of the last n bytes, or of the word so far, of each stream. Its slot holds up to
 four bytes that followed it and how often, the likeliest first; a mismatch of an 8-bit check empties
 it. Counts age as in PAQ (Mahoney 2005): what follows halves the excess of the others. All of it is
 integer arithmetic on the host, so encoder and decoder agree; the network sees, for each candidate,
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.training.context_features import Contexts, Hints
+from fewbits.training.context_features import Contexts, Features
 
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 12, 18)
 """Contexts of the last n bytes, after two of the word so far: alone and after the word before."""
@@ -29,13 +29,13 @@ _LONGEST = 24
 
 
 class ContextTables:
-    """The tables and the last bytes of every lane."""
+    """The tables and the last bytes of every stream."""
 
-    def __init__(self, n_lanes: int, slots_log2: int):
+    def __init__(self, n_streams: int, slots_log2: int):
         """Nothing seen yet.
 
         Args:
-          n_lanes: texts that are read side by side and share the tables.
+          n_streams: texts that are read side by side and share the tables.
           slots_log2: each context's table has 2 to that power slots of 9 bytes.
         """
         count = SHAPE.count
@@ -45,21 +45,21 @@ class ContextTables:
         self._checks = np.zeros(count << slots_log2, np.uint8)
         self._first = (np.arange(count) << slots_log2)[None]
         self._salts = _PRIME * (2 * np.arange(count, dtype=np.uint64)[None] + np.uint64(1))
-        self._last = np.zeros((n_lanes, _LONGEST), np.uint8)
-        self._words = np.zeros((n_lanes, 2), np.uint64)
+        self._last = np.zeros((n_streams, _LONGEST), np.uint8)
+        self._words = np.zeros((n_streams, 2), np.uint64)
         self._find()
 
-    def hints(self) -> Hints:
-        """What each lane's contexts say of its next byte, arrays [lanes, contexts, candidates]."""
+    def features(self) -> Features:
+        """What the contexts say of the next bytes, arrays [streams, contexts, candidates]."""
         shape = (-1, SHAPE.count, CANDIDATES)
         levels = _LEVELS[self._count]
         others = _LEVELS[self._count.sum(axis=1, keepdims=True, dtype=np.int64) - self._count]
         states = np.where(levels, 8 * levels + others - 7, 0).astype(np.uint8)
-        return Hints(self._candidate.reshape(shape), states.reshape(shape))
+        return Features(self._candidate.reshape(shape), states.reshape(shape))
 
     def update(self, byte: np.ndarray) -> None:
-        """Counts one more byte of every lane, UInt8[lanes]; where lanes share a slot, the last."""
-        # What `hints` gave out stays as it was: a device may still be reading it.
+        """Counts one more byte of every stream, UInt8[streams]; in a shared slot the last wins."""
+        # What `features` gave out stays as it was: a device may still be reading it.
         count, candidate = self._count, self._candidate.copy()
         followed = np.repeat(byte, SHAPE.count)[:, None]
         hit = (candidate == followed) & (count > 0)
@@ -91,7 +91,7 @@ class ContextTables:
         self._find()
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that later hints depend on."""
+        """All that later features depend on."""
         return {
             "candidates": self._candidates,
             "counts": self._counts,
@@ -109,7 +109,7 @@ class ContextTables:
         self._find()
 
     def _find(self) -> None:
-        """The slots of all lanes' contexts, and what they hold."""
+        """The slots of all streams' contexts, and what they hold."""
         words = self._last.view(np.uint64)  # the last 8 bytes, the 8 before, the 8 before those
         word, before = self._words[:, 0], self._words[:, 1]
         spot = self._last[:, 0].astype(np.uint64)
@@ -135,7 +135,7 @@ class ContextTables:
 
 
 def initial_logits() -> np.ndarray:
-    """A beginning for the network's `hints/logit`, Float32[contexts * states, 1].
+    """Initial logits of the network's states, Float32[contexts * states, 1].
 
     Round numbers after a fit to English: a candidate's count matters, the others' hardly. A network
     that starts here predicts as a mixture of contexts does, and learns to do better.

@@ -15,13 +15,13 @@ import jax
 
 from fewbits.codecs.text import contexts, streams
 from fewbits.coding import Archive, FormatError, container
-from fewbits.training import transformer
+from fewbits.training import context_features, transformer
 from fewbits.training.transformer import TransformerConfig
 
 KIND = "text"
 SCHEME = 1
 """Raised whenever tables, contexts or the order of events change: older files need older code."""
-MOST_LANES = 1 << 12
+MAX_STREAMS = 1 << 12
 _MOST_SLOTS_LOG2 = 22
 _MOST_PARAMETERS = 1 << 28
 _MOST_REMEMBERED = 1 << 31
@@ -34,7 +34,7 @@ class Header(NamedTuple):
     Attributes:
       mode: "offline" or "online".
       size: bytes of the text.
-      n_lanes: lanes it is cut into.
+      n_streams: streams it is cut into.
       model: shape of the network.
       rest: what only one of the modes has, still to be checked.
       made_with: device and versions of the encoder.
@@ -42,7 +42,7 @@ class Header(NamedTuple):
 
     mode: str
     size: int
-    n_lanes: int
+    n_streams: int
     model: TransformerConfig
     rest: Any
     made_with: str
@@ -62,7 +62,7 @@ def write(header: Header, coded: streams.Coded, sections: Mapping[str, bytes]) -
         "scheme": SCHEME,
         "mode": header.mode,
         "bytes": header.size,
-        "lanes": header.n_lanes,
+        "lanes": header.n_streams,
         "model": model,
         header.mode: header.rest,
         "checks": coded.checks,
@@ -90,12 +90,12 @@ def read(data: bytes) -> tuple[Header, streams.Coded, Archive]:
     if not isinstance(found["made_with"], str) or not isinstance(found["checks"], bytes):
         raise FormatError("made_with is a string, checks are bytes", "header")
     size = integer(found, "bytes", 0, container.MAX_FILE_BYTES)
-    n_lanes = integer(found, "lanes", 1, MOST_LANES)
-    model = _read_model(found["model"], n_lanes)
+    n_streams = integer(found, "lanes", 1, MAX_STREAMS)
+    model = _read_model(found["model"], n_streams)
     coded = streams.Coded(archive.sections[streams.SECTION], found["checks"])
     if size > streams.most_bytes(len(coded.stack)):
         raise FormatError(f"{size} bytes do not fit in the stream", streams.SECTION)
-    header = Header(mode, size, n_lanes, model, found[mode], found["made_with"])
+    header = Header(mode, size, n_streams, model, found[mode], found["made_with"])
     return header, coded, archive
 
 
@@ -131,14 +131,14 @@ def config(kind: type[C], found: Any) -> C:
         raise FormatError(str(error), "header") from None
 
 
-def _read_model(found: Any, n_lanes: int) -> TransformerConfig:
+def _read_model(found: Any, n_streams: int) -> TransformerConfig:
     if not isinstance(found, dict) or type(found.get("contexts")) is not bool:
         raise FormatError("contexts is true or false", "header")
     plain = config(TransformerConfig, {**found, "contexts": None})
     for name in ("width", "layers", "heads", "expansion"):
         integer(found, name, 1, 1 << 16)
     parameters = plain.layers * plain.width**2 * (4 + 2 * plain.expansion)
-    remembered = 2 * n_lanes * plain.layers * plain.window * plain.width
+    remembered = 2 * n_streams * plain.layers * plain.window * plain.width
     if parameters > _MOST_PARAMETERS or remembered > _MOST_REMEMBERED:
         raise FormatError("a network that no text is coded with", "header")
     shape = contexts.SHAPE if found["contexts"] else None
@@ -154,5 +154,5 @@ def start_params(model: TransformerConfig, key: jax.Array) -> Any:
     """Where training starts: random weights, and contexts that already predict a little."""
     params = transformer.init(model, key)
     if model.contexts is not None:
-        params["hints"]["logit"] = jax.numpy.asarray(contexts.initial_logits())
+        params[context_features.PARAMS]["logit"] = jax.numpy.asarray(contexts.initial_logits())
     return params

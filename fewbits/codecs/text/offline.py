@@ -24,7 +24,7 @@ from fewbits.training.trees import named_leaves
 
 MODE = "offline"
 NETWORK = "network"
-_BYTES_PER_LANE = 1024
+_BYTES_PER_STREAM = 1024
 
 
 def compress(
@@ -32,7 +32,7 @@ def compress(
     model: TransformerConfig,
     network: bytes,
     *,
-    most_lanes: int = 64,
+    max_streams: int = 64,
     run: streams.Run = streams.run,
 ) -> bytes:
     """The bytes of an offline text file.
@@ -41,22 +41,22 @@ def compress(
       text: any bytes.
       model: shape of the network.
       network: a sparse model file of its parameters, as `network_file` makes.
-      most_lanes: texts under a kilobyte for each lane have fewer.
-      run: takes the coder to its end; see `lanes.Run`.
+      max_streams: texts under a kilobyte for each stream have fewer.
+      run: takes the coder to its end; see `streams.Run`.
 
     Raises:
       FormatError: parameters that are not such a network's.
-      ValueError: no lane.
+      ValueError: no stream.
     """
-    if not 1 <= most_lanes <= header.MOST_LANES:
-        raise ValueError(f"lanes must be 1 to {header.MOST_LANES}, got {most_lanes}")
-    n_lanes = min(most_lanes, max(1, len(text) // _BYTES_PER_LANE))
+    if not 1 <= max_streams <= header.MAX_STREAMS:
+        raise ValueError(f"streams must be 1 to {header.MAX_STREAMS}, got {max_streams}")
+    n_streams = min(max_streams, max(1, len(text) // _BYTES_PER_STREAM))
     params = _params(model, network)
     coded = streams.Coded(b"", b"")
     if text:
-        predictor = _predictor(model, params, n_lanes, len(text))
-        coded = streams.encode(predictor, text, n_lanes, run)
-    described = Header(MODE, len(text), n_lanes, model, {}, header.here())
+        predictor = _predictor(model, params, n_streams, len(text))
+        coded = streams.encode(predictor, text, n_streams, run)
+    described = Header(MODE, len(text), n_streams, model, {}, header.here())
     return header.write(described, coded, {NETWORK: network})
 
 
@@ -78,8 +78,8 @@ def decompress(
         if coded != streams.Coded(b"", b""):
             raise FormatError("something where nothing was coded", streams.SECTION)
         return b""
-    predictor = _predictor(described.model, params, described.n_lanes, described.size)
-    return streams.decode(predictor, coded, described.size, described.n_lanes, run)
+    predictor = _predictor(described.model, params, described.n_streams, described.size)
+    return streams.decode(predictor, coded, described.size, described.n_streams, run)
 
 
 def network_file(params: Any, bits: int = 6) -> bytes:
@@ -87,8 +87,8 @@ def network_file(params: Any, bits: int = 6) -> bytes:
 
     Args:
       params: as `transformer.init` makes them.
-      bits: of kernels; scales, biases and the worth of hints, one number for a whole row or state,
-        get at least 8.
+      bits: of kernels; scales, biases and the logits of contexts' states, one number for a whole
+        row or state, get at least 8.
     """
 
     def width(path: str, tensor: np.ndarray) -> int:
@@ -117,6 +117,6 @@ def _params(model: TransformerConfig, network: bytes) -> Any:
 
 
 def _predictor(
-    model: TransformerConfig, params: Any, n_lanes: int, size: int
+    model: TransformerConfig, params: Any, n_streams: int, size: int
 ) -> TransformerPredictor:
-    return TransformerPredictor(model, params, n_lanes, slots_log2=header.slots_log2(size))
+    return TransformerPredictor(model, params, n_streams, slots_log2=header.slots_log2(size))

@@ -1,16 +1,16 @@
 """A text file without a network in it: encoder and decoder train the same one as they go.
 
 The text is coded byte by byte under the network that the bytes so far have trained; after every
-segment of each lane the network takes one step of its method. The decoder replays all of it, which
-takes as long as encoding and needs the same kind of device. The code length is the prequential one
-(Dawid 1984), written as a file.
+segment of each stream the network takes one step of its method. The decoder repeats all of it,
+which takes as long as encoding and needs the same kind of device. The code length is the
+prequential one (Dawid 1984), written as a file.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from fewbits.codecs.text import header
-from fewbits.codecs.text import streams as lanes
+from fewbits.codecs.text import header, streams
 from fewbits.codecs.text.header import Header
 from fewbits.codecs.text.predictor import Learner, TransformerPredictor
 from fewbits.coding import FormatError
@@ -29,8 +28,14 @@ from fewbits.training.method import Loss, Method, OptimizerFactory
 from fewbits.training.transformer import TransformerConfig
 
 Build = Callable[[Loss, OptimizerFactory, float, float], Method]
-"""(loss, optimiser factory, learning rate, strength) -> the method that learns."""
+"""(loss, optimiser factory, learning rate, penalty weight) -> the method that learns."""
 MODE = "online"
+DEFAULT_MODEL = TransformerConfig(
+    width=128, layers=2, heads=4, window=64, contexts=header.contexts.SHAPE
+)
+"""Small enough that a core codes a few kilobytes a second, encoding or decoding."""
+_FILE_NAMES = {"streams": "lanes", "bytes_per_stream": "bytes_per_lane"}
+"""Fields of `Learning` that files hold under other names."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,15 @@ class Learning:
 
     Attributes:
       method: name of a `Build`.
-      strength: of its penalty; plain training has none.
+      strength: weight of its penalty; plain training has none.
       learning_rate: of Adam, after the warm-up.
       final_rate: share of it that a cosine over the whole text ends at.
       warm_up_steps: over which it rises.
       clip: largest norm of a gradient.
-      segment: bytes of each lane between two steps.
-      lanes: the most lanes.
-      bytes_per_lane: texts with fewer than that for each lane have fewer lanes: every lane starts
-        without a past and ends with a few bytes of state.
+      segment: bytes of each stream between two steps.
+      streams: the most streams.
+      bytes_per_stream: texts with fewer than that for each stream have fewer streams: every one
+        starts without a past and ends with a few bytes of state.
       seed: of the first parameters and whatever the method draws.
     """
 
@@ -58,33 +63,38 @@ class Learning:
     warm_up_steps: int = 50
     clip: float = 1.0
     segment: int = 16
-    lanes: int = 32
-    bytes_per_lane: int = 4096
+    streams: int = 32
+    bytes_per_stream: int = 4096
     seed: int = 0
 
     def __post_init__(self):
-        if not 1 <= self.lanes <= header.MOST_LANES or not 1 <= self.segment <= 4096:
+        if not 1 <= self.streams <= header.MAX_STREAMS or not 1 <= self.segment <= 4096:
             raise ValueError(
-                f"lanes must be 1 to {header.MOST_LANES} and segment 1 to 4096, "
-                f"got {self.lanes} and {self.segment}"
+                f"streams must be 1 to {header.MAX_STREAMS} and segment 1 to 4096, "
+                f"got {self.streams} and {self.segment}"
             )
-        if min(self.warm_up_steps, self.seed, self.bytes_per_lane - 1) < 0 or not self.clip > 0:
+        if min(self.warm_up_steps, self.seed, self.bytes_per_stream - 1) < 0 or not self.clip > 0:
             raise ValueError(
-                "warm_up_steps and seed must not be negative, bytes_per_lane and clip positive, "
-                f"got {self.warm_up_steps}, {self.seed}, {self.bytes_per_lane}, {self.clip}"
+                "warm_up_steps and seed must not be negative, bytes_per_stream and clip positive, "
+                f"got {self.warm_up_steps}, {self.seed}, {self.bytes_per_stream}, {self.clip}"
             )
 
 
 @dataclass(frozen=True)
 class OnlineConfig:
-    """Static choices.
+    """Static choices of `compress`.
 
     Attributes:
       model: shape of the network.
       learning: how it learns.
+
+    Example:
+      >>> from fewbits.codecs.text import Learning, OnlineConfig
+      >>> OnlineConfig(learning=Learning(streams=8, seed=1)).model.width
+      128
     """
 
-    model: TransformerConfig = field(default_factory=lambda: DEFAULT_MODEL)
+    model: TransformerConfig = DEFAULT_MODEL
     learning: Learning = Learning()
 
 
@@ -98,14 +108,14 @@ def plain(loss: Loss, optimizer: OptimizerFactory, rate: float, strength: float)
 
 
 METHODS: Mapping[str, Build] = {"none": plain}
-"""What this room can learn with; callers may know more."""
+"""What this package can learn with; callers may know more."""
 
 
 def compress(
     text: bytes,
-    config: OnlineConfig,
+    config: OnlineConfig = OnlineConfig(),
     methods: Mapping[str, Build] = METHODS,
-    run: lanes.Run = lanes.run,
+    run: streams.Run = streams.run,
 ) -> bytes:
     """The bytes of an online text file.
 
@@ -113,46 +123,57 @@ def compress(
       text: any bytes.
       config: static choices.
       methods: builds by name; the decoder needs the same one.
-      run: takes the coder to its end; see `lanes.Run`.
+      run: takes the coder to its end; see `streams.Run`.
+
+    Returns:
+      The file. The package's docstring has an example.
 
     Raises:
       ValueError: an unknown method.
     """
-    n_lanes = _lanes(config.learning, len(text))
-    coded = lanes.Coded(b"", b"")
+    n_streams = _n_streams(config.learning, len(text))
+    coded = streams.Coded(b"", b"")
     if text:
-        coded = lanes.encode(_predictor(config, methods, len(text)), text, n_lanes, run)
-    rest = dataclasses.asdict(config.learning)
-    described = Header(MODE, len(text), n_lanes, config.model, rest, header.here())
+        coded = streams.encode(_predictor(config, methods, len(text)), text, n_streams, run)
+    rest = {_FILE_NAMES.get(k, k): v for k, v in dataclasses.asdict(config.learning).items()}
+    described = Header(MODE, len(text), n_streams, config.model, rest, header.here())
     return header.write(described, coded, {})
 
 
 def decompress(
     described: Header,
-    coded: lanes.Coded,
+    coded: streams.Coded,
     methods: Mapping[str, Build] = METHODS,
-    run: lanes.Run = lanes.run,
+    run: streams.Run = streams.run,
 ) -> bytes:
     """The text again, from what `header.read` took out of the file.
 
     Raises:
       FormatError: not what `compress` wrote, or a device that computes otherwise.
     """
-    learning = header.config(Learning, described.rest)
+    learning = header.config(Learning, _from_file(described.rest))
     if learning.method not in methods:
         raise FormatError(f"method {learning.method!r}; known here: {', '.join(methods)}", "header")
-    if described.n_lanes != _lanes(learning, described.size):
-        raise FormatError(f"{described.n_lanes} lanes for {described.size} bytes", "header")
+    if described.n_streams != _n_streams(learning, described.size):
+        raise FormatError(f"{described.n_streams} streams for {described.size} bytes", "header")
     if not described.size:
-        if coded != lanes.Coded(b"", b""):
-            raise FormatError("something where nothing was coded", lanes.SECTION)
+        if coded != streams.Coded(b"", b""):
+            raise FormatError("something where nothing was coded", streams.SECTION)
         return b""
     predictor = _predictor(OnlineConfig(described.model, learning), methods, described.size)
-    return lanes.decode(predictor, coded, described.size, described.n_lanes, run)
+    return streams.decode(predictor, coded, described.size, described.n_streams, run)
 
 
-def _lanes(learning: Learning, size: int) -> int:
-    return min(learning.lanes, max(1, size // learning.bytes_per_lane))
+def _from_file(found: Any) -> Any:
+    """The names of `Learning` in place of the file's; a file with the former is refused."""
+    if not isinstance(found, dict):
+        return found
+    names = {stored: name for name, stored in _FILE_NAMES.items()}
+    return {names.get(k, f"{k}?" if k in _FILE_NAMES else k): v for k, v in found.items()}
+
+
+def _n_streams(learning: Learning, size: int) -> int:
+    return min(learning.streams, max(1, size // learning.bytes_per_stream))
 
 
 def _predictor(
@@ -161,8 +182,8 @@ def _predictor(
     learning = config.learning
     if learning.method not in methods:
         raise ValueError(f"no method {learning.method!r}; known: {', '.join(methods)}")
-    n_lanes = _lanes(learning, size)
-    steps = size // (n_lanes * learning.segment)
+    n_streams = _n_streams(learning, size)
+    steps = size // (n_streams * learning.segment)
     key_params, key_run = jax.random.split(jax.random.key(learning.seed))
     params = header.start_params(config.model, key_params)
     method = _method(methods[learning.method], config.model, learning, steps)
@@ -170,7 +191,7 @@ def _predictor(
     return TransformerPredictor(
         config.model,
         params,
-        n_lanes,
+        n_streams,
         slots_log2=header.slots_log2(size),
         learner=learner,
     )
@@ -198,9 +219,3 @@ def _optimizer(learning: Learning, steps: int, rate: Any) -> optax.GradientTrans
         optax.adam(rate, b2=0.99),
         optax.scale_by_schedule(factor),
     )
-
-
-DEFAULT_MODEL = TransformerConfig(
-    width=128, layers=2, heads=4, window=64, contexts=header.contexts.SHAPE
-)
-"""Small enough that a core codes a few kilobytes a second, encoding or decoding."""

@@ -1,9 +1,9 @@
-"""A transformer that predicts all lanes' next bytes and, online, learns from each segment.
+"""A transformer that predicts all streams' next bytes and, online, learns from each segment.
 
 The one object that encoder and decoder both drive. Everything it computes in floats comes from two
-compiled programs, one that reads a byte of every lane and one that learns from a segment, and both
-sides call the very same ones in the same order. So they agree bit for bit wherever these programs
-compile to the same instructions: on the same kind of device with the same version of JAX.
+compiled programs, one that reads a byte of every stream and one that learns from a segment, and
+both sides call the same two in the same order. So they agree bit for bit wherever these
+programs compile to the same instructions: on the same kind of device with the same version of JAX.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from fewbits.codecs.text import tables
 from fewbits.codecs.text.contexts import ContextTables
 from fewbits.training import transformer
-from fewbits.training.context_features import Hints
+from fewbits.training.context_features import Features
 from fewbits.training.method import Key, Method, Params
 from fewbits.training.transformer import Memory, TransformerConfig
 
@@ -30,7 +30,7 @@ class TransformerPredictor:
         self,
         config: TransformerConfig,
         params: Params,
-        n_lanes: int,
+        n_streams: int,
         *,
         slots_log2: int = 16,
         learner: Learner | None = None,
@@ -40,32 +40,32 @@ class TransformerPredictor:
         Args:
           config: shape of the network.
           params: as `transformer.init` makes them.
-          n_lanes: texts that are read side by side.
+          n_streams: texts that are read side by side.
           slots_log2: size of the tables of contexts, if the network has any.
           learner: what is done after each segment; None for nothing.
         """
         self._learner = learner
         spare = 0 if learner is None else learner.segment
         self._params = params
-        self._memory = transformer.empty_memory(config, n_lanes, spare)
+        self._memory = transformer.empty_memory(config, n_streams, spare)
         self._contexts = None
         if config.contexts is not None:
-            self._contexts = ContextTables(n_lanes, slots_log2)
-        self._last = np.zeros(n_lanes, np.uint8)
-        self._hints: Hints | None = None
+            self._contexts = ContextTables(n_streams, slots_log2)
+        self._last = np.zeros(n_streams, np.uint8)
+        self._features: Features | None = None
         self._step = _step_program(config)
-        self._segment: list[tuple[np.ndarray, Hints | None]] = []
+        self._segment: list[tuple[np.ndarray, Features | None]] = []
 
     def gaps(self) -> jax.Array:
-        """See `lanes.Predictor`."""
-        self._hints = None if self._contexts is None else self._contexts.hints()
-        self._memory, found = self._step(self._params, self._memory, self._last, self._hints)
+        """See `streams.Predictor`."""
+        self._features = None if self._contexts is None else self._contexts.features()
+        self._memory, found = self._step(self._params, self._memory, self._last, self._features)
         return found
 
     def observe(self, byte: np.ndarray) -> None:
-        """See `lanes.Predictor`."""
+        """See `streams.Predictor`."""
         if self._learner is not None:
-            self._segment.append((self._last, self._hints))
+            self._segment.append((self._last, self._features))
         self._last = byte.copy()
         if self._contexts is not None:
             self._contexts.update(byte)
@@ -73,20 +73,20 @@ class TransformerPredictor:
             self._learn(self._learner)
 
     def state(self) -> Any:
-        """See `lanes.Predictor`; a segment that has begun is part of it."""
+        """See `streams.Predictor`; the steps of an unfinished segment are part of it."""
         found = {"memory": self._memory, "last": self._last, "params": self._params}
         if self._contexts is not None:
             found["contexts"] = self._contexts.state()
         if self._learner is not None:
             found |= {
                 "learner": self._learner.state(),
-                "segment": self._begun(self._learner),
+                "segment": self._segment_so_far(self._learner),
             }
         # Copies: steps overwrite the memory, and updates the tables.
         return jax.tree.map(np.array, found)
 
     def restore(self, state: Any) -> None:
-        """See `lanes.Predictor`."""
+        """See `streams.Predictor`."""
         self._memory, self._params = jax.tree.map(jnp.asarray, (state["memory"], state["params"]))
         self._last = state["last"].copy()
         if self._contexts is not None:
@@ -98,30 +98,30 @@ class TransformerPredictor:
                 jax.tree.map(lambda a, at=at: a[at].copy(), steps) for at in range(int(count))
             ]
 
-    def _begun(self, learner: Learner) -> Any:
+    def _segment_so_far(self, learner: Learner) -> Any:
         """How many steps the segment has, and those, padded to a whole segment."""
-        hints = None if self._contexts is None else self._contexts.hints()
-        steps = self._segment + [(self._last, hints)] * (learner.segment - len(self._segment))
+        features = None if self._contexts is None else self._contexts.features()
+        steps = self._segment + [(self._last, features)] * (learner.segment - len(self._segment))
         return np.array(len(self._segment)), jax.tree.map(lambda *a: np.stack(a), *steps)
 
     def _learn(self, learner: Learner) -> None:
         read = np.stack([byte for byte, _ in self._segment], axis=1)
         followed = np.concatenate([read[:, 1:], self._last[:, None]], axis=1)
-        hints = None
+        features = None
         if self._contexts is not None:
-            hints = jax.tree.map(
+            features = jax.tree.map(
                 lambda *steps: np.stack(steps, axis=1),
-                *[hint for _, hint in self._segment],
+                *[feature for _, feature in self._segment],
             )
         self._segment.clear()
-        self._params = learner.learn(read, followed, self._memory, hints)
+        self._params = learner.learn(read, followed, self._memory, features)
 
 
 class Learner:
     """A method that takes one step after each segment of a text.
 
     Attributes:
-      segment: bytes of each lane that a step learns from.
+      segment: bytes of each stream that a step learns from.
     """
 
     def __init__(self, method: Method, key: Key, params: Params, segment: int):
@@ -145,11 +145,11 @@ class Learner:
         read: np.ndarray,
         followed: np.ndarray,
         memory: Memory,
-        hints: Hints | None,
+        features: Features | None,
     ) -> Params:
         """The parameters after one more step, from a memory that has read the segment."""
         self._state, params = self._step(
-            self._key, self._state, self._number, read, followed, memory, hints
+            self._key, self._state, self._number, read, followed, memory, features
         )
         self._number += 1
         return params
@@ -181,9 +181,9 @@ def _step(
     params: Params,
     memory: Memory,
     token: jax.Array,
-    hints: Hints | None,
+    features: Features | None,
 ) -> tuple[Memory, jax.Array]:
-    memory, logits = transformer.step(config, params, memory, token.astype(jnp.int32), hints)
+    memory, logits = transformer.step(config, params, memory, token.astype(jnp.int32), features)
     return memory, tables.gaps(logits)
 
 
@@ -196,10 +196,10 @@ def _learn(
     read: jax.Array,
     followed: jax.Array,
     memory: Memory,
-    hints: Hints | None,
+    features: Features | None,
 ) -> tuple[Any, Params]:
     tokens, next_tokens = read.astype(jnp.int32), followed.astype(jnp.int32)
-    batch = (tokens, next_tokens, memory.rewound(segment), hints)
+    batch = (tokens, next_tokens, memory.rewound(segment), features)
     state, _ = method.step(jax.random.fold_in(key, number), state, batch)
     return state, method.finalize(state)
 

@@ -1,9 +1,9 @@
-"""A text cut into lanes that are coded in lock step, whatever it is that predicts.
+"""A text cut into streams that are coded in lock step, whatever it is that predicts.
 
-Lane l is a contiguous part of the text; at each step a predictor gives every lane the integer
+Stream l is a contiguous part of the text; at each step a predictor gives every stream the integer
 cumulative counts of its next byte. The encoder keeps the interval of each byte and pushes them all
-onto `fewbits.coding.stream_stack` in reverse; the decoder pops them forwards. The lanes differ by
-at most one byte in length, the longer ones come first, so the last step may have fewer lanes.
+onto `fewbits.coding.stream_stack` in reverse; the decoder pops them forwards. The streams differ by
+at most one byte in length, the longer ones come first, so the last step may have fewer streams.
 
 After steps 1, 2, 4, 8, ... a checksum of all bytes so far goes into the file: a decoder whose
 predictor differs in the last bit, as on another kind of device, notices soon and says so.
@@ -20,7 +20,7 @@ import numpy as np
 from fewbits.codecs.text import tables
 from fewbits.codecs.text.checks import SECTION, Checks
 from fewbits.coding import FormatError
-from fewbits.coding.stream_stack import LaneStack
+from fewbits.coding.stream_stack import StreamStack
 
 Progress = Callable[[int, int], None]
 """(steps done, steps in all)."""
@@ -33,14 +33,14 @@ State = Any
 
 
 class Predictor(Protocol):
-    """What says which byte comes next in every lane; encoder and decoder make the same calls."""
+    """What says which byte comes next in every stream; encoder and decoder make the same calls."""
 
     def gaps(self) -> jax.Array:
-        """`tables.gaps` of every lane's next byte, Int16[lanes, 256]."""
+        """`tables.gaps` of every stream's next byte, Int16[streams, 256]."""
         ...
 
     def observe(self, byte: np.ndarray) -> None:
-        """What it was, UInt8[lanes]; 0 in a lane that has ended."""
+        """What it was, UInt8[streams]; 0 in a stream that has ended."""
         ...
 
     def state(self) -> State:
@@ -56,7 +56,7 @@ class Coded(NamedTuple):
     """What a file holds of a text.
 
     Attributes:
-      stack: `LaneStack.to_bytes`.
+      stack: `StreamStack.to_bytes`.
       checks: crc32 of the steps so far, after steps 1, 2, 4, ... and the last; 4 bytes each.
     """
 
@@ -64,26 +64,26 @@ class Coded(NamedTuple):
     checks: bytes
 
 
-def lengths(size: int, n_lanes: int) -> np.ndarray:
-    """Bytes in each lane, int64[n_lanes]."""
-    return size // n_lanes + (np.arange(n_lanes) < size % n_lanes)
+def lengths(size: int, n_streams: int) -> np.ndarray:
+    """Bytes in each stream, int64[n_streams]."""
+    return size // n_streams + (np.arange(n_streams) < size % n_streams)
 
 
-def split(text: bytes, n_lanes: int) -> np.ndarray:
-    """The text as UInt8[steps, lanes]; lanes that have ended hold 0."""
-    counts = lengths(len(text), n_lanes)
-    steps = np.zeros((int(counts.max(initial=0)), n_lanes), np.uint8)
+def split(text: bytes, n_streams: int) -> np.ndarray:
+    """The text as UInt8[steps, streams]; streams that have ended hold 0."""
+    counts = lengths(len(text), n_streams)
+    steps = np.zeros((int(counts.max(initial=0)), n_streams), np.uint8)
     ends = np.cumsum(counts)
     array = np.frombuffer(text, np.uint8)
-    for lane, (count, end) in enumerate(zip(counts, ends, strict=True)):
-        steps[:count, lane] = array[end - count : end]
+    for stream, (count, end) in enumerate(zip(counts, ends, strict=True)):
+        steps[:count, stream] = array[end - count : end]
     return steps
 
 
 def join(steps: np.ndarray, size: int) -> bytes:
     """The text of `split`."""
     counts = lengths(size, steps.shape[1])
-    return b"".join(steps[:count, lane].tobytes() for lane, count in enumerate(counts))
+    return b"".join(steps[:count, stream].tobytes() for stream, count in enumerate(counts))
 
 
 class _InSteps:
@@ -106,10 +106,10 @@ class _InSteps:
 class Encoder(_InSteps):
     """Codes a text of at least one byte under a predictor that has seen nothing yet."""
 
-    def __init__(self, predictor: Predictor, text: bytes, n_lanes: int):
+    def __init__(self, predictor: Predictor, text: bytes, n_streams: int):
         """Before the first step."""
-        self._predictor, self._size, self._n_lanes = predictor, len(text), n_lanes
-        self._steps = split(text, n_lanes)
+        self._predictor, self._size, self._n_streams = predictor, len(text), n_streams
+        self._steps = split(text, n_streams)
         self._starts = np.zeros(self._steps.shape, np.uint32)
         self._counts = np.zeros(self._steps.shape, np.uint32)
         self._checks = Checks(len(self._steps))
@@ -132,9 +132,9 @@ class Encoder(_InSteps):
 
     def finish(self) -> Coded:
         """What the file holds, after the last step."""
-        stack = LaneStack(self._n_lanes)
+        stack = StreamStack(self._n_streams)
         for number in range(len(self._steps), 0, -1):
-            active = _active(number, self._size, self._n_lanes)
+            active = _active(number, self._size, self._n_streams)
             stack.push(self._starts[number - 1, :active], self._counts[number - 1, :active])
         return Coded(stack.to_bytes(), self._checks.taken)
 
@@ -160,7 +160,7 @@ class Encoder(_InSteps):
 class Decoder(_InSteps):
     """Gives back the text that an `Encoder` was given with the same predictor."""
 
-    def __init__(self, predictor: Predictor, coded: Coded, size: int, n_lanes: int):
+    def __init__(self, predictor: Predictor, coded: Coded, size: int, n_streams: int):
         """Before the first step.
 
         Raises:
@@ -168,10 +168,10 @@ class Decoder(_InSteps):
         """
         if size > most_bytes(len(coded.stack)):
             raise FormatError(f"{size} bytes do not fit in the stream", SECTION)
-        self._stack = LaneStack.from_bytes(coded.stack, n_lanes, SECTION)
-        self._predictor, self._size, self._n_lanes = predictor, size, n_lanes
+        self._stack = StreamStack.from_bytes(coded.stack, n_streams, SECTION)
+        self._predictor, self._size, self._n_streams = predictor, size, n_streams
         self._stack_bytes = len(coded.stack)
-        self._steps = np.zeros((-(-size // n_lanes), n_lanes), np.uint8)
+        self._steps = np.zeros((-(-size // n_streams), n_streams), np.uint8)
         self._checks = Checks(len(self._steps), coded.checks)
         self._done = 0
 
@@ -184,7 +184,7 @@ class Decoder(_InSteps):
         while self._done < last:
             byte = self._steps[self._done]
             self._done += 1
-            active = _active(self._done, self._size, self._n_lanes)
+            active = _active(self._done, self._size, self._n_streams)
             found = tables.cumulative(np.asarray(self._predictor.gaps()))[:active]
             place = self._stack.peek(active)
             byte[:active] = (found[:, 1:] <= place[:, None]).sum(axis=1)
@@ -198,7 +198,7 @@ class Decoder(_InSteps):
         Raises:
           FormatError: the stream goes on.
         """
-        if self._stack.payload(SECTION) != bytes(4 * self._n_lanes):
+        if self._stack.payload(SECTION) != bytes(4 * self._n_streams):
             raise FormatError("the stream does not end where its text ends", SECTION)
         return join(self._steps, self._size)
 
@@ -209,7 +209,7 @@ class Decoder(_InSteps):
             "done": np.array(self._done),
             "crc": np.array(self._checks.crc, np.uint32),
             "steps": self._steps.copy(),
-            "stack": _padded(stack, self._stack_bytes + 8 * self._n_lanes),
+            "stack": _padded(stack, self._stack_bytes + 8 * self._n_streams),
             "stack_bytes": np.array(len(stack)),
             "predictor": self._predictor.state(),
         }
@@ -219,7 +219,7 @@ class Decoder(_InSteps):
         self._done = int(state["done"])
         self._steps = state["steps"].copy()
         stack = state["stack"].tobytes()[: int(state["stack_bytes"])]
-        self._stack = LaneStack.from_bytes(stack, self._n_lanes, SECTION)
+        self._stack = StreamStack.from_bytes(stack, self._n_streams, SECTION)
         self._checks.restore(self._done, int(state["crc"]))
         self._predictor.restore(state["predictor"])
 
@@ -236,20 +236,20 @@ def run(coding: Encoder | Decoder, progress: Progress | None = None) -> None:
             progress(coding.done, coding.steps)
 
 
-def encode(predictor: Predictor, text: bytes, n_lanes: int, run: Run = run) -> Coded:
+def encode(predictor: Predictor, text: bytes, n_streams: int, run: Run = run) -> Coded:
     """Codes a text of at least one byte under a predictor that has seen nothing yet."""
-    encoder = Encoder(predictor, text, n_lanes)
+    encoder = Encoder(predictor, text, n_streams)
     run(encoder)
     return encoder.finish()
 
 
-def decode(predictor: Predictor, coded: Coded, size: int, n_lanes: int, run: Run = run) -> bytes:
+def decode(predictor: Predictor, coded: Coded, size: int, n_streams: int, run: Run = run) -> bytes:
     """The text that `encode` was given with the same predictor.
 
     Raises:
       FormatError: bytes that no such text leads to, or a predictor that predicts otherwise.
     """
-    decoder = Decoder(predictor, coded, size, n_lanes)
+    decoder = Decoder(predictor, coded, size, n_streams)
     run(decoder)
     return decoder.finish()
 
@@ -260,9 +260,9 @@ def most_bytes(stack_bytes: int) -> int:
     return stack_bytes * 8 << 20
 
 
-def _active(number: int, size: int, n_lanes: int) -> int:
-    """Lanes that have a byte at step `number`, counted from 1."""
-    return n_lanes if number <= size // n_lanes else size % n_lanes
+def _active(number: int, size: int, n_streams: int) -> int:
+    """Streams that have a byte at step `number`, counted from 1."""
+    return n_streams if number <= size // n_streams else size % n_streams
 
 
 def _intervals(found: np.ndarray, byte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 A tree is made of dicts with string keys, lists and tuples, with arrays of floats at the leaves.
 What comes back has float32 NumPy arrays of the same shapes at the leaves, in dicts (keys in
-canonical order), lists and tuples (a NamedTuple becomes a plain tuple).
+the order of the file), lists and tuples (a NamedTuple becomes a plain tuple).
 
 All tensors on a grid share one entropy-coded stream. Tensors share a frequency table wherever that
 is shorter than a table each, its description counted.

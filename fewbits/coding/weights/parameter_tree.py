@@ -93,7 +93,7 @@ def read_leaf(description: bytes) -> Leaf:
 
 
 def map_leaves(tree: Any, function: Callable[[str, Any], Any], path: str = "") -> Any:
-    """The tree with `function(path, leaf)` at its leaves, visited in canonical order.
+    """The tree with `function(path, leaf)` at its leaves, visited in the order of the file.
 
     Raises:
       ValueError: a key that is not a string.
@@ -193,7 +193,7 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _key_order(tree: Mapping[str, Any]) -> list[str]:
-    # The order in which the header's canonical encoding sorts its keys.
+    # The order in which deterministic CBOR sorts keys.
     return sorted(tree, key=lambda key: (len(key.encode()), key.encode()))
 
 

@@ -19,7 +19,7 @@ from fewbits.training.transformer import TransformerConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = TransformerConfig(width=16, layers=1, heads=2, window=8, expansion=2)
-LEARNING = online.Learning(lanes=256, bytes_per_lane=200, segment=16, warm_up_steps=5)
+LEARNING = online.Learning(streams=256, bytes_per_stream=200, segment=16, warm_up_steps=5)
 CONFIG = online.OnlineConfig(dataclasses.replace(TINY, contexts=contexts.SHAPE), LEARNING)
 
 
@@ -66,7 +66,7 @@ def test_50_kilobytes_come_back_in_a_fresh_process(mode: str, network: bytes, tm
 def test_a_megabyte_comes_back_in_a_fresh_process(tmp_path: Path):
     text = english(1_000_000)
     config = dataclasses.replace(
-        CONFIG, learning=dataclasses.replace(LEARNING, lanes=512, bytes_per_lane=1000)
+        CONFIG, learning=dataclasses.replace(LEARNING, streams=512, bytes_per_stream=1000)
     )
     container.save(tmp_path / "text.fwb", online.compress(text, config))
     done = fresh(["decompress", "text.fwb", "out"], tmp_path)
@@ -85,7 +85,7 @@ def test_flipped_bits_and_cuts_are_found(network: bytes):
     random = np.random.default_rng(0)
     for data in (
         online.compress(b"", CONFIG),
-        offline.compress(english(300), TINY, network, most_lanes=1),
+        offline.compress(english(300), TINY, network, max_streams=1),
     ):
         for at in random.integers(0, len(data), 200):
             broken = bytearray(data)
@@ -100,7 +100,7 @@ def test_flipped_bits_and_cuts_are_found(network: bytes):
 def test_damage_below_the_checksums_is_found(network: bytes):
     """What someone who recomputes checksums could write."""
     text = english(400)
-    data = offline.compress(text, TINY, network, most_lanes=1)
+    data = offline.compress(text, TINY, network, max_streams=1)
     read = container.read_archive(data)
 
     def altered(change: dict, sections: dict[str, bytes] | None = None) -> bytes:

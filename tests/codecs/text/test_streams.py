@@ -1,4 +1,4 @@
-"""Lanes in lock step: every length comes back, damage never gives a text."""
+"""Streams in lock step: every length comes back, damage never gives a text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fewbits.coding import FormatError
 
 
 class Counting:
-    """A predictor without floats: each lane counts what it has seen; `flaw` breaks it late."""
+    """A predictor without floats: each stream counts what it has seen; `flaw` breaks it late."""
 
-    def __init__(self, n_lanes: int, flaw: int = -1):
-        self._seen = np.zeros((n_lanes, 256), np.int64)
+    def __init__(self, n_streams: int, flaw: int = -1):
+        self._seen = np.zeros((n_streams, 256), np.int64)
         self._steps, self._flaw = 0, flaw
 
     def gaps(self):
@@ -39,25 +39,25 @@ def _text(size: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("size", "n_lanes"), [(1, 1), (2, 2), (7, 3), (100, 1), (1000, 7), (999, 64)]
+    ("size", "n_streams"), [(1, 1), (2, 2), (7, 3), (100, 1), (1000, 7), (999, 64)]
 )
-def test_comes_back(size: int, n_lanes: int):
+def test_comes_back(size: int, n_streams: int):
     text = _text(size)
-    assert streams.join(streams.split(text, n_lanes), size) == text
-    coded = streams.encode(Counting(n_lanes), text, n_lanes)
-    assert streams.decode(Counting(n_lanes), coded, size, n_lanes) == text
+    assert streams.join(streams.split(text, n_streams), size) == text
+    coded = streams.encode(Counting(n_streams), text, n_streams)
+    assert streams.decode(Counting(n_streams), coded, size, n_streams) == text
 
 
 def test_length_is_the_predicted_one():
-    text, n_lanes = _text(20_001), 8
-    predictor, ideal_bits = Counting(n_lanes), 0.0
-    for byte in streams.split(text, n_lanes):
+    text, n_streams = _text(20_001), 8
+    predictor, ideal_bits = Counting(n_streams), 0.0
+    for byte in streams.split(text, n_streams):
         counts = np.diff(tables.cumulative(predictor.gaps()), axis=-1)
-        ideal_bits += float((28 - np.log2(counts[np.arange(n_lanes), byte])).sum())
+        ideal_bits += float((28 - np.log2(counts[np.arange(n_streams), byte])).sum())
         predictor.observe(byte)
-    coded = streams.encode(Counting(n_lanes), text, n_lanes)
-    # What ends a lane costs the 32 bits that its state begins with, and less than 32 more.
-    assert ideal_bits / 8 - 8 * n_lanes < len(coded.stack) < ideal_bits / 8 + 8 * n_lanes + 1
+    coded = streams.encode(Counting(n_streams), text, n_streams)
+    # What ends a stream costs the 32 bits that its state begins with, and less than 32 more.
+    assert ideal_bits / 8 - 8 * n_streams < len(coded.stack) < ideal_bits / 8 + 8 * n_streams + 1
 
 
 def test_progress_reaches_the_end():
@@ -72,23 +72,23 @@ def test_progress_reaches_the_end():
 
 
 def test_goes_on_in_another_process():
-    text, n_lanes = _text(1500), 4
-    coded = streams.encode(Counting(n_lanes), text, n_lanes)
+    text, n_streams = _text(1500), 4
+    coded = streams.encode(Counting(n_streams), text, n_streams)
     for stop in (1, 64, 100, 374):
-        first = streams.Encoder(Counting(n_lanes), text, n_lanes)
+        first = streams.Encoder(Counting(n_streams), text, n_streams)
         first.advance(stop)
         state = first.state()
         first.advance(375)  # what is done after a state does not change it
-        second = streams.Encoder(Counting(n_lanes), text, n_lanes)
+        second = streams.Encoder(Counting(n_streams), text, n_streams)
         second.restore(state)
         assert second.done == stop
         second.advance(second.steps)
         assert second.finish() == first.finish() == coded
-        reading = streams.Decoder(Counting(n_lanes), coded, len(text), n_lanes)
+        reading = streams.Decoder(Counting(n_streams), coded, len(text), n_streams)
         reading.advance(stop)
         state = reading.state()
         reading.advance(375)
-        going_on = streams.Decoder(Counting(n_lanes), coded, len(text), n_lanes)
+        going_on = streams.Decoder(Counting(n_streams), coded, len(text), n_streams)
         going_on.restore(state)
         going_on.advance(going_on.steps)
         assert going_on.finish() == reading.finish() == text
@@ -96,33 +96,33 @@ def test_goes_on_in_another_process():
 
 @pytest.mark.parametrize("flaw", [1, 17, 300])
 def test_another_device_is_noticed(flaw: int):
-    text, n_lanes = _text(2000), 5
-    coded = streams.encode(Counting(n_lanes), text, n_lanes)
+    text, n_streams = _text(2000), 5
+    coded = streams.encode(Counting(n_streams), text, n_streams)
     with pytest.raises(FormatError, match="another kind of device|exhausted"):
-        streams.decode(Counting(n_lanes, flaw), coded, len(text), n_lanes)
+        streams.decode(Counting(n_streams, flaw), coded, len(text), n_streams)
 
 
 def test_damage_never_gives_a_text():
-    text, n_lanes = _text(600), 3
-    coded = streams.encode(Counting(n_lanes), text, n_lanes)
+    text, n_streams = _text(600), 3
+    coded = streams.encode(Counting(n_streams), text, n_streams)
     random = np.random.default_rng(0)
     for _ in range(30):
         broken = bytearray(coded.stack)
         broken[random.integers(len(broken))] ^= 1 << random.integers(8)
         with pytest.raises(FormatError):
             streams.decode(
-                Counting(n_lanes),
+                Counting(n_streams),
                 coded._replace(stack=bytes(broken)),
                 len(text),
-                n_lanes,
+                n_streams,
             )
     for cut in (0, 1, 4, 30, len(coded.stack) - 4):
         with pytest.raises(FormatError):
             streams.decode(
-                Counting(n_lanes),
+                Counting(n_streams),
                 coded._replace(stack=coded.stack[:cut]),
                 len(text),
-                n_lanes,
+                n_streams,
             )
 
 
