@@ -29,7 +29,7 @@ from experiments.runner.folder import Data
 from experiments.runner.tables import Table
 
 __all__ = [
-    "Artifact", "Axis", "Claim", "Column", "Data", "Experiment", "Key", "MeanOverSeeds",
+    "Across", "Artifact", "Axis", "Claim", "Column", "Data", "Experiment", "Key", "MeanOverSeeds",
     "Measurement", "Over", "Panel", "Record", "Table",
 ]  # fmt: skip
 
@@ -40,6 +40,10 @@ class Key(NamedTuple):
 
 class Panel(NamedTuple):
     """Marks the key field each value of which has its own panel in the default figure."""
+
+
+class Across(NamedTuple):
+    """Marks the key field each value of which has columns of its own in the table."""
 
 
 class Axis(NamedTuple):

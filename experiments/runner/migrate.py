@@ -2,9 +2,9 @@
 
     python -m experiments.runner.migrate NAME module:function
 
-`function(name, content)` is given the name and the JSON of each old record, and returns a
-`Migrated`, or None for a record that goes (because another one takes over its rows). Claims of the
-new records replace the old ones in `results/claims.json`; what differs is printed.
+`function(records)` is given the JSON of all old records by name, and returns a `Migrated` for each
+new one, by its name, which is that of its preset. Claims of the new records replace the old ones in
+`results/claims.json`; what differs is printed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ class Migrated(NamedTuple):
     extras: Mapping[str, Any] = {}
     config: Any = None
     """The configuration (dataclass or mapping) in today's fields; the old one if None."""
-    name: str | None = None
-    """Of the record; as before if None."""
+    of: str | None = None
+    """The old record whose seeds, time, data and environment it takes; that of its name if None."""
+    preset: str | None = None
+    """As before if None."""
     command: str | None = None
     """The line that would make it today; as before if None."""
     notes: str | None = None
 
 
-Convert = Callable[[str, dict[str, Any]], Migrated | None]
+Convert = Callable[[dict[str, dict[str, Any]]], Mapping[str, Migrated]]
 
 
 def migrate(experiment: Experiment, convert: Convert, results: Path = RESULTS) -> list[str]:
@@ -49,14 +51,10 @@ def migrate(experiment: Experiment, convert: Convert, results: Path = RESULTS) -
     found: list[Claim] = []
     records: dict[str, dict[str, Any]] = {}
     old = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    for old_name, content in old.items():
-        name, new = old_name, content
-        if content.get("schema") != SCHEMA:
-            migrated = convert(old_name, content)
-            if migrated is None:
-                continue
-            name = migrated.name or old_name
-            new = of_old(experiment, content, migrated)
+    if all(content.get("schema") == SCHEMA for content in old.values()):
+        return ["nothing to migrate"]
+    for name, migrated in convert(old).items():
+        new = of_old(experiment, old[migrated.of or name], migrated)
         record = rows.record_from(experiment, name, new)
         files = published_files(experiment, record)
         new["artifacts"] = {each: (results / "artifacts" / each).stat().st_size for each in files}
@@ -77,7 +75,7 @@ def of_old(experiment: Experiment, old: dict[str, Any], migrated: Migrated) -> d
     return {
         "schema": SCHEMA,
         "experiment": experiment.identifier,
-        "preset": old["preset"],
+        "preset": migrated.preset or old["preset"],
         "command": migrated.command or old["command"],
         "config": old["config"] if migrated.config is None else plain(migrated.config),
         "seeds": old["seeds"],

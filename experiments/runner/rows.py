@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from experiments.runner.experiment import (
+    Across,
     Artifact,
     Axis,
     Claim,
@@ -40,6 +41,7 @@ class Field(NamedTuple):
     type: Any
     key: bool
     panel: bool
+    across: bool
     axis: Axis | None
     column: Column | None
     over: Over | None
@@ -78,6 +80,7 @@ def fields(row_type: type) -> dict[str, Field]:
             bare,
             _first(marks, Key) is not None,
             _first(marks, Panel) is not None,
+            _first(marks, Across) is not None,
             _first(marks, Axis),
             _first(marks, Column),
             Over(np.mean, mean.unit, spread=True) if mean else _first(marks, Over),
@@ -203,14 +206,40 @@ def table(row_type: type, rows: Sequence[Any], published: Sequence[Any] = ()) ->
     columns = [field for field in fields(row_type).values() if field.shown]
     if not any(not field.key for field in columns):
         return None
+    layout: list[tuple[Field, Any]] = [(field, None) for field in columns]
+    keys = [field.name for field in fields(row_type).values() if field.key and not field.across]
+    for across in (field for field in columns if field.across):
+        values = grouped([*published, *rows], lambda row, name=across.name: getattr(row, name))
+        several = sum(field.over is not None for field in columns) > 1
+        layout = [
+            (
+                _titled(field, f"{field.heading}, {value}" if several else str(value)),
+                (across, value),
+            )
+            if field.over
+            else (field, None)
+            for field, _ in layout
+            if field is not across
+            for value in (values if field.over else [None])
+        ]
     lines = [
-        tuple(_entry(field, group) for field in columns)
-        for several in (published, rows)
-        for group in grouped(several).values()
+        tuple(_entry(field, _chosen(group, where)) for field, where in layout)
+        for rows_of in (published, rows)
+        for group in grouped(rows_of, lambda row: tuple(getattr(row, k) for k in keys)).values()
     ]
     title, _, note = inspect.cleandoc(row_type.__doc__ or row_type.__name__).partition("\n")
     note = "\n\n".join(" ".join(p.split()) for p in note.strip().split("\n\n"))
-    return Table(title.rstrip("."), tuple(field.heading for field in columns), lines, note)
+    return Table(title.rstrip("."), tuple(field.heading for field, _ in layout), lines, note)
+
+
+def _titled(field: Field, heading: str) -> Field:
+    return field._replace(column=(field.column or Column())._replace(heading=heading))
+
+
+def _chosen(rows: list[Any], where: tuple[Field, Any] | None) -> list[Any]:
+    if where is None:
+        return rows
+    return [row for row in rows if getattr(row, where[0].name) == where[1]]
 
 
 def _entry(field: Field, rows: Sequence[Any]) -> str:

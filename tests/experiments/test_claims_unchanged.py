@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.runner import claims, migrate, records, registry, rows
+from tests.experiments.test_smoke import converted
 
 BEFORE = records.read_claims(Path(__file__).with_name("claims_before.json"))
 
@@ -14,15 +15,6 @@ CHANGED = {
     "ratedist.max_certified_gap_bits: tolerance": "it had none; verify now solves the curve again",
 }
 """`id: field` (or `id: gone`, `id: new`) -> why it may differ from what was published before."""
-
-
-def converted() -> list[str]:
-    return [name for name, entry in registry.EXPERIMENTS.items() if _is_new(entry.module)]
-
-
-def _is_new(module: str) -> bool:
-    path = records.REPOSITORY / (module.replace(".", "/") + ".py")
-    return "\nEXPERIMENT = " in path.read_text()
 
 
 def differing(before: dict, after: dict) -> set[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from experiments.runner import claims, figures, rows
 from experiments.runner.experiment import (
+    Across,
     Artifact,
     Axis,
     Claim,
@@ -160,6 +161,27 @@ def test_a_table_has_a_line_for_each_key_and_published_rows_first(record):
     assert table.rows[0] == ("a", "2,000", "80.00", "0.0e+00", "x")
     assert table.rows[1] == ("a", "1,000", "91.50 ± 0.71", "1.2e-01", "s0/s1")
     assert table.rows[3] == ("b", "1,000", "", "1.2e-01", "s0/s1")
+
+
+class Wide(NamedTuple):
+    budget: Annotated[int, Key]
+    network: Annotated[str, Key, Across]
+    choice: Annotated[str, Column()]
+    percent: Annotated[float, MeanOverSeeds("%")]
+    seed: int = 0
+
+
+def test_a_key_may_have_columns_of_its_own():
+    measured = [
+        Wide(1000, "cnn", "random", 50.0), Wide(1000, "lenet", "random", 60.0),
+        Wide(1000, "cnn", "random", 52.0, 1), Wide(3000, "cnn", "herding", 70.0),
+    ]  # fmt: skip
+    table = rows.table(Wide, measured)
+    assert table is not None
+    assert table.columns == ("budget", "choice", "cnn", "lenet")
+    assert table.rows == [
+        ("1,000", "random", "51.00 ± 1.41", "60.00"), ("3,000", "herding", "70.00", ""),
+    ]  # fmt: skip
 
 
 def test_the_default_figure_has_a_panel_for_each_value_and_published_stars(record):
