@@ -90,6 +90,7 @@ def _encode(options: argparse.Namespace) -> str:
     from bitalloc import datafiles, files
 
     outputs.check_writable(options.output)
+    options.blamed = options.model
     model_bytes = container.load_bytes(options.model)
     model = bitalloc.from_bytes(model_bytes)
     features, _ = datafiles.read_features(options.input)
@@ -107,8 +108,10 @@ def _decode(options: argparse.Namespace) -> str:
     from bitalloc import files
 
     outputs.check_writable(options.output)
+    options.blamed = options.model
     model_bytes = container.load_bytes(options.model)
     model = bitalloc.from_bytes(model_bytes)
+    options.blamed = options.messages
     payload, n = files.read_messages(container.load_bytes(options.messages), model_bytes)
     labels = bitalloc.decode(model, payload, n)
     temporary = options.output.with_name(f".{options.output.name}.tmp")
@@ -151,7 +154,9 @@ def _curve(options: argparse.Namespace) -> None:
         print(rows[-1], flush=True)
     for target in _TARGETS:
         bits = fewest_bits(score, target)
-        reached = "none of these budgets" if bits is None else f"{bits} bits"
+        reached = (
+            "none of these budgets" if bits is None else f"{bits} {'bit' if bits == 1 else 'bits'}"
+        )
         print(f"{target:.0%} of the held-out examples: {reached}", file=sys.stderr)
     if options.output is not None:
         container.save(options.output, ("\n".join(rows) + "\n").encode())
@@ -167,10 +172,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     commands = whole.add_subparsers(required=True, metavar="VERB")
 
     def verb(name: str, run: Any, purpose: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name, help=purpose, description=purpose,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )  # fmt: skip
+        command = commands.add_parser(name, help=purpose, description=purpose)
         command.set_defaults(run=run)
         return command
 
@@ -195,8 +197,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     fit = verb("fit", _fit, "fit an encoder and its decoder, write the model's file")
     fit.add_argument("input", type=Path, metavar="IN", help=labelled)
     fit.add_argument("model", type=Path, metavar="MODEL", help="file to write")
-    fit.add_argument("--bits", type=int, required=True, metavar="B", help="bits per example",
-                     default=argparse.SUPPRESS)  # fmt: skip
+    fit.add_argument("--bits", type=int, required=True, metavar="B", help="bits per example")
     add_fitting(fit)
     fit.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -215,7 +216,5 @@ def parser(prog: str) -> argparse.ArgumentParser:
     curve.add_argument("--bits", type=_budgets, default="1,2,3,4,6,8,16", metavar="B,B,...",
                        help="budgets, bits per example")  # fmt: skip
     add_fitting(curve)
-    curve.add_argument("--output", type=Path, metavar="FILE", default=argparse.SUPPRESS,
-                       help=".csv to write as well")  # fmt: skip
-    curve.set_defaults(output=None)
+    curve.add_argument("--output", type=Path, metavar="FILE", help=".csv to write as well")
     return whole

@@ -77,7 +77,7 @@ class FitConfig:
       translated_below: augmentation: with fewer training images, pixel codes and their decoder
         are fitted on copies translated by one pixel each way as well.
       selection_ridge: ridge of the linear decoder that selects bits.
-      swap_rounds: how often each of those is tried for a swap.
+      swap_passes: how often each of those is tried for a swap.
       restarts: perturbed restarts of the search for a table's bits.
       networks: whether a network may be the decoder.
       lp_bits: up to so many bits the hinge program competes as linear decoder.
@@ -101,7 +101,7 @@ class FitConfig:
     fine_bits: int = 4
     translated_below: int = 4_000
     selection_ridge: float = 1e-3
-    swap_rounds: int = 3
+    swap_passes: int = 3
     restarts: int = 4
     networks: bool = True
     lp_bits: int = 16

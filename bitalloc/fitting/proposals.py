@@ -71,7 +71,7 @@ def propose_pixel(key, problem: Problem, bits: int, config: FitConfig):
                 n_classes,
                 bits,
                 config.selection_ridge,
-                swap_rounds=config.swap_rounds if bits <= 48 else 0,
+                swap_passes=config.swap_passes if bits <= 48 else 0,
             )
         )
         proposals += [

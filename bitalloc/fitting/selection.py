@@ -212,7 +212,7 @@ def select_for_linear(
     n_bits: int,
     ridge: float,
     batch_share: float = 0.05,
-    swap_rounds: int = 0,
+    swap_passes: int = 0,
 ) -> Selection:
     """Forward selection for the linear decoder, then swaps.
 
@@ -230,7 +230,7 @@ def select_for_linear(
       n_bits: B.
       ridge: see `decoder.fit_logistic`.
       batch_share: bits added per pass as a share of those chosen, at least one.
-      swap_rounds: how often each bit is tried for a swap, at most.
+      swap_passes: how often each bit is tried for a swap, at most.
     """
     target = np.eye(n_classes)[labels]
     # Columns are padded to one width, since every width is another program.
@@ -263,7 +263,7 @@ def select_for_linear(
         bits += [best_of(gain, feature) for feature in order]
         residual, loss, accuracy = refit(bits)
     tried_in_vain = 0
-    for trial in range(swap_rounds * n_bits):
+    for trial in range(swap_passes * n_bits):
         position = trial % n_bits
         rest = bits[:position] + bits[position + 1 :]
         gain = score_gains(candidates, refit(rest)[0], rest)

@@ -24,7 +24,7 @@ FAST = FitConfig(
     smaller_budgets=False,
     n_levels=17,
     restarts=1,
-    swap_rounds=1,
+    swap_passes=1,
     bottleneck=BottleneckConfig(epochs=40, batch_size=32, receiver_width=16, **EPOCHS_ALONE),
     receiver=BottleneckConfig(epochs=5, receiver_width=16, **EPOCHS_ALONE),
 )

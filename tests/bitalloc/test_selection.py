@@ -79,7 +79,7 @@ def test_linear_selection_finds_the_informative_features_and_swaps_help(problem)
     forward = selection.select_for_linear(candidates, labels, 3, 4, 1e-3)
     assert {feature for feature, _ in forward.bits[:2]} == {2, 5}
     assert len(set(forward.bits)) == 4
-    swapped = selection.select_for_linear(candidates, labels, 3, 4, 1e-3, swap_rounds=2)
+    swapped = selection.select_for_linear(candidates, labels, 3, 4, 1e-3, swap_passes=2)
     assert len(set(swapped.bits)) == 4
     assert swapped.accuracy > 0.6
 
