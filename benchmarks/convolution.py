@@ -8,9 +8,9 @@ One training step (Adam) of the 5,254-parameter classifier on a batch of 64, by
 * `native_scan`: the same step inside `fewbits.training.loop`;
 * `patches_scan`: patches and a matrix product inside `fewbits.training.loop`;
 
-and the last two again for 4 lanes of a sweep (`vmap` over parameters and keys). Then a step of the
-narrow ConvNet that judges small files, by `convnet_patches_scan` and `convnet_blocks_scan`, squares
-of outputs. All are timed in turn, `--repeats` rounds in one process, and the fastest round of each
+and the last two again for 4 runs of a sweep (`vmap` over parameters and keys). Then a step of the
+narrow ConvNet for proxy evaluation, by `convnet_patches_scan` and `convnet_blocks_scan`, squares
+of outputs. All are timed in turn, `--repeats` times in one process, and the fastest time of each
 is reported: other work on the machine only ever adds. Only the ratios mean anything elsewhere.
 """
 
@@ -29,7 +29,7 @@ import jax
 from fewbits.training import convolution, gradient_descent, loop, losses, networks
 from fewbits.training.method import Method
 
-BATCH, STEPS, LANES, LANE_STEPS = 64, 10, 4, 2
+BATCH, STEPS, RUNS, RUN_STEPS = 64, 10, 4, 2
 CONVNET_WIDTH = 32
 
 
@@ -41,7 +41,7 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
     images = jax.random.uniform(key_data, (2_000, 28, 28, 1))
     labels = jax.random.randint(key_labels, (2_000,), 0, 10)
     data, params = (images, labels), network.init(key_init)
-    keys = jax.random.split(key_run, LANES)
+    keys = jax.random.split(key_run, RUNS)
 
     def whole_run(steps, key, params, data, method=method):
         plan = loop.Plan(steps=steps, batch_size=BATCH, log_points=1)
@@ -61,17 +61,17 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
         with mock.patch.object(convolution, "chosen_implementation", lambda form=form: form):
             alone = jax.jit(functools.partial(whole_run, STEPS))
             alone = alone.lower(key_run, params, data).compile()
-            lane = functools.partial(whole_run, LANE_STEPS)
-            several = jax.jit(jax.vmap(lane, in_axes=(0, None, None)))
+            one_run = functools.partial(whole_run, RUN_STEPS)
+            several = jax.jit(jax.vmap(one_run, in_axes=(0, None, None)))
             several = several.lower(keys, params, data).compile()
             if form == "native":
                 step = jax.jit(method.step)
                 stepwise(step)
                 made["native_step"] = (lambda step=step: stepwise(step), STEPS)
         made[f"{form}_scan"] = (lambda alone=alone: alone(key_run, params, data), STEPS)
-        made[f"{form}_scan_{LANES}_lanes"] = (
+        made[f"{form}_scan_{RUNS}_runs"] = (
             lambda several=several: several(keys, params, data),
-            LANE_STEPS * LANES,
+            RUN_STEPS * RUNS,
         )
     convnet = networks.convnet(width=CONVNET_WIDTH)
     start = convnet.init(key_init)
@@ -95,7 +95,7 @@ def _method(network: networks.Network) -> Method:
 
 
 def measure(repeats: int) -> dict[str, float]:
-    """Least milliseconds per step (and lane) of each case, timed in turn."""
+    """Least milliseconds per step (and run) of each case, timed in turn."""
     made = cases()
     seconds: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(repeats):
@@ -120,21 +120,18 @@ def main() -> None:
         "jax": jax.__version__,
         "batch": BATCH,
         "repeats": arguments.repeats,
-        "ms_per_step_and_lane": milliseconds,
+        "ms_per_step_and_run": milliseconds,
         "native_over_patches_in_scan": milliseconds["native_scan"] / milliseconds["patches_scan"],
-        f"native_over_patches_in_scan_{LANES}_lanes": milliseconds[f"native_scan_{LANES}_lanes"]
-        / milliseconds[f"patches_scan_{LANES}_lanes"],
+        f"native_over_patches_in_scan_{RUNS}_runs": milliseconds[f"native_scan_{RUNS}_runs"]
+        / milliseconds[f"patches_scan_{RUNS}_runs"],
         "patches_over_blocks_in_convnet": milliseconds["convnet_patches_scan"]
         / milliseconds["convnet_blocks_scan"],
         "chosen": convolution.chosen_implementation(),
     }
     for name, value in milliseconds.items():
-        print(f"{name:24s} {value:8.3f} ms per step and lane")
+        print(f"{name:24s} {value:8.3f} ms per step and run")
     print(f"native / patches in a scan: {record['native_over_patches_in_scan']:.2f}")
-    print(
-        f"the same over {LANES} lanes:    "
-        f"{record[f'native_over_patches_in_scan_{LANES}_lanes']:.2f}"
-    )
+    print(f"the same over {RUNS} runs:    {record[f'native_over_patches_in_scan_{RUNS}_runs']:.2f}")
     print(f"patches / blocks, ConvNet:  {record['patches_over_blocks_in_convnet']:.2f}")
     print(f"chosen on {record['backend']}: {record['chosen']}")
     if arguments.json is not None:

@@ -1,6 +1,6 @@
-"""Lanes side by side against one after another, and what a penalty adds to a training step.
+"""Runs side by side against one after another, and what a penalty adds to a training step.
 
-python -m benchmarks.pruning_sweep [--lanes 64] [--steps 200] [--skip-lenet]
+python -m benchmarks.pruning_sweep [--runs 64] [--steps 200] [--skip-lenet]
 
 Both forms are compiled before they are timed, in one process; medians of interleaved repetitions.
 Prints one JSON object; only ratios can be compared between machines. `lanes_times_steps_per_second`
@@ -41,22 +41,22 @@ def seconds(*calls: Callable[[], Any]) -> list[float]:
     return [float(np.median(mine)) for mine in times]
 
 
-def lanes_against_sequence(
+def runs_against_sequence(
     method: Method,
     plan: loop.Plan,
     init: Callable[[jax.Array], Params],
     data: Any,
     strengths: jax.Array,
 ) -> dict[str, float]:
-    """Time of all lanes in one program over that of the same lanes one after another."""
+    """Time of all runs in one program over that of the same runs one after another."""
 
-    def lane(key: jax.Array, strength: jax.Array, data: Any) -> tuple[Params, jax.Array]:
+    def one_run(key: jax.Array, strength: jax.Array, data: Any) -> tuple[Params, jax.Array]:
         hyperparameters = drr.Hyperparameters(1e-3, strength)
         result = loop.run(method, plan, key, init(key), data, hyperparameters)
         return result.params, result.finite
 
     keys = jax.random.split(jax.random.key(0), len(strengths))
-    alone, together = jax.jit(lane), jax.jit(jax.vmap(lane, in_axes=(0, 0, None)))
+    alone, together = jax.jit(one_run), jax.jit(jax.vmap(one_run, in_axes=(0, 0, None)))
 
     def one_after_another() -> list[Any]:
         return [
@@ -72,27 +72,27 @@ def lanes_against_sequence(
     }
 
 
-def teacher_student_lanes(n_lanes: int, steps: int, n_examples: int = 300) -> dict[str, float]:
-    """DRR students, full batch."""
+def teacher_student_runs(n_runs: int, steps: int, n_examples: int = 300) -> dict[str, float]:
+    """DRR on the teacher-student network, full batch."""
     setting = teacher_student.Setting()
-    student = teacher_student.student_network(setting)
+    network = teacher_student.student_network(setting)
     key = jax.random.key(1)
     teacher = teacher_student.draw_teacher(key, setting)
     examples = teacher_student.draw_examples(key, setting, teacher, n_examples)
-    method = drr.build(drr.DrrConfig(), losses.squared_error(student.apply))
+    method = drr.build(drr.DrrConfig(), losses.squared_error(network.apply))
     plan = loop.Plan(steps, None, log_points=1)
-    return lanes_against_sequence(
-        method, plan, student.init, tuple(examples), jnp.geomspace(1e-5, 1e-2, n_lanes)
+    return runs_against_sequence(
+        method, plan, network.init, tuple(examples), jnp.geomspace(1e-5, 1e-2, n_runs)
     )
 
 
-def lenet_lanes(n_lanes: int, steps: int) -> dict[str, float]:
+def lenet_runs(n_runs: int, steps: int) -> dict[str, float]:
     """DRR on LeNet-300-100 at batch 500; random pixels cost what images cost."""
     network, data = networks.lenet_300_100(), _random_images()
     method = drr.build(drr.DrrConfig(), losses.cross_entropy(network.apply))
     plan = loop.Plan(steps, 500, log_points=1)
-    return lanes_against_sequence(
-        method, plan, network.init, data, jnp.geomspace(1e-5, 1e-3, n_lanes)
+    return runs_against_sequence(
+        method, plan, network.init, data, jnp.geomspace(1e-5, 1e-3, n_runs)
     )
 
 
@@ -118,15 +118,15 @@ def penalty_work(steps: int) -> dict[str, float]:
     return {name: t / times[0] for name, t in zip(methods, times, strict=True)}
 
 
-def run(lanes: int = 64, steps: int = 200, lenet: bool = True) -> dict[str, Any]:
-    """All measurements; `lanes` and `steps` are those of the teacher-student net."""
+def run(runs: int = 64, steps: int = 200, lenet: bool = True) -> dict[str, Any]:
+    """All measurements; `runs` and `steps` are those of the teacher-student net."""
     found: dict[str, Any] = {
         "device": jax.devices()[0].device_kind,
-        "teacher_student": teacher_student_lanes(lanes, steps),
+        "teacher_student": teacher_student_runs(runs, steps),
     }
     if lenet:
         found["step_over_plain"] = penalty_work(20)
-        found["lenet300"] = lenet_lanes(16, 4)
+        found["lenet300"] = lenet_runs(16, 4)
     return found
 
 
@@ -138,8 +138,8 @@ def _random_images(n: int = 2000) -> tuple[np.ndarray, np.ndarray]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lanes", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--skip-lenet", action="store_true")
     options = parser.parse_args()
-    print(json.dumps(run(options.lanes, options.steps, not options.skip_lenet), indent=1))
+    print(json.dumps(run(options.runs, options.steps, not options.skip_lenet), indent=1))

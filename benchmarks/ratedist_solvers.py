@@ -51,7 +51,7 @@ def median_seconds(call: Callable[[], Any], repeats: int) -> float:
 def against_clarabel(repeats: int = 3) -> dict[str, float]:
     """The Gaussian on 64 x 64 at D = 0.5: both to their certificates.
 
-    Clarabel runs at the tolerance of the report's ground work, 1e-8; ours is asked for 1e-7 bits.
+    Clarabel runs at a tolerance of 1e-8; ours is asked for 1e-7 bits.
     """
     source = sources.gaussian(64)
     d = sources.squared_error(source.points, source.points)
@@ -105,7 +105,7 @@ def against_dit(python: str) -> dict[str, float]:
 
 
 def _gap_bits(p: np.ndarray, d: np.ndarray, s: float, q: np.ndarray) -> float:
-    """Certified gap of a marginal at a price: log max c - sum q c log c, in bits."""
+    """Certified gap of a marginal at a slope: log max c - sum q c log c, in bits."""
     table = np.exp2(-s * d)
     ratio = (p / (table @ q)) @ table
     marginal = q * ratio

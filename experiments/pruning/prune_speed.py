@@ -18,7 +18,7 @@ from typing import Any
 from experiments.runner import subprocesses
 from experiments.runner.records import Claim, Run, Seconds, write_claims, write_record
 from experiments.runner.registry import Table
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 WANTED = {"teacher_student": 0.15, "lenet300": 1.15}
 WANTED_STEP = 1.25
@@ -43,7 +43,7 @@ PRESETS = {
 def run(config: Config, run: Run) -> None:
     """Run the benchmark and claim its ratios."""
     began = time.perf_counter()
-    flags = [f"--lanes={config.lanes}", f"--steps={config.steps}"]
+    flags = [f"--runs={config.lanes}", f"--steps={config.steps}"]
     printed = subprocesses.python(
         "benchmarks.pruning_sweep", flags + ([] if config.lenet else ["--skip-lenet"])
     )
@@ -93,7 +93,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
         for name, wanted in WANTED.items()
     ]
     steps = [
-        (RECIPES[name].title if name in RECIPES else name, f"{ratio:.2f}", f"{WANTED_STEP:g}")
+        (METHODS[name].title if name in METHODS else name, f"{ratio:.2f}", f"{WANTED_STEP:g}")
         for name, ratio in measured["step_over_plain"].items()
         if name != "plain"
     ]

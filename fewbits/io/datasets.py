@@ -1,8 +1,8 @@
 """Image data sets as plain arrays: embedded digits, and what TensorFlow Datasets has prepared.
 
 `load(name, split)` is the one way in. Prepared folders are read with `tfds.data_source`, which
-needs no TensorFlow. Decoding 60,000 PNGs takes about twenty seconds, so decoded arrays are kept in
-the user's cache folder, keyed by data set, version and origin, and checked by hash when read back.
+needs no TensorFlow. Decoding 60,000 PNGs takes about twenty seconds, so decoded arrays are stored
+in the user's cache folder, keyed by data set, version and origin, and checked by hash when read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 from fewbits.io import idx
 
@@ -31,27 +32,31 @@ _PARTS = ("pixels", "labels")
 
 
 class Source(NamedTuple):
-    """What `load` knows about a data set before it looks for it."""
+    """What `load` knows about a data set.
+
+    Attributes:
+      version: of the prepared TFDS folder; None for embedded data.
+      label_names: name of each class.
+      note: what has to be said wherever a number from this data set is reported.
+    """
 
     version: str | None
-    """Version of the prepared TFDS folder, or None for embedded data."""
     label_names: tuple[str, ...]
     note: str
-    """What has to be said wherever a number from this data set is reported."""
 
 
 SOURCES = {
     "digits": Source(None, _DIGIT_NAMES, "scikit-learn's 8x8 digits, last 500 images as test set"),
-    "mnist": Source("3.0.1", _DIGIT_NAMES, "canonical MNIST, official 60,000/10,000 split"),
+    "mnist": Source("3.0.1", _DIGIT_NAMES, "original MNIST, official 60,000/10,000 split"),
     "fashion_mnist": Source(
         "3.0.1",
         (
             "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
             "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
         ),
-        "canonical Fashion-MNIST, official 60,000/10,000 split",
+        "original Fashion-MNIST, official 60,000/10,000 split",
     ),
-    "cifar10": Source("3.0.2", _CIFAR_NAMES, "canonical CIFAR-10, official 50,000/10,000 split"),
+    "cifar10": Source("3.0.2", _CIFAR_NAMES, "original CIFAR-10, official 50,000/10,000 split"),
     "cifar10_jpeg": Source(
         "1.0.0",
         _CIFAR_NAMES,
@@ -62,12 +67,16 @@ SOURCES = {
 
 
 class Images(NamedTuple):
-    """A labelled image set."""
+    """A labelled image set.
 
-    pixels: np.ndarray
-    """uint8, shape (N, H, W, C)."""
-    labels: np.ndarray
-    """int32, shape (N,)."""
+    Attributes:
+      pixels: grey levels or colours, 0 to 255.
+      labels: class of each image.
+      label_names: name of each class.
+    """
+
+    pixels: UInt8[np.ndarray, "n height width channels"]
+    labels: Int32[np.ndarray, " n"]
     label_names: tuple[str, ...]
 
     def first(self, count: int | None) -> Images:
@@ -80,7 +89,7 @@ class DataError(ValueError):
 
 
 def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Images:
-    """Return the `split` ("train" or "test") of the data set `name`, in its official order.
+    """The `split` ("train" or "test") of the data set `name`, in its official order.
 
     Args:
       name: a key of `SOURCES`.
@@ -117,9 +126,9 @@ def split_validation(images: Images, count: int, seed: int = 0) -> tuple[Images,
     if not 0 < count < len(images.labels):
         raise DataError(f"a validation part of {count} from {len(images.labels)} images")
     order = np.random.default_rng(seed).permutation(len(images.labels))
-    held, kept = np.sort(order[:count]), np.sort(order[count:])
+    held, rest = np.sort(order[:count]), np.sort(order[count:])
     return (
-        Images(images.pixels[kept], images.labels[kept], images.label_names),
+        Images(images.pixels[rest], images.labels[rest], images.label_names),
         Images(images.pixels[held], images.labels[held], images.label_names),
     )
 
@@ -133,22 +142,22 @@ def prepare_from_idx(name: str, folder: str | Path, *, accept_other: bool = Fals
     Args:
       name: "mnist" or "fashion_mnist".
       folder: where the files are.
-      accept_other: take files that are not the canonical ones, by their MD5.
+      accept_other: take files that are not the original ones, by their MD5.
 
     Returns:
-      One line for each split, saying whether its files are the canonical ones.
+      One line for each split, saying whether its files are the original ones.
 
     Raises:
       DataError: a data set that has no IDX form, or files that are missing, damaged or others.
     """
-    if name not in idx.CANONICAL_MD5:
-        raise DataError(f"{name!r} has no IDX form; use one of {', '.join(idx.CANONICAL_MD5)}")
+    if name not in idx.ORIGINAL_MD5:
+        raise DataError(f"{name!r} has no IDX form; use one of {', '.join(idx.ORIGINAL_MD5)}")
     try:
         splits = {split: idx.read_split(Path(folder), split) for split in ("train", "test")}
     except (OSError, ValueError) as error:
         raise DataError(str(error)) from error
     for split, (_, labels, digests) in splits.items():
-        if digests != idx.CANONICAL_MD5[name][split] and not accept_other:
+        if digests != idx.ORIGINAL_MD5[name][split] and not accept_other:
             raise DataError(
                 f"the {split} files in {folder} are not {name}'s (their MD5 differ); "
                 "add --accept-other to use them under this name all the same"
@@ -159,8 +168,8 @@ def prepare_from_idx(name: str, folder: str | Path, *, accept_other: bool = Fals
     for split, (pixels, labels, digests) in splits.items():
         arrays = {"pixels": pixels, "labels": labels}
         _write_cache(_cache_file(name, SOURCES[name].version, split, None), arrays)
-        canonical = digests == idx.CANONICAL_MD5[name][split]
-        verdict = "canonical files" if canonical else "NOT the canonical files (MD5 differs)"
+        original = digests == idx.ORIGINAL_MD5[name][split]
+        verdict = "original files" if original else "NOT the original files (MD5 differs)"
         lines.append(f"{name} {split}: {len(labels):,} images, {verdict}")
     return lines
 
@@ -288,7 +297,7 @@ def _how_to_prepare(name: str, version: str | None, data_dir: str | Path | None)
         f"  2. python -m experiments prepare {name}   (downloads; TFDS needs TensorFlow installed "
         "for this step only);",
     ]
-    if name in idx.CANONICAL_MD5:
+    if name in idx.ORIGINAL_MD5:
         lines.append(
             f"  3. python -m experiments prepare {name} --from-idx DIR   (the four plain or "
             "gzipped IDX files, no TensorFlow; Debian's dataset-fashion-mnist ships such files)."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-CANONICAL_MD5 = {
+ORIGINAL_MD5 = {
     "mnist": {
         "train": ("6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"),
         "test": ("2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"),

@@ -128,7 +128,7 @@ def conv2d_max_pool(
     """`max_pool(conv2d(x, kernel))` with windows of 2 x 2.
 
     In the form `patches` the four outputs of a window are four filters of one kernel, a tap wider
-    and taller, that moves in steps of two. On blocks of 2 x 2 pixels it has nearly four times fewer
+    and taller, with stride two. On blocks of 2 x 2 pixels it has nearly four times fewer
     taps to copy, and pooling is a maximum over an axis.
 
     Args:
@@ -159,8 +159,8 @@ def _squares_of_outputs(x: jax.Array, kernel: jax.Array, height: int, width: int
     kernel_height, kernel_width, _, filters = kernel.shape
     high, wide = kernel_height // 2 + 1, kernel_width // 2 + 1
     blocks = _blocks(_resized(x, 2 * (height + high - 1), 2 * (width + wide - 1)))
-    # Moved by a row, by a column, by both: what each of a square's four outputs looks at.
-    moved = [
+    # Shifted by a row, by a column, by both: the kernel of each of a square's four outputs.
+    shifted = [
         jnp.pad(
             kernel,
             (
@@ -173,7 +173,7 @@ def _squares_of_outputs(x: jax.Array, kernel: jax.Array, height: int, width: int
         for row in (0, 1)
         for column in (0, 1)
     ]
-    of_blocks = jnp.stack([_blocks(one.transpose(3, 0, 1, 2)) for one in moved])
+    of_blocks = jnp.stack([_blocks(one.transpose(3, 0, 1, 2)) for one in shifted])
     of_blocks = of_blocks.transpose(2, 3, 4, 0, 1).reshape(high, wide, -1, 4 * filters)
     outputs = _conv2d_patches(blocks, of_blocks)
     return outputs.reshape(*outputs.shape[:3], 4, filters)

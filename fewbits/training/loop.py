@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Int
 
 from fewbits.training.method import Hyperparameters, Info, Key, Method, Params, State, all_finite
 
@@ -66,7 +67,7 @@ class Plan:
         return -(-self.steps // self.log_points)
 
     @property
-    def log_steps(self) -> np.ndarray:
+    def log_steps(self) -> Int[np.ndarray, " rows"]:
         """Steps done at each row of the log, Int[rows]; the last is `steps`."""
         rows = np.arange(1, -(-self.steps // self.log_every) + 1)
         return np.minimum(rows * self.log_every, self.steps)
@@ -88,7 +89,7 @@ class Carry(NamedTuple):
     key: Key
     state: State
     log: Info
-    finite: jax.Array
+    finite: Bool[Array, ""]
 
 
 class Result(NamedTuple):
@@ -105,7 +106,7 @@ class Result(NamedTuple):
     params: Params
     state: State
     log: Info
-    finite: jax.Array
+    finite: Bool[Array, ""]
 
 
 def n_examples(data: Data) -> int:

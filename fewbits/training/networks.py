@@ -218,7 +218,7 @@ class _Convolution(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.filters)
         kernel = self.param("kernel", _HIDDEN, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-        # A bias moves all of a window alike, so it can wait until the window is one number.
+        # A bias adds the same to all of a window, so it can wait until the window is one number.
         convolve = conv2d_max_pool if self.pooled else conv2d
         form = training_implementation() if self.narrow else None
         convolved = convolve(x, kernel, padding=self.padding, implementation=form)

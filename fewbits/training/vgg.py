@@ -2,7 +2,7 @@
 
 No running mean is kept. `apply` normalises every channel with the mean and the variance of the
 batch at hand, so that a loss is a function of parameters and batch alone. `fold` then measures
-both once, on a calibration batch, and moves them into each channel's scale and shift;
+both once, on a calibration batch, and puts them into each channel's scale and shift;
 `apply_folded` needs nothing else, and a file of folded parameters holds all that decoding needs.
 
 A convolution's bias is taken away again by the normalisation after it. It counts among the

@@ -35,26 +35,28 @@ class PlainModel:
         self.weights = defaultdict(lambda: 20_000)
 
     def odds(self, contexts):
-        """Log odds, and the opinion and trust class of each kind."""
+        """Log odds, and what each kind predicts, with its trust class."""
         found = []
         for kind in KINDS:
             no, yes = self.seen[kind, contexts[kind]]
-            opinion = log(64 * yes + 26) - log(64 * no + 26)
-            found.append((opinion, min(15, log(yes + no + 1) // 256)))
-        total = sum(self.weights[k, trust] * opinion for k, (opinion, trust) in enumerate(found))
+            predicted = log(64 * yes + 26) - log(64 * no + 26)
+            found.append((predicted, min(15, log(yes + no + 1) // 256)))
+        total = sum(
+            self.weights[k, trust] * predicted for k, (predicted, trust) in enumerate(found)
+        )
         return max(-3072, min(3072, total >> 16)), found
 
     def learn(self, tosses):
-        """Tosses are (contexts, log odds, opinions, answer)."""
+        """Tosses are (contexts, log odds, predictions, answer)."""
         slopes, counts = defaultdict(int), defaultdict(int)
         for _, total, found, answer in tosses:
             wrong = 65536 * answer - chance(total)
-            for kind, (opinion, trust) in enumerate(found):
-                slopes[kind, trust] += wrong * opinion
+            for kind, (predicted, trust) in enumerate(found):
+                slopes[kind, trust] += wrong * predicted
                 counts[kind, trust] += 1
         for place, slope in slopes.items():
-            moved = self.weights[place] + ((64 * slope // max(counts[place], 64)) >> 16)
-            self.weights[place] = max(-(2**18), min(2**18, moved))
+            updated = self.weights[place] + ((64 * slope // max(counts[place], 64)) >> 16)
+            self.weights[place] = max(-(2**18), min(2**18, updated))
         for contexts, _, _, answer in tosses:
             for kind in KINDS:
                 self.seen[kind, contexts[kind]][answer] += 1
@@ -155,8 +157,10 @@ def plain_read(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     images = np.zeros((len(classes), height, width, channels), int)
     for image in range(len(classes)):
         for channel in range(channels):
-            greys = [[levels[v] for v in row] for row in stored[image, :, :, channel]]
-            columns = [plain_line(list(column), f, height) for column in zip(*greys, strict=True)]
+            levels_of_rows = [[levels[v] for v in row] for row in stored[image, :, :, channel]]
+            columns = [
+                plain_line(list(column), f, height) for column in zip(*levels_of_rows, strict=True)
+            ]
             rows = [plain_line(list(row), f, width) for row in zip(*columns, strict=True)]
             images[image, :, :, channel] = [[int(v + Fraction(1, 2)) for v in r] for r in rows]
     return images, np.array([header["labels"][k] for k in classes])

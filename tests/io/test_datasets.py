@@ -77,7 +77,7 @@ def test_idx_files_are_prepared_and_then_loaded(tmp_path, monkeypatch, zipped):
         datasets.prepare_from_idx("mnist", tmp_path)
     lines = datasets.prepare_from_idx("mnist", tmp_path, accept_other=True)
     assert [("50 images" in lines[0]), ("20 images" in lines[1])] == [True, True]
-    assert all("NOT the canonical" in line for line in lines)
+    assert all("NOT the original" in line for line in lines)
     for split, (pixels, labels) in parts.items():
         loaded = datasets.load("mnist", split)
         np.testing.assert_array_equal(loaded.pixels[..., 0], pixels)
@@ -133,7 +133,7 @@ def test_prepared_folders_are_read_without_tensorflow(tfds_dir, name):
 
 
 @pytest.mark.data
-def test_mnist_is_the_canonical_one(tfds_dir):
+def test_mnist_is_the_original_one(tfds_dir):
     """The prepared folder shuffles; what it holds is the official test set, image for image."""
     test = datasets.load("mnist", "test", data_dir=tfds_dir)
     assert np.bincount(test.labels).tolist() == [

@@ -36,11 +36,11 @@ def test_does_not_depend_on_the_batch_size(problem, batch_size):
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
-def test_all_lanes_at_once(problem):
+def test_all_both_at_once(problem):
     params, x, labels = problem
-    lanes = jnp.stack([params, -params])
+    both = jnp.stack([params, -params])
     share = functools.partial(evaluation.accuracy, apply, inputs=x, labels=labels, batch_size=10)
-    together = jax.jit(jax.vmap(share))(lanes)
+    together = jax.jit(jax.vmap(share))(both)
     np.testing.assert_allclose(together, [share(params), share(-params)])
 
 

@@ -145,8 +145,8 @@ def test_cut_anywhere_the_bits_are_the_same(key, sampling):
 def test_vmap_over_keys_is_one_run_per_key(key):
     plan = loop.Plan(steps=7, batch_size=2, log_points=7)
     keys = jax.random.split(key, 3)
-    lane = functools.partial(loop.run, recorder(5), plan)
-    together = jax.jit(jax.vmap(lane, in_axes=(0, None, None)))(keys, 0.0, jnp.arange(5))
+    one_run = functools.partial(loop.run, recorder(5), plan)
+    together = jax.jit(jax.vmap(one_run, in_axes=(0, None, None)))(keys, 0.0, jnp.arange(5))
     for index in range(3):
         alone = run(plan, 5, keys[index])
         np.testing.assert_array_equal(together.log.batch[index], alone.log.batch)

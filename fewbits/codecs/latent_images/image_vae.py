@@ -42,20 +42,27 @@ Affine = Callable[[str, Any], Any]
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of the model and of its training; images are 28 x 28."""
+    """Sizes of the model and of its training; images are 28 x 28.
+
+    Attributes:
+      n_latents: numbers in the latent vector.
+      n_shades: histograms over grey levels that a pixel's distribution is mixed from.
+      wide: channels of the decoder's 3 x 3 convolutions, each on blocks of 4 x 4 pixels.
+      medium: channels of the encoder's.
+      narrow: channels between the latents and the convolutions.
+      batch_size: images per step.
+      epochs: passes through the training set.
+      learning_rate: of Adam after a short warm-up; a cosine takes it to zero.
+    """
 
     n_latents: int = 32
     n_shades: int = 12
     wide: int = 64
-    """Channels of the decoder's 3 x 3 convolutions, each on cells of 4 x 4 pixels."""
     medium: int = 48
-    """Of the encoder's."""
     narrow: int = 16
-    """Between the latents and the convolutions."""
     batch_size: int = 50
     epochs: int = 12
     learning_rate: float = 2e-3
-    """Of Adam after a short warm-up; a cosine takes it to zero."""
 
 
 class Posterior(NamedTuple):
@@ -262,7 +269,7 @@ def train_seeds(
     folder: Path,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Trained]:
-    """One model for each seed, through one compiled program; those in the folder are kept.
+    """One model for each seed, through one compiled program; those in the folder are cached.
 
     Raises:
       DataError: the folder holds models of another config.

@@ -43,7 +43,15 @@ _BATCH = 16
 
 
 class Sizes(NamedTuple):
-    """What the shapes of all layers follow from; see `image_vae.Config`."""
+    """What the shapes of all layers follow from; see `image_vae.Config`.
+
+    Attributes:
+      n_latents: numbers in the latent vector.
+      n_shades: histograms over grey levels.
+      wide: channels of the decoder's 3 x 3 convolutions.
+      medium: channels of the encoder's.
+      narrow: channels between the latents and the convolutions.
+    """
 
     n_latents: int
     n_shades: int

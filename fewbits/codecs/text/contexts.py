@@ -70,7 +70,7 @@ class ContextTables:
         mine = np.where(known, np.minimum(count[row, place] + 1, _MOST), 1)
         aged[row, place] = mine
         candidate[row, place] = followed[:, 0]
-        # It moves up past all that are counted no more often.
+        # It goes before all that are counted no more often.
         order = np.argsort(
             -(2 * aged.astype(np.int16) + (np.arange(4) == place[:, None])),
             axis=1,
@@ -121,8 +121,8 @@ class ContextTables:
                 value = (value ^ words[:, number]) * _OTHER_PRIME
                 value ^= value >> np.uint64(29)
             if rest:
-                kept = words[:, whole] & np.uint64((1 << 8 * rest) - 1)
-                value = value ^ kept * _PRIME
+                part = words[:, whole] & np.uint64((1 << 8 * rest) - 1)
+                value = value ^ part * _PRIME
             parts.append(value)
         hashed = (np.stack(parts, axis=1) ^ self._salts) * _OTHER_PRIME
         hashed ^= hashed >> np.uint64(31)

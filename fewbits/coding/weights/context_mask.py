@@ -3,11 +3,11 @@
 A tensor is seen as a matrix, its last axis as columns (a unit's inputs), all others as rows. What
 makes a weight likely to survive, measured on pruned networks:
 
-* how many weights its column has kept so far, and whether its two nearest rows kept theirs;
-* how many of six neighbouring rows kept theirs, and how full the two nearest are;
+* how many nonzeros its column has so far, and whether its two nearest rows have one there;
+* how many of six neighbouring rows have a nonzero there, and how full the two nearest are;
 * how full the two nearest rows are, each by itself: rows of pixels at an image's border are empty;
-* how many inputs the row's own unit kept in the tensor before: a unit without inputs has no use
-  for outputs.
+* how many nonzero inputs the row's own unit has in the tensor before: a unit without inputs has no
+  use for outputs.
 
 Which rows are near is a matter of geometry: for the first layer of an image network they are the
 pixel to the left and the pixel above. The encoder tries what the shape suggests and names its

@@ -1,4 +1,4 @@
-"""Text files: back by a fresh process, byte for byte; damage gives FormatError, never a text."""
+"""Text files: back in a subprocess, byte for byte; damage gives FormatError, never a text."""
 
 from __future__ import annotations
 

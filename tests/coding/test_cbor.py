@@ -141,7 +141,7 @@ def test_values_that_no_header_holds(value):
         "5bffffffffffffffff",
     ],
 )
-def test_everything_but_the_canonical_bytes_is_refused(encoded):
+def test_everything_but_the_deterministic_encoding_is_refused(encoded):
     with pytest.raises(FormatError) as caught:
         cbor.loads(bytes.fromhex(encoded))
     assert caught.value.section == "header"
