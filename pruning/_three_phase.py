@@ -1,4 +1,7 @@
-"""Regularise, threshold, fine-tune: the three phases of the paper as one pure function.
+"""Regularise, threshold, fine-tune: three phases as one pure function.
+
+Those of Barth & von Petersenn, "Efficient compression of neural networks and datasets" (arXiv
+2505.17469):
 
 1. A method is run to get parameters in which most weights are small or zero.
 2. Those are cut at the largest threshold that a validation objective tolerates, and what the cut
@@ -28,7 +31,7 @@ from fewbits.training.method import (
     OptimizerFactory,
     Params,
 )
-from pruning import thresholding
+from pruning import leaves, thresholding
 
 Simplify = Callable[[Key, Params], Params]
 """(key, params) -> params with more zeros and the same function, e.g. from `reachability`."""
@@ -63,7 +66,7 @@ class Phases:
 
 
 class Point(NamedTuple):
-    """What one lane may have of its own.
+    """What one run of a sweep may have of its own.
 
     Attributes:
       method: the method's Hyperparameters.
@@ -113,6 +116,7 @@ def run(
     train: loop.Data,
     validation: Any,
     simplify: Simplify | None = None,
+    mask: leaves.Mask = None,
 ) -> Pruned:
     """All three phases; pure, traceable.
 
@@ -123,10 +127,11 @@ def run(
       objective: what the search holds within its limit.
       key: typed PRNG key of the whole run.
       params: starting parameters.
-      point: hyperparameters of this lane.
+      point: hyperparameters of this run.
       train: pytree of arrays with a common leading axis.
       validation: handed to `objective`.
-      simplify: run before and after the threshold, as in the paper; None for nothing.
+      simplify: run before and after the threshold, as published; None for nothing.
+      mask: leaves that the threshold may cut; see `pruning.leaves.chosen`.
 
     Returns:
       Pruned.
@@ -135,18 +140,22 @@ def run(
     first = loop.run(method, phases.regularise, key_regularise, params, train, point.method)
     params = first.params if simplify is None else simplify(key_before, first.params)
 
-    def within(candidate: Params) -> jax.Array:
-        return objective(candidate, validation)
-
-    limit = thresholding.tolerated(within(params), point.tolerance) + point.slack
-    if phases.search == "magnitude":
-        threshold = thresholding.by_magnitude(within, params, limit)
-    else:
-        threshold = thresholding.by_rank(within, params, limit, probes=phases.probes)
-    params = thresholding.pruned(params, threshold.magnitude)
+    params, threshold = thresholding.threshold_search(
+        lambda candidate: objective(candidate, validation),
+        params,
+        tolerance=point.tolerance,
+        slack=point.slack,
+        search=phases.search,
+        probes=phases.probes,
+        mask=mask,
+    )
     params = params if simplify is None else simplify(key_after, params)
-    mask = trees.mask_above(params, 0.0)
-    finite = first.finite & jnp.isfinite(limit)
+    support = jax.tree.map(
+        lambda leaf, cut: leaf != 0 if cut else jnp.ones(leaf.shape, bool),
+        params,
+        leaves.chosen(mask, params),
+    )
+    finite = first.finite & jnp.isfinite(threshold.limit)
     tune_log = None
     if phases.fine_tune is not None:
         tuned = fine_tune(
@@ -154,7 +163,7 @@ def run(
             loss,
             key_tune,
             params,
-            mask,
+            support,
             train,
             point.fine_tune_rate,
             phases.fine_tune_optimizer,
@@ -162,13 +171,87 @@ def run(
         params, tune_log, finite = tuned.params, tuned.log, finite & tuned.finite
     return Pruned(
         params=params,
-        mask=mask,
-        n_kept=trees.nonzeros(mask),
+        mask=support,
+        n_kept=trees.nonzeros(support),
         threshold=threshold,
         n_regularised=trees.nonzeros(first.params),
         log=first.log,
         fine_tune_log=tune_log,
         finite=finite,
+    )
+
+
+def three_phase(
+    key: Key,
+    params: Params,
+    train: loop.Data,
+    validation: Any,
+    *,
+    method: Method,
+    loss: Loss,
+    objective: Objective,
+    steps: int,
+    fine_tune_steps: int = 0,
+    batch_size: int | None = None,
+    tolerance: jax.Array | float = 0.01,
+    fine_tune_rate: jax.Array | float = 1e-3,
+    simplify: Simplify | None = None,
+    mask: leaves.Mask = None,
+) -> Pruned:
+    """Regularise with a method, threshold (TAMADE), train the weights left: `prune` without files.
+
+    The procedure of Barth & von Petersenn, "Efficient compression of neural networks and datasets"
+    (arXiv 2505.17469), for any loss. Traceable: jit it, vmap it over keys and over numbers inside
+    the method.
+
+    Args:
+      key: typed PRNG key of the run.
+      params: starting params, any pytree of floats.
+      train: pytree of arrays with a common leading axis of examples.
+      validation: handed to `objective`.
+      method: of the first phase, such as `pmmp_curvature(loss)`.
+      loss: (key, params, batch) -> (mean loss in nats, named scalars); of the last phase.
+      objective: (params, validation) -> what the threshold must not raise, Float[].
+      steps: of the first phase.
+      fine_tune_steps: of the last one; 0 for none.
+      batch_size: examples per step; None for all of them.
+      tolerance: share by which the threshold may raise the objective.
+      fine_tune_rate: Adam's learning rate in the last phase, falling along half a cosine.
+      simplify: (key, params) -> params with more zeros and the same function, such as one that
+        calls `remove_unreachable`; before and after the threshold.
+      mask: leaves that the threshold may cut; see `threshold_search`.
+
+    Returns:
+      NamedTuple with `params` (exact zeros outside `mask`), `mask`, `n_kept`, `threshold`, logs and
+      `finite`, which says whether all of it was.
+
+    Raises:
+      ValueError: a batch that is larger than the data, or fewer than one step.
+
+    >>> import jax, jax.numpy as jnp, pruning
+    >>> inputs = jax.random.normal(jax.random.key(0), (64, 4))
+    >>> def loss(key, params, batch):
+    ...     x, y = batch
+    ...     return jnp.mean((x @ params - y) ** 2), {}
+    >>> noise = 0.3 * jax.random.normal(jax.random.key(2), (64,))
+    >>> data = (inputs, inputs @ jnp.array([1.0, 0.0, 0.02, -1.0]) + noise)
+    >>> pruned = pruning.three_phase(
+    ...     jax.random.key(1), jnp.zeros(4), data, data,
+    ...     method=pruning.pmmp_curvature(loss, strength=0.01, learning_rate=0.05), loss=loss,
+    ...     objective=lambda params, held: loss(None, params, held)[0],
+    ...     steps=600, tolerance=0.05, fine_tune_steps=50,
+    ... )
+    >>> print(int(pruned.n_kept), bool(pruned.finite))
+    2 True
+    """
+    phases = Phases(
+        regularise=loop.Plan(steps, batch_size),
+        fine_tune=loop.Plan(fine_tune_steps, batch_size) if fine_tune_steps else None,
+        fine_tune_optimizer=gradient_descent.falling_adam(max(fine_tune_steps, 1)),
+    )
+    point = Point(None, tolerance, 0.0, fine_tune_rate)
+    return run(
+        phases, method, loss, objective, key, params, point, train, validation, simplify, mask
     )
 
 

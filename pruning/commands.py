@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import zipfile
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import numpy as np
 from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
-from pruning._prune import METHODS, Settings
+from pruning import _checkpoint, _prune
+from pruning.methods import METHODS
+
+_LEAST_ABOVE_CHANCE = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,38 +25,122 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run(parser("python -m pruning"), arguments)
 
 
-def _compress(options: argparse.Namespace) -> None:
-    from fewbits.coding.weights import sparse_code
-    from pruning import _prune
-
-    settings = Settings(
-        options.method,
-        options.strength,
-        options.tolerance,
-        options.epochs,
-        options.fine_tune_epochs,
-        options.seed,
-    )
-    _prune.check(settings)
+def _compress(options: argparse.Namespace) -> str:
+    settings, goal = _chosen(options)
     outputs.check_writable(options.output)
-    params = _prune.from_arrays(_arrays(options.checkpoint))
-    images, labels = _data(options.data)
-    result = _prune.prune(params, images, labels, settings)
-    data = sparse_code.write_sparse(result.params, {"*/bias": 8, "*": options.bits})
-    container.save(options.output, data)
-    total = sum(leaf.size for leaf in _leaves(params))
-    print(
-        f"{options.output}: {len(data):,} bytes, {result.n_kept:,} of {total:,} weights; "
-        f"validation error {result.error_percent:.2f} % (before: "
-        f"{result.error_before_percent:.2f} %), before rounding to {options.bits} bits"
+    params = _checkpoint.read(options.checkpoint)
+    n_classes = len(params["output"]["bias"])
+    data = [
+        _checkpoint.checked_images(*_data(name), n_classes)
+        for name in (options.data, options.validation)
+        if name is not None
+    ]
+    network = _checkpoint.network_of(params, data[0][0].shape[1:])
+    for images, _ in data[1:]:
+        if images.shape[1:] != data[0][0].shape[1:]:
+            raise InputError(f"validation images {images.shape[1:]}, not {data[0][0].shape[1:]}")
+    _check_trained(network.apply, params, data[0])
+    train, validation = data if len(data) == 2 else _split(data[0], options.seed)
+
+    import jax
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", _prune.PruningWarning)
+        found = _prune.search(
+            network.apply,
+            params,
+            train,
+            validation,
+            None,
+            goal,
+            None,
+            jax.random.key(options.seed),
+            settings,
+        )
+    container.save(options.output, found.pruned.file)
+    for one in caught:
+        if issubclass(one.category, _prune.PruningWarning):
+            sys.stderr.write(f"warning: {one.message}\n")
+    total = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return _report(options.output, found, total)
+
+
+def _report(path: Path, found: _prune.Search, total: int) -> str:
+    """The Pareto table, the selected point marked, and what was selected."""
+    rows = [
+        f"{'bytes':>9} {'nonzeros':>9} {'validation error':>17} {'bits':>5} {'penalty weight':>15}"
+    ]
+    for point in found.pruned.points:
+        rows.append(
+            f"{point.size_bytes:>9,} {point.nonzeros:>9,} {point.error_percent:>14.2f} % "
+            f"{point.bits:>9} {point.strength:>14.3g}{'  <' if point == found.selected else ''}"
+        )
+    chosen = found.selected
+    rows.append(
+        f"{path}: {chosen.size_bytes:,} bytes, {chosen.nonzeros:,} of {total:,} weights; "
+        f"validation error {chosen.error_percent:.2f} % (as given: {found.given_error_percent:.2f} "
+        f"%), {4 * total / chosen.size_bytes:.0f} times smaller than float32"
     )
+    return "\n".join(rows)
+
+
+def _chosen(options: argparse.Namespace) -> tuple[_prune.Settings, _prune.Goal]:
+    """What the flags say.
+
+    Raises:
+      InputError: flags that cannot be.
+    """
+    if not 0 <= options.seed < 2**32:
+        raise InputError(f"seed {options.seed}; use 0 to 2^32 - 1")
+    given: dict[str, Any] = {"method": options.method, "tolerance": options.tolerance}
+    if options.strength is not None:
+        given["strengths"] = tuple(options.strength)
+    if options.bits is not None:
+        given["bits"] = (options.bits,)
+    for name in ("steps", "fine_tune_steps", "trials"):
+        if getattr(options, name) is not None:
+            given[name] = getattr(options, name)
+    goal = _prune.Goal(options.max_loss, options.budget_bytes, options.ratio)
+    try:
+        _prune.check_goal(goal)
+        return _prune.Settings(**given), goal
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _split(data: tuple[np.ndarray, np.ndarray], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and validation parts: nine tenths and one."""
+    images, labels = data
+    order = np.random.default_rng(seed).permutation(len(labels))
+    held, kept = np.split(order, [max(len(labels) // 10, 1)])
+    return [(images[rows], labels[rows]) for rows in (kept, held)]
+
+
+def _check_trained(apply: Any, params: Any, data: tuple[np.ndarray, np.ndarray]) -> None:
+    """Asserts that a network is better than chance on its data.
+
+    Raises:
+      InputError: it is not.
+    """
+    import jax.numpy as jnp
+
+    from fewbits.training import evaluation
+
+    right = float(evaluation.accuracy(apply, params, *map(jnp.asarray, data)))
+    chance = _prune.chance(data[1])
+    if right < chance + _LEAST_ABOVE_CHANCE * (1 - chance):
+        raise InputError(
+            f"the network has {100 * right:.1f} % of the data right, near chance "
+            f"({100 * chance:.1f} %); does it expect other inputs (uint8 is scaled by 1/255), "
+            "or is it untrained?"
+        )
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    from fewbits.coding.weights import sparse_code
+    from fewbits.coding import params_from_bytes
     from fewbits.training import trees
 
-    params = sparse_code.read_sparse(container.load_bytes(options.input))
+    params = params_from_bytes(container.load_bytes(options.input))
     outputs.check_writable(options.output)
     temporary = options.output.with_name(options.output.name + ".tmp")
     try:
@@ -61,18 +149,6 @@ def _decompress(options: argparse.Namespace) -> None:
         os.replace(temporary, options.output)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is not an .npz file; save with numpy.savez")
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
 
 
 def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -92,10 +168,14 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
     return images.pixels, images.labels
 
 
-def _leaves(tree: Any) -> list[np.ndarray]:
-    if isinstance(tree, dict):
-        return [leaf for child in tree.values() for leaf in _leaves(child)]
-    return [tree]
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    import zipfile
+
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored}
+    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
@@ -105,20 +185,36 @@ def parser(prog: str) -> argparse.ArgumentParser:
     compress = commands.add_parser(
         "compress",
         help="prune a trained network and write it as a small file",
-        description="Prune a network given as CKPT.npz: arrays named layer/kernel and layer/bias, "
-        "the layers conv1.., dense1.., output of a LeNet or an MLP with ReLUs.",
+        description="Prune a LeNet or an MLP with ReLUs, given as a checkpoint with arrays named "
+        "layer/kernel and layer/bias, the layers conv1.., dense1.., output. Several penalty "
+        "weights are tried; the table lists the files that no other one beats in both size and "
+        "validation error, and one of them is written: by default the smallest that loses at "
+        "most half a point.",
     )
-    compress.add_argument("checkpoint", type=Path, metavar="CKPT.npz")
+    compress.add_argument("checkpoint", type=Path, metavar="CKPT")
     compress.add_argument("output", type=Path, metavar="OUT")
     compress.add_argument(
         "--data", required=True, help="mnist, fashion_mnist, digits, or FILE.npz (images, labels)"
     )
-    compress.add_argument("--method", default="pmmp_curvature", help=", ".join(METHODS))
-    compress.add_argument("--strength", type=float, help="price of a weight; the method's own")
+    compress.add_argument(
+        "--validation",
+        help="likewise; data that the network was not trained on. By default a tenth of --data",
+    )
+    goal = compress.add_mutually_exclusive_group()
+    goal.add_argument("--max-loss", type=float, metavar="P", help="points of accuracy; 0.5")
+    goal.add_argument("--budget-bytes", type=int, metavar="N", help="largest size of the file")
+    goal.add_argument("--ratio", type=float, metavar="R", help="times smaller than float32")
+    compress.add_argument("--method", default="drr", help=", ".join(METHODS))
+    compress.add_argument(
+        "--strength", type=float, nargs="+", help="penalty weights to try, in the method's unit"
+    )
+    compress.add_argument("--trials", type=int, help="penalty weights to try; 7")
     compress.add_argument("--tolerance", type=float, default=0.1, help="share the loss may rise by")
-    compress.add_argument("--epochs", type=int, default=30)
-    compress.add_argument("--fine-tune-epochs", type=int, default=15)
-    compress.add_argument("--bits", type=int, default=5, choices=range(2, 17), metavar="2..16")
+    compress.add_argument("--steps", type=int, help="of the first phase; ten epochs, at least 2000")
+    compress.add_argument("--fine-tune-steps", type=int, help="of the last one; half of the first")
+    compress.add_argument(
+        "--bits", type=int, choices=range(2, 17), metavar="2..16", help="per weight; 5 to 8"
+    )
     compress.add_argument("--seed", type=int, default=0)
     compress.set_defaults(run=_compress)
     decompress = commands.add_parser("decompress", help="write a file's parameters as .npz")

@@ -93,6 +93,10 @@ def remove_unreachable(
 ) -> Params:
     """The same function with every useless weight removed and every constant unit folded.
 
+    For chains of layers {"conv1": {"kernel", "bias"}, ..., "dense1": ..., "output": ...}. A unit
+    without a path from the input is the constant activation(bias), which moves into the next
+    layer's bias; one without a path to the output goes. Traceable.
+
     A removed unit had at least one outgoing weight or none, and folding adds at most one bias for
     each outgoing weight: the number of nonzeros never rises.
 
@@ -109,6 +113,15 @@ def remove_unreachable(
 
     Raises:
       ValueError: not a chain.
+
+    >>> import jax.numpy as jnp, pruning
+    >>> hidden = {"kernel": jnp.array([[0.0, 1.0]]), "bias": jnp.array([2.0, 0.0])}
+    >>> output = {"kernel": jnp.array([[3.0], [1.0]]), "bias": jnp.zeros(1)}
+    >>> simple = pruning.remove_unreachable({"dense1": hidden, "output": output})
+    >>> print(simple["dense1"]["bias"], simple["output"]["kernel"].ravel())
+    [0. 0.] [0. 1.]
+    >>> print(simple["output"]["bias"])
+    [6.]
     """
     links = layer_graph.links(params)
     live = jnp.ones(links[0].n_inputs, bool) if live_inputs is None else live_inputs

@@ -11,13 +11,14 @@ pass dividing the bracket by (probes + 1).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from fewbits.training import trees
 from fewbits.training.method import Params
+from pruning import leaves
 
 Objective = Callable[[Params], jax.Array]
 """Parameters -> what pruning must not raise, Float[]: a validation loss, or an error."""
@@ -44,6 +45,62 @@ class Threshold(NamedTuple):
     limit: jax.Array
     n_probes: jax.Array
     within_limit: jax.Array
+
+
+def threshold_search(
+    objective: Objective,
+    params: Params,
+    *,
+    tolerance: jax.Array | float = 0.01,
+    slack: jax.Array | float = 0.0,
+    search: Literal["rank", "magnitude"] = "rank",
+    probes: int = 1,
+    mask: leaves.Mask = None,
+) -> tuple[Params, Threshold]:
+    """TAMADE: the largest global magnitude threshold that leaves an objective within its limit.
+
+    Barth & von Petersenn, "Efficient compression of neural networks and datasets" (arXiv
+    2505.17469): weights below the threshold go where f stays within f(0) + delta |f(0)|. Assumes
+    that f rises as weights go. Traceable: jit it.
+
+    Args:
+      objective: params -> what must not rise, Float[]: a validation loss, or an error.
+      params: any pytree; leaves that are no floats stay.
+      tolerance: delta, share of the objective that it may rise by.
+      slack: what it may rise by besides, in the objective's own units.
+      search: bisection in `rank`, which ends with an exact count, or in `magnitude`, as published.
+      probes: evaluations side by side, in a search in rank.
+      mask: leaves that may be cut: a tree of bools (or a prefix of one), a function of the params
+        that gives one, None for all.
+
+    Returns:
+      The params with exact zeros below the threshold, and a `Threshold` whose `within_limit` says
+      whether the limit was kept; it is False where a weight or the objective is not finite.
+
+    Raises:
+      ValueError: an unknown search, or no probe.
+
+    >>> import jax.numpy as jnp, pruning
+    >>> params = {"w": jnp.array([2.0, -1.0, 0.1, 0.01])}
+    >>> def loss(params):  # 1 plus what is missing
+    ...     return 1 + jnp.sum((params["w"] - jnp.array([2.0, -1.0, 0.1, 0.01])) ** 2)
+    >>> pruned, found = pruning.threshold_search(loss, params, tolerance=0.05)
+    >>> print(pruned["w"], int(found.n_kept), bool(found.within_limit))
+    [ 2. -1.  0.  0.] 2 True
+    """
+    weights = leaves.select(mask, params)
+
+    def at(candidate: list[jax.Array]) -> jax.Array:
+        return objective(leaves.replace(mask, params, candidate))
+
+    limit = tolerated(at(weights), tolerance) + slack
+    if search == "magnitude":
+        found = by_magnitude(at, weights, limit)
+    elif search == "rank":
+        found = by_rank(at, weights, limit, probes=probes)
+    else:
+        raise ValueError(f"search must be 'rank' or 'magnitude', got {search!r}")
+    return leaves.replace(mask, params, pruned(weights, found.magnitude)), found
 
 
 def tolerated(value: jax.Array, tolerance: jax.Array | float) -> jax.Array:

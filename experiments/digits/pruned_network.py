@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import pruning
 from experiments.common import decoded_networks
 from experiments.digits.row import Job, Picture, Row
 from experiments.runner import plots
@@ -16,11 +17,9 @@ from fewbits.coding import account, container
 from fewbits.coding.weights import model_file, sparse_code
 from fewbits.io.progress import Bar
 from fewbits.training import evaluation, gradient_descent, loop, losses, networks
-from pruning import _prune
 
-_SETTINGS = _prune.Settings(
-    method="pmmp_curvature", strength=1e-4, tolerance=0.3, epochs=500, fine_tune_epochs=250
-)
+_EPOCHS, _FINE_TUNE_EPOCHS, _BATCH = 500, 250, 500
+_STRENGTH, _RATE, _TOLERANCE = 1e-4, 2e-3, 0.3
 _BITS = {"*/bias": 6, "*": 4}
 _DENSE_BITS = 6
 _DENSE_STEPS = 3_000
@@ -28,18 +27,11 @@ _DENSE_STEPS = 3_000
 
 def rows(job: Job, bar: Bar) -> list[Row]:
     """LeNet-300-100 pruned and written, and the dense network that its bytes would buy."""
-    epochs, tuning = (
-        max(2, round(count * job.effort))
-        for count in (_SETTINGS.epochs, _SETTINGS.fine_tune_epochs)
-    )
+    epochs, tuning = (max(2, round(count * job.effort)) for count in (_EPOCHS, _FINE_TUNE_EPOCHS))
     shape = job.train.pixels.shape[1:]
     net = networks.lenet_300_100(shape)
-    settings = _prune.Settings(
-        **{**_SETTINGS.__dict__, "epochs": epochs, "fine_tune_epochs": tuning, "seed": job.seed}
-    )
     bar("pruning", 0, 2)
-    params = net.init(jax.random.key(job.seed))
-    pruned = _prune.prune(params, job.train.pixels, job.train.labels, settings).params
+    pruned = _pruned(job, net, epochs, tuning)
     path = job.run.artifacts / "digits_pruned.fwb"
     container.save(path, sparse_code.write_sparse(pruned, _BITS))
     decoded = decoded_networks.decode(path)
@@ -61,6 +53,37 @@ def rows(job: Job, bar: Bar) -> list[Row]:
             (_first_layer(decoded, shape), _account(path)),
         )
     ]
+
+
+def _pruned(job: Job, net: Any, epochs: int, tuning: int) -> Any:
+    """The three phases, a tenth of the training data deciding the threshold."""
+    order = np.random.default_rng(job.seed).permutation(len(job.train.labels))
+    held, kept = np.split(order, [max(len(order) // 10, 1)])
+    train, validation = ((job.train.pixels[rows], job.train.labels[rows]) for rows in (kept, held))
+    batch = min(_BATCH, len(kept))
+    steps, tune_steps = (count * (len(kept) // batch) for count in (epochs, tuning))
+    loss = losses.cross_entropy(net.apply)
+    method = pruning.pmmp_curvature(loss, strength=_STRENGTH, learning_rate=_RATE, steps=steps)
+
+    def run(params: Any, train: Any, validation: Any) -> Any:
+        return pruning.three_phase(
+            jax.random.key(job.seed),
+            params,
+            train,
+            validation,
+            method=method,
+            loss=loss,
+            objective=lambda p, data: evaluation.mean_cross_entropy(net.apply, p, *data),
+            steps=steps,
+            fine_tune_steps=tune_steps,
+            batch_size=batch,
+            tolerance=_TOLERANCE,
+            fine_tune_rate=_RATE,
+            simplify=lambda key, p: pruning.remove_unreachable(p, zero_padding=True),
+        ).params
+
+    found = jax.jit(run)(net.init(jax.random.key(job.seed)), train, validation)
+    return jax.tree.map(np.asarray, found)
 
 
 def _dense(job: Job, size_bytes: int) -> tuple[Path, Any, int]:

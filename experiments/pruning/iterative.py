@@ -23,7 +23,7 @@ from fewbits.training import networks, trees
 from fewbits.training.method import Key, Params
 from fewbits.training.networks import ImageShape, Network
 from pruning import _three_phase, reachability, shrink
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Chain:
     """The rounds of one method."""
 
     method: str
-    """A name in `pruning.methods.RECIPES`."""
+    """A name in `pruning.methods.METHODS`."""
     strength: float
     """Of the first round, for the whole network's size where it is a share of its weights."""
     rounds: tuple[Round, ...] = ROUNDS
@@ -82,8 +82,8 @@ class Chain:
     """The first so many of the run's; all if not given. No claim rests on fewer than all."""
 
     def __post_init__(self):
-        if self.method not in RECIPES:
-            raise ValueError(f"no method {self.method!r}; known are {', '.join(RECIPES)}")
+        if self.method not in METHODS:
+            raise ValueError(f"no method {self.method!r}; known are {', '.join(METHODS)}")
         if not self.rounds:
             raise ValueError(f"{self.method} needs at least one round")
 
@@ -160,9 +160,9 @@ def train(
             units = shrink.live(params)
             small = small_network(name, units, image_shape)
             start = shrink.shrunk(params, units)
-        recipe = RECIPES[chain.method]
+        named = METHODS[chain.method]
         strength = chain.strength * settings.factor
-        if recipe.strength_is_share:
+        if named.strength_is_share:
             strength = chain.strength / settings.factor
         lane = prune_runs.pruning_run(
             chain.method,
@@ -172,10 +172,10 @@ def train(
             len(parts["train"].labels),
         )
         within = strength
-        if recipe.strength_is_share:
+        if named.strength_is_share:
             within = min(1.0, strength * trees.size(whole) / trees.size(start))
         point = _three_phase.Point(
-            recipe.hyperparameters(jnp.float32(chain.learning_rate), jnp.float32(within)),
+            named.hyperparameters(jnp.float32(chain.learning_rate), jnp.float32(within)),
             chain.tolerance,
             0.0,
             training.fine_tune_rate,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 PARAMETERS = {"lenet300": 266_610, "lenet5": 431_080}
 RATIOS = {"lenet300": (150, 92), "lenet5": (500, 342)}
@@ -97,7 +97,7 @@ def exact_over_smooth(lanes: dict[str, dict[str, Any]], limit_percent: float) ->
         limit = limit_percent + steps / 10
         found = {method: fewest_weights(metrics, limit) for method, metrics in lanes.items()}
         sizes = {method: c.nonzeros[0] for method, c in found.items() if c is not None}
-        exact = [sizes[m] for m in sizes if RECIPES[m].family == "exact"]
+        exact = [sizes[m] for m in sizes if METHODS[m].family == "exact"]
         drr = [sizes[m] for m in sizes if m.startswith("drr")]
         if exact and drr:
             return Comparison(min(exact) / min(drr), limit)

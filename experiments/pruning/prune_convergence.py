@@ -20,7 +20,7 @@ from experiments.pruning.prune_lenet import Config as LenetConfig
 from experiments.pruning.prune_runs import Grid, Training
 from experiments.runner.records import Run
 from experiments.runner.registry import Table
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 COLLAPSED_ERROR = 0.5
 """A lane with more than this test error has learned nothing to speak of."""
@@ -127,7 +127,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
             sizes = nonzeros[mine][~lost[mine]]
             rows.append(
                 (
-                    RECIPES[record["metrics"]["method"]].title,
+                    METHODS[record["metrics"]["method"]].title,
                     f"{rate:g}",
                     f"{100 * kept.mean():.2f} ± {100 * kept.std():.2f}" if kept.size else "-",
                     f"{np.median(sizes):,.0f}" if kept.size else "-",

@@ -21,7 +21,7 @@ from fewbits.training import evaluation, gradient_descent, loop, losses, network
 from fewbits.training.method import Key, Params
 from fewbits.training.networks import Network
 from pruning import _three_phase
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 NETWORKS = {
     "lenet300": (networks.lenet_300_100, 266_610),
@@ -35,7 +35,7 @@ class Grid:
     """The lanes of one method: strengths x tolerances x learning rates (x sharpnesses)."""
 
     method: str
-    """A name in `pruning.methods.RECIPES`."""
+    """A name in `pruning.methods.METHODS`."""
     strengths: tuple[float, ...]
     tolerances: tuple[float, ...] = (0.05, 0.5)
     """By which share the threshold may raise the validation loss; fine-tuning lowers it again."""
@@ -44,8 +44,8 @@ class Grid:
     """DRR's beta; empty for the default, and for every other method."""
 
     def __post_init__(self):
-        if self.method not in RECIPES:
-            raise ValueError(f"no method {self.method!r}; known are {', '.join(RECIPES)}")
+        if self.method not in METHODS:
+            raise ValueError(f"no method {self.method!r}; known are {', '.join(METHODS)}")
         if not (self.strengths and self.tolerances and self.learning_rates):
             raise ValueError(f"{self.method} needs a strength, a tolerance and a learning rate")
         if self.sharpnesses and not self.method.startswith("drr"):
@@ -106,7 +106,7 @@ def pruning_run(
     """One run through the three phases, as a pure function.
 
     Args:
-      method_name: in `pruning.methods.RECIPES`.
+      method_name: in `pruning.methods.METHODS`.
       training: epochs, batches, augmentation.
       network: logits from images.
       simplify: see `three_phase.run`.
@@ -116,7 +116,7 @@ def pruning_run(
       (key, starting parameters, point, data) -> {"params", "metrics"}; data has `train`,
       `validation` and `test`, the last only measured on.
     """
-    recipe = RECIPES[method_name]
+    named = METHODS[method_name]
     batch_size = min(training.batch_size, n_train)
     per_epoch = n_train // batch_size
     steps, tune_steps = training.epochs * per_epoch, training.fine_tune_epochs * per_epoch
@@ -126,7 +126,7 @@ def pruning_run(
         fine_tune_optimizer=gradient_descent.falling_adam(max(tune_steps, 1)),
     )
     loss = losses.shifted(losses.cross_entropy(network.apply), training.shift_pixels)
-    method = recipe.build(loss, steps)
+    method = named.build(loss, steps)
 
     def validation_loss(params: Params, data: Any) -> jax.Array:
         return evaluation.mean_cross_entropy(network.apply, params, *data)
@@ -184,7 +184,7 @@ def train(
       seeds: of initialisation and batches.
       progress: see `fewbits.training.sweep`.
     """
-    recipe = RECIPES[grid.method]
+    method = METHODS[grid.method]
     prune = pruning_run(grid.method, training, network, simplify, len(parts["train"].labels))
 
     def lane(key: Key, point: _three_phase.Point, data: Any) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def train(
 
     named = grid.points()
     swept = {name: jnp.asarray(values, jnp.float32) for name, values in named.items()}
-    hyperparameters = recipe.hyperparameters(swept["learning_rate"], swept["strength"])
+    hyperparameters = method.hyperparameters(swept["learning_rate"], swept["strength"])
     if grid.sharpnesses:
         hyperparameters = hyperparameters._replace(sharpness=swept["sharpness"])
     points = _three_phase.Point(

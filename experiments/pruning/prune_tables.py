@@ -17,7 +17,7 @@ from experiments.pruning.prune_choices import (
 )
 from experiments.pruning.prune_runs import Lanes
 from experiments.runner.registry import Table
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 TITLES = {"lenet300": "LeNet-300-100", "lenet5": "LeNet-5-Caffe"}
 
@@ -71,7 +71,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
     for network, title in TITLES.items():
         mine = _of(network, records)
         rows: list[tuple[Any, ...]] = []
-        for method in RECIPES:
+        for method in METHODS:
             if method not in mine:
                 continue
             for ratio in RATIOS[network]:
@@ -135,7 +135,7 @@ def _points_table(title: str, network: str, mine: dict[str, dict[str, Any]]) -> 
             )
             rows.append(
                 (
-                    RECIPES[method].title,
+                    METHODS[method].title,
                     f"{strength:.2g}",
                     f"{PARAMETERS[network] / nonzeros[0]:.0f}",
                     _shown(nonzeros, n_seeds, ",.0f"),
@@ -168,8 +168,8 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 nonzeros,
                 error,
                 next(markers),
-                color=colours[RECIPES[method].family],
-                label=RECIPES[method].title,
+                color=colours[METHODS[method].family],
+                label=METHODS[method].title,
                 alpha=0.8,
             )
         for anchor in ANCHORS[network]:
@@ -193,7 +193,7 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
                     row["bytes"],
                     row["test_error_percent"],
                     "o",
-                    color=colours[RECIPES[row["method"]].family],
+                    color=colours[METHODS[row["method"]].family],
                 )
             axes[1].set(xlabel="bytes of the file", ylabel="test error, %", ylim=(0.5, top))
             plots.logarithmic(axes[1])
@@ -202,15 +202,15 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of(network: str, records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The records of a network's methods, in the order of `RECIPES`."""
-    names = {method: f"{network}_{method}" for method in RECIPES}
+    """The records of a network's methods, in the order of `METHODS`."""
+    names = {method: f"{network}_{method}" for method in METHODS}
     return {method: records[name] for method, name in names.items() if name in records}
 
 
 def _row(
     network: str, method: str, ratio: int, choice: Choice | None, n_seeds: int
 ) -> tuple[Any, ...]:
-    title = RECIPES[method].title
+    title = METHODS[method].title
     if choice is None:
         return (title, f"{ratio}x", "-", "-", "-", "-", n_seeds)
     return (
@@ -252,7 +252,7 @@ def _file_tables(records: dict[str, dict[str, Any]]) -> list[Table]:
             )
             rows.append(
                 (
-                    RECIPES[method].title,
+                    METHODS[method].title,
                     target,
                     mine[0]["bits"],
                     f"{PARAMETERS[network] / nonzeros[0]:.0f}",

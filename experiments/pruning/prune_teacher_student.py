@@ -26,7 +26,7 @@ from fewbits.io.progress import Bar
 from fewbits.training import gradient_descent, loop, sweep, trees
 from fewbits.training.method import Key, Loss, Params
 from pruning import _three_phase, reachability, teacher_student
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 DATA_NOTE = "synthetic: teacher networks drawn from each seed, 1,000 validation and 5,000 test"
 
@@ -122,10 +122,10 @@ def measure(
     Returns:
       name -> nested lists [strength][seed].
     """
-    setting, recipe = config.setting, RECIPES[method_name]
+    setting, named = config.setting, METHODS[method_name]
     student = teacher_student.student_network(setting)
     loss = gaussian_code_length(student.apply, setting.noise)
-    method = recipe.build(loss, config.steps)
+    method = named.build(loss, config.steps)
     batch_size = config.batch_size if n_examples > config.batch_size else None
     phases = _three_phase.Phases(
         regularise=loop.Plan(config.steps, batch_size, log_points=1),
@@ -173,7 +173,7 @@ def measure(
 
     strengths = units.bits_to_nats(np.asarray(config.strengths_bits)) / n_examples
     point = _three_phase.Point(
-        recipe.hyperparameters(config.learning_rate, jnp.asarray(strengths, jnp.float32)),
+        named.hyperparameters(config.learning_rate, jnp.asarray(strengths, jnp.float32)),
         config.tolerance,
         0.0,
         config.learning_rate,
@@ -230,7 +230,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
             nonzeros = np.asarray(results["nonzeros"])
             rows.append(
                 (
-                    RECIPES[method].title,
+                    METHODS[method].title,
                     n_examples,
                     f"{strengths[best]:g}",
                     f"{nonzeros[best].mean():.0f} ± {nonzeros[best].std(ddof=1):.0f}",
@@ -278,7 +278,7 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
         for axis in (losses, sizes):
             axis.set_xlabel("strength, bits a weight (leftmost: none)")
             axis.legend(fontsize=7)
-        losses.set_title(RECIPES[method].title, loc="left")
+        losses.set_title(METHODS[method].title, loc="left")
         drawn[f"{method}_curves"] = figure
     return drawn
 

@@ -26,7 +26,7 @@ from fewbits.codecs.text import archive, online
 from fewbits.coding import FormatError, container
 from fewbits.training import gradient_descent
 from fewbits.training.method import Loss, Method, OptimizerFactory
-from pruning.methods import RECIPES, schedule
+from pruning.methods import METHODS, schedule
 from pruning.minimax import pmmp_curvature
 from pruning.penalties import drr, relaxed_lasso
 
@@ -64,8 +64,8 @@ def offline(name: str, loss: Loss, steps: int) -> tuple[Method, Callable[[Any, A
       Method, and (learning rate, strength) -> its hyperparameters.
     """
     if name != "none":
-        recipe = RECIPES[name]
-        return recipe.build(loss, steps), recipe.hyperparameters
+        named = METHODS[name]
+        return named.build(loss, steps), named.hyperparameters
 
     def factor(step: ArrayLike) -> jax.Array:
         return schedule(steps).rate(jnp.asarray(step))
@@ -79,7 +79,7 @@ def offline(name: str, loss: Loss, steps: int) -> tuple[Method, Callable[[Any, A
 
 def title(name: str) -> str:
     """For tables and legends."""
-    return "none" if name == "none" else RECIPES[name].title
+    return "none" if name == "none" else METHODS[name].title
 
 
 def main(arguments: list[str]) -> int:

@@ -65,7 +65,7 @@ def train(config: Config, images: datasets.Images, progress: Any = None) -> Any:
     net = network(config)
     steps = config.epochs * (len(images.labels) // config.batch_size)
     plan = loop.Plan(steps, config.batch_size)
-    method = methods.RECIPES["magnitude"].build(losses.cross_entropy(net.apply), steps)
+    method = methods.METHODS["magnitude"].build(losses.cross_entropy(net.apply), steps)
 
     def lane(key: jax.Array, hyperparameters: Any, data: Any) -> Any:
         key_params, key_run = jax.random.split(key)

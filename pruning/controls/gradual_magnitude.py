@@ -191,7 +191,7 @@ def gradual_magnitude(
         changes = iter([new - theta for new, theta in zip(moved, old, strict=True)])
         updates = leaves.map_chosen(lambda theta, step: next(changes), mask, params, updates)
         kept = jax.tree.unflatten(jax.tree.structure(state.mask), masks)
-        return updates, PrunerState(kept, bracket, optax.safe_increment(state.count))
+        return updates, PrunerState(kept, bracket, state.count + 1)
 
     return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
 
@@ -217,7 +217,7 @@ def build(
       `ceil(kept_share n)` weights, equal magnitudes aside.
     """
 
-    def zero_share(hyperparameters: Hyperparameters, count: jax.Array) -> jax.Array:
+    def zero_share(hyperparameters: Hyperparameters, count: Any) -> jax.Array:
         return (1 - hyperparameters.kept_share) * (1 - (1 - config.ramp(count)) ** 3)
 
     def pruner(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
@@ -228,9 +228,10 @@ def build(
     ) -> MagnitudeState:
         del key  # nothing is drawn
         chosen = as_arrays(config.hyperparameters if hyperparameters is None else hyperparameters)
+        initial: Any = pruner(chosen).init(params)
         return MagnitudeState(
             params=params,
-            pruner=pruner(chosen).init(params),  # type: ignore[arg-type]
+            pruner=initial,
             optimizer=optimizer(chosen.learning_rate).init(params),
             hyperparameters=chosen,
         )
@@ -248,7 +249,7 @@ def build(
         updates, optimizer_state = optimizer(now.learning_rate).update(
             gradient, state.optimizer, state.params
         )
-        updates, pruner_state = pruner(now).update(updates, state.pruner, state.params)
+        updates, pruned = pruner(now).update(updates, state.pruner, state.params)
         params = optax.apply_updates(state.params, updates)
         gradient_norm = optax.tree.norm(gradient)
         info = MagnitudeInfo(
@@ -258,6 +259,7 @@ def build(
             finite=jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm) & all_finite(params),
             aux=aux,
         )
+        pruner_state: Any = pruned
         new = MagnitudeState(params, pruner_state, optimizer_state, state.hyperparameters)
         return new, info
 

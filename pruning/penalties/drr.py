@@ -131,8 +131,8 @@ def drr(
     >>> params = {"w": jnp.array([1.0, -0.01, 0.0])}
     >>> gradient = {"w": jnp.zeros(3)}
     >>> updates, _ = penalty.update(gradient, penalty.init(params), params)
-    >>> print(updates["w"].round(4))
-    [ 0.0034 -0.4756  0.    ]
+    >>> [round(float(slope), 4) for slope in updates["w"]]
+    [0.0034, -0.4756, 0.0]
     """
 
     def at(count: jax.Array) -> Hyperparameters:

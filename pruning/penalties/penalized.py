@@ -108,7 +108,7 @@ class Penalty(optax.GradientTransformation):
                 return slope + formula.slope(now, theta).astype(slope.dtype)
 
             updates = leaves.map_chosen(add, mask, _given(params), updates)
-            return updates, PenaltyState(optax.safe_increment(state.count))
+            return updates, PenaltyState(state.count + 1)
 
         self = super().__new__(cls, init, update)  # type: ignore[arg-type]
         self.formula, self.at, self.mask = formula, at, mask
@@ -178,7 +178,7 @@ def proximal(
             return penalty.formula.proximal(now, jnp.asarray(rate), v) - theta
 
         updates = leaves.map_chosen(step, where, _given(params), updates)
-        return updates, ProximalState(optax.safe_increment(state.count), inner)
+        return updates, ProximalState(state.count + 1, inner)
 
     return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
 
@@ -302,9 +302,11 @@ def build(
                 gradient, state.optimizer, state.params
             )
         else:
-            updates, (_, optimizer_state) = proximal(optimizer(rate), penalty, rate).update(
+            stepping = proximal(optimizer(rate), penalty, rate)
+            updates, after = stepping.update(
                 gradient, ProximalState(state.count, state.optimizer), state.params
             )
+            optimizer_state = after.optimizer  # type: ignore[attr-defined]
         params = optax.apply_updates(state.params, updates)
         penalties = leaves.map_chosen(
             lambda theta, _: jnp.sum(formula.value(now, theta)),

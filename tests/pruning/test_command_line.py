@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fewbits.coding.weights import sparse_code
-from fewbits.training import evaluation, networks, trees
-from pruning import _prune
+from fewbits.coding import InputError, params_from_bytes
+from fewbits.training import evaluation, gradient_descent, loop, losses, networks, trees
+from pruning import _checkpoint
 from pruning.commands import main
 
 NETWORK = networks.mlp((16, 12, 3))
@@ -21,7 +21,16 @@ def problem():
     rng = np.random.default_rng(0)
     images = rng.uniform(size=(600, 4, 4, 1)).astype(np.float32)
     labels = np.argmax(images[:, [0, 0, 3], [0, 3, 0], 0], axis=1).astype(np.int32)
-    return NETWORK.init(jax.random.key(0)), images, labels
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(), losses.cross_entropy(NETWORK.apply)
+    )
+    rate = gradient_descent.Hyperparameters(1e-2)
+    run = jax.jit(
+        lambda params, data: (
+            loop.run(method, loop.Plan(300, 100), jax.random.key(1), params, data, rate).params
+        )
+    )
+    return run(NETWORK.init(jax.random.key(0)), (images, labels)), images, labels
 
 
 @pytest.fixture
@@ -36,22 +45,27 @@ def compress(folder, *flags: str) -> int:
     return main(
         [
             "compress", str(folder / "net.npz"), str(folder / "out.fb"),
-            "--data", str(folder / "data.npz"), "--epochs", "1500", "--fine-tune-epochs", "500",
+            "--data", str(folder / "data.npz"), "--steps", "1200", "--fine-tune-steps", "400",
             *flags,
         ]
     )  # fmt: skip
 
 
 def test_round_trip(files, capsys):
-    assert compress(files, "--method", "drr", "--strength", "1e-3") == 0
+    assert compress(files, "--strength", "1e-3", "--max-loss", "5") == 0
     said = capsys.readouterr().out
     size = (files / "out.fb").stat().st_size
-    assert f"{size:,} bytes" in said
+    assert f"{size:,} bytes" in said.splitlines()[-1]
+    assert (
+        said.splitlines()[0].split()
+        == "bytes nonzeros validation error bits penalty weight".split()
+    )
+    assert sum(line.endswith("<") for line in said.splitlines()) == 1
     assert size < 400
     assert main(["decompress", str(files / "out.fb"), str(files / "back.npz")]) == 0
     with np.load(files / "back.npz") as stored:
         params = trees.from_named({name: stored[name] for name in stored.files})
-    expected = sparse_code.read_sparse((files / "out.fb").read_bytes())
+    expected = params_from_bytes((files / "out.fb").read_bytes())
     assert jax.tree.all(jax.tree.map(lambda a, b: bool(np.all(a == b)), params, expected))
     _, images, labels = problem()
     params = jax.tree.map(jnp.asarray, params)
@@ -66,7 +80,10 @@ def test_round_trip(files, capsys):
     [
         (("--method", "guess"), "'guess'"),
         (("--strength", "-1"), "-1.0"),
-        (("--epochs", "0"), "0 epochs"),
+        (("--method", "magnitude", "--strength", "3"), "3.0"),
+        (("--steps", "0"), "steps 0"),
+        (("--ratio", "0.5"), "0.5"),
+        (("--max-loss", "nan"), "nan"),
         (("--data", "no-such-set"), "'no-such-set'"),
         (("--data", "absent.npz"), "absent.npz"),
         (("--seed", "-3"), "-3"),
@@ -89,6 +106,21 @@ def test_a_network_that_is_none(files, capsys):
     assert "net.npz" in capsys.readouterr().err
 
 
+def test_numbers_that_do_not_fit_single_precision(files, capsys):
+    arrays = trees.named_leaves(jax.tree.map(np.asarray, problem()[0]))
+    arrays["output/bias"] = np.array([1e300, 0, 0])
+    np.savez(files / "net.npz", **arrays)
+    assert compress(files) == 2
+    assert "output/bias" in capsys.readouterr().err
+
+
+def test_a_network_near_chance_is_refused(files, capsys):
+    zeros = jax.tree.map(np.zeros_like, problem()[0])
+    np.savez(files / "net.npz", **trees.named_leaves(zeros))
+    assert compress(files) == 2
+    assert "near chance" in capsys.readouterr().err
+
+
 def test_a_damaged_file(files, capsys):
     (files / "bad.fb").write_bytes(b"garbage")
     assert main(["decompress", str(files / "bad.fb"), str(files / "back.npz")]) == 2
@@ -106,16 +138,20 @@ def test_a_damaged_file(files, capsys):
     ],
 )
 def test_data_that_does_not_fit(images, labels, value):
-    with pytest.raises(_prune.InputError) as error:
-        _prune.prune(problem()[0], images, labels, _prune.Settings())
+    def check():
+        checked, _ = _checkpoint.checked_images(images, labels, 3)
+        _checkpoint.network_of(problem()[0], checked.shape[1:])
+
+    with pytest.raises(InputError) as error:
+        check()
     assert value in str(error.value)
 
 
 @pytest.mark.slow
 def test_networks_are_recognised():
     lenet = networks.lenet_5_caffe((28, 28, 1), 10).init(jax.random.key(0))
-    assert _prune.network_of(lenet, (28, 28, 1))
-    with pytest.raises(_prune.InputError, match="dense1/kernel"):
-        _prune.network_of(lenet, (16, 16, 1))
-    with pytest.raises(_prune.InputError, match="16 inputs"):
-        _prune.network_of(problem()[0], (28, 28, 1))
+    assert _checkpoint.network_of(lenet, (28, 28, 1))
+    with pytest.raises(InputError, match="dense1/kernel"):
+        _checkpoint.network_of(lenet, (16, 16, 1))
+    with pytest.raises(InputError, match="16 inputs"):
+        _checkpoint.network_of(problem()[0], (28, 28, 1))

@@ -39,7 +39,7 @@ from experiments.runner import records
 from experiments.runner.records import Run, Seconds, start_run, write_record
 from fewbits.io import datasets
 from fewbits.training import checkpoints, vgg
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 _ROUNDS = (
     Round(1.0, 60),
@@ -101,7 +101,7 @@ def run(config: Config, run: Run) -> None:
             prune_vgg_files,  # needs the coder, which training does not
         )
 
-        found = {method: read_chain(folder, method) for method in RECIPES}
+        found = {method: read_chain(folder, method) for method in METHODS}
         trained = {method: lanes for method, lanes in found.items() if lanes is not None}
         name, dense = name_of(config), read_dense(folder)
         prune_vgg_files.write(run, config, name, dense, trained, parts)

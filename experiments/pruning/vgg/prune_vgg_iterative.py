@@ -27,7 +27,7 @@ from fewbits.training import checkpoints, evaluation, gradient_descent, loop, lo
 from fewbits.training.method import Key, Loss, Params
 from fewbits.training.vgg import Vgg
 from pruning import _three_phase, reachability, thresholding
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 DENSE = "dense"
 """Beside the methods' names: the network without pruning."""
@@ -139,13 +139,13 @@ class Trainer:
 
     def regularise(self, chain: Chain, strength: float, epochs: int, *run: Any) -> loop.Result:
         """Phase 1; `run` is (key, params, folder)."""
-        recipe, plan = RECIPES[chain.method], self._plan(epochs)
-        method = recipe.build(self.loss, plan.steps)
+        named, plan = METHODS[chain.method], self._plan(epochs)
+        method = named.build(self.loss, plan.steps)
         program = self._program(
             (chain.method, epochs),
             lambda carry, data, first, last: loop.advance(method, plan, carry, data, first, last),
         )
-        hyperparameters = recipe.hyperparameters(chain.learning_rate, jnp.float32(strength))
+        hyperparameters = named.hyperparameters(chain.learning_rate, jnp.float32(strength))
         return self._run(method, plan, program, hyperparameters, *run)
 
     def tune(self, mask: Params, epochs: int, *run: Any) -> loop.Result:
@@ -222,10 +222,10 @@ def train_round(
     trainer: Trainer, chain: Chain, number: int, seed: int, params: Params, folder: Path
 ) -> Lanes:
     """One round of a chain, from the parameters of the round before: Lanes [1, 1]."""
-    settings, recipe = chain.rounds[number], RECIPES[chain.method]
+    settings, named = chain.rounds[number], METHODS[chain.method]
     key = jax.random.fold_in(jax.random.split(jax.random.key(seed))[1], number)
     key_regularise, key_cut, key_tune = jax.random.split(key, 3)
-    share = recipe.strength_is_share
+    share = named.strength_is_share
     strength = chain.strength / settings.factor if share else chain.strength * settings.factor
     result = trainer.regularise(
         chain, strength, settings.epochs, key_regularise, params, folder / "regularise"

@@ -10,7 +10,7 @@ from experiments.pruning.prune_choices import fewest_weights
 from experiments.pruning.prune_tables import Anchor
 from experiments.pruning.vgg.prune_vgg_iterative import DENSE
 from experiments.runner.registry import Table
-from pruning.methods import RECIPES
+from pruning.methods import METHODS
 
 PARAMETERS = 15_253_578
 """Of the whole network, for 32 x 32 x 3 and ten classes."""
@@ -44,7 +44,7 @@ def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
                 f"{choice.test_error_percent[0]:.2f} ± {choice.test_error_percent[1]:.2f}",
                 f"{choice.validation_error_percent:.2f}",
             )
-        rows.append((RECIPES[method].title, *cells, len(record["seeds"])))
+        rows.append((METHODS[method].title, *cells, len(record["seeds"])))
     rows += [
         (f"{one.title} (published)", f"{one.ratio:.0f}", "", f"{one.error_percent:.2f}", "", "")
         for one in ANCHORS
@@ -76,8 +76,8 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
             np.mean(lanes["nonzeros"], axis=1),
             100 * np.mean(lanes["test_error"], axis=1),
             "o-",
-            color=colours[RECIPES[method].family],
-            label=RECIPES[method].title,
+            color=colours[METHODS[method].family],
+            label=METHODS[method].title,
         )
     axes.axhline(_mean_percent(dense, "test"), color="black", lw=0.8, ls=":", label="dense")
     for one in ANCHORS:
@@ -90,8 +90,8 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _methods(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The records of the whole network's methods, in the order of `RECIPES`."""
-    return {m: records[f"vgg16_{m}"] for m in RECIPES if f"vgg16_{m}" in records}
+    """The records of the whole network's methods, in the order of `METHODS`."""
+    return {m: records[f"vgg16_{m}"] for m in METHODS if f"vgg16_{m}" in records}
 
 
 def _mean_percent(dense: dict[str, Any], part: str) -> float:
@@ -101,7 +101,7 @@ def _mean_percent(dense: dict[str, Any], part: str) -> float:
 def _file_table(record: dict[str, Any]) -> Table:
     rows = [
         (
-            RECIPES[row["method"]].title,
+            METHODS[row["method"]].title,
             row["seed"],
             row["bits"],
             f"{row['nonzeros']:,}",
