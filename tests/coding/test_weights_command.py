@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from fewbits.coding import account, container
+from fewbits.coding import account, container, params_from_bytes
 from fewbits.coding.weights import sparse_code
 from fewbits.coding.weights.commands import main
 from fewbits.coding.weights.model_file import quantise, read_model
@@ -81,3 +81,19 @@ def test_decoding_to_another_suffix_is_refused(checkpoint, tmp_path, capsys):
     main(["encode", str(checkpoint), str(tmp_path / "net.fwb")])
     assert main(["decode", str(tmp_path / "net.fwb"), str(tmp_path / "net.h5")]) == 2
     assert ".npz or .safetensors" in capsys.readouterr().err
+
+
+def test_a_step_in_place_of_bits(checkpoint, tmp_path: Path):
+    out = tmp_path / "net.fwb"
+    assert main(["encode", str(checkpoint), str(out), "--step", "0.25"]) == 0
+    kernel = params_from_bytes(out.read_bytes())["dense1"]["kernel"]
+    np.testing.assert_array_equal(kernel, np.rint(kernel / 0.25) * 0.25)
+    with pytest.raises(SystemExit, match="2"):
+        main(["encode", str(checkpoint), str(out), "--step", "0.25", "--bits", "4"])
+
+
+def test_help_lists_verbs_and_defaults(capsys):
+    for words, shown in ([["--help"], "verbs:\n  encode "], [["encode", "-h"], "(default: 8)"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(words)
+        assert shown in capsys.readouterr().out
