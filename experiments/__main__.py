@@ -106,15 +106,15 @@ def _run(arguments: list[str]) -> int:
 
 def _without_folders(flags: list[str]) -> list[str]:
     """The flags but --out and --data-dir and their values."""
-    kept, skip = [], False
+    left, skip = [], False
     for flag in flags:
         if skip:
             skip = False
         elif flag.split("=")[0].replace("_", "-") in ("--out", "--data-dir"):
             skip = "=" not in flag
         else:
-            kept.append(flag)
-    return kept
+            left.append(flag)
+    return left
 
 
 def _list(arguments: list[str]) -> int:

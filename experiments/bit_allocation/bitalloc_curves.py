@@ -23,19 +23,8 @@ from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.fitting import modes, proposals
 from bitalloc.fitting.fit import FitConfig
 from experiments.bit_allocation import bitalloc_data
+from experiments.runner import experiment as ex
 from experiments.runner import figures, plots
-from experiments.runner.experiment import (
-    Artifact,
-    Axis,
-    Claim,
-    Column,
-    Data,
-    Experiment,
-    Key,
-    MeanOverSeeds,
-    Panel,
-    Record,
-)
 from fewbits import coding
 
 Condition = tuple[str, str, int]
@@ -97,15 +86,15 @@ class Row(NamedTuple):
     images, tested on 500; uncompressed 89.8.
     """
 
-    mode: Annotated[str, Key]
-    view: Annotated[str, Key, Panel]
-    bits: Annotated[int, Key, Axis("bits per image", scale="log2")]
+    mode: Annotated[str, ex.Key]
+    view: Annotated[str, ex.Key, ex.Panel]
+    bits: Annotated[int, ex.Key, ex.Axis("bits per image", scale="log2")]
     # The tolerance allows three of 3,000 images to change where a network rounds otherwise.
     test_percent: Annotated[
-        float, MeanOverSeeds("%"), Axis("test accuracy, %"),
-        Claim("bitalloc.{mode}.{view}.{bits}", tolerance=0.04),
+        float, ex.MeanOverSeeds("%"), ex.Axis("test accuracy, %"),
+        ex.Claim("bitalloc.{mode}.{view}.{bits}", tolerance=0.04),
     ]  # fmt: skip
-    decoder: Annotated[str, Column()]
+    decoder: Annotated[str, ex.Column()]
     seed: int | None = None
     sensor_bits: tuple[int, ...] = ()
     n_train: int | None = None
@@ -113,7 +102,7 @@ class Row(NamedTuple):
     validation_percent: float | None = None
     model_bytes: int | None = None
     model: Annotated[
-        Path | None, Artifact(lambda row: is_published(row.mode, row.view, row.bits))
+        Path | None, ex.Artifact(lambda row: is_published(row.mode, row.view, row.bits))
     ] = None
 
 
@@ -138,7 +127,7 @@ def grid(config: Config) -> Iterator[Trial]:
             yield from (Trial(*each, seed, True) for each in config.first_seed_conditions)
 
 
-def measure(config: Config, trials: list[Trial], data: Data) -> list[Row]:
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     """Fit a model, write it, have its messages decoded in a subprocess."""
     (trial,) = trials
     mode, view, bits, seed, _ = trial
@@ -176,7 +165,7 @@ def model_name(mode: str, view: str, bits: int, seed: int) -> str:
     return f"bitalloc_{mode}_{view}_{bits}{f'_seed{seed}' if seed else ''}.model"
 
 
-def recompute(config: Config, row: Row, data: Data) -> float:
+def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Encode the test set with the first seed's file, decode it in a subprocess."""
     assert row.model is not None
     return bitalloc_data.measure(row.model, bitalloc_data.three_classes("test", data.data_dir))
@@ -206,7 +195,7 @@ def _fit_config(config: Config, trial: Trial) -> FitConfig:
     )
 
 
-def draw(records: dict[str, Record]) -> dict[str, Figure]:
+def draw(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """The published figure redrawn, ours beside it, with two lines to compare with."""
     figure, axes = figures.draw(EXPERIMENT, records["goals"].rows)
     for axis in axes.values():
@@ -217,7 +206,7 @@ def draw(records: dict[str, Record]) -> dict[str, Figure]:
     return {"accuracy_against_bits": figure}
 
 
-EXPERIMENT = Experiment(
+EXPERIMENT = ex.Experiment(
     Row,
     {
         "goals": Config(),

@@ -1,4 +1,4 @@
-"""Decoding in a fresh process: a size counts only for a file that one has decoded."""
+"""Decoding in a subprocess: a size counts only for a file that one has decoded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from experiments.runner.records import REPOSITORY
 
 
-class FreshProcessError(Exception):
-    """The fresh process failed; the message carries its own last words."""
+class SubprocessFailedError(Exception):
+    """The subprocess failed; the message carries its own last words."""
 
 
 def python(module: str, arguments: Sequence[str | Path], *, same_device: bool = False) -> str:
@@ -28,7 +28,7 @@ def python(module: str, arguments: Sequence[str | Path], *, same_device: bool = 
       What it printed.
 
     Raises:
-      FreshProcessError: it ended with a status other than 0.
+      SubprocessFailedError: it ended with a status other than 0.
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
@@ -42,5 +42,7 @@ def python(module: str, arguments: Sequence[str | Path], *, same_device: bool = 
         env={**os.environ, "PYTHONPATH": search, **device},
     )
     if done.returncode != 0:
-        raise FreshProcessError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-2000:]}")
+        raise SubprocessFailedError(
+            f"{' '.join(command[1:])} failed: {done.stderr.strip()[-2000:]}"
+        )
     return done.stdout

@@ -13,7 +13,7 @@ from experiments.runner import claims as claim_tools
 from experiments.runner import registry, rows
 from experiments.runner.experiment import Data, Experiment
 from experiments.runner.records import RESULTS, Claim, read_claims
-from experiments.runner.subprocesses import FreshProcessError
+from experiments.runner.subprocesses import SubprocessFailedError
 from fewbits.io import datasets
 
 
@@ -58,7 +58,7 @@ def check(claim: Claim, *, results: Path = RESULTS, data_dir: str | None = None)
         value = _recompute(claim, record, results, data_dir)
     except datasets.DataError as error:
         return verdict("skipped", str(error).splitlines()[0])
-    except (FreshProcessError, ValueError) as error:
+    except (SubprocessFailedError, ValueError) as error:
         return verdict("FAILED", str(error))
     if value is None:
         return verdict("skipped", "nothing can be recomputed without running the experiment")
