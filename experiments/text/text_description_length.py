@@ -221,7 +221,7 @@ def _measure(row: Row, folder: Path) -> str:
     write_json(path, content)
     try:
         subprocesses.python("experiments.text.text_rows", [path], same_device=True)
-    except subprocesses.FreshProcessError as error:
+    except subprocesses.SubprocessFailedError as error:
         return f"{row.name}: {error}"
     measured = json.loads(_measured(row, folder).read_text())
     print(
