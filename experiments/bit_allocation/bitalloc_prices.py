@@ -83,7 +83,7 @@ def run(config: Config, run: Run) -> None:
                 "integer_program_gain_bits": integer.value,
                 "integer_program_optimal": integer.optimal,
                 "lp_bound_bits": relaxed.bound,
-                "lp_price_per_bit": relaxed.price_per_bit,
+                "lp_price_per_bit": relaxed.shadow_price,
                 "shadow_price_up": float(value[bits + 1] - value[bits]),
                 "shadow_price_down": float(value[bits] - value[bits - 1]),
             }
