@@ -118,12 +118,6 @@ _UNCONVERTED = {
         "cpu: not run yet; smoke (digits): 1 min",
         "mnist",
     ),
-    "em_speed": Entry(
-        "experiments.dataset_compression.em_speed",
-        "Gaussian mixtures: JAX EM against scikit-learn in one run",
-        "paper: 15 min on 2 cores; smoke: 20 s",
-        "synthetic",
-    ),
     "sparse_lenets": Entry(
         "experiments.weight_coding.sparse_lenets",
         "pruned LeNets as files: bits per nonzero weight, gain over xz",
@@ -135,12 +129,6 @@ _UNCONVERTED = {
         "is L2 compression? file bytes against accuracy, codelength against strength",
         "paper: about 1 h 30 min on one core; smoke: 2 min",
         "mnist",
-    ),
-    "bits_back_refund": Entry(
-        "experiments.weight_coding.bits_back_refund",
-        "bits-back on weights: gross, refund and net cost against KL",
-        "1 min",
-        "none",
     ),
     "bits_back_mnist": Entry(
         "experiments.images.bits_back_mnist",
