@@ -53,6 +53,7 @@ def train(
     test: Images,
     *,
     seeds: Sequence[int],
+    first: int = 0,
     runs_per_chunk: int | None = None,
     progress: Any = None,
 ) -> Outcome:
@@ -64,6 +65,7 @@ def train(
         that one compiled program serves all. Labels are those of `test`.
       test: the test set.
       seeds: of initialisation and batch order, which also differ between training sets.
+      first: number of the first training set, to train one of several again with its own keys.
       runs_per_chunk: students trained side by side; by default as many as fit in memory.
       progress: called with (students done, students in all).
     """
@@ -82,7 +84,7 @@ def train(
 
     def lane(key: jax.Array, point: _Lane, data: Any) -> Outcome:
         images, labels, test_images, test_labels = data
-        key_params, key_run = jax.random.split(jax.random.fold_in(key, point.training_set))
+        key_params, key_run = jax.random.split(jax.random.fold_in(key, first + point.training_set))
         chosen = (images[point.training_set], labels[point.training_set])
         result = loop.run(method, plan, key_run, network.init(key_params), chosen)
         predictions = evaluation.predictions(network.apply, result.params, test_images)
@@ -101,10 +103,15 @@ def train(
 
 
 def accuracy_percent(
-    config: StudentConfig, training_set: tuple[np.ndarray, np.ndarray], test: Images, seed: int
+    config: StudentConfig,
+    training_set: tuple[np.ndarray, np.ndarray],
+    test: Images,
+    seed: int,
+    *,
+    first: int = 0,
 ) -> float:
     """Of one student of one training set; see `train`."""
-    outcome = train(config, [training_set], test, seeds=(seed,), runs_per_chunk=1)
+    outcome = train(config, [training_set], test, seeds=(seed,), first=first, runs_per_chunk=1)
     return 100 * float(outcome.accuracy[0, 0])
 
 
