@@ -2,17 +2,18 @@
 
 An archive of kind "lgc" holds one packed model (`fewbits.coding.weights.model_file`) with the
 decoder's layers under "decoder" and the mixtures of all classes, one after the other, under
-"mixture". The header adds what sampling needs to know: image shape, label values and counts,
+"mixture". The header adds what sampling needs: image shape, label values and counts,
 components per class and their weights in units of 2^-16. Layout of the stored mixture:
 `lgc.gmm.mixture_code`.
 
-With *groups* (`lgc.groups.grouped`) the decoder is told the group by a one-hot vector after the
+With *groups* (`lgc.groups.grouped`) the decoder takes the group as a one-hot vector after the
 latents; the header then has the groups' values, and counts of each group in each class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -37,26 +38,31 @@ _MAX_PIXELS = 1 << 22
 
 
 class Contents(NamedTuple):
-    """A decoded archive."""
+    """A decoded archive.
+
+    Attributes:
+      image_shape: (H, W, C).
+      labels: the label value of each class, ascending.
+      counts: images of each class in the data set that was compressed; with groups, of each class
+        in each group, class by class.
+      groups: the value of each group, ascending; empty without groups.
+      covariance: kind of all mixtures.
+      components: number of components of each class.
+      weights: float64[all components], summing to one within each class.
+      means: float64[all components, d].
+      factors: float64[all components, d, d] lower triangular, or [all components, d].
+      decoder: its parameters.
+    """
 
     image_shape: tuple[int, int, int]
-    """(H, W, C)."""
     labels: tuple[int, ...]
-    """The label value of each class, ascending."""
     counts: tuple[int, ...]
-    """Images of each class in the data set that was compressed; with groups, of each class in each
-    group, class by class."""
     groups: tuple[int, ...]
-    """The value of each group, ascending; empty without groups."""
     covariance: Covariance
     components: tuple[int, ...]
-    """Components of each class."""
     weights: np.ndarray
-    """(all components,), summing to one within each class."""
     means: np.ndarray
-    """(all components, d)."""
     factors: np.ndarray
-    """(all components, d, d) lower triangular, or (all components, d)."""
     decoder: decoders.Params
 
 
@@ -82,7 +88,7 @@ def write(
       covariance: kind of all mixtures.
       bits: of each stored parameter: 2 to 16 on a uniform grid, entropy coded; "float16" or
         "float32"; or a function of a tensor's path and the tensor.
-      groups: value of each group that the decoder can be told, if it can.
+      groups: value of each group that the decoder takes; empty for none.
     """
     per_class = [mixture_code.to_tensors(mixture, covariance) for mixture in mixtures]
     mixture = {name: np.concatenate([t[name] for t in per_class]) for name in per_class[0]}
@@ -150,6 +156,55 @@ def sample(
     empty = np.zeros((0, _pixels(contents)), np.uint8)
     stacked = np.concatenate([empty, *images])
     return stacked.reshape(-1, *contents.image_shape), np.concatenate(labels)
+
+
+def batches(
+    contents: Contents, batch_size: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless batches with equal shares of all classes (in all groups); see `lgc.stream`.
+
+    Args:
+      contents: a decoded archive.
+      batch_size: images of a batch.
+      seed: of classes and latents.
+    """
+    n_groups = len(contents.groups)
+    n_conditions = len(contents.labels) * max(1, n_groups)
+    labels = np.repeat(np.array(contents.labels, np.int32), max(1, n_groups))
+    most = max(contents.components)
+    starts = np.cumsum(contents.components) - np.array(contents.components)
+    log_weights = np.full((len(contents.labels), most), -np.inf, np.float32)
+    for number, (start, count) in enumerate(zip(starts, contents.components, strict=True)):
+        log_weights[number, :count] = np.log(contents.weights[start : start + count])
+    means = jnp.asarray(contents.means, jnp.float32)
+    factors = jnp.asarray(contents.factors, jnp.float32)
+
+    @jax.jit
+    def draw(key: jax.Array, decoder: decoders.Params, conditions: jax.Array) -> jax.Array:
+        key_component, key_noise = jax.random.split(key)
+        classes = conditions // max(1, n_groups)
+        component = jax.random.categorical(key_component, jnp.asarray(log_weights)[classes])
+        component = component + jnp.asarray(starts)[classes]
+        noise = jax.random.normal(key_noise, (batch_size, means.shape[1]))
+        if factors.ndim == 3:
+            spread = jnp.einsum("nij,nj->ni", factors[component], noise)
+        else:
+            spread = factors[component] * noise
+        latents = means[component] + spread
+        if n_groups:
+            one_hot = jax.nn.one_hot(conditions % n_groups, n_groups)
+            latents = jnp.concatenate([latents, one_hot], axis=1)
+        images = decoders.decode(decoder, latents, contents.image_shape)
+        return jnp.round(255 * images).astype(jnp.uint8).reshape(-1, *contents.image_shape)
+
+    rng, key = np.random.default_rng(seed), jax.random.key(seed)
+    waiting = np.zeros(0, np.int64)
+    for number in itertools.count():
+        while len(waiting) < batch_size:
+            waiting = np.concatenate([waiting, rng.permutation(n_conditions)])
+        conditions, waiting = waiting[:batch_size], waiting[batch_size:]
+        images = draw(jax.random.fold_in(key, number), contents.decoder, conditions)
+        yield np.asarray(images), labels[conditions]
 
 
 def groups_of(contents: Contents, *, per_class: int | None) -> np.ndarray | None:

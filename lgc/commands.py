@@ -1,10 +1,12 @@
-"""`fewbits lgc`: compress, decompress and inspect a labelled image set of one's own."""
+"""`fewbits lgc`: compress, distil and decompress a labelled image set."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,49 +17,55 @@ from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
 
+_RECORDED = ("variant", "components", "selection", "covariance", "bits")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit status, 2 for a user's mistake."""
     return cli.run(parser("python -m lgc"), arguments)
 
 
-def _compress(options: argparse.Namespace) -> None:
+def _compress(options: argparse.Namespace) -> str | None:
+    _check_seed(options.seed)
+    if options.rate_weight is not None:
+        _refuse(options, "--rate-weight", *_RECORDED)
+    if options.components is not None:
+        _refuse(options, "a fixed number of --components", "selection")
     images, labels, groups = _read_npz(options.input)
+    if groups is not None:
+        _refuse(options, "an array 'groups'", "variant", "rate_weight")
     import jax
 
     import lgc
-    from fewbits.io.progress import Bar
+    from lgc.images import check
 
-    if options.seed < 0:
-        raise InputError(f"--seed {options.seed}; use a whole number, 0 or more")
     config = lgc.Config(
         components=options.components, bits=options.bits, epochs=options.epochs,
         covariance=options.covariance, selection=options.selection, variant=options.variant,
     )  # fmt: skip
-    lgc.check(images, labels)
+    check(images, labels)
     outputs.check_writable(options.output)
-    if options.preview is not None and options.budget_bytes is None:
-        raise InputError("--preview shows what a budget bought; give --budget-bytes too")
-    if groups is not None and options.budget_bytes is not None:
-        raise InputError("--budget-bytes knows no groups; save IN.npz without the array 'groups'")
-    if options.rate_weight is not None and (groups is not None or options.budget_bytes is not None):
-        raise InputError("--rate-weight goes with neither --budget-bytes nor an array 'groups'")
-    if options.budget_bytes is not None:
-        _compress_to_budget(options, images, labels)
-        return
     key = jax.random.key(options.seed)
-    with Bar(str(options.input)) as bar:
+    with _progress(options) as progress:
         if options.rate_weight is not None:
-            data = _compress_jointly(options, images, labels, key, bar)
+            data = _compress_jointly(options, images, labels, key, progress)
         elif groups is None:
-            data = lgc.compress(images, labels, config, key, progress=bar)
+            data = lgc.compress(images, labels, config=config, key=key, progress=progress)
         else:
-            data = _compress_groups(images, labels, groups, config, key, bar)
+            data = _compress_groups(images, labels, groups, config, key, progress)
     container.save(options.output, data)
-    raw = images.nbytes
-    print(
-        f"{options.output}: {len(data):,} bytes for {len(images):,} images "
-        f"({8 * len(data) / len(images):.2f} bits per image, {raw / len(data):.0f}x less than raw)"
+    bits = 8 * len(data) / len(images)
+    return _said(
+        options,
+        {
+            "output": str(options.output),
+            "bytes": len(data),
+            "images": len(images),
+            "bits_per_image": bits,
+            "raw_bytes": images.nbytes,
+        },
+        f"{options.output}: {len(data):,} bytes for {len(images):,} images ({bits:.2f} bits per "
+        f"image, {images.nbytes / len(data):.0f}x less than raw)",
     )
 
 
@@ -69,7 +77,7 @@ def _compress_groups(
     plain = compression.Config()
     steps = max(1, mixtures.epochs * len(images) // plain.batch_size)
     config = compression.Config(steps=steps, mixtures=mixtures)
-    return compression.compress(images, labels, groups, config, key, progress=bar).data
+    return compression.compress(images, labels, groups, config=config, key=key, progress=bar).data
 
 
 def _compress_jointly(
@@ -83,62 +91,83 @@ def _compress_jointly(
         steps=max(1, options.epochs * len(images) // plain.batch_size),
         hyperparameters=plain.hyperparameters._replace(bits_weight=options.rate_weight),
     )
-    return compression.compress(images, labels, config, key, progress=bar)
+    return compression.compress(images, labels, config=config, key=key, progress=bar)
 
 
-def _compress_to_budget(
-    options: argparse.Namespace, images: np.ndarray, labels: np.ndarray
-) -> None:
+def _distill(options: argparse.Namespace) -> str | None:
+    _check_seed(options.seed)
+    images, labels, groups = _read_npz(options.input)
+    if groups is not None:
+        raise InputError("distill uses no groups; save IN.npz without the array 'groups'")
     import jax
 
-    from fewbits.io.progress import Bar
-    from lgc.distillation import budget_search, distilled_file, distilled_images
+    from lgc.distillation import budget_search, distilled_file, distilled_images, search_config
     from lgc.distillation.preview import save_preview
 
     preview = options.preview or options.output.with_suffix(".png")
-    outputs.check_writable(preview)
-    key_choice, key_write = jax.random.split(jax.random.key(options.seed))
-    with Bar(str(options.input)) as bar:
-        choice = budget_search.choose(
-            images, labels, options.budget_bytes, key_choice, progress=bar
-        )
-        data = distilled_file.write(
-            images, labels, options.budget_bytes, choice, key_write, progress=bar
-        )
+    if preview == options.output:
+        raise InputError(f"{preview} would be both file and picture; give another --preview")
+    distilled_file.check(images, labels)
+    for path in (options.output, preview):
+        outputs.check_writable(path)
+    with _progress(options) as progress:
+        data, point = budget_search.distill_with_point(
+            images, labels, options.budget_bytes, search_config.DistillConfig(),
+            jax.random.key(options.seed), progress,
+        )  # fmt: skip
     container.save(options.output, data)
     contents = distilled_images.read(data)
     save_preview(preview, contents, options.seed)
-    small, moves = contents.small, contents.deformation
-    refined = "refined, " if choice.refinement_steps else ""
-    how = "interpolated" if contents.enlarger is None else "enlarged by a network"
-    print(
+    stored, augmentation = contents.images, contents.augmentation._asdict()
+    upsampling = "interpolation" if contents.upsampler is None else "an upsampler"
+    distilled = "distilled " if point.distillation_steps else ""
+    return _said(
+        options,
+        {
+            "output": str(options.output),
+            "bytes": len(data),
+            "budget_bytes": options.budget_bytes,
+            "images": len(images),
+            "stored_images": len(stored.classes),
+            "downsampling_factor": stored.factor,
+            "grey_levels": int(stored.levels.size),
+            "upsampler_width": point.width,
+            "augmentation": augmentation,
+            "strategy": point.strategy,
+            "distillation_steps": point.distillation_steps,
+            "validation_accuracy": point.accuracy,
+            "preview": str(preview),
+        },
         f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
-        f"{len(small.classes):,} of {len(images):,} images at 1/{small.factor} of a side in "
-        f"{small.levels.size} greys, {refined}{how}\n"
-        f"moves of a drawn image: {', '.join(f'{n} {v}' for n, v in moves._asdict().items())}\n"
-        f"a small ConvNet trained on what it gives had {100 * choice.accuracy:.1f} % of held-out "
-        f"images right; pictures in {preview}"
+        f"{len(stored.classes):,} {distilled}images for {len(images):,}, downsampled "
+        f"{stored.factor}x, {stored.levels.size} grey levels, {upsampling}\n"
+        f"augmentation: {', '.join(f'{name} {value}' for name, value in augmentation.items())}\n"
+        f"proxy evaluation: a small ConvNet trained on the file's images classifies "
+        f"{100 * point.accuracy:.1f} % of held-out images correctly; pictures in {preview}",
     )
 
 
-def _decompress(options: argparse.Namespace) -> None:
+def _decompress(options: argparse.Namespace) -> str | None:
     if options.per_class is not None and not 1 <= options.per_class <= 10_000_000:
         raise InputError(f"--per-class {options.per_class}; use 1 to 10,000,000")
-    if not 0 <= options.seed < 2**32:
-        raise InputError(f"--seed {options.seed}; use 0 to 2^32 - 1")
+    _check_seed(options.seed)
     data = container.load_bytes(options.input)
     import lgc
     from lgc import files
 
     outputs.check_writable(options.output)
-    images, labels = lgc.decompress(data, per_class=options.per_class, seed=options.seed)
+    images, labels, _ = lgc.decompress(data, per_class=options.per_class, seed=options.seed)
     groups = files.groups_of(data, per_class=options.per_class)
     known = {} if groups is None else {"groups": groups}
     _write_npz(options.output, images=images, labels=labels, **known)
-    print(f"{options.output}: {len(images):,} images of shape {images.shape[1:]}")
+    return _said(
+        options,
+        {"output": str(options.output), "images": len(images), "shape": list(images.shape[1:])},
+        f"{options.output}: {len(images):,} images of shape {images.shape[1:]}",
+    )
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> str:
     data = container.load_bytes(options.input)
     from fewbits.coding import account
     from lgc import files
@@ -146,12 +175,39 @@ def _inspect(options: argparse.Namespace) -> None:
     summary: dict[str, Any] = {"bytes": len(data), **files.summary(data)}
     summary["account"] = {row.part: row.size_bytes for row in account(data)}
     if options.json:
-        print(json.dumps(summary, indent=1))
-        return
+        return json.dumps(summary, indent=1)
     parts = summary.pop("account")
-    for name, value in summary.items():
-        print(f"{name:20} {value}")
-    print("\n".join(f"  {bytes_:>9,}  {part}" for part, bytes_ in parts.items()))
+    lines = [f"{name:20} {value}" for name, value in summary.items()]
+    return "\n".join([*lines, *(f"  {bytes_:>9,}  {part}" for part, bytes_ in parts.items())])
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed {seed}; use 0 to 2^32 - 1")
+
+
+def _refuse(options: argparse.Namespace, with_what: str, *names: str) -> None:
+    """Options that would have no effect are errors."""
+    for name in names:
+        if name in options.given:
+            raise InputError(f"--{name.replace('_', '-')} has no effect with {with_what}; drop it")
+
+
+def _said(options: argparse.Namespace, result: dict[str, Any], text: str) -> str | None:
+    if options.json:
+        return json.dumps(result, indent=1)
+    return None if options.quiet else text
+
+
+@contextmanager
+def _progress(options: argparse.Namespace) -> Iterator[Any]:
+    from fewbits.io.progress import Bar
+
+    if options.quiet:
+        yield None
+        return
+    with Bar(str(options.input)) as bar:
+        yield bar
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -225,67 +281,104 @@ def _epochs(text: str) -> int:
     return int(text)
 
 
+class _Recorded(argparse.Action):
+    """Stores a value, and that the user gave it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.given = namespace.given | {self.dest}
+
+
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
     whole = cli.Parser(prog=prog, description=__doc__)
-    commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    compress = commands.add_parser("compress", help="IN.npz (images, labels) -> OUT.lgc")
+    verbs = whole.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Any, purpose: str) -> argparse.ArgumentParser:
+        command = verbs.add_parser(name, help=purpose, description=purpose)
+        command.set_defaults(run=run, given=frozenset())
+        return command
+
+    def add_common(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--seed", type=int, default=0, metavar="S", help="of every random choice"
+        )
+        command.add_argument("--json", action="store_true", help="print the summary as JSON")
+        command.add_argument(
+            "--quiet", action="store_true", help="show neither progress nor the summary"
+        )
+
+    compress = verb("compress", _compress, "IN.npz (images, labels) -> a decoder and mixtures")
     compress.add_argument(
-        "input", type=Path,
-        help="arrays images uint8 (N,H,W[,C]), labels (N,) and perhaps groups (N,): what is behind "
-        "each image, to be drawn equally often (--variant plays no part then)",
+        "input", type=Path, metavar="IN",
+        help=".npz with images uint8 (N,H,W[,C]), labels (N,) and perhaps groups (N,), such as the "
+        "kind of background: decompress --per-class draws all groups equally often",
     )  # fmt: skip
-    compress.add_argument("output", type=Path)
-    compress.add_argument(
-        "--components", type=_components, default=None, metavar="auto|K",
-        help="Gaussians per class; auto selects them (default)",
-    )  # fmt: skip
-    compress.add_argument(
-        "--bits", type=_bits, default=8, metavar="B",
-        help="of each stored parameter: 2 to 16 (entropy coded), float16 or float32 (default 8)",
-    )  # fmt: skip
-    compress.add_argument("--epochs", type=_epochs, default=30, metavar="E")
-    compress.add_argument("--seed", type=int, default=0, metavar="S")
-    compress.add_argument(
-        "--covariance", choices=("full", "diagonal", "tied", "spherical"), default="full"
-    )
+    compress.add_argument("output", type=Path, metavar="OUT", help="archive to write")
     compress.add_argument(
         "--variant",
         choices=(
             "ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae", "convolutional_vae"
         ),
-        default="ae",
-        help="of the autoencoder (default ae)",
+        default="ae", action=_Recorded, help="of the autoencoder",
     )  # fmt: skip
-    compress.add_argument("--selection", choices=("bic", "bytes"), default="bytes")
+    compress.add_argument("--epochs", type=_epochs, default=30, metavar="E", help="of training")
     compress.add_argument(
-        "--budget-bytes", type=_budget, metavar="N",
-        help="the most useful file of at most N bytes, searched for; other options but --seed and "
-        "--preview play no part then",
+        "--components", type=_components, default="auto", metavar="auto|K", action=_Recorded,
+        help="Gaussians per class",
     )  # fmt: skip
     compress.add_argument(
-        "--rate-weight", type=_rate_weight, metavar="LAMBDA",
-        help="train decoder, mixtures and their bits together, each bit weighing so much; options "
-        "other than --epochs and --seed play no part then",
+        "--selection", choices=("bic", "bytes"), default="bytes", action=_Recorded,
+        help="criterion for the number of components: BIC, or the bits of this file",
     )  # fmt: skip
     compress.add_argument(
-        "--preview", type=Path, metavar="PNG",
-        help="picture of what a budget bought (default: OUT with .png)",
+        "--covariance", choices=("full", "diagonal", "tied", "spherical"), default="full",
+        action=_Recorded, help="of the Gaussians",
     )  # fmt: skip
-    compress.set_defaults(run=_compress)
-    decompress = commands.add_parser("decompress", help="IN.lgc -> OUT.npz (images, labels)")
-    decompress.add_argument("input", type=Path)
-    decompress.add_argument("output", type=Path)
-    decompress.add_argument(
-        "--per-class",
-        type=int,
-        metavar="N",
-        help="images of each class, of each class in each group (default: as compressed)",
+    compress.add_argument(
+        "--bits", type=_bits, default=8, metavar="B", action=_Recorded,
+        help="of each stored parameter: 2 to 16 (entropy coded), float16 or float32",
+    )  # fmt: skip
+    compress.add_argument(
+        "--rate-weight", type=_rate_weight, metavar="LAMBDA", action=_Recorded,
+        help="train decoder and mixtures jointly under a rate constraint, with this weight of a "
+        "bit in the loss (default: train the autoencoder, then fit the mixtures)",
+    )  # fmt: skip
+    add_common(compress)
+
+    distill = verb(
+        "distill", _distill, "IN.npz (images, labels) -> the most useful file within a budget"
     )
-    decompress.add_argument("--seed", type=int, default=0, metavar="S")
-    decompress.set_defaults(run=_decompress)
-    inspect = commands.add_parser("inspect", help="what is in an archive, byte by byte")
-    inspect.add_argument("input", type=Path)
-    inspect.add_argument("--json", action="store_true")
-    inspect.set_defaults(run=_inspect)
+    distill.add_argument(
+        "input", type=Path, metavar="IN", help=".npz with images uint8 (N,H,W[,C]), labels (N,)"
+    )
+    distill.add_argument("output", type=Path, metavar="OUT", help="file to write")
+    distill.add_argument(
+        "--budget-bytes", type=_budget, required=True, metavar="N", help="size of OUT at most"
+    )
+    distill.add_argument(
+        "--preview", type=Path, metavar="PNG",
+        help="picture of the stored images (default: OUT with the suffix .png)",
+    )  # fmt: skip
+    add_common(distill)
+
+    decompress = verb("decompress", _decompress, "OUT of compress or distill -> images, labels")
+    decompress.add_argument("input", type=Path, metavar="IN", help="file to read")
+    decompress.add_argument("output", type=Path, metavar="OUT", help=".npz to write")
+    decompress.add_argument(
+        "--per-class", type=int, metavar="N",
+        help="images of each class, with groups of each class in each group (default: as many as "
+        "were compressed, or are stored)",
+    )  # fmt: skip
+    add_common(decompress)
+
+    inspect = verb("inspect", _inspect, "what a file holds, byte by byte")
+    inspect.add_argument("input", type=Path, metavar="IN", help="file to read")
+    inspect.add_argument("--json", action="store_true", help="print JSON")
     return whole

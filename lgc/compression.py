@@ -1,11 +1,10 @@
-"""Compressing an image set: train an autoencoder, fit a mixture to each class, write the archive.
+"""Compress an image set: train an autoencoder, fit a mixture to each class, write the archive.
 
-The pipeline of the latent-Gaussian-compression report. It compiles its own programs, since it is
-what a user calls; everything inside is pure.
-
-Differs from the report: latents are standardised and dead ones dropped, which the decoder's first
-layer absorbs (`autoencoders.fold_latents`); covariances are stored once, symmetric and quantised;
-K is the best of all K tried, not the last before the criterion first rises.
+The pipeline of "Latent Gaussian Compression: Dataset Compression and Reconstruction with
+Autoencoders and Gaussian Mixture Models" (Zhao, Arihara, Tang and Webster). Differences: latents
+are standardised and dead dimensions dropped, which the decoder's first layer absorbs
+(`architectures.fold_latents`); covariances are stored once, symmetric and quantised; the number of
+components is the best of all tried, not the last before the criterion first rises.
 """
 
 from __future__ import annotations
@@ -15,80 +14,121 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Integer, Key, UInt8
 
 from fewbits.training import gradient_descent, loop
-from lgc import archive, files, images
+from lgc import archive
 from lgc.autoencoders import architectures, fitting, initialisation, variants
 from lgc.autoencoders.decoders import Params
 from lgc.config import Config, Progress
-from lgc.gmm.selection import fit_candidates, select
+from lgc.gmm.mixture_code import ClassMixture
+from lgc.gmm.selection import Candidates, fit_candidates, select
+from lgc.images import LabelledImages, check
 
 _DEAD = 1e-6
 """Standard deviation, relative to the largest, below which a latent dimension is a constant."""
 
 
 class Latents(NamedTuple):
-    """Standardised latents, and the decoder that takes them."""
+    """Standardised latents, and the decoder that takes them.
+
+    Attributes:
+      values: float32[N, d], zero mean and unit variance in each of the d live dimensions.
+      decoder: its parameters.
+    """
 
     values: np.ndarray
-    """float32 (N, d), zero mean and unit variance in each of the d live dimensions."""
     decoder: Params
 
 
+class Fitted(NamedTuple):
+    """A model that `to_bytes` writes at any precision.
+
+    Attributes:
+      images: the checked training images.
+      latents: of them, with their decoder.
+      candidates: of each class, the mixtures of every number of components that was tried.
+    """
+
+    images: LabelledImages
+    latents: Latents
+    candidates: list[Candidates]
+
+    def mixtures(self, config: Config) -> list[ClassMixture]:
+        """The mixture of each class that `config.selection` selects."""
+        return [select(each, config) for each in self.candidates]
+
+
 def compress(
-    pixels: np.ndarray,
-    labels: np.ndarray,
-    config: Config,
-    key: jax.Array,
+    images: UInt8[np.ndarray, "n height width *channels"],
+    labels: Integer[np.ndarray, " n"],
     *,
+    config: Config = Config(),  # noqa: B008
+    key: Key[Array, ""] | None = None,
     progress: Progress | None = None,
 ) -> bytes:
-    """The bytes of an `.lgc` archive from which a like data set can be drawn.
+    """Compress a labelled image set to a decoder and a Gaussian mixture of latents for each class.
+
+    Trains an autoencoder on the images, fits p(z | y) = sum_k w_k N(z; m_k, C_k) to the latents of
+    each class y by EM, and stores the decoder and the mixtures, quantised. `lgc.decompress` draws
+    new images from them: the images themselves are not stored.
+
+    "Latent Gaussian Compression: Dataset Compression and Reconstruction with Autoencoders and
+    Gaussian Mixture Models" (Zhao, Arihara, Tang and Webster); differences are in the docstring of
+    `lgc.compression`.
 
     Args:
-      pixels: uint8 (N, H, W) or (N, H, W, C).
-      labels: integers (N,).
+      images: uint8, 0 to 255.
+      labels: any integers that fit int32, at least two images of each value.
       config: see `Config`.
-      key: typed PRNG key.
-      progress: see `Progress`.
+      key: typed PRNG key; None for `jax.random.key(0)`.
+      progress: called with a stage's name, the work done and the work in all.
+
+    Returns:
+      The bytes of an `.lgc` archive.
 
     Raises:
       InputError: images or labels that cannot be compressed.
+
+    Example:
+      >>> import lgc, numpy as np
+      >>> images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+      >>> config = lgc.Config(hidden=8, latent=2, epochs=1, components=1)
+      >>> data = lgc.compress(images, np.arange(40) % 2, config=config)
+      >>> len(data) < images.size
+      True
     """
-    checked = images.check(pixels, labels)
+    return to_bytes(fit(images, labels, config=config, key=key, progress=progress), config)
+
+
+def fit(
+    images: UInt8[np.ndarray, "n height width *channels"],
+    labels: Integer[np.ndarray, " n"],
+    *,
+    config: Config = Config(),  # noqa: B008
+    key: Key[Array, ""] | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Everything that `compress` trains, before it is quantised; arguments are those of it."""
+    key = jax.random.key(0) if key is None else key
+    checked = check(images, labels)
     key_train, key_fit = jax.random.split(key)
     latents = encode(checked.pixels, checked.classes, config, key_train, progress=progress)
     candidates = fit_candidates(latents.values, checked.classes, config, key_fit, progress=progress)
-    mixtures = [select(each, config) for each in candidates]
+    return Fitted(checked, latents, candidates)
+
+
+def to_bytes(fitted: Fitted, config: Config) -> bytes:
+    """The archive of a fitted model; `selection`, `covariance` and `bits` of `config` are used."""
     return archive.write(
-        latents.decoder,
-        mixtures,
-        image_shape=checked.pixels.shape[1:],
-        labels=checked.labels,
-        counts=checked.counts,
+        fitted.latents.decoder,
+        fitted.mixtures(config),
+        image_shape=fitted.images.pixels.shape[1:],
+        labels=fitted.images.labels,
+        counts=fitted.images.counts,
         covariance=config.covariance,
         bits=config.bits,
     )
-
-
-def decompress(
-    data: bytes, *, per_class: int | None = None, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a data set from a file of any of `files.KINDS`; the same file and seed, the same bytes.
-
-    Args:
-      data: of the file.
-      per_class: images of each class; None for as many as the original had (mixtures), or as are
-        in the file (exemplars).
-      seed: of the sampler.
-
-    Returns:
-      images uint8 (N, H, W, C) and labels int32 (N,), class by class.
-
-    Raises:
-      FormatError: not an undamaged archive.
-    """
-    return files.sample(data, per_class=per_class, seed=seed)
 
 
 def encode(
@@ -114,7 +154,7 @@ def encode(
     )
     key_params, key_run = jax.random.split(key)
     method, plan = training_run(variant, config, len(pixels))
-    start = initialisation.begun(config.initialisation, key_params, variant.init(key_params))
+    start = initialisation.initialise(config.initialisation, key_params, variant.init(key_params))
     trained = fitting.in_parts(method, plan, key_run, start, data, progress=progress).params
     key_encode = jax.random.fold_in(key_run, plan.steps)
     values = fitting.latents(
@@ -139,17 +179,17 @@ def training_run(variant: variants.Variant, config: Config, count: int) -> tuple
 
 
 def standardise(values: np.ndarray, decoder: Params) -> Latents:
-    """Drop dead dimensions, scale the others to unit variance, and tell the decoder."""
+    """Drop dead dimensions, scale the others to unit variance, and fold both into the decoder."""
     shift = values.mean(axis=0, dtype=np.float64)
     scale = values.std(axis=0, dtype=np.float64)
-    kept = np.flatnonzero(scale > _DEAD * scale.max(initial=0.0))
-    if kept.size == 0:  # all images alike: one dimension that never moves
-        kept, scale = np.array([0]), np.ones_like(scale)
+    live = np.flatnonzero(scale > _DEAD * scale.max(initial=0.0))
+    if live.size == 0:  # all images are equal: one constant dimension
+        live, scale = np.array([0]), np.ones_like(scale)
     folded = architectures.fold_latents(
         decoder,
         jnp.asarray(shift, jnp.float32),
         jnp.asarray(scale, jnp.float32),
-        jnp.asarray(kept),
+        jnp.asarray(live),
     )
-    standard = (values[:, kept] - shift[kept]) / scale[kept]
+    standard = (values[:, live] - shift[live]) / scale[live]
     return Latents(standard.astype(np.float32), jax.tree.map(np.asarray, folded))

@@ -1,4 +1,4 @@
-"""How to compress an image set: every choice, with the report's as defaults."""
+"""Configuration of `lgc.compress`, with the published settings as defaults."""
 
 from __future__ import annotations
 
@@ -13,12 +13,33 @@ from lgc.gmm import mixture_code
 from lgc.gmm.mixture_code import Covariance
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage's name, what is done and what there is to do."""
+"""Called with a stage's name, the work done and the work in all."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """How to compress; the defaults are the report's where it has a choice to follow."""
+    """How `lgc.compress` trains, fits and quantises.
+
+    The defaults are the settings of "Latent Gaussian Compression" (Zhao, Arihara, Tang and
+    Webster) where it gives any.
+
+    Attributes:
+      variant: of the autoencoder: "ae", "contrastive_ae", "vae", "conditional_vae",
+        "contrastive_vae" or "convolutional_vae".
+      hidden: units of each hidden layer.
+      latent: latent dimensions.
+      epochs: passes over the images in training.
+      batch_size: images of an optimiser step.
+      learning_rate: of Adam.
+      components: Gaussians per class; None selects from 1 to `max_components` by `selection`.
+      max_components: largest number of components that is tried.
+      selection: "bic" counts (log n) / 2 nats for each parameter, "bytes" the bits that the
+        parameters take in this file.
+      covariance: "full", "diagonal", "tied" or "spherical".
+      bits: of each stored parameter: 2 to 16 (uniform grid, entropy coded), "float16" or "float32".
+      initialisation: "lecun_he" (zero biases) or "pytorch", PyTorch's default, which the published
+        autoencoders had.
+    """
 
     variant: variants.Name = "ae"
     hidden: int = 128
@@ -27,14 +48,11 @@ class Config:
     batch_size: int = 256
     learning_rate: float = 1e-3
     components: int | None = None
-    """Gaussians per class; None selects from 1 to `max_components` by `selection`."""
     max_components: int = 10
     selection: Literal["bic", "bytes"] = "bic"
-    """BIC counts (log n)/2 nats for each parameter, "bytes" what it takes in this very file."""
     covariance: Covariance = "full"
     bits: archive.Bits = 8
-    initialisation: Initialisation = "usual"
-    """How the autoencoder begins; "pytorch" as the report's did."""
+    initialisation: Initialisation = "lecun_he"
 
     def __post_init__(self):
         for name in ("hidden", "latent", "epochs", "batch_size", "max_components"):

@@ -1,7 +1,8 @@
-"""Files of any kind that this room writes: what is in them, and training sets drawn from them."""
+"""Files of every kind that this package writes: summaries, and training sets drawn from them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from fewbits.coding import FormatError, read_archive
 from lgc import archive
 from lgc.coresets import lossy_subset
 from lgc.distillation import distilled_images
+from lgc.distillation.augmentation import NONE
 
 KINDS = (archive.KIND, distilled_images.KIND, lossy_subset.KIND)
 
@@ -19,10 +21,10 @@ def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray
     """Images uint8[n, H, W, C] and labels int32[n], class by class.
 
     Args:
-      data: of a file of one of `KINDS`.
+      data: the bytes of a file of one of `KINDS`.
       per_class: images of each class, with groups of each class in each group; None for as many as
-        were compressed (mixtures) or are in the file (subsets, exemplars).
-      seed: of what is drawn.
+        were compressed (mixtures) or are in the file (subsets, distilled images).
+      seed: of the latents or the augmentation.
 
     Raises:
       FormatError: not an undamaged file of these kinds.
@@ -41,6 +43,18 @@ def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray
     return images[chosen], labels[chosen]
 
 
+def batches(data: bytes, batch_size: int, seed: int) -> Iterator[distilled_images.Batch]:
+    """Endless batches with equal shares of all classes; see `lgc.stream`."""
+    kind = _kind(data)
+    if kind == archive.KIND:
+        return archive.batches(archive.read(data), batch_size, seed)
+    if kind == distilled_images.KIND:
+        contents = distilled_images.read(data)
+    else:
+        contents = distilled_images.Contents(lossy_subset.read_quantised(data), None, NONE)
+    return distilled_images.batches(contents, batch_size, seed)
+
+
 def groups_of(data: bytes, *, per_class: int | None) -> np.ndarray | None:
     """The group of each image that `sample` draws, int32[n]; None for a file without groups."""
     if _kind(data) != archive.KIND:
@@ -49,7 +63,7 @@ def groups_of(data: bytes, *, per_class: int | None) -> np.ndarray | None:
 
 
 def summary(data: bytes) -> dict[str, Any]:
-    """What a person wants to know of a file, by name.
+    """Kind, sizes and settings of a file, by name.
 
     Raises:
       FormatError: see `sample`.
@@ -59,18 +73,18 @@ def summary(data: bytes) -> dict[str, Any]:
         return _mixtures(archive.read(data), len(data))
     if kind == distilled_images.KIND:
         contents = distilled_images.read(data)
-        small, weights = contents.small, contents.enlarger
+        images, weights = contents.images, contents.upsampler
         return {
             "kind": kind,
-            "image_shape": list(small.shape),
-            "images": len(small.classes),
-            "bits_per_image": 8 * len(data) / len(small.classes),
-            "labels": small.labels.tolist(),
-            "counts": np.bincount(small.classes).tolist(),
-            "factor": small.factor,
-            "levels": small.levels.tolist(),
-            "moves": contents.deformation._asdict(),
-            "enlarger_parameters": sum(leaf.size for leaf in jax.tree.leaves(weights)),
+            "image_shape": list(images.shape),
+            "images": len(images.classes),
+            "bits_per_image": 8 * len(data) / len(images.classes),
+            "labels": images.labels.tolist(),
+            "counts": np.bincount(images.classes).tolist(),
+            "factor": images.factor,
+            "levels": images.levels.tolist(),
+            "augmentation": contents.augmentation._asdict(),
+            "upsampler_parameters": sum(leaf.size for leaf in jax.tree.leaves(weights)),
         }
     images, labels = lossy_subset.read(data)
     values, counts = np.unique(labels, return_counts=True)

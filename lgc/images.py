@@ -1,4 +1,4 @@
-"""What a labelled image set has to be before anything is trained on it."""
+"""Checks of a labelled image set."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from fewbits.coding import InputError
 
 
 class LabelledImages(NamedTuple):
-    """A checked image set, its labels replaced by class numbers."""
+    """A checked image set, its labels replaced by class numbers.
+
+    Attributes:
+      pixels: uint8[N, H, W, C].
+      classes: int32[N], 0 to the number of classes - 1.
+      labels: the label value of each class, ascending.
+      counts: images of each class.
+    """
 
     pixels: np.ndarray
-    """uint8 (N, H, W, C)."""
     classes: np.ndarray
-    """int32 (N,), 0 to the number of classes - 1."""
     labels: tuple[int, ...]
-    """The label value of each class, ascending."""
     counts: tuple[int, ...]
-    """Images of each class."""
 
 
 def check(images: np.ndarray, labels: np.ndarray) -> LabelledImages:

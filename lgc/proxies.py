@@ -1,4 +1,4 @@
-"""What a training set is worth: the accuracy, on images kept back, of a ConvNet trained on it."""
+"""Proxy evaluation of a training set: held-out accuracy of a small ConvNet trained on it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from lgc.images import LabelledImages
 
 _RATE = 2e-3
 
-Judge = Callable[[Key, tuple[np.ndarray, np.ndarray]], float]
+ProxyEvaluation = Callable[[Key, tuple[np.ndarray, np.ndarray]], float]
 """(typed key, (images uint8[n, H, W, C], class numbers int[n])) -> accuracy in [0, 1].
 
-Sets that are to be compared are judged with one key; another key is another judge."""
+Compare training sets with the same key; another key is another initialisation and batch order."""
 
 
 def build(
     checked: LabelledImages,
-    held: np.ndarray,
+    validation: np.ndarray,
     *,
     steps: int,
     width: int,
     batch_size: int,
-) -> Judge:
-    """A judge, compiled once for all keys and all sets of one size.
+) -> ProxyEvaluation:
+    """A proxy evaluation, compiled once for all keys and all sets of one size.
 
     Args:
       checked: the image set.
-      held: Int[m], which of its images are kept back.
+      validation: Int[m], which of its images give the accuracy.
       steps: of training.
       width: channels of the ConvNet.
       batch_size: of training.
     """
     network = networks.convnet(checked.pixels.shape[1:], len(checked.labels), width)
     loss = losses.cross_entropy(network.apply)
-    tests = (jnp.asarray(checked.pixels[held]), jnp.asarray(checked.classes[held]))
+    tests = (jnp.asarray(checked.pixels[validation]), jnp.asarray(checked.classes[validation]))
 
     @jax.jit
     def accuracy(key: Key, data: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -63,7 +63,7 @@ def trained(
     batch_size: int,
     rate: float,
 ) -> Params:
-    """Parameters after Adam with a rate that falls to zero along a cosine; traceable."""
+    """Parameters after training by Adam with a cosine schedule; traceable."""
     method = gradient_descent.build(
         gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(rate)),
         loss,

@@ -60,7 +60,7 @@ class Config:
     )
     seeds: tuple[int, ...] = (0,)
     reduction: Downsampling = Downsampling(factor=1, bits=2)
-    moves: Augmentation = Augmentation(turn=12, slant=10, stretch=12, shift=6, bend=20)
+    moves: Augmentation = Augmentation(rotation=12, shear=10, scale=12, translation=6, elastic=20)
     """Of the subset: what `lgc_rate_curve` finds best for MNIST at 12,000 bytes."""
     per_class: int = 6_000
     lanes: int = 1

@@ -33,10 +33,10 @@ from experiments.runner.statistics import mean_with
 from fewbits.coding import container
 from fewbits.io import datasets
 from fewbits.io.datasets import Images
-from lgc.coresets.downsampling import Reduction
+from lgc.coresets.downsampling import Downsampling
 from lgc.coresets.strategies import CORESETS
-from lgc.distillation.augmentation import NONE, Deformation
-from lgc.distillation.search_config import Search
+from lgc.distillation.augmentation import NONE, Augmentation
+from lgc.distillation.search_config import DistillConfig
 
 ARMS = ("ours", "subset")
 CLAIMED_UP_TO = 100_000
@@ -67,7 +67,7 @@ class Config:
     """Judges baselines on validation images."""
     second_trial: StudentConfig = StudentConfig("convnet", 1_000, 64, 2e-3, 32, True)
     """Decides between baselines that `trial` finds alike."""
-    search: Search = Search()
+    search: DistillConfig = DistillConfig()
     lit: tuple[str, ...] = ()
     """Data sets that are asked how strongly to light, which takes ten minutes a budget."""
     refined_up_to: dict[str, int] = field(
@@ -89,10 +89,11 @@ class Config:
 FREE_FIELDS = ("seeds", "data", "budgets", "first_seed_budgets")
 """What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
 
-_QUICK = Search(
-    reductions=(Reduction(1, 1), Reduction(2, 2)), moves=(NONE,), trial_steps=20,
-    enlarger_steps=20, first_steps=20, last_steps=20, finalists=1, per_class=100, judge_width=4,
-    batch_size=32, orders=(), refinement_steps=4, looks=1, lights=(30,),
+_QUICK = DistillConfig(
+    downsamplings=(Downsampling(1, 1), Downsampling(2, 2)), augmentations=(NONE,),
+    candidate_upsampler_steps=20, upsampler_steps=20, screening_steps=20, final_steps=20,
+    finalists=1, proxy_images_per_class=100, proxy_width=4, proxy_batch_size=32, strategies=(),
+    distillation_steps=4, evaluation_seeds=1, brightness_percent=(30,),
 )  # fmt: skip
 
 PRESETS = {
@@ -144,7 +145,7 @@ def run(config: Config, run: Run) -> None:
             best = partial(
                 choices.choose_subset, config.search, config.trial, config.second_trial,
                 config.orders if size <= config.coresets_up_to else (),
-                config.trial_per_class, size, train, validation, Deformation(*mine["moves"]),
+                config.trial_per_class, size, train, validation, Augmentation(*mine["moves"]),
             )  # fmt: skip
             choice = {"data": name, "budget": size, "ours": mine, **kept(subset, best)}
             chosen.append(choice)
@@ -186,7 +187,7 @@ def _measure(
     path = _path(config, run, name, size, arm, file_seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     if file_seed == seed or not path.exists():
-        chosen = choices.choice(mine)
+        chosen = choices.point(mine)
         container.save(path, choices.file(config.search, train, size, chosen, file_seed))
     decoded = decoded_sets.from_archive(path, config.per_class, seed)
     accuracies = {}

@@ -1,6 +1,6 @@
-"""What `lgc_rate_curve` does with a budget: our own choice in stages, and the best baseline.
+"""Operating points of `lgc_rate_curve`: our own search in stages, and the best baseline.
 
-Choices are plain dictionaries, as a run's folder keeps them.
+They are plain dictionaries, as a run's folder has them; keys are those of the published records.
 """
 
 from __future__ import annotations
@@ -18,100 +18,102 @@ from fewbits.coding import InputError
 from fewbits.io.datasets import Images
 from fewbits.io.progress import Bar
 from lgc import files
-from lgc.coresets.downsampling import LOSSLESS, Reduction
+from lgc.coresets.downsampling import LOSSLESS, Downsampling
 from lgc.coresets.strategies import worthwhile
 from lgc.distillation import budget_search, distilled_file, search_stages
-from lgc.distillation.augmentation import NONE, Deformation
-from lgc.distillation.distilled_file import Choice
-from lgc.distillation.search_config import Search
-from lgc.distillation.search_stages import Considered
+from lgc.distillation.augmentation import NONE, Augmentation
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.search_config import DistillConfig
+from lgc.distillation.search_stages import Comparison
 
-Question = Callable[..., Considered]
+Stage = Callable[..., Comparison]
 """One of `lgc.distillation.search_stages`."""
 
-BASELINE_REDUCTIONS = (LOSSLESS, Reduction(1, 2), Reduction(2, 2))
+BASELINE_REDUCTIONS = (LOSSLESS, Downsampling(1, 2), Downsampling(2, 2))
 ALIKE_POINTS = 1.0
 """A judge's accuracies on 5,000 images that are no further apart do not say which is better."""
 
 
-def choose(search: Search, title: str, size: int, train: Images) -> dict[str, Any]:
-    """What to do with a budget, by the library's own search, second thoughts aside."""
+def choose(search: DistillConfig, title: str, size: int, train: Images) -> dict[str, Any]:
+    """The operating point of the first search stage."""
     with Bar(title) as bar:
-        ours = budget_search.search_images(
-            train.pixels, train.labels, size, jax.random.key(0), search=search, progress=bar
+        ours = budget_search.first_stage(
+            train.pixels, train.labels, size, jax.random.key(0), config=search, progress=bar
         )
     return plain(ours)
 
 
 def light(
-    search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
+    search: DistillConfig, title: str, size: int, train: Images, mine: dict[str, Any]
 ) -> dict[str, Any]:
-    """The choice, and how strongly drawn images are to be lit."""
-    found = _considered(search_stages.light, search, title, size, train, mine)
-    said = [found.as_it_is, *found.otherwise]
-    return {**plain(found.choice), "lights_validation_percent": [100 * each for each in said]}
+    """The operating point, and its range of brightness augmentation."""
+    found = _compared(search_stages.brightness, search, title, size, train, mine)
+    said = [found.baseline_accuracy, *found.alternative_accuracies]
+    return {**plain(found.point), "lights_validation_percent": [100 * each for each in said]}
 
 
 def refine(
-    search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
+    search: DistillConfig, title: str, size: int, train: Images, mine: dict[str, Any]
 ) -> dict[str, Any]:
-    """The choice, and whether its exemplars are to be refined."""
-    found = _considered(search_stages.refinement, search, title, size, train, mine)
+    """The operating point, with kernel ridge distillation or without."""
+    found = _compared(search_stages.distillation, search, title, size, train, mine)
     return {
-        **plain(found.choice),
+        **plain(found.point),
         "searched_validation_percent": mine["validation_percent"],
-        "unrefined_validation_percent": 100 * found.as_it_is,
-        "refined_validation_percent": 100 * found.otherwise[0],
+        "unrefined_validation_percent": 100 * found.baseline_accuracy,
+        "refined_validation_percent": 100 * found.alternative_accuracies[0],
     }
 
 
-def _considered(
-    question: Question, search: Search, title: str, size: int, train: Images, mine: dict[str, Any]
-) -> Considered:
-    key, found = jax.random.key(0), choice(mine)
+def _compared(
+    stage: Stage, search: DistillConfig, title: str, size: int, train: Images, mine: dict[str, Any]
+) -> Comparison:
+    key, found = jax.random.key(0), point(mine)
     with Bar(title) as bar:
         trial = search_stages.trial(train.pixels, train.labels, size, found, key, search)
-        return question(trial, found, key, search, bar)
+        return stage(trial, found, key, search, bar)
 
 
-def plain(choice: Choice) -> dict[str, Any]:
-    """A choice as JSON holds it; `choice` is the inverse."""
+def plain(point: OperatingPoint) -> dict[str, Any]:
+    """An operating point as JSON holds it; `point` is the inverse."""
     return {
-        "reduction": asdict(choice.reduction),
-        "width": choice.width,
-        "moves": list(choice.moves),
-        "order": choice.order,
-        "refinement_steps": choice.refinement_steps,
-        "validation_percent": 100 * choice.accuracy,
+        "reduction": asdict(point.downsampling),
+        "width": point.width,
+        "moves": list(point.augmentation),
+        "order": point.strategy,
+        "refinement_steps": point.distillation_steps,
+        "validation_percent": 100 * point.accuracy,
     }
 
 
-def choice(plain: dict[str, Any]) -> Choice:
-    """A choice from what JSON holds."""
-    return Choice(
-        Reduction(**plain["reduction"]),
+def point(plain: dict[str, Any]) -> OperatingPoint:
+    """An operating point from JSON."""
+    return OperatingPoint(
+        Downsampling(**plain["reduction"]),
         plain["width"],
-        Deformation(*plain["moves"]),
+        Augmentation(*plain["moves"]),
         plain["validation_percent"] / 100,
         plain["order"],
         plain.get("refinement_steps", 0),
     )
 
 
-def file(search: Search, train: Images, size: int, choice: Choice, seed: int) -> bytes:
-    """The file that a choice makes of the training images."""
+def file(
+    search: DistillConfig, train: Images, size: int, point: OperatingPoint, seed: int
+) -> bytes:
+    """The file of the training images at an operating point."""
     return distilled_file.write(
         train.pixels,
         train.labels,
         size,
-        choice,
+        point,
         jax.random.key(seed),
-        enlarger_steps=search.enlarger_steps,
+        upsampler_steps=search.upsampler_steps,
     )
 
 
 def choose_subset(
-    search: Search,
+    search: DistillConfig,
     trial: StudentConfig,
     second_trial: StudentConfig,
     orders: tuple[str, ...],
@@ -119,7 +121,7 @@ def choose_subset(
     size: int,
     train: Images,
     validation: Images,
-    moves: Deformation,
+    moves: Augmentation,
 ) -> dict[str, Any]:
     """The best baseline on validation images, moved like ours or not at all.
 
@@ -141,10 +143,10 @@ def choose_subset(
         return downstream.accuracy_percent(judge, drawn, validation, seed=0)
 
     @functools.cache
-    def made(reduction: Reduction, moves: Deformation, order: str) -> bytes:
-        return file(search, train, size, Choice(reduction, 0, moves, 0.0, order), 0)
+    def made(reduction: Downsampling, moves: Augmentation, order: str) -> bytes:
+        return file(search, train, size, OperatingPoint(reduction, 0, moves, 0.0, order), 0)
 
-    def tried(reduction: Reduction, moves: Deformation, order: str) -> None:
+    def tried(reduction: Downsampling, moves: Augmentation, order: str) -> None:
         try:
             data = made(reduction, moves, order)
         except InputError:
@@ -165,10 +167,10 @@ def choose_subset(
             tried(reduction, each, "random")
     best = best_of(trials)
     for order in orders if worthwhile(best["images"], len(train.labels)) else ():
-        tried(Reduction(**best["reduction"]), Deformation(*best["moves"]), order)
+        tried(Downsampling(**best["reduction"]), Augmentation(*best["moves"]), order)
     alike = contested(trials)
     for each in alike:
-        data = made(Reduction(**each["reduction"]), Deformation(*each["moves"]), each["order"])
+        data = made(Downsampling(**each["reduction"]), Augmentation(*each["moves"]), each["order"])
         each["second_validation_percent"] = judged(data, second_trial)
         print(f"  {each}", flush=True)
     best = (

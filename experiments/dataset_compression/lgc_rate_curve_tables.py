@@ -11,7 +11,7 @@ from experiments.dataset_compression.lgc_mnist import PUBLISHED_ACCURACY_PERCENT
 from experiments.runner import plots
 from experiments.runner.registry import Table
 from experiments.runner.statistics import OverSeeds, over_seeds
-from lgc.distillation.augmentation import NONE, Deformation
+from lgc.distillation.augmentation import NONE, Augmentation
 
 STUDENTS = {"convnet": "ConvNet", "lenet5": "LeNet-5", "report_cnn": "report's CNN"}
 """Titles; widths are in the tables' notes."""
@@ -68,13 +68,13 @@ def description(choice: dict[str, Any]) -> str:
     if choice["order"] != "random":
         parts.append(choice["order"])
     if choice["width"]:
-        parts.append(f"enlarger of width {choice['width']}")
+        parts.append(f"upsampler of width {choice['width']}")
     if choice.get("refinement_steps"):
-        parts.append("refined")
-    moves = Deformation(*choice["moves"])
-    parts.append("not moved" if moves._replace(light=0) == NONE else "moved")
-    if moves.light:
-        parts.append("lit")
+        parts.append("distilled")
+    moves = Augmentation(*choice["moves"])
+    parts.append("not augmented" if moves._replace(brightness=0) == NONE else "augmented")
+    if moves.brightness:
+        parts.append("brightness augmentation")
     return ", ".join(parts)
 
 

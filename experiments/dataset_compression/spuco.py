@@ -37,7 +37,7 @@ from fewbits.io import datasets
 from lgc import Config as Mixtures
 from lgc.groups import grouped_compression as compression
 from lgc.groups.grouped import Architecture
-from lgc.groups.spuco_mnist import Grouped, Colouring, group_accuracies
+from lgc.groups.spuco_mnist import Colouring, Grouped, group_accuracies
 
 CLAIMED: dict[str, Arm] = {
     "lgc.spuco5.worst_group.raw": "raw",

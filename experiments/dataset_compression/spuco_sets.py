@@ -19,7 +19,7 @@ from fewbits.io.progress import Bar
 from lgc.coresets import lossless_subset
 from lgc.groups import grouped_compression as compression
 from lgc.groups.grouped_compression import equal_groups
-from lgc.groups.spuco_mnist import VALIDATION_SHARE, Grouped, Recipe, balanced_set, training_set
+from lgc.groups.spuco_mnist import VALIDATION_SHARE, Colouring, Grouped, balanced_set, training_set
 
 Arm = Literal[
     "raw",
@@ -50,7 +50,7 @@ class Config:
     """
 
     data: str = "mnist"
-    recipe: Recipe = Recipe()
+    recipe: Colouring = Colouring()
     strengths: tuple[float, ...] = (0.995,)
     arms: tuple[Arm, ...] = get_args(Arm)
     archive: compression.Config = compression.Config()
@@ -66,7 +66,7 @@ def coloured(
 
     The validation part and its colours do not depend on the seed, nor do the test's colours.
     """
-    recipe = Recipe(**{**config.recipe.__dict__, "strength": strength})
+    recipe = Colouring(**{**config.recipe.__dict__, "strength": strength})
     digits = datasets.load(config.data, "train", data_dir=data_dir)
     held = round(VALIDATION_SHARE * len(digits.labels))
     digits, judges = datasets.split_validation(digits, held)
@@ -128,8 +128,8 @@ def _archive(
             train.pixels,
             train.classes,
             train.backgrounds,
-            settings,
-            jax.random.key(seed),
+            config=settings,
+            key=jax.random.key(seed),
             progress=bar,
         )
     if seed == config.seeds[0] and strength == config.strengths[0]:

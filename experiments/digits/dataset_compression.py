@@ -28,7 +28,11 @@ def rows(job: Job, bar: Bar) -> list[Row]:
     epochs = max(1, round(_COMPRESSION.epochs * job.effort))
     config = lgc.Config(**{**_COMPRESSION.__dict__, "epochs": epochs})
     data = lgc.compress(
-        job.train.pixels, job.train.labels, config, jax.random.key(job.seed), progress=bar
+        job.train.pixels,
+        job.train.labels,
+        config=config,
+        key=jax.random.key(job.seed),
+        progress=bar,
     )
     archive_path = job.run.artifacts / "digits.lgc"
     container.save(archive_path, data)

@@ -1,8 +1,7 @@
 """Autoencoders: images to latent vectors and back.
 
-The archive holds a decoder only, so encoder and decoder parameters are kept apart. Latents are
-whatever the encoder gives; `fold_latents` moves any affine map of them into the decoder's first
-layer, where it costs nothing.
+The archive holds a decoder only, so encoder and decoder parameters are separate. `fold_latents`
+folds an affine map of the latents into the decoder's first layer, where it takes no bytes.
 """
 
 from __future__ import annotations
@@ -18,18 +17,21 @@ from lgc.autoencoders.decoders import Params, decode_dense
 
 
 class Autoencoder(NamedTuple):
-    """Pure functions of one autoencoder; images are flat, with values in [0, 1]."""
+    """Pure functions of one autoencoder; images are flat, with values in [0, 1].
+
+    Attributes:
+      init: key -> {"encoder": ..., "decoder": ...}.
+      encode: (encoder parameters, images Float[n, pixels]) -> latents Float[n, latent].
+      decode: (decoder parameters, latents Float[n, latent]) -> images Float[n, pixels] in (0, 1).
+    """
 
     init: Callable[[jax.Array], Params]
-    """key -> {"encoder": ..., "decoder": ...}."""
     encode: Callable[[Params, jax.Array], jax.Array]
-    """encoder parameters, images (n, pixels) -> latents (n, latent)."""
     decode: Callable[[Params, jax.Array], jax.Array]
-    """decoder parameters, latents (n, latent) -> images (n, pixels), in (0, 1)."""
 
 
 class _DenseEncoder(nn.Module):
-    """pixels - hidden - ReLU - latent - ReLU; the last ReLU is the report's own."""
+    """pixels - hidden - ReLU - latent - ReLU; the last ReLU is as published."""
 
     hidden: int
     latent: int
@@ -53,7 +55,7 @@ class _DenseDecoder(nn.Module):
 
 
 def dense(pixels: int, hidden: int = 128, latent: int = 64) -> Autoencoder:
-    """The report's vanilla autoencoder, 784-128-64 and back on MNIST (218,192 parameters).
+    """The plain autoencoder of "Latent Gaussian Compression": 784-128-64 and back on MNIST.
 
     Args:
       pixels: values per image, H * W * C.
@@ -76,10 +78,10 @@ def dense(pixels: int, hidden: int = 128, latent: int = 64) -> Autoencoder:
     return Autoencoder(init, encode, decode_dense)
 
 
-def fold_latents(decoder: Params, shift: jax.Array, scale: jax.Array, kept: jax.Array) -> Params:
-    """The decoder that takes u instead of z, where z[kept] = shift[kept] + scale[kept] * u.
+def fold_latents(decoder: Params, shift: jax.Array, scale: jax.Array, live: jax.Array) -> Params:
+    """The decoder that takes u instead of z, where z[live] = shift[live] + scale[live] * u.
 
-    Dimensions that are not kept are taken to be constant at `shift`, which is exact for dead
+    Other dimensions are taken to be constant at `shift`, which is exact for dead
     ReLU latents. Standardised latents quantise better and dead ones are not stored; the map
     itself costs no bytes, since it disappears into the first layer:
     W u-row = scale * W z-row, b' = b + shift W.
@@ -88,14 +90,14 @@ def fold_latents(decoder: Params, shift: jax.Array, scale: jax.Array, kept: jax.
       decoder: parameters of a decoder that `decoders.check` accepts.
       shift: (latent,) mean of each dimension.
       scale: (latent,) standard deviation of each dimension.
-      kept: (m,) indices of the dimensions that stay.
+      live: (m,) indices of the dimensions that stay.
     """
     name = "hidden" if "hidden" in decoder else "seed"
     first = decoder[name]
     return {
         **decoder,
         name: {
-            "kernel": scale[kept, None] * first["kernel"][kept],
+            "kernel": scale[live, None] * first["kernel"][live],
             "bias": first["bias"] + shift @ first["kernel"],
         },
     }

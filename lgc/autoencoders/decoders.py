@@ -1,14 +1,14 @@
-"""Decoders that an archive may hold: latents to images, told apart by their parameters' names.
+"""Decoders of an archive: latents to images, identified by the names of their parameters.
 
 * dense: `{"hidden", "hidden2", ..., "pixels"}`, ReLU between the layers and a sigmoid at the end;
 * convolutional: `{"seed", "up1", "up2", "output"}`. A dense layer makes a map at a quarter of the
   image's resolution; two convolutions of 3 x 3, each after doubling the map by repetition, and a
   third one give the pixels. Sides that are no multiples of four are cut;
 * layered: `{"foreground", "backgrounds"}`. The foreground is a decoder of one of the kinds above,
-  whose first channel says where it covers what is behind it (above one half) and whose others are
-  its own colours. Behind it is one of a few pictures: the last latents, one for each, say which.
+  whose first channel is a mask (the foreground covers where it is above one half) and whose others
+  are its colours. The background is one of a few pictures: the last latents, one-hot, select it.
 
-A convolutional decoder is an order of magnitude smaller: what one place has learned serves all.
+A convolutional decoder is an order of magnitude smaller, since all places share its weights.
 """
 
 from __future__ import annotations

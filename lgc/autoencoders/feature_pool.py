@@ -1,9 +1,9 @@
-"""Feature networks of different ages: what a classifier would see at any stage of its training.
+"""Pool of feature networks of different ages, as in FRePo.
 
-A method that makes synthetic images asks one of them at each step what the images teach
-(`utility.ridge_loss`), and then trains it for a step on those same images. When it is old it begins
-anew, so the images have to serve a classifier throughout its training (the pool of FRePo: Zhou,
-Nezhadarya and Ba 2022, section 3.2).
+Zhou, Nezhadarya and Ba (2022), "Dataset distillation using neural feature regression", section 3.2:
+at each step a method that makes synthetic images evaluates them with one network of the pool
+(`utility.ridge_loss`) and then trains this network for a step on them. A network that has reached
+the maximum age is initialised again, so the images are optimised for all stages of a training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Pool(NamedTuple):
     Attributes:
       params: {"features": ..., "head": ...}.
       optimizer: of Adam.
-      age: Int[pool], steps since they began.
+      age: Int[pool], steps since initialisation.
     """
 
     params: Params
@@ -37,7 +37,7 @@ class Picked(NamedTuple):
     """One network of a pool.
 
     Attributes:
-      place: Int[], where it stands.
+      place: Int[], its index in the pool.
       params: {"features": ..., "head": ...}.
       optimizer: of Adam.
     """
@@ -49,14 +49,14 @@ class Picked(NamedTuple):
 
 @dataclass(frozen=True)
 class FeaturePool:
-    """How a pool is made and kept.
+    """How a pool is initialised and updated.
 
     Attributes:
       features: a network whose outputs serve as features; a linear head is added to train it.
       image_shape: (height, width, channels).
       n_classes: K.
       size: networks.
-      steps: after so many a network begins anew.
+      steps: age at which a network is initialised again.
       rate: learning rate of Adam.
     """
 
@@ -68,8 +68,8 @@ class FeaturePool:
     rate: float = 1e-3
 
     def init(self, key: Key) -> Pool:
-        """New networks whose ages lie apart, so that young and old ones are met from the start."""
-        networks = jax.vmap(self._begin)(jax.random.split(key, self.size))
+        """New networks with ages spread evenly, so that all ages occur from the start."""
+        networks = jax.vmap(self._initialise)(jax.random.split(key, self.size))
         age = jnp.arange(self.size) * (self.steps // self.size)
         return Pool(networks, jax.vmap(self._adam.init)(networks), age)
 
@@ -82,13 +82,13 @@ class FeaturePool:
     def trained(
         self, key: Key, pool: Pool, picked: Picked, images: jax.Array, classes: jax.Array
     ) -> Pool:
-        """The pool after a step of the picked network on images; begun anew if it is old.
+        """The pool after a step of the picked network on images; initialised again if it is old.
 
         Args:
-          key: for a new beginning.
+          key: of a new initialisation.
           pool: that it was picked from.
           picked: see `pick`.
-          images: Float[n, H, W, C] in [0, 1]; a constant to whoever differentiates.
+          images: Float[n, H, W, C] in [0, 1]; no gradient flows to them.
           classes: Int[n].
         """
         images = jax.lax.stop_gradient(images)
@@ -102,10 +102,10 @@ class FeaturePool:
         updates, optimizer = self._adam.update(slope, picked.optimizer, picked.params)
         params = optax.apply_updates(picked.params, updates)
         age = pool.age[picked.place] + 1
-        fresh = self._begin(key)
+        fresh = self._initialise(key)
         old = age >= self.steps
         params, optimizer = jax.tree.map(
-            lambda new, kept: jnp.where(old, new, kept),
+            lambda new, trained: jnp.where(old, new, trained),
             (fresh, self._adam.init(fresh)),
             (params, optimizer),
         )
@@ -121,7 +121,7 @@ class FeaturePool:
     def _adam(self) -> optax.GradientTransformation:
         return optax.adam(self.rate)
 
-    def _begin(self, key: Key) -> Params:
+    def _initialise(self, key: Key) -> Params:
         key_features, key_head = jax.random.split(key)
         made = self.features.init(key_features)
         shape = jax.ShapeDtypeStruct((1, *self.image_shape), jnp.float32)

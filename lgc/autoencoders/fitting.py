@@ -1,7 +1,6 @@
-"""Training a method in parts that report their progress, and encoding every image of a set.
+"""Train a method in parts that report progress, and encode all images of a set.
 
-What `compression` and its kin for groups and for joint training share. Cutting a run into parts
-changes nothing of its arithmetic (`fewbits.training.loop`).
+Running in parts does not change the result (`fewbits.training.loop`).
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def in_parts(
 def latents(encode: Encode, key: Key, flat: jax.Array, told: jax.Array) -> np.ndarray:
     """Float32[n, d]: each image's latents, from a key of its own.
 
-    With one key for a batch an image's latents would hang on its neighbours.
+    With one key for a batch, an image's latents would depend on the rest of the batch.
 
     Args:
       encode: see `Encode`.

@@ -1,9 +1,9 @@
-"""How an autoencoder's weights begin, on which hangs how good its mixtures' samples are.
+"""Initialisation of an autoencoder: LeCun and He, or PyTorch's default.
 
-PyTorch's usual weights have a variance of 1/(3 fan_in), a third of LeCun's and a sixth of He's,
-which this package's networks begin with, and biases of the same size. The report's autoencoders
-began so; begun the usual way, what is drawn from the variational ones trains a better classifier
-(`python -m experiments lgc_variants reported`, against `longer`).
+PyTorch's default weights have a variance of 1/(3 fan_in), a third of LeCun's and a sixth of He's,
+and biases of the same size. The autoencoders of "Latent Gaussian Compression" (Zhao, Arihara, Tang
+and Webster) were initialised so. With LeCun's and He's initialisation, samples of the variational
+ones train a better classifier (`python -m experiments lgc_variants reported`, against `longer`).
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ import numpy as np
 
 from lgc.autoencoders.decoders import Params
 
-Initialisation = Literal["usual", "pytorch"]
+Initialisation = Literal["lecun_he", "pytorch"]
 INITIALISATIONS: tuple[Initialisation, ...] = get_args(Initialisation)
 
 
-def begun(name: Initialisation, key: jax.Array, params: Params) -> Params:
-    """Parameters as `name` has them begin.
+def initialise(name: Initialisation, key: jax.Array, params: Params) -> Params:
+    """Initial parameters of a given kind.
 
     Args:
-      name: "usual", which leaves them as they are, or "pytorch".
+      name: "lecun_he", which returns `params`, or "pytorch".
       key: typed PRNG key.
-      params: of `variants.Variant.init`: He's and LeCun's, with biases of zero.
+      params: of `variants.Variant.init`: LeCun's and He's, with zero biases.
     """
-    return params if name == "usual" else pytorch(key, params)
+    return params if name == "lecun_he" else pytorch(key, params)
 
 
 def pytorch(key: jax.Array, params: Params) -> Params:
-    """What `torch.nn.Linear` and `Conv2d` begin with: uniform within +-1/sqrt(fan_in), bias too.
+    """The default of `torch.nn.Linear` and `Conv2d`: uniform in +-1/sqrt(fan_in), biases too.
 
     Args:
       key: typed PRNG key.
       params: nested mappings of layers, each of a `kernel` (..., inputs, outputs) and a `bias`;
-        only shapes are looked at. Transposed convolutions, for which PyTorch counts outputs, are
-        taken for ordinary ones.
+        only their shapes are used. Transposed convolutions, for which PyTorch counts outputs,
+        are treated as ordinary ones.
     """
     names = sorted(params)
     keys = jax.random.split(key, len(names))

@@ -1,4 +1,4 @@
-"""The terms of the report's objectives, in nats, each a mean over the images of a batch."""
+"""Terms of the autoencoders' objectives, in nats, each a mean over the images of a batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def squared_error(decoded: jax.Array, images: jax.Array) -> jax.Array:
 
 
 def cross_entropy(decoded: jax.Array, images: jax.Array) -> jax.Array:
-    """Bernoulli cross-entropy summed over pixels; grey values count as probabilities.
+    """Bernoulli cross-entropy summed over pixels; grey levels count as probabilities.
 
     Args:
       decoded: Float[n, pixels], in (0, 1).
@@ -51,9 +51,9 @@ def supervised_contrastive(
 ) -> jax.Array:
     """Supervised contrastive loss on cosine similarities s_ij (Khosla et al. 2020).
 
-    `printed`, the report's formula and the paper's L_out:
+    `printed`, the formula of "Latent Gaussian Compression" and L_out of Khosla et al.:
         mean_i mean_{p in P(i)} -log( exp(s_ip / tau) / sum_{a != i} exp(s_ia / tau) );
-    `coded`, what the report's program computes and the paper calls L_in, up to a constant:
+    `coded`, what its published program computes, L_in of Khosla et al. up to a constant:
         mean_i -log( sum_{p in P(i)} exp(s_ip / tau) / sum_{a != i} exp(s_ia / tau) ).
     P(i) are the other images of i's class; images that are alone in their class do not count.
 

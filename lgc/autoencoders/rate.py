@@ -1,10 +1,10 @@
-"""What a tree of tensors will cost in a file, while it is being trained.
+"""Differentiable estimate of the bits of quantised tensors.
 
 `quantised` puts every tensor on the grid that `fewbits.coding.weights.uniform_grid` will put it on,
 and passes gradients straight through. `rate_bits` is what an ideal code of the grid's symbols k
 costs if they follow the two-sided geometric law P(k) = (1 - q) / (1 + q) q^|k|, whose entropy is
 the largest of all laws with the same mean of |k|: so it bounds the entropy of the symbols from
-above, and falls with the tensor's mean magnitude in steps, which is what makes it trainable.
+above, and it is differentiable in the tensor's mean magnitude in steps.
 """
 
 from __future__ import annotations

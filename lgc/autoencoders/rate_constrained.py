@@ -1,4 +1,4 @@
-"""An archive trained as one thing: decoder, class mixtures and their price in bits.
+"""Joint training of decoder and class mixtures under a rate constraint.
 
 What is minimised over the encoder e, the decoder and the mixtures p(z | y) is
 
@@ -6,11 +6,10 @@ What is minimised over the encoder e, the decoder and the mixtures p(z | y) is
         + utility_weight ridge loss of real images given decoded samples
         + bits_weight (bits of decoder and mixtures in the file)
 
-with decoder and mixtures on the grids that the file will hold, straight through. The first line is
-a conditional VAE: samples look like the data. The second (`utility`) is what likelihood does not
-see: variety near the class boundaries, as a classifier's features judge it. Its networks are a
-pool of different ages, each trained for a step on the samples that it has just judged and begun
-anew when it is old, so that the samples must serve a classifier at every stage of its training.
+with decoder and mixtures quantised as in the file, straight through. The first line is the negative
+ELBO of a conditional VAE with mixture priors. The second (`utility`) is the kernel ridge loss of
+FRePo on samples: likelihood alone gives little variety near the class boundaries. Its feature
+networks are the pool of `feature_pool`. The third is the rate (`rate`).
 """
 
 from __future__ import annotations
@@ -67,9 +66,9 @@ class RateConstrainedConfig:
       mixture_bits: of the grid of means and scales.
       synthetic: samples that a step draws, equally many of each class.
       pool: feature networks.
-      pool_steps: after so many steps a feature network begins anew.
+      pool_steps: steps after which a feature network is initialised again.
       pool_rate: their learning rate.
-      warm_up: steps without the utility, until samples look like anything.
+      warm_up: steps without the utility, while samples are still noise.
       ridge: see `utility.ridge_predictions`.
       hyperparameters: the values of a run that sweeps nothing.
     """
@@ -170,8 +169,8 @@ def build(config: RateConstrainedConfig, features: Network | None, total_steps: 
     Args:
       config: see there.
       features: a network whose outputs serve as features; a linear head is added to train it.
-        None leaves the utility out, which is most of a step's work; its weight then means nothing.
-      total_steps: where the learning rate has fallen to zero, along a cosine.
+        None leaves the utility out, which is most of a step's work; its weight is then ignored.
+      total_steps: length of the cosine schedule of the learning rate.
     """
     encoder = _encoder(config)
     schedule = optax.cosine_decay_schedule(1.0, total_steps)
@@ -214,7 +213,7 @@ def build(config: RateConstrainedConfig, features: Network | None, total_steps: 
         kl = jnp.mean(log_q - label_mixture.log_density(held["mixture"], latents, classes))
         return distortion, kl
 
-    def taught(seen: Callable[[jax.Array], jax.Array], held: Params, key: Key, batch: Batch):
+    def utility_loss(seen: Callable[[jax.Array], jax.Array], held: Params, key: Key, batch: Batch):
         pixels, classes = batch
         latents = label_mixture.sample(key, held["mixture"], drawn_classes)
         synthetic = decode(held, latents).reshape(-1, *config.image_shape)
@@ -228,7 +227,7 @@ def build(config: RateConstrainedConfig, features: Network | None, total_steps: 
         )
         return loss, synthetic
 
-    def objective(params: Params, key: Key, judge: Params | None, state: Any, batch: Batch):
+    def objective(params: Params, key: Key, network: Params | None, state: Any, batch: Batch):
         pixels, classes = batch
         key_latent, key_draw = jax.random.split(key)
         flat = pixels.reshape(len(pixels), -1).astype(jnp.float32) / 255
@@ -237,30 +236,30 @@ def build(config: RateConstrainedConfig, features: Network | None, total_steps: 
         bits = rate.rate_bits(stored(params), config.bits)
         h = state.hyperparameters
         loss = distortion + h.kl_weight * kl / n_pixels + h.bits_weight * bits
-        if features is None or judge is None:
+        if features is None or network is None:
             return loss, (distortion, kl, jnp.zeros(()), bits, None)
-        seen = partial(features.apply, judge["features"])
-        learned, synthetic = taught(seen, held, key_draw, batch)
+        seen = partial(features.apply, network["features"])
+        learned, synthetic = utility_loss(seen, held, key_draw, batch)
         loss += jnp.where(state.step < config.warm_up, 0.0, h.utility_weight) * learned
         return loss, (distortion, kl, learned, bits, synthetic)
 
     def step(
         key: Key, state: RateConstrainedState, batch: Batch
     ) -> tuple[RateConstrainedState, RateConstrainedInfo]:
-        key_choice, key_loss, key_begin = jax.random.split(key, 3)
-        networks, judge = state.pool, None
+        key_choice, key_loss, key_new = jax.random.split(key, 3)
+        networks, picked = state.pool, None
         if pool and networks:
-            judge = pool.pick(key_choice, networks)
+            picked = pool.pick(key_choice, networks)
         (loss, parts), gradient = jax.value_and_grad(objective, has_aux=True)(
-            state.params, key_loss, judge and judge.params, state, batch
+            state.params, key_loss, picked and picked.params, state, batch
         )
         distortion, kl, learned, bits, synthetic = parts
         updates, optimizer = adam.update(gradient, state.optimizer, state.params)
         rate_now = state.hyperparameters.learning_rate
         params = jax.tree.map(lambda p, u: p - rate_now * u, state.params, updates)
 
-        if pool and networks and judge:
-            networks = pool.trained(key_begin, networks, judge, synthetic, drawn_classes)
+        if pool and networks and picked:
+            networks = pool.trained(key_new, networks, picked, synthetic, drawn_classes)
         new = RateConstrainedState(
             params, optimizer, networks, state.step + 1, state.hyperparameters
         )

@@ -1,7 +1,7 @@
-"""Compressing an image set by joint training: decoder, mixtures and their bits, then one file.
+"""Compress an image set by rate-constrained joint training of decoder and mixtures.
 
 As `compression`, with `rate_constrained` in place of an autoencoder, mixtures fitted afterwards and
-bits chosen by hand. What is trained is what the file holds, on its grids.
+a fixed number of bits. Parameters are quantised during training as they are in the file.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from lgc.gmm import label_mixture
 from lgc.images import LabelledImages
 
 _FEATURES = 64
-"""Outputs of the networks whose features judge what is drawn."""
+"""Outputs of the feature networks."""
 _LEAST_SIDE = 8
-"""Of those networks' images."""
+"""Of the images of the feature networks."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Config:
       components: Gaussians per class.
       widths: channels of the decoder; see `decoders.init_convolutional`.
       decoder_bits: of the grid of the decoder's kernels.
-      features_width: channels of the networks that judge what is drawn.
+      features_width: channels of the feature networks.
       temperature: the mixtures' standard deviations are multiplied by it; costs no bytes.
       hyperparameters: of `rate_constrained`; `bits_weight` is lambda.
     """
@@ -68,23 +68,24 @@ class Config:
 def compress(
     pixels: np.ndarray,
     labels: np.ndarray,
-    config: Config,
-    key: Key,
     *,
+    config: Config = Config(),  # noqa: B008
+    key: Key | None = None,
     progress: Progress | None = None,
 ) -> bytes:
-    """The bytes of an `.lgc` archive whose decoder and mixtures were trained for their price.
+    """The bytes of an `.lgc` archive whose decoder and mixtures were trained jointly.
 
     Args:
       pixels: uint8 (N, H, W) or (N, H, W, C), sides of at least 8.
       labels: integers (N,).
       config: see `Config`.
-      key: typed PRNG key.
+      key: typed PRNG key; None for `jax.random.key(0)`.
       progress: see `lgc.config.Progress`.
 
     Raises:
       InputError: images or labels that cannot be compressed; a training that did not stay finite.
     """
+    key = jax.random.key(0) if key is None else key
     checked = images.check(pixels, labels)
     method, plan, start = training(config, checked)
     key_params, key_run = jax.random.split(key)

@@ -1,9 +1,8 @@
-"""What a classifier learns from a set of images, in one differentiable step.
+"""Kernel ridge regression loss of a synthetic set, for dataset distillation.
 
-Kernel ridge regression on the features of a network: the labels of real images are predicted from
-a synthetic set in closed form, so the gradient of the prediction's loss tells the synthetic images
-what a classifier trained on them gets wrong (Zhou, Nezhadarya and Ba 2022, FRePo, eq. 5; their
-pool of networks of different ages stands in for the course of a training).
+The labels of real images are predicted from a synthetic set in closed form, on the features of a
+network, so the loss has a gradient in the synthetic images: FRePo (Zhou, Nezhadarya and Ba 2022,
+"Dataset distillation using neural feature regression", eq. 5).
 """
 
 from __future__ import annotations
@@ -27,10 +26,8 @@ def ridge_predictions(
       Float[m, classes].
     """
     kernel = synthetic @ synthetic.T
-    strength = ridge * jnp.trace(kernel) / len(kernel)
-    solved = jax.scipy.linalg.solve(
-        kernel + strength * jnp.eye(len(kernel)), targets, assume_a="pos"
-    )
+    weight = ridge * jnp.trace(kernel) / len(kernel)
+    solved = jax.scipy.linalg.solve(kernel + weight * jnp.eye(len(kernel)), targets, assume_a="pos")
     return (real @ synthetic.T) @ solved
 
 
@@ -59,5 +56,5 @@ def ridge_loss(
 
 
 def centred_one_hot(classes: jax.Array, n_classes: int) -> jax.Array:
-    """One-hot labels minus 1 / K, Float[n, K]: what is known without an image is zero."""
+    """One-hot labels minus 1 / K, Float[n, K]: the prediction without an image is zero."""
     return jax.nn.one_hot(classes, n_classes) - 1 / n_classes

@@ -1,9 +1,11 @@
-"""The report's autoencoders: plain, variational and conditional, with and without contrast.
+"""The autoencoders of "Latent Gaussian Compression" (Zhao, Arihara, Tang and Webster).
+
+Plain, variational and conditional, with and without a contrastive loss.
 
 The plain ones are 784-128-64 and back; the variational ones have three hidden layers on each side,
 and a head each for mean and log variance. All but one are dense: the convolutional one has a LeNet
 for an encoder, and a decoder of fewer than half as many weights. The mixtures are fitted to what
-`encode` gives: the latent vector, for the variational ones a sample of it, as the report does.
+`encode` gives: the latent vector, for the variational ones a sample of it, as published.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ Name = Literal[
 NAMES: tuple[Name, ...] = get_args(Name)
 
 CONTRAST_WEIGHT = {"contrastive_ae": 0.1, "contrastive_vae": 20.0}
-"""The report's own; beside a mean squared error, and beside nats per image."""
+"""As published; beside a mean squared error, and beside nats per image."""
 TEMPERATURE = 0.5
 HIDDEN_LAYERS = 3
 """Of the variational encoders and decoders."""
@@ -56,7 +58,7 @@ def build(
     latent: int = 64,
     contrast: Form = "coded",
 ) -> Variant:
-    """One of the report's variants.
+    """One of the variants.
 
     Args:
       name: see `NAMES`.

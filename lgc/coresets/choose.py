@@ -1,11 +1,11 @@
-"""Every coreset by one signature, class by class: (key, gradients, labels, quotas) -> `Subset`.
+"""Coreset selectors with one signature: (key, gradients, quota) -> indices and weights.
 
 Distances and products are those of last-layer gradients (`lgc.coresets.gradients`). Where images
 stand for clusters, weights are the clusters' sizes; elsewhere each image stands for an equal share
 of its class. A distance matrix is made for one class at a time.
 
-A choice within a class is a pure function (key, its gradients, quota) -> (places in the order of
-selection, weights); `by_class` runs it, compiled once for each size of class and quota.
+A selector is a pure function of one class: (key, its gradients, quota) -> (indices in the order of
+selection, weights). `by_class` runs it, compiled once for each size of class and quota.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lgc.coresets import facility_location, gradients, herding, k_center, k_medo
 from lgc.coresets.gradients import LastLayer
 from lgc.coresets.quotas import Subset
 
-Choice = Callable[[Array, LastLayer, int], tuple[Array, Array]]
+Selector = Callable[[Array, LastLayer, int], tuple[Array, Array]]
 """(typed key, gradients of n images, k) -> Int[k] in the order of selection, Float[k] weights."""
 
 
 def by_class(
     key: Array,
-    choice: Choice,
+    selector: Selector,
     of_images: LastLayer,
     labels: np.ndarray,
     of_classes: Sequence[int],
@@ -36,12 +36,12 @@ def by_class(
 
     Args:
       key: typed PRNG key.
-      choice: one of this file, say.
+      selector: one of this module, for instance.
       of_images: gradients of N images.
       labels: int[N], class numbers.
       of_classes: how many images of each class (`lgc.coresets.quotas`).
     """
-    compiled = jax.jit(choice, static_argnums=2)
+    compiled = jax.jit(selector, static_argnums=2)
 
     def select(number: int, members: np.ndarray, quota: int) -> tuple[np.ndarray, np.ndarray]:
         mine = LastLayer(*(jnp.asarray(np.asarray(part)[:, members]) for part in of_images))
@@ -52,12 +52,12 @@ def by_class(
 
 
 def at_random(key: Array, mine: LastLayer, quota: int) -> tuple[Array, Array]:
-    """Images drawn at random: what a coreset has to beat."""
+    """Random images: the baseline of coresets."""
     return jax.random.permutation(key, _size(mine))[:quota], _equal(mine, quota)
 
 
 def facility(key: Array, mine: LastLayer, quota: int) -> tuple[Array, Array]:
-    """CRAIG's and CRUST's choice by exact greedy, with the sizes of the clusters."""
+    """Facility location (CRAIG, CRUST) by exact greedy; weights are the clusters' sizes."""
     del key
     distances = gradients.pairwise_distances(mine)
     similarity = facility_location.similarities(distances)
@@ -65,16 +65,16 @@ def facility(key: Array, mine: LastLayer, quota: int) -> tuple[Array, Array]:
     return chosen, facility_location.cluster_sizes(distances[:, chosen])
 
 
-def sampled_facility(epsilon: float) -> Choice:
+def sampled_facility(epsilon: float) -> Selector:
     """The same by stochastic greedy, which may lose `epsilon` of the objective on average."""
 
-    def choice(key: Array, mine: LastLayer, quota: int) -> tuple[Array, Array]:
+    def selector(key: Array, mine: LastLayer, quota: int) -> tuple[Array, Array]:
         distances = gradients.pairwise_distances(mine)
         similarity = facility_location.similarities(distances)
         found = facility_location.stochastic_greedy(key, similarity, quota, epsilon=epsilon)
         return found.indices, facility_location.cluster_sizes(distances[:, found.indices])
 
-    return choice
+    return selector
 
 
 def medoids(key: Array, mine: LastLayer, quota: int) -> tuple[Array, Array]:

@@ -1,6 +1,6 @@
-"""Smaller pictures in fewer greys, and back: means of squares, Lloyd's levels, interpolation.
+"""Downsampling and quantisation: block means, Lloyd-Max grey levels, linear interpolation.
 
-Everything is in whole numbers, so that every machine draws the same images.
+Integer arithmetic, so that every machine decodes the same images.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import numpy as np
 MAX_FACTOR = 64
 _LLOYD_STEPS = 100
 _CHUNK = 256
-"""Images enlarged at a time."""
+"""Images interpolated at a time."""
 
 
 @dataclass(frozen=True)
-class Reduction:
-    """How much of each image is kept."""
+class Downsampling:
+    """Resolution and grey levels of stored images.
+
+    Attributes:
+      factor: each stored pixel is the mean of a square of this side.
+      bits: of each stored value: at most 2^bits grey levels.
+    """
 
     factor: int = 2
-    """Each stored pixel is the mean of a square of this side."""
     bits: int = 2
-    """Of each stored value: at most 2^bits levels."""
 
     def __post_init__(self):
         if not 1 <= self.factor <= MAX_FACTOR:
@@ -31,10 +34,10 @@ class Reduction:
             raise ValueError(f"bits is {self.bits}; use 1 to 8")
 
 
-LOSSLESS = Reduction(1, 8)
+LOSSLESS = Downsampling(1, 8)
 
 
-def shrink(images: np.ndarray, factor: int) -> np.ndarray:
+def downsample(images: np.ndarray, factor: int) -> np.ndarray:
     """uint8[n, h, w, c] -> uint8[n, ceil(h / factor), ceil(w / factor), c]: rounded means.
 
     Where a side is no multiple of the factor, the last row or column is repeated.
@@ -48,11 +51,11 @@ def shrink(images: np.ndarray, factor: int) -> np.ndarray:
     return ((2 * sums + factor**2) // (2 * factor**2)).astype(np.uint8)
 
 
-def enlarge(images: np.ndarray, factor: int, height: int, width: int) -> np.ndarray:
-    """uint8[n, ceil(h / factor), ceil(w / factor), c] -> uint8[n, h, w, c], linear between middles.
+def interpolate(images: np.ndarray, factor: int, height: int, width: int) -> np.ndarray:
+    """uint8[n, ceil(h / factor), ceil(w / factor), c] -> uint8[n, h, w, c], linear interpolation.
 
-    A stored pixel is the value at the middle of its square; beyond the outermost middles the value
-    stays what it is there. Rounded once, halves up.
+    A stored pixel is the value at the centre of its square; beyond the outermost centres the value
+    is constant. Rounded once, halves up.
     """
     if factor == 1:
         return images
@@ -69,10 +72,10 @@ def enlarge(images: np.ndarray, factor: int, height: int, width: int) -> np.ndar
 
 
 def fit_levels(images: np.ndarray, bits: int) -> np.ndarray:
-    """Uint8[at most 2^bits] greys, ascending, with small squared error: Lloyd (1982).
+    """Uint8[at most 2^bits] grey levels, ascending, with small squared error.
 
-    They begin evenly spaced and end at the means of what they stand for. Fewer distinct greys than
-    levels are kept as they are.
+    Lloyd (1982), "Least squares quantization in PCM", from evenly spaced levels. Where the images
+    have no more distinct values than levels, these are the levels.
 
     Args:
       images: uint8 of any shape, not empty.
@@ -90,23 +93,23 @@ def fit_levels(images: np.ndarray, bits: int) -> np.ndarray:
         nearest = nearest_levels(levels)[greys]
         weight = np.bincount(nearest, counts[greys], size)
         total = np.bincount(nearest, counts[greys] * greys, size)
-        moved = np.where(weight > 0, np.rint(total / np.maximum(weight, 1)), levels)
-        moved = moved.astype(np.int64)
-        if np.array_equal(moved, levels):
+        updated = np.where(weight > 0, np.rint(total / np.maximum(weight, 1)), levels)
+        updated = updated.astype(np.int64)
+        if np.array_equal(updated, levels):
             break
-        levels = moved
+        levels = updated
     return np.unique(levels).astype(np.uint8)
 
 
 def nearest_levels(levels: np.ndarray) -> np.ndarray:
-    """int64[256]: the number of the level nearest to each grey, the darker of two."""
+    """int64[256]: index of the level nearest to each grey, the darker of two."""
     distance = np.abs(np.arange(256)[:, None] - levels.astype(np.int64)[None])
     return distance.argmin(axis=1)
 
 
 def _weights(n_stored: int, factor: int, size: int) -> np.ndarray:
     """int64[size, n_stored]: shares of the stored values in each, in 1 / (2 factor)."""
-    # In units of half a pixel: middles at factor (2 i + 1), pixels at 2 x + 1.
+    # In units of half a pixel: centres at factor (2 i + 1), pixels at 2 x + 1.
     place = np.clip(2 * np.arange(size) + 1, factor, factor * (2 * n_stored - 1))
     before = np.minimum((place - factor) // (2 * factor), max(n_stored - 2, 0))
     share = place - factor * (2 * before + 1)

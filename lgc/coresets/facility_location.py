@@ -4,13 +4,13 @@ Maximises F(S) = sum_i max_{j in S} s_ij over subsets S of a given size, where s
 and d is a distance; of gradients for CRAIG (Mirzasoleiman, Bilmes, Leskovec 2020) and CRUST
 (Mirzasoleiman, Cao, Leskovec 2020). F is monotone and submodular, so adding the image of largest
 *gain* F(S + e) - F(S), again and again, reaches (1 - 1/e) of the best: Nemhauser, Wolsey, Fisher
-(1978). Gains never grow, so an image whose old gain is not above another's fresh one need not be
-looked at: lazy greedy, Minoux (1978), which chooses what greedy chooses. Stochastic greedy looks at
-a random sample of (N / k) ln(1 / eps) images in each step and reaches (1 - 1/e - eps) on average:
+(1978). Gains never grow, so an image whose old gain is not above another's current one need not be
+evaluated: lazy greedy, Minoux (1978), which selects the same images. Stochastic greedy evaluates a
+random sample of (N / k) ln(1 / eps) images in each step and reaches (1 - 1/e - eps) on average:
 Mirzasoleiman et al. (2015), arXiv:1409.7938.
 
-The published program of CRUST keeps totals F(S + e) where gains belong: its old totals are *below*
-the fresh ones, every image that is looked at is taken, and the subset is the most central images.
+The published program of CRUST stores totals F(S + e) in place of gains: its old totals are *below*
+the current ones, every image that is evaluated is taken, and the subset is the most central images.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def lazy_greedy(similarity: Array, count: int) -> Selection:
       count: k, at most M.
 
     Returns:
-      A `Selection`. Each gain takes O(N) and each look at the old gains O(M).
+      A `Selection`. Each gain takes O(N), and each maximum over the old gains O(M).
 
     Raises:
       ValueError: a count that cannot be.
@@ -64,19 +64,19 @@ def lazy_greedy(similarity: Array, count: int) -> Selection:
         nearest, old, indices, gains, evaluations = carry
 
         def stale(state: tuple[Array, Array, Array]) -> Array:
-            old, fresh, _ = state
-            return ~fresh[jnp.argmax(old)]
+            old, current, _ = state
+            return ~current[jnp.argmax(old)]
 
-        def look(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            old, fresh, evaluations = state
+        def evaluate(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            old, current, evaluations = state
             best = jnp.argmax(old)
             gain = jnp.sum(jnp.maximum(columns[best] - nearest, 0))
-            # Rounding must not let a fresh gain overtake the bound that it was looked up for.
+            # Rounding must not let a current gain overtake the bound that it replaces.
             gain = jnp.minimum(gain, old[best])
-            return old.at[best].set(gain), fresh.at[best].set(True), evaluations + 1
+            return old.at[best].set(gain), current.at[best].set(True), evaluations + 1
 
         state = (old, jnp.zeros(old.shape, bool), evaluations)
-        old, _, evaluations = jax.lax.while_loop(stale, look, state)
+        old, _, evaluations = jax.lax.while_loop(stale, evaluate, state)
         best = jnp.argmax(old)
         return (
             jnp.maximum(nearest, columns[best]),
@@ -96,7 +96,7 @@ def stochastic_greedy(key: Array, similarity: Array, count: int, *, epsilon: flo
       key: typed PRNG key.
       similarity: Float[N, M] >= 0.
       count: k, at most M.
-      epsilon: what the average may lose; below 1.
+      epsilon: loss of the mean objective at most, as a share; below 1.
 
     Raises:
       ValueError: a count or an epsilon that cannot be.

@@ -3,8 +3,8 @@
 Minimises sum_n min_{m in M} d(n, m) over k images M. Start: k-medoids++, the seeding of Arthur and
 Vassilvitskii (2007) on given distances, with the greedy choice among 2 + ln k candidates. Swaps:
 FasterPAM, Schubert and Rousseeuw (2021), "Fast and eager k-medoids clustering", arXiv:2008.05171:
-for one image after another, what the objective would gain if it took the place of each of
-the medoids follows in O(N) from the distances to the nearest and the second nearest medoid; the
+for one image after another, the change of the objective if it replaced each of the medoids
+follows in O(N) from the distances to the nearest and the second nearest medoid; the
 best swap is made at once if it gains anything. The end is a set that no single swap improves.
 """
 
@@ -55,8 +55,8 @@ class _State(NamedTuple):
     nearest: _Nearest
     candidate: Array
     idle: Array
-    """Candidates looked at since the last swap."""
-    looked: Array
+    """Candidates evaluated since the last swap."""
+    evaluated: Array
     swaps: Array
 
 
@@ -97,26 +97,26 @@ def plus_plus(key: Array, distances: Array, count: int) -> Array:
 
 
 def faster_pam(
-    distances: Array, medoids: Array, *, max_looks: int | Array | None = None
+    distances: Array, medoids: Array, *, max_candidates: int | Array | None = None
 ) -> Medoids:
     """Swaps until none gains.
 
     Args:
       distances: Float[N, N], not negative, zero on the diagonal.
-      medoids: Int[k], where to begin; distinct.
-      max_looks: images looked at, at most; by default 100 times all of them.
+      medoids: Int[k], the start; distinct.
+      max_candidates: candidates evaluated at most; by default 100 times all images.
 
     Returns:
-      `Medoids`. A look takes O(N), a swap O(N k).
+      `Medoids`. A candidate takes O(N), a swap O(N k).
     """
     n_images, count = distances.shape[0], medoids.shape[0]
     farthest = distances.max()
-    limit = 100 * n_images if max_looks is None else max_looks
+    limit = 100 * n_images if max_candidates is None else max_candidates
 
     def unfinished(state: _State) -> Array:
-        return (state.idle < n_images) & (state.looked < limit)
+        return (state.idle < n_images) & (state.evaluated < limit)
 
-    def look(state: _State) -> _State:
+    def evaluate(state: _State) -> _State:
         change = swap_changes(distances[state.candidate], *state.nearest, count)
         place = jnp.argmin(change)
         gains = change[place] < -_LEAST_GAIN * jnp.sum(state.nearest.near)
@@ -137,7 +137,7 @@ def faster_pam(
         return state._replace(
             candidate=(state.candidate + 1) % n_images,
             idle=state.idle + 1,
-            looked=state.looked + 1,
+            evaluated=state.evaluated + 1,
         )
 
     zero = jnp.zeros((), jnp.int32)
@@ -145,7 +145,7 @@ def faster_pam(
     start = _State(
         medoids.astype(jnp.int32), rows, _two_nearest(rows, farthest), zero, zero, zero, zero
     )
-    end = jax.lax.while_loop(unfinished, look, start)
+    end = jax.lax.while_loop(unfinished, evaluate, start)
     return Medoids(
         end.medoids,
         end.nearest.label,

@@ -1,7 +1,6 @@
-"""The baseline for data sets: as many whole images as fit, losslessly compressed, in one file.
+"""Baseline: as many whole images as fit, losslessly compressed, in one file.
 
-`python -m lgc.coresets.lossless_subset decompress IN OUT.npz` decodes such a file in a process of
-its own.
+`python -m lgc.coresets.lossless_subset decompress IN OUT.npz` decodes such a file.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _PACK = {
 
 
 def write(images: np.ndarray, labels: np.ndarray) -> bytes:
-    """Images sorted by class, each plane of bytes under the strongest of three codecs.
+    """Images sorted by class, under the best of zlib, bz2 and xz.
 
     Args:
       images: uint8 (N, H, W, C).

@@ -1,6 +1,6 @@
-"""The hard baseline: a subset of the images, smaller and in few greys, under our best codec.
+"""Lossy subset: images downsampled, quantised and entropy coded; the baseline of distilled files.
 
-A file of kind "lossy_subset" holds images reduced by `lgc.coresets.downsampling` and coded by
+A file of kind "lossy_subset" holds images quantised by `lgc.coresets.downsampling` and coded by
 `fewbits.codecs.pixels.pixel_code`. With factor 1 and 8 bits nothing is lost, and it is the lossless
 subset. `lgc/coresets/FORMAT.md` gives the file byte by byte.
 """
@@ -10,37 +10,38 @@ from __future__ import annotations
 import numpy as np
 
 from fewbits.coding import Archive, container, write_archive
-from lgc.coresets.downsampling import Reduction, enlarge
+from lgc.coresets.downsampling import Downsampling, interpolate
 from lgc.distillation import quantised_images
-from lgc.distillation.quantised_images import Fitted, SmallImages
+from lgc.distillation.quantised_images import Fitted, QuantisedImages
 
 KIND = "lossy_subset"
 
 
-def write(images: np.ndarray, labels: np.ndarray, reduction: Reduction) -> bytes:
+def write(images: np.ndarray, labels: np.ndarray, downsampling: Downsampling) -> bytes:
     """The file of all the given images.
 
     Args:
       images: uint8[n, height, width] or [n, height, width, channels].
       labels: int[n].
-      reduction: see `Reduction`.
+      downsampling: see `Downsampling`.
 
     Raises:
       ValueError: images or labels that cannot be stored.
     """
-    return _file(quantised_images.reduce(images, labels, reduction))
+    return _file(quantised_images.quantise(images, labels, downsampling))
 
 
 def largest(
-    images: np.ndarray, labels: np.ndarray, budget_bytes: int, reduction: Reduction
+    images: np.ndarray, labels: np.ndarray, budget_bytes: int, downsampling: Downsampling
 ) -> Fitted:
     """The file of as many images from the front as fit `budget_bytes`; of one image at least.
 
-    Put a random order or a coreset's order of selection in front. Levels suit all images given.
+    Give the images in a random order or in a coreset's order of selection. Grey levels are fitted
+    to all images given.
     """
-    small = quantised_images.reduce(images, labels, reduction)
+    stored = quantised_images.quantise(images, labels, downsampling)
     return quantised_images.largest(
-        lambda count: _file(small.subset(slice(count))), len(small.classes), budget_bytes
+        lambda count: _file(stored.subset(slice(count))), len(stored.classes), budget_bytes
     )
 
 
@@ -53,17 +54,30 @@ def read(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     return container.read_contents(data, KIND, _decoded)
 
 
-def _file(small: SmallImages) -> bytes:
-    header, pixels = quantised_images.pack(small)
+def read_quantised(data: bytes) -> QuantisedImages:
+    """The stored images before interpolation.
+
+    Raises:
+      FormatError: not an undamaged file of this kind.
+    """
+    return container.read_contents(data, KIND, _quantised)
+
+
+def _file(images: QuantisedImages) -> bytes:
+    header, pixels = quantised_images.pack(images)
     return write_archive(KIND, header, {"pixels": pixels})
 
 
 def _decoded(stored: Archive) -> tuple[np.ndarray, np.ndarray]:
+    found = _quantised(stored)
+    images = interpolate(found.grey_levels(), found.factor, *found.shape[:2])
+    return images, found.labels[found.classes].astype(np.int32)
+
+
+def _quantised(stored: Archive) -> QuantisedImages:
     header, sections = stored.header, stored.sections
     if header.keys() != quantised_images.FIELDS:
         raise ValueError(f"header fields {sorted(header)}")
     if sections.keys() != {"pixels"}:
         raise ValueError(f"sections {sorted(sections)}")
-    small = quantised_images.unpack(header, sections["pixels"])
-    images = enlarge(small.greys(), small.factor, *small.shape[:2])
-    return images, small.labels[small.classes].astype(np.int32)
+    return quantised_images.unpack(header, sections["pixels"])

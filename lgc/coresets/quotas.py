@@ -1,4 +1,4 @@
-"""How many images of each class a subset gets, and selection class by class."""
+"""Numbers of images per class, and selection class by class."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""In which order a file takes the images of a set: those that stand for the others first.
+"""Coreset selection strategies by name: which images of a set a file stores.
 
-What an image would teach a classifier is the gradient of its loss; it is compared at three points
-of a training, in the last layer alone, where it is known exactly and never built
-(`lgc.coresets.gradients`).
+Images are compared by the gradients of their loss with respect to the last layer, at three points
+of a training (`lgc.coresets.gradients`).
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from fewbits.training.method import Key
 from fewbits.training.networks import Network
 from lgc import proxies
 from lgc.coresets import balanced, choose, last_layer
-from lgc.coresets.choose import Choice
+from lgc.coresets.choose import Selector
 
-CORESETS: dict[str, Choice] = {
+CORESETS: dict[str, Selector] = {
     "facility": choose.facility,
     "medoids": choose.medoids,
     "herding": choose.herded,
@@ -27,9 +26,9 @@ CORESETS: dict[str, Choice] = {
 }
 RANDOM = "random"
 LARGEST = 4_000
-"""Images of a coreset; of more, or of most of a set, any choice is nearly one at random."""
+"""Images of a coreset; larger ones, or most of a set, differ little from a random subset."""
 _CANDIDATES = 60_000
-"""Images, taken at random, that a coreset is chosen from."""
+"""Random images that a coreset is selected from."""
 _WIDTH = 16
 """Channels of the ConvNet whose gradients are compared."""
 _STEPS = 900
@@ -39,24 +38,26 @@ _RATE = 2e-3
 
 
 def worthwhile(count: int, of: int) -> bool:
-    """Whether to choose so many images of so many."""
+    """Whether a coreset of `count` images out of `of` can differ much from a random subset."""
     return count <= LARGEST and 2 * count <= of
 
 
-def chosen_first(
+def coreset_first(
     name: str, key: Key, pixels: np.ndarray, classes: np.ndarray, count: int
 ) -> np.ndarray:
-    """Int[N], all images: a coreset of `count`, then the others at random; classes mixed evenly.
+    """A permutation of all images, int[N]: a coreset of `count`, then the others at random.
+
+    Every prefix has nearly equal shares of all classes.
 
     Args:
       name: of `CORESETS`, or `RANDOM`.
       key: typed PRNG key.
       pixels: UInt8[N, H, W, C].
       classes: Int[N], class numbers.
-      count: how many will be taken, or nearly so.
+      count: size of the coreset.
     """
     key_mix, key_choice = jax.random.split(key)
-    order = mixed(key_mix, classes)
+    order = stratified_permutation(key_mix, classes)
     if name == RANDOM or not worthwhile(count, len(classes)):
         return order
     tried = order[:_CANDIDATES]
@@ -68,8 +69,8 @@ def chosen_first(
     return np.concatenate([first, order[~np.isin(order, first)]])
 
 
-def mixed(key: Key, classes: np.ndarray) -> np.ndarray:
-    """A random order in which every stretch has equally many of each class, while they last."""
+def stratified_permutation(key: Key, classes: np.ndarray) -> np.ndarray:
+    """A random permutation whose prefixes have equally many of each class, as far as they go."""
     shuffled = np.asarray(jax.random.permutation(key, len(classes)))
     rank = np.empty(len(classes), np.int64)
     for number in range(classes.max() + 1):
@@ -88,14 +89,14 @@ def coreset(
     network: Network,
     steps: int,
 ) -> np.ndarray:
-    """Int[count], places of a coreset's images, classes mixed evenly.
+    """Int[count], indices of a coreset's images, classes mixed evenly.
 
     Args:
       name: of `CORESETS`.
       key: typed PRNG key.
       pixels: UInt8[N, H, W, C].
       classes: Int[N], class numbers.
-      count: how many.
+      count: size of the coreset.
       network: the classifier, from such images to a score for each class.
       steps: of its training; gradients are compared after a third, two thirds and all of them.
     """

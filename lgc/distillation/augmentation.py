@@ -1,11 +1,11 @@
-"""New images from old ones: small turns, slants, stretches, shifts, bends, mirrors, and light.
+"""Random augmentation: rotation, shear, scale, translation, elastic distortion, flip, brightness.
 
-A file that names the strengths of these moves says of each image in it that its neighbours under
-them are of its class, for the price of a few bytes. A coarse grid of random displacements bends;
-all moves but light together are one map of coordinates, so that each image is interpolated once
-(the elastic distortions of Simard, Steinkraus and Platt 2003, with an affine map around them).
-Light multiplies an image by a smooth random field: what few greys cannot say of shades, the student
-is at least not to rely on.
+A file stores the ranges, a few bytes, and so says which variants of an image belong to its class.
+All geometric transformations are composed into one map of coordinates, so that every image is
+interpolated once: the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices
+for convolutional neural networks applied to visual document analysis", combined with an affine map.
+Brightness augmentation multiplies an image by a smooth random field; it keeps a classifier from
+relying on shades that a few grey levels cannot represent.
 """
 
 from __future__ import annotations
@@ -19,106 +19,114 @@ import numpy as np
 _GRID = 4
 """Points a side of the grid of displacements."""
 _CHUNK = 1000
-"""Images deformed by one call."""
+"""Images augmented by one call."""
 
 
-class Deformation(NamedTuple):
-    """How far images may be moved; whole numbers, so that a file can hold them.
+class Augmentation(NamedTuple):
+    """Ranges of the random transformations; whole numbers, since a file stores them.
 
     Attributes:
-      turn: degrees either way, uniform.
-      slant: degrees of shear either way, uniform.
-      stretch: percent, of the logarithm of each side's scale, uniform.
-      shift: percent of the side, either way, uniform.
-      bend: tenths of a percent of the side, deviation of the displacements on a 4 x 4 grid.
-      mirror: 1 if half of the images are mirrored left to right.
-      light: percent, deviation of the logarithm of brightness, that of the whole image and again
-        that of a 4 x 4 grid across it; black stays black.
+      rotation: degrees in either direction, uniform.
+      shear: degrees in either direction, uniform.
+      scale: percent, of the logarithm of each side's scale, uniform.
+      translation: percent of the side in either direction, uniform.
+      elastic: tenths of a percent of the side, standard deviation of the displacements on a 4 x 4
+        grid.
+      flip: 1 if half of the images are flipped left to right.
+      brightness: percent, standard deviation of the logarithm of brightness: of the whole image,
+        and again of a 4 x 4 grid across it. Black stays black.
     """
 
-    turn: int = 0
-    slant: int = 0
-    stretch: int = 0
-    shift: int = 0
-    bend: int = 0
-    mirror: int = 0
-    light: int = 0
+    rotation: int = 0
+    shear: int = 0
+    scale: int = 0
+    translation: int = 0
+    elastic: int = 0
+    flip: int = 0
+    brightness: int = 0
 
 
-NONE = Deformation()
-LIMITS = Deformation(180, 60, 100, 50, 250, 1, 200)
+NONE = Augmentation()
+LIMITS = Augmentation(180, 60, 100, 50, 250, 1, 200)
 
 
-def check(deformation: Deformation) -> None:
-    """Raises ValueError where a strength is out of range."""
-    for name, value, limit in zip(Deformation._fields, deformation, LIMITS, strict=True):
+def check(ranges: Augmentation) -> None:
+    """Raises ValueError where a range is out of `LIMITS`."""
+    for name, value, limit in zip(Augmentation._fields, ranges, LIMITS, strict=True):
         if not 0 <= value <= limit:
             raise ValueError(f"{name} is {value}; use 0 to {limit}")
 
 
-def deform(key: jax.Array, images: jax.Array, deformation: Deformation, white: float) -> jax.Array:
-    """Each image moved at random; what moves in from outside is what lies at the border.
+def augment(key: jax.Array, images: jax.Array, ranges: Augmentation, white: float) -> jax.Array:
+    """Transform every image at random; pixels from outside repeat the border.
 
     Args:
       key: typed PRNG key.
       images: Float[n, height, width, channels] from 0 to `white`.
-      deformation: strengths.
-      white: the brightest that light can make a pixel.
+      ranges: of the transformations; may be traced.
+      white: largest value that brightness augmentation can give a pixel.
 
     Returns:
       Float[n, height, width, channels].
     """
-    # Arrays, so that one compiled program serves all strengths.
-    strengths = Deformation(*(jnp.float32(each) for each in deformation))
+    # Arrays, so that one compiled program serves all ranges.
+    limits = Augmentation(*(jnp.float32(each) for each in ranges))
     n, height, width, _ = images.shape
     keys = jax.random.split(key, 6)
-    key_turn, key_slant, key_stretch, key_shift, key_bend, key_mirror = keys
+    key_rotation, key_shear, key_scale, key_translation, key_elastic, key_flip = keys
 
     def uniform(key: jax.Array, reach: jax.Array | float, *shape: int) -> jax.Array:
         return reach * jax.random.uniform(key, (n, *shape), minval=-1.0, maxval=1.0)
 
-    turn = uniform(key_turn, jnp.deg2rad(strengths.turn))
-    slant = jnp.tan(uniform(key_slant, jnp.deg2rad(strengths.slant)))
-    scale = jnp.exp(uniform(key_stretch, strengths.stretch / 100, 2))
-    shift = uniform(key_shift, strengths.shift / 100, 2)
-    mirrored = strengths.mirror * jax.random.bernoulli(key_mirror, 0.5, (n,))
+    rotation = uniform(key_rotation, jnp.deg2rad(limits.rotation))
+    shear = jnp.tan(uniform(key_shear, jnp.deg2rad(limits.shear)))
+    scale = jnp.exp(uniform(key_scale, limits.scale / 100, 2))
+    translation = uniform(key_translation, limits.translation / 100, 2)
+    flipped = limits.flip * jax.random.bernoulli(key_flip, 0.5, (n,))
 
     # Coordinates from -1/2 to 1/2; where each new pixel comes from.
     rows = (jnp.arange(height) + 0.5) / height - 0.5
     columns = (jnp.arange(width) + 0.5) / width - 0.5
     y, x = (part[None] for part in jnp.meshgrid(rows, columns, indexing="ij"))
-    x = x * (1 - 2 * mirrored)[:, None, None]
-    cosine, sine = jnp.cos(turn)[:, None, None], jnp.sin(turn)[:, None, None]
-    from_x = (cosine * x - sine * y) * scale[:, 0, None, None] + slant[:, None, None] * y
+    x = x * (1 - 2 * flipped)[:, None, None]
+    cosine, sine = jnp.cos(rotation)[:, None, None], jnp.sin(rotation)[:, None, None]
+    from_x = (cosine * x - sine * y) * scale[:, 0, None, None] + shear[:, None, None] * y
     from_y = (sine * x + cosine * y) * scale[:, 1, None, None]
-    bends = strengths.bend / 1000 * jax.random.normal(key_bend, (n, _GRID, _GRID, 2))
-    smooth = jax.image.resize(bends, (n, height, width, 2), "cubic")
-    from_y = from_y + shift[:, 0, None, None] + smooth[..., 0]
-    from_x = from_x + shift[:, 1, None, None] + smooth[..., 1]
-    moved = _at(images, (from_y + 0.5) * height - 0.5, (from_x + 0.5) * width - 0.5)
-    # A key of its own, so that files without light are drawn as before there was any.
+    displacements = limits.elastic / 1000 * jax.random.normal(key_elastic, (n, _GRID, _GRID, 2))
+    smooth = jax.image.resize(displacements, (n, height, width, 2), "cubic")
+    from_y = from_y + translation[:, 0, None, None] + smooth[..., 0]
+    from_x = from_x + translation[:, 1, None, None] + smooth[..., 1]
+    transformed = _at(images, (from_y + 0.5) * height - 0.5, (from_x + 0.5) * width - 0.5)
+    # A key of its own, so that files older than brightness augmentation give the same images.
     shade = jax.random.normal(jax.random.fold_in(key, len(keys)), (n, _GRID * _GRID + 1))
     field = jax.image.resize(shade[:, 1:].reshape(n, _GRID, _GRID), (n, height, width), "cubic")
-    logs = strengths.light / 100 * (field + shade[:, :1, None])
-    return jnp.minimum(moved * jnp.exp(logs)[..., None], white)
+    logs = limits.brightness / 100 * (field + shade[:, :1, None])
+    return jnp.minimum(transformed * jnp.exp(logs)[..., None], white)
 
 
-def drawn(
-    seed: int, images: np.ndarray, labels: np.ndarray, per_class: int, deformation: Deformation
+augment_jitted = jax.jit(augment)
+"""`augment`, compiled once for each shape of the images."""
+
+
+def augmented_set(
+    seed: int, images: np.ndarray, labels: np.ndarray, per_class: int, ranges: Augmentation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A training set of any size from few images: all of a class in turn, each time deformed anew.
+    """A training set of any size: the images of each class in turn, each time augmented anew.
 
     Args:
-      seed: of the moves.
+      seed: of the augmentation.
       images: uint8[n, height, width, channels].
       labels: int[n].
       per_class: images of each class.
-      deformation: strengths.
+      ranges: of the transformations.
 
     Returns:
       uint8[classes * per_class, ...] and int32 labels, class by class.
+
+    Raises:
+      ValueError: a range out of `LIMITS`.
     """
-    check(deformation)
+    check(ranges)
     chosen = np.concatenate(
         [
             np.resize(np.flatnonzero(labels == label), per_class)
@@ -126,22 +134,19 @@ def drawn(
         ]
     )
     found = images[chosen]
-    if deformation != NONE:
+    if ranges != NONE:
         key = jax.random.key(seed)
         padded = np.resize(chosen, -(-len(chosen) // _CHUNK) * _CHUNK).reshape(-1, _CHUNK)
-        moved = [
+        parts = [
             np.rint(
-                _deform(
-                    jax.random.fold_in(key, i), images[part].astype(np.float32), deformation, 255.0
+                augment_jitted(
+                    jax.random.fold_in(key, i), images[part].astype(np.float32), ranges, 255.0
                 )
             )
             for i, part in enumerate(padded)
         ]
-        found = np.concatenate(moved)[: len(chosen)].astype(np.uint8)
+        found = np.concatenate(parts)[: len(chosen)].astype(np.uint8)
     return found, labels[chosen].astype(np.int32)
-
-
-_deform = jax.jit(deform)
 
 
 def _at(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:

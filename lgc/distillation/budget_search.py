@@ -1,147 +1,235 @@
-"""The most useful file within a budget of bytes, found by trying.
+"""Search for the file within a budget of bytes that trains the best classifier.
 
-What a budget buys best, many crude images or few good ones, and how far they may be moved, hangs
-on the data. Each candidate is made into a training set exactly as its file would be, a small
-ConvNet is trained on that set, and held-out images of the user's own set judge it: all candidates
-for a few steps, the best for longer. Then it is asked whether to light and to refine the images
-(`budget_considered`). The winner is made again from all images (`budget_file`).
+Whether a budget is best spent on many coarse images or few fine ones, and how far they may be
+augmented, depends on the data. The training set of each candidate is made exactly as its file would
+give it and scored by a proxy evaluation (`lgc.proxies`) on a held-out part of the user's images:
+first all candidates with short trainings, then the best with long ones, as in successive halving.
+A second stage (`search_stages`) decides about brightness augmentation and distillation. The best
+operating point is then applied to all images (`distilled_file`).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import numpy as np
+from jaxtyping import Array, Integer, Key, UInt8
 
-from fewbits.training.method import Key
 from lgc import proxies
 from lgc.config import Progress, report
 from lgc.coresets import strategies
-from lgc.distillation import (
-    augmentation,
-    distilled_file,
-    distilled_images,
-    search_candidates,
-    search_stages,
-)
-from lgc.distillation.augmentation import Deformation
-from lgc.distillation.distilled_file import Choice
-from lgc.distillation.search_config import MILD, Search
+from lgc.distillation import distilled_file, distilled_images, search_candidates, search_stages
+from lgc.distillation.augmentation import Augmentation, augmented_set
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.search_config import MILD, DistillConfig
 
-_STAGE = "trying what the budget buys"
+_STAGE = "evaluating candidates"
+
+TrainingSet = tuple[np.ndarray, np.ndarray]
+"""Images at full resolution, uint8[n, H, W, C], and their class numbers."""
 
 
-LargeImages = tuple[np.ndarray, np.ndarray]
-"""Exemplars at full size, uint8[n, H, W, C], and their class numbers."""
+class Distilled(NamedTuple):
+    """A file within a budget, and how it was made.
+
+    Attributes:
+      data: of the file.
+      point: its operating point.
+    """
+
+    data: bytes
+    point: OperatingPoint
 
 
-def choose(
+def distill(
+    images: UInt8[np.ndarray, "n height width *channels"],
+    labels: Integer[np.ndarray, " n"],
+    budget_bytes: int,
+    *,
+    config: DistillConfig = DistillConfig(),  # noqa: B008
+    key: Key[Array, ""] | None = None,
+    progress: Progress | None = None,
+) -> bytes:
+    """The most useful file of an image set within a budget of bytes.
+
+    The file holds quantised low-resolution images, perhaps distilled, an upsampler and ranges of
+    augmentation (`lgc.distillation`). Resolution, grey levels, augmentation, coreset selection
+    strategy and distillation are chosen by a search on a validation part cut from the given images:
+    its score is the accuracy of a small ConvNet trained on the file's images. With the default
+    config the search takes an hour or more on a CPU core.
+
+    Dataset distillation by kernel ridge regression: Zhou, Nezhadarya and Ba (2022), "Dataset
+    distillation using neural feature regression", eq. 5, with a rate constraint added.
+
+    The stored images are training images or resemble them: the file is not private.
+
+    Args:
+      images: uint8, 0 to 255; sides of 8 pixels or more.
+      labels: any integers that fit int32, at least two images of each value.
+      budget_bytes: the file is no longer than this.
+      config: what the search tries.
+      key: typed PRNG key; None for `jax.random.key(0)`.
+      progress: called with a stage's name, the work done and the work in all.
+
+    Returns:
+      The bytes of a file that `lgc.decompress` and `lgc.stream` read.
+
+    Raises:
+      InputError: images or labels that cannot be compressed, or a budget too small for one image of
+        each class.
+
+    Example:
+      >>> import lgc, numpy as np
+      >>> images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+      >>> labels = np.arange(30) % 3
+      >>> data = lgc.distill(images, labels, 300, config=lgc.DistillConfig.quick())
+      >>> len(data) <= 300
+      True
+      >>> lgc.decompress(data, per_class=4).images.shape
+      (12, 8, 8, 1)
+    """
+    key = jax.random.key(0) if key is None else key
+    return distill_with_point(images, labels, budget_bytes, config, key, progress).data
+
+
+def distill_with_point(
+    images: np.ndarray,
+    labels: np.ndarray,
+    budget_bytes: int,
+    config: DistillConfig,
+    key: jax.Array,
+    progress: Progress | None = None,
+) -> Distilled:
+    """As `distill`, with the operating point."""
+    key_search, key_write = jax.random.split(key)
+    point = search(images, labels, budget_bytes, key_search, config=config, progress=progress)
+    data = distilled_file.write(
+        images,
+        labels,
+        budget_bytes,
+        point,
+        key_write,
+        upsampler_steps=config.upsampler_steps,
+        progress=progress,
+    )
+    return Distilled(data, point)
+
+
+def search(
     pixels: np.ndarray,
     labels: np.ndarray,
     budget_bytes: int,
-    key: Key,
+    key: jax.Array,
     *,
-    search: Search | None = None,
+    config: DistillConfig = DistillConfig(),  # noqa: B008
     progress: Progress | None = None,
-) -> Choice:
-    """`search_images`, then `budget_considered`: what a user calls."""
-    search = search or Search()
-    found = search_images(pixels, labels, budget_bytes, key, search=search, progress=progress)
-    if not (search.lights or search.refinement_steps):
+) -> OperatingPoint:
+    """Both search stages; arguments and errors as of `first_stage`."""
+    found = first_stage(pixels, labels, budget_bytes, key, config=config, progress=progress)
+    if not (config.brightness_percent or config.distillation_steps):
         return found
-    trial = search_stages.trial(pixels, labels, budget_bytes, found, key, search)
-    if search.lights:
-        found = search_stages.light(trial, found, key, search, progress).choice
-    if search.refinement_steps:
-        found = search_stages.refinement(trial, found, key, search, progress).choice
+    trial = search_stages.trial(pixels, labels, budget_bytes, found, key, config)
+    if config.brightness_percent:
+        found = search_stages.brightness(trial, found, key, config, progress).point
+    if config.distillation_steps:
+        found = search_stages.distillation(trial, found, key, config, progress).point
     return found
 
 
-def search_images(
+def first_stage(
     pixels: np.ndarray,
     labels: np.ndarray,
     budget_bytes: int,
-    key: Key,
+    key: jax.Array,
     *,
-    search: Search | None = None,
+    config: DistillConfig = DistillConfig(),  # noqa: B008
     progress: Progress | None = None,
-) -> Choice:
-    """The choice whose file trains the best classifier among those that fit.
+) -> OperatingPoint:
+    """The best downsampling, augmentation and coreset selection strategy that fit the budget.
 
     Args:
       pixels: uint8[N, H, W] or [N, H, W, C].
       labels: integers [N].
-      budget_bytes: the file is to be no longer than this.
+      budget_bytes: of the file.
       key: typed PRNG key.
-      search: how long to look.
+      config: see `DistillConfig`.
       progress: see `Progress`.
 
     Raises:
       InputError: images that cannot be compressed, or a budget too small for them.
     """
-    search = search or Search()
     checked = distilled_file.check(pixels, labels)
-    key_order, key_enlarger, key_judge = jax.random.split(key, 3)
-    held, kept = search_stages.held_and_kept(key_order, checked)
-    candidates = search_candidates.possible(checked, kept, budget_bytes, search.reductions)
-    trials = [
-        each for plain in search.moves for each in (plain, plain._replace(mirror=1)) if each != MILD
+    key_order, key_upsampler, key_evaluation = jax.random.split(key, 3)
+    validation, training = search_stages.split_validation(key_order, checked)
+    candidates = search_candidates.candidates(checked, training, budget_bytes, config.downsamplings)
+    alternatives = [
+        each
+        for plain in config.augmentations
+        for each in (plain, plain._replace(flip=1))
+        if each != MILD
     ]
-    finals = min(search.finalists, len(candidates)) + len(trials) + len(search.orders)
-    rounds = len(candidates) + finals
-    judge = {
+    n_final = min(config.finalists, len(candidates)) + len(alternatives) + len(config.strategies)
+    n_evaluations = len(candidates) + n_final
+    evaluate = {
         steps: proxies.build(
             checked,
-            held,
+            validation,
             steps=steps,
-            width=search.judge_width,
-            batch_size=search.batch_size,
+            width=config.proxy_width,
+            batch_size=config.proxy_batch_size,
         )
-        for steps in {search.first_steps, search.last_steps}
+        for steps in {config.screening_steps, config.final_steps}
     }
     done = 0
 
-    def judged(large: LargeImages, moves: Deformation, steps: int) -> float:
+    def score(large: TrainingSet, augmentation: Augmentation, steps: int) -> float:
         nonlocal done
-        accuracy = judge[steps](key_judge, augmentation.drawn(0, *large, search.per_class, moves))
+        drawn = augmented_set(0, *large, config.proxy_images_per_class, augmentation)
+        accuracy = evaluate[steps](key_evaluation, drawn)
         done += 1
-        report(progress, _STAGE, done, rounds)
+        report(progress, _STAGE, done, n_evaluations)
         return accuracy
 
-    made, params, first = {}, {}, {}
+    sets, params, screened = {}, {}, {}
     for each in candidates:
-        params[each] = distilled_file.trained_enlarger(
-            key_enlarger, checked, kept, each.reduction, each.width, search.trial_steps
+        params[each] = distilled_file.trained_upsampler(
+            key_upsampler,
+            checked,
+            training,
+            each.downsampling,
+            each.width,
+            config.candidate_upsampler_steps,
         )
-        small = search_candidates.small_of(checked, kept, each.reduction).subset(
-            slice(each.fitting)
-        )
-        made[each] = (distilled_images.drawn_large(small, params[each]), small.classes)
-        first[each] = judged(made[each], MILD, search.first_steps)
-    finalists = sorted(candidates, key=lambda c: -first[c])[: search.finalists]
-    last = {c: judged(made[c], MILD, search.last_steps) for c in finalists}
-    best = max(finalists, key=lambda c: last[c])
-    moved = {moves: judged(made[best], moves, search.last_steps) for moves in trials}
-    moved[MILD] = last[best]
-    moves = max(moved, key=lambda each: moved[each])
-    found = Choice(best.reduction, best.width, moves, moved[moves])
-    tried = search.orders if strategies.worthwhile(best.fitting, len(kept)) else ()
-    for number, name in enumerate(tried):
+        images = search_candidates.quantised(checked, training, each.downsampling)
+        images = images.subset(slice(each.n_images))
+        sets[each] = (distilled_images.upsampled(images, params[each]), images.classes)
+        screened[each] = score(sets[each], MILD, config.screening_steps)
+    finalists = sorted(candidates, key=lambda c: -screened[c])[: config.finalists]
+    final = {c: score(sets[c], MILD, config.final_steps) for c in finalists}
+    best = max(finalists, key=lambda c: final[c])
+    scores = {each: score(sets[best], each, config.final_steps) for each in alternatives}
+    scores[MILD] = final[best]
+    augmentation = max(scores, key=lambda each: scores[each])
+    found = OperatingPoint(best.downsampling, best.width, augmentation, scores[augmentation])
+    worthwhile = strategies.worthwhile(best.n_images, len(training))
+    for number, name in enumerate(config.strategies if worthwhile else ()):
         key_name = jax.random.fold_in(key_order, number)
-        places = search_candidates.chosen_places(checked, kept, best, name, key_name)
-        chosen = search_candidates.small_of(checked, kept, best.reduction).subset(places)
-        large = (distilled_images.drawn_large(chosen, params[best]), chosen.classes)
-        accuracy = judged(large, moves, search.last_steps)
-        if beyond_chance(accuracy, found.accuracy, len(held)):
-            found = found._replace(order=name, accuracy=accuracy)
-    report(progress, _STAGE, rounds, rounds)
+        chosen = search_candidates.coreset_of_equal_bytes(checked, training, best, name, key_name)
+        images = search_candidates.quantised(checked, training, best.downsampling).subset(chosen)
+        large = (distilled_images.upsampled(images, params[best]), images.classes)
+        accuracy = score(large, augmentation, config.final_steps)
+        if significantly_better(accuracy, found.accuracy, len(validation)):
+            found = found._replace(strategy=name, accuracy=accuracy)
+    report(progress, _STAGE, n_evaluations, n_evaluations)
     return found
 
 
-def beyond_chance(accuracy: float, usual: float, n_images: int) -> bool:
-    """Whether an accuracy on so many images is more than two standard errors above the usual one.
+def significantly_better(accuracy: float, reference: float, n_images: int) -> bool:
+    """Whether an accuracy on n images exceeds another by more than two standard errors.
 
-    Asked of coresets: one that only seems better to this judge can be far worse for another, since
-    it holds what is rare.
+    Required of coresets: one that is only slightly better for the proxy's ConvNet can be far worse
+    for another classifier, since it over-represents rare images.
     """
-    spread = (accuracy * (1 - accuracy) + usual * (1 - usual)) / n_images
-    return accuracy - usual > 2 * spread**0.5
+    variance = (accuracy * (1 - accuracy) + reference * (1 - reference)) / n_images
+    return accuracy - reference > 2 * variance**0.5

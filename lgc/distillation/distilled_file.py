@@ -1,7 +1,7 @@
-"""The file that a choice makes of an image set for a budget of bytes: as many images as fit.
+"""The file at an operating point: as many images of a set as fit a budget of bytes.
 
-Where the choice says so they are then refined (`refinement`), and as many of what comes out as fit
-are kept.
+Where the operating point says so, the images are distilled first (`kernel_ridge`), and as many of
+the distilled images as fit are stored.
 """
 
 from __future__ import annotations
@@ -20,170 +20,177 @@ from lgc import images, proxies
 from lgc.autoencoders import fitting
 from lgc.config import Progress
 from lgc.coresets import strategies
-from lgc.coresets.downsampling import Reduction, nearest_levels, shrink
+from lgc.coresets.downsampling import Downsampling, downsample, nearest_levels
 from lgc.distillation import distilled_images, kernel_ridge, pixel_rate, quantised_images, upsampler
-from lgc.distillation.augmentation import Deformation
+from lgc.distillation.augmentation import Augmentation
 from lgc.distillation.distilled_images import Contents
-from lgc.distillation.kernel_ridge import RefinementConfig
-from lgc.distillation.quantised_images import SmallImages
+from lgc.distillation.kernel_ridge import KernelRidgeConfig
+from lgc.distillation.quantised_images import QuantisedImages
 from lgc.images import LabelledImages
 
-ENLARGER_STEPS = 2_000
-"""Of training the enlarger that is kept."""
-_ENLARGER_BITS = 4
+UPSAMPLER_STEPS = 2_000
+"""Optimiser steps of the upsampler that is stored."""
+_UPSAMPLER_BITS = 4
 _BATCH_SIZE = 64
-"""Of training an enlarger, and what exemplars cost."""
+"""Of training an upsampler and the rate model."""
 _REAL_BATCH = 250
-"""Real images that a step of refinement looks at."""
-_DRAWN = 200
-"""Exemplars that it draws, or five of each class."""
+"""Real images of a distillation step."""
+_SYNTHETIC_BATCH = 200
+"""Stored images of a distillation step, or five of each class."""
 _RATE_STEPS = 500
-"""Of training what exemplars cost."""
+"""Of training the rate model."""
 
 
-class Choice(NamedTuple):
-    """What to do with an image set for a budget.
+class OperatingPoint(NamedTuple):
+    """How the file of a budget is made.
 
     Attributes:
-      reduction: of its images.
-      width: of the enlarger; 0 for none.
-      moves: of what is drawn.
-      accuracy: of the last judge of this choice, in [0, 1].
-      order: in which images are taken; see `orders.chosen_first`.
-      refinement_steps: of moving exemplars to where they teach most; 0 for images as they are.
+      downsampling: of the images.
+      width: channels of the upsampler; 0 for interpolation.
+      augmentation: of images drawn from the file.
+      accuracy: of the last proxy evaluation, in [0, 1].
+      strategy: coreset selection strategy; see `strategies.coreset_first`.
+      distillation_steps: optimiser steps of kernel ridge distillation; 0 stores images as they are.
     """
 
-    reduction: Reduction
+    downsampling: Downsampling
     width: int
-    moves: Deformation
+    augmentation: Augmentation
     accuracy: float
-    order: str = strategies.RANDOM
-    refinement_steps: int = 0
+    strategy: str = strategies.RANDOM
+    distillation_steps: int = 0
 
 
 def write(
     pixels: np.ndarray,
     labels: np.ndarray,
     budget_bytes: int,
-    choice: Choice,
+    point: OperatingPoint,
     key: Key,
     *,
-    enlarger_steps: int = ENLARGER_STEPS,
+    upsampler_steps: int = UPSAMPLER_STEPS,
     progress: Progress | None = None,
 ) -> bytes:
-    """The file of kind "exemplars" that a choice makes of an image set.
+    """The file of an image set at an operating point.
 
     Args:
       pixels: uint8[N, H, W] or [N, H, W, C].
       labels: integers [N].
       budget_bytes: the file is no longer than this.
-      choice: see `budget.choose`.
+      point: see `budget_search.search`.
       key: typed PRNG key.
-      enlarger_steps: of training the enlarger, on all images.
-      progress: told of the refinement; see `Progress`.
+      upsampler_steps: optimiser steps of the upsampler, on all images.
+      progress: told of the distillation; see `Progress`.
 
     Raises:
       InputError: images that cannot be compressed, or a budget too small for them.
     """
     checked = check(pixels, labels)
-    key_order, key_enlarger = jax.random.split(key)
-    key_refine = jax.random.fold_in(key, 2)
+    key_order, key_upsampler = jax.random.split(key)
+    key_distillation = jax.random.fold_in(key, 2)
     everything = np.arange(len(checked.classes))
-    params = trained_enlarger(
-        key_enlarger, checked, everything, choice.reduction, choice.width, enlarger_steps
+    params = trained_upsampler(
+        key_upsampler, checked, everything, point.downsampling, point.width, upsampler_steps
     )
-    small = quantised_images.reduce(checked.pixels, np.asarray(labels), choice.reduction)
+    stored = quantised_images.quantise(checked.pixels, np.asarray(labels), point.downsampling)
 
-    def fit(taken: SmallImages, params: Params | None) -> quantised_images.Fitted:
+    def fit(ordered: QuantisedImages, params: Params | None) -> quantised_images.Fitted:
         return quantised_images.largest(
             lambda count: distilled_images.write(
-                Contents(taken.subset(slice(count)), params, choice.moves), _ENLARGER_BITS
+                Contents(ordered.subset(slice(count)), params, point.augmentation), _UPSAMPLER_BITS
             ),
-            len(taken.classes),
+            len(ordered.classes),
             budget_bytes,
         )
 
-    order = strategies.mixed(key_order, checked.classes)
-    fitted = fit(small.subset(order), params)
-    if choice.order != strategies.RANDOM:
-        order = strategies.chosen_first(
-            choice.order, key_order, checked.pixels, checked.classes, fitted.n_images
+    order = strategies.stratified_permutation(key_order, checked.classes)
+    fitted = fit(stored.subset(order), params)
+    if point.strategy != strategies.RANDOM:
+        order = strategies.coreset_first(
+            point.strategy, key_order, checked.pixels, checked.classes, fitted.n_images
         )
-        fitted = fit(small.subset(order), params)
-    if choice.refinement_steps and len(fitted.data) <= budget_bytes:
-        taken, weights = refined(
-            key_refine, checked, everything, order[: fitted.n_images], params, choice, progress
+        fitted = fit(stored.subset(order), params)
+    if point.distillation_steps and len(fitted.data) <= budget_bytes:
+        fitted = fit(
+            *distilled(
+                key_distillation,
+                checked,
+                everything,
+                order[: fitted.n_images],
+                params,
+                point,
+                progress,
+            )
         )
-        fitted = fit(taken, weights)
     if len(fitted.data) > budget_bytes or fitted.n_images < len(checked.labels):
         raise too_small(budget_bytes, checked)
     return fitted.data
 
 
 def check(pixels: np.ndarray, labels: np.ndarray) -> LabelledImages:
-    """Images that can be reduced; raises InputError for others."""
+    """Images that can be downsampled; raises InputError for others."""
     checked = images.check(pixels, labels)
     if min(checked.pixels.shape[1:3]) < 8:
         raise InputError(f"images of {checked.pixels.shape[1:3]}; each side needs 8 pixels or more")
     return checked
 
 
-def trained_enlarger(
+def trained_upsampler(
     key: Key,
     checked: LabelledImages,
-    chosen: np.ndarray,
-    reduction: Reduction,
+    rows: np.ndarray,
+    downsampling: Downsampling,
     width: int,
     steps: int,
 ) -> Params | None:
-    """Weights trained on chosen images, on their grids; None where there is no room for any."""
+    """Quantised weights of an upsampler trained on some images; None for a width of 0."""
     if width == 0:
         return None
-    large = checked.pixels[chosen]
-    small = quantised_images.reduce(large, checked.classes[chosen], reduction)
+    large = checked.pixels[rows]
+    low = quantised_images.quantise(large, checked.classes[rows], downsampling)
     shape = checked.pixels.shape[1:]
-    loss = upsampler.loss(shape, lambda path: _ENLARGER_BITS)
+    loss = upsampler.loss(shape, lambda path: _UPSAMPLER_BITS)
     key_params, key_run = jax.random.split(key)
-    start = upsampler.init(key_params, width, reduction.factor, shape[2])
+    start = upsampler.init(key_params, width, downsampling.factor, shape[2])
     train = jax.jit(
         partial(proxies.trained, loss=loss, steps=steps, batch_size=_BATCH_SIZE, rate=5e-3)
     )
-    params = train(key_run, start, (small.greys(), large))
-    return jax.tree.map(np.asarray, distilled_images.on_grid(params, _ENLARGER_BITS))
+    params = train(key_run, start, (low.grey_levels(), large))
+    return jax.tree.map(np.asarray, distilled_images.on_grid(params, _UPSAMPLER_BITS))
 
 
-def refined(
+def distilled(
     key: Key,
     checked: LabelledImages,
-    chosen: np.ndarray,
-    exemplar: np.ndarray,
+    rows: np.ndarray,
+    initial: np.ndarray,
     params: Params | None,
-    choice: Choice,
+    point: OperatingPoint,
     progress: Progress | None = None,
-) -> tuple[SmallImages, Params | None]:
-    """Exemplars and the enlarger's weights after refinement, the weights on their grid.
+) -> tuple[QuantisedImages, Params | None]:
+    """Distilled images and the upsampler's weights, quantised.
 
     Args:
       key: typed PRNG key.
       checked: the image set.
-      chosen: Int[m], which of its images teach.
-      exemplar: Int[n], which of them are refined.
-      params: the enlarger's weights; None for none.
-      choice: its reduction, moves and steps.
+      rows: int[m], its real images, whose labels are to be predicted.
+      initial: int[n], the images that the distilled ones are initialised with.
+      params: the upsampler's weights; None for interpolation.
+      point: its downsampling, augmentation and steps.
       progress: see `Progress`.
     """
     key_rate, key_cost, key_run = jax.random.split(key, 3)
-    pixels, classes = checked.pixels[chosen], checked.classes[chosen]
-    every = quantised_images.reduce(pixels, classes, choice.reduction)
-    shrunken = shrink(checked.pixels[exemplar], choice.reduction.factor)
-    small = every._replace(
-        pixels=nearest_levels(every.levels)[shrunken].astype(np.uint8),
-        classes=checked.classes[exemplar],
+    pixels, classes = checked.pixels[rows], checked.classes[rows]
+    every = quantised_images.quantise(pixels, classes, point.downsampling)
+    low = downsample(checked.pixels[initial], point.downsampling.factor)
+    start = every._replace(
+        pixels=nearest_levels(every.levels)[low].astype(np.uint8),
+        classes=checked.classes[initial],
         labels=np.array(checked.labels, np.int64),
     )
     if every.levels.size == 1:
-        return small, params  # one grey cannot be moved
-    price = jax.jit(
+        return start, params  # a single grey level leaves nothing to optimise
+    rate_params = jax.jit(
         partial(
             proxies.trained,
             loss=pixel_rate.loss(every.levels.size),
@@ -193,34 +200,35 @@ def refined(
         )
     )(
         key_cost,
-        pixel_rate.init(key_rate, small.pixels.shape[1:], every.levels.size, len(small.labels)),
+        pixel_rate.init(key_rate, start.pixels.shape[1:], every.levels.size, len(start.labels)),
         (every.pixels, every.classes.astype(np.int32)),
     )
     method = kernel_ridge.build(
-        RefinementConfig(
-            drawn=max(_DRAWN, 5 * len(small.labels)), enlarger_bits=_ENLARGER_BITS
+        KernelRidgeConfig(
+            synthetic_batch=max(_SYNTHETIC_BATCH, 5 * len(start.labels)),
+            upsampler_bits=_UPSAMPLER_BITS,
         ),
-        small, choice.moves, price, choice.refinement_steps,
+        start, point.augmentation, rate_params, point.distillation_steps,
     )  # fmt: skip
-    plan = loop.Plan(choice.refinement_steps, min(_REAL_BATCH, len(classes)), "replacement")
+    plan = loop.Plan(point.distillation_steps, min(_REAL_BATCH, len(classes)), "replacement")
     result = fitting.in_parts(
         method,
         plan,
         key_run,
-        kernel_ridge.start(shrunken, small, params),
+        kernel_ridge.start(low, start, params),
         (jnp.asarray(pixels), jnp.asarray(classes, jnp.int32)),
-        stage="refining exemplars",
+        stage="distilling images",
         progress=progress,
     )
-    weights = result.params["enlarger"]
+    weights = result.params["upsampler"]
     if weights is not None:
-        weights = jax.tree.map(np.asarray, distilled_images.on_grid(weights, _ENLARGER_BITS))
-    return kernel_ridge.rounded(result.params, small), weights
+        weights = jax.tree.map(np.asarray, distilled_images.on_grid(weights, _UPSAMPLER_BITS))
+    return kernel_ridge.rounded(result.params, start), weights
 
 
 def too_small(budget_bytes: int, checked: LabelledImages) -> InputError:
-    """What a user is told whose budget holds no image of each class."""
+    """The error for a budget that does not fit one image of each class."""
     return InputError(
         f"a budget of {budget_bytes} bytes is too small for images of {checked.pixels.shape[1:]} "
-        f"in {len(checked.labels)} classes; a header and one crude image of each take more"
+        f"in {len(checked.labels)} classes: a header and one low-resolution image of each take more"
     )

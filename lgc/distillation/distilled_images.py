@@ -1,15 +1,17 @@
-"""Files of explicit latents: small coded images, the network that enlarges them, and their moves.
+"""Files of distilled images: quantised low-resolution images, an upsampler, an augmentation.
 
-A file of kind "exemplars" holds images reduced like those of a `lossy_subset` and, beside them,
-what makes a training set of any size of them: an `enlarger` trained on the whole image set, and
-how far a drawn image may be moved without leaving its class (`deformations`). Without an enlarger
-the small images are interpolated, so a lossy subset is a special case.
+A file of kind "exemplars" holds images downsampled and quantised like those of a `lossy_subset`
+and, beside them, what makes a training set of any size of them: an upsampler trained on the whole
+image set, and ranges of augmentation. Without an upsampler the images are interpolated, so a lossy
+subset is a special case. The names in the header are those of the first version of the format.
 
-Explicit latents are images of the training set, recognisably: such a file is not private.
+The stored images are recognisable training images or close to them: such a file is not private.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,13 +23,15 @@ from fewbits.coding import Archive, container, write_archive
 from fewbits.coding.weights import model_file
 from fewbits.training import evaluation
 from fewbits.training.method import Params
-from lgc.coresets.downsampling import enlarge
-from lgc.distillation import augmentation, quantised_images
-from lgc.distillation import upsampler as enlarger
-from lgc.distillation.augmentation import NONE, Deformation
-from lgc.distillation.quantised_images import SmallImages
+from lgc.coresets.downsampling import interpolate
+from lgc.distillation import quantised_images, upsampler
+from lgc.distillation.augmentation import NONE, Augmentation, augment_jitted, augmented_set
+from lgc.distillation.augmentation import check as check_augmentation
+from lgc.distillation.quantised_images import QuantisedImages
 
 KIND = "exemplars"
+Batch = tuple[np.ndarray, np.ndarray]
+"""Images uint8[n, height, width, channels] and labels int32[n]."""
 _PREFIX = "enlarger_"
 _BATCH = 1000
 
@@ -36,35 +40,35 @@ class Contents(NamedTuple):
     """A decoded file.
 
     Attributes:
-      small: the exemplars.
-      enlarger: weights, as the file has them; None for interpolation.
-      deformation: how far drawn images may be moved.
+      images: quantised low-resolution images.
+      upsampler: its weights as stored; None for interpolation.
+      augmentation: of images drawn from the file.
     """
 
-    small: SmallImages
-    enlarger: Params | None
-    deformation: Deformation
+    images: QuantisedImages
+    upsampler: Params | None
+    augmentation: Augmentation
 
 
 def write(contents: Contents, bits: Any = 4) -> bytes:
     """The bytes of a file.
 
     Args:
-      contents: the enlarger at any precision.
+      contents: the upsampler at any precision.
       bits: of each of its tensors; see `fewbits.coding.weights.model_file`.
     """
-    header, pixels = quantised_images.pack(contents.small)
-    moves = list(contents.deformation)
-    header["moves"] = moves if contents.deformation.light else moves[:-1]
+    header, pixels = quantised_images.pack(contents.images)
+    ranges = list(contents.augmentation)
+    header["moves"] = ranges if contents.augmentation.brightness else ranges[:-1]
     sections = {"pixels": pixels}
-    if contents.enlarger is not None:
-        header["enlarger"], packed = model_file.pack(contents.enlarger, bits, prefix=_PREFIX)
+    if contents.upsampler is not None:
+        header["enlarger"], packed = model_file.pack(contents.upsampler, bits, prefix=_PREFIX)
         sections |= packed
     return write_archive(KIND, header, sections)
 
 
 def on_grid(params: Params, bits: int) -> Params:
-    """An enlarger's weights as a file gives them back."""
+    """An upsampler's weights as a file gives them back."""
     return model_file.quantise(params, bits)
 
 
@@ -77,62 +81,103 @@ def read(data: bytes) -> Contents:
     return container.read_contents(data, KIND, _contents)
 
 
-def drawn_large(small: SmallImages, params: Params | None) -> np.ndarray:
-    """The exemplars at their full size, uint8[n, height, width, channels]."""
+def upsampled(images: QuantisedImages, params: Params | None) -> np.ndarray:
+    """The images at full resolution, uint8[n, height, width, channels]."""
+    levels = images.grey_levels()
     if params is None:
-        return enlarge(small.greys(), small.factor, *small.shape[:2])
+        return interpolate(levels, images.factor, *images.shape[:2])
+    draw = partial(_upsample, images.shape, params)
+    return np.asarray(jax.jit(partial(evaluation.map_batches, draw, batch_size=_BATCH))(levels))
 
-    def draw(greys: jax.Array) -> jax.Array:
-        shown = enlarger.logits(params, greys.astype(jnp.float32) / 255, small.shape)
-        return jnp.rint(255 * jax.nn.sigmoid(shown)).astype(jnp.uint8)
 
-    return np.asarray(
-        jax.jit(partial(evaluation.map_batches, draw, batch_size=_BATCH))(small.greys())
-    )
+def batches(contents: Contents, batch_size: int, seed: int) -> Iterator[Batch]:
+    """Endless batches of augmented images; see `lgc.stream`.
+
+    Args:
+      contents: a decoded file.
+      batch_size: images of a batch.
+      seed: of the order and the augmentation.
+    """
+    stored, key = contents.images, jax.random.key(seed)
+    rng = np.random.default_rng(seed)
+    upsample = jax.jit(partial(_upsample, stored.shape))
+    rows = _balanced_rows(rng, stored.classes)
+    for number in itertools.count():
+        chosen = np.fromiter(itertools.islice(rows, batch_size), np.int64, batch_size)
+        part = stored.subset(chosen)
+        if contents.upsampler is None:
+            found = upsampled(part, None)
+        else:
+            found = np.asarray(upsample(contents.upsampler, part.grey_levels()))
+        if contents.augmentation != NONE:
+            key_batch = jax.random.fold_in(key, number)
+            floats = found.astype(np.float32)
+            found = augment_jitted(key_batch, floats, contents.augmentation, 255.0)
+            found = np.rint(found).astype(np.uint8)
+        yield found, stored.labels[part.classes].astype(np.int32)
+
+
+def _balanced_rows(rng: np.random.Generator, classes: np.ndarray) -> Iterator[int]:
+    """Images without end: one of each class in random order, those of a class in shuffled turns."""
+    members = [np.flatnonzero(classes == number) for number in np.unique(classes)]
+    turns = [_shuffled_turns(rng, each) for each in members]
+    while True:
+        for number in rng.permutation(len(turns)):
+            yield next(turns[number])
+
+
+def _shuffled_turns(rng: np.random.Generator, members: np.ndarray) -> Iterator[int]:
+    while True:
+        yield from rng.permutation(members)
+
+
+def _upsample(shape: tuple[int, int, int], params: Params, levels: jax.Array) -> jax.Array:
+    shown = upsampler.logits(params, levels.astype(jnp.float32) / 255, shape)
+    return jnp.rint(255 * jax.nn.sigmoid(shown)).astype(jnp.uint8)
 
 
 def sample(
     contents: Contents, *, per_class: int | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A training set: the exemplars of each class in turn, each time moved anew.
+    """A training set: the stored images of each class in turn, each time augmented anew.
 
     Args:
       contents: a decoded file.
-      per_class: images of each class; None for the exemplars themselves, not moved.
-      seed: of the moves.
+      per_class: images of each class; None for the stored images themselves, not augmented.
+      seed: of the augmentation.
 
     Returns:
       uint8[n, height, width, channels] and int32[n] labels, class by class.
     """
-    large = drawn_large(contents.small, contents.enlarger)
-    labels = contents.small.labels[contents.small.classes].astype(np.int32)
+    large = upsampled(contents.images, contents.upsampler)
+    labels = contents.images.labels[contents.images.classes].astype(np.int32)
     if per_class is None:
         order = np.argsort(labels, kind="stable")
         return large[order], labels[order]
-    return augmentation.drawn(seed, large, labels, per_class, contents.deformation)
+    return augmented_set(seed, large, labels, per_class, contents.augmentation)
 
 
 def _contents(stored: Archive) -> Contents:
     header, sections = stored.header, stored.sections
-    has_enlarger = "enlarger" in header
-    expected = quantised_images.FIELDS | {"moves"} | ({"enlarger"} if has_enlarger else set())
+    has_upsampler = "enlarger" in header
+    expected = quantised_images.FIELDS | {"moves"} | ({"enlarger"} if has_upsampler else set())
     if header.keys() != expected:
         raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")
-    strengths = quantised_images.integers(header["moves"], "moves", 0, 255)
-    if len(strengths) not in (len(NONE) - 1, len(NONE)):  # without light and with it
-        raise ValueError(f"{len(strengths)} strengths of moves")
-    moves = Deformation(*strengths)
-    augmentation.check(moves)
+    ranges = quantised_images.integers(header["moves"], "moves", 0, 255)
+    if len(ranges) not in (len(NONE) - 1, len(NONE)):  # without brightness and with it
+        raise ValueError(f"{len(ranges)} ranges of augmentation")
+    augmentation = Augmentation(*ranges)
+    check_augmentation(augmentation)
     others = {name: data for name, data in sections.items() if name != "pixels"}
     params = None
-    if has_enlarger:
-        # Before the pixels, which take longest: what is wrong here needs no wait.
+    if has_upsampler:
+        # Before the pixels, which take longest to decode: an error here is reported at once.
         params = model_file.unpack(header["enlarger"], others, prefix=_PREFIX)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
             raise ValueError("a weight is not finite")
     elif others:
         raise ValueError(f"sections {sorted(sections)}")
-    small = quantised_images.unpack(header, sections["pixels"])
+    images = quantised_images.unpack(header, sections["pixels"])
     if params is not None:
-        enlarger.check(params, small.pixels.shape[1:], small.factor)
-    return Contents(small, params, moves)
+        upsampler.check(params, images.pixels.shape[1:], images.factor)
+    return Contents(images, params, augmentation)

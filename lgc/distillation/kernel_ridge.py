@@ -1,16 +1,17 @@
-"""Exemplars moved away from the images they were, to what a classifier learns most from.
+"""Dataset distillation under a rate constraint, by kernel ridge regression.
 
-A file of exemplars within a budget begins with images of the set. Here their pixels p, real numbers
-until they are rounded to levels, and the weights w of the enlarger are trained on
+The images of a file are initialised with images of the set. Then their pixels p, real numbers until
+they are rounded to grey levels, and the weights w of the upsampler are trained on
 
-    ridge loss of real images given drawn exemplars  +  lambda (bits of the exemplars / bits before)
+    ridge loss of real images given the stored ones  +  lambda (bits of the images / bits before)
 
-where exemplars are drawn as the file's reader will draw them: rounded to their levels, enlarged by
-weights on their grid, moved at random (all straight through). The ridge loss (`utility`) is what a
-network's features make of them, for networks of all ages that are trained on the exemplars
-themselves (`feature_pool`). lambda rises while the exemplars cost more than they did and falls
-while they cost less, so that as many of them fit. What comes out is distilled: labels stay hard,
-images need no longer be likely, only useful.
+where the stored images are drawn as a reader of the file draws them: rounded to their grey levels,
+upsampled with quantised weights, augmented (all straight through). The ridge loss
+(`lgc.autoencoders.utility`) is that of FRePo (Zhou, Nezhadarya and Ba 2022, "Dataset distillation
+using neural feature regression", eq. 5), on features of a pool of networks of different ages that
+are trained on the stored images (`feature_pool`). The rate term is ours: lambda rises while the
+images take more bits than before and falls while they take fewer, so that as many of them fit.
+Labels stay hard.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from fewbits.training.method import Batch, Key, Method, Params, all_finite, as_a
 from fewbits.training.networks import convnet_features
 from lgc.autoencoders import rate, utility
 from lgc.autoencoders.feature_pool import FeaturePool, Pool
-from lgc.distillation import augmentation, pixel_rate, upsampler
-from lgc.distillation.augmentation import Deformation
-from lgc.distillation.quantised_images import SmallImages
+from lgc.distillation import pixel_rate, upsampler
+from lgc.distillation.augmentation import Augmentation, augment
+from lgc.distillation.quantised_images import QuantisedImages
 
 _GAIN = 0.5
-"""Of the logarithm of lambda, a step, for exemplars that cost twice what they did."""
+"""Change of log lambda per step when the images take twice their bits."""
 _LIMITS = (1e-2, 1e2)
 """Of lambda."""
-_PRICED = 2_000
-"""Exemplars at most whose bits are counted at once."""
+_RATED = 2_000
+"""Images at most whose bits are counted at once."""
 
 
 class Hyperparameters(NamedTuple):
@@ -45,45 +46,45 @@ class Hyperparameters(NamedTuple):
 
     Attributes:
       pixel_rate: Float[], learning rate of Adam for pixels, in levels.
-      enlarger_rate: Float[], for the enlarger's weights.
+      upsampler_rate: Float[], for the upsampler's weights.
       bits_weight: Float[], lambda at the start.
-      bits_share: Float[], what exemplars may cost, as a share of what they cost before.
+      bits_share: Float[], bits that the images may take, as a share of their bits before.
     """
 
     pixel_rate: jax.Array | float = 0.02
-    enlarger_rate: jax.Array | float = 1e-3
+    upsampler_rate: jax.Array | float = 1e-3
     bits_weight: jax.Array | float = 0.3
     bits_share: jax.Array | float = 1.0
 
 
 @dataclass(frozen=True)
-class RefinementConfig:
+class KernelRidgeConfig:
     """Static choices.
 
     Attributes:
-      drawn: exemplars that a step draws, at most.
-      features_width: channels of the ConvNets whose features judge.
-      pool: of them.
-      pool_steps: after so many steps one begins anew.
-      enlarger_bits: of the grid of the enlarger's weights.
+      synthetic_batch: stored images of a step, at most.
+      features_width: channels of the ConvNets that give the features.
+      pool: number of these networks.
+      pool_steps: steps after which a network is initialised again.
+      upsampler_bits: of the grid of the upsampler's weights.
       ridge: see `utility.ridge_predictions`.
       hyperparameters: the values of a run that sweeps nothing.
     """
 
-    drawn: int = 200
+    synthetic_batch: int = 200
     features_width: int = 16
     pool: int = 6
     pool_steps: int = 300
-    enlarger_bits: int = 4
+    upsampler_bits: int = 4
     ridge: float = 1e-2
     hyperparameters: Hyperparameters = Hyperparameters()
 
 
-class RefinementState(NamedTuple):
+class KernelRidgeState(NamedTuple):
     """What the next step needs.
 
     Attributes:
-      params: {"levels": Float[n, h, w, c], "enlarger": weights or None}.
+      params: {"levels": Float[n, h, w, c], "upsampler": weights or None}.
       optimizer: of Adam.
       pool: see `feature_pool`.
       bits_weight: Float[], lambda.
@@ -99,13 +100,13 @@ class RefinementState(NamedTuple):
     hyperparameters: Hyperparameters
 
 
-class RefinementInfo(NamedTuple):
+class KernelRidgeInfo(NamedTuple):
     """What a person reads about one step.
 
     Attributes:
       loss_nats: Float[], the whole objective (its unit is that of the ridge loss).
       ridge_loss: Float[].
-      bits_share: Float[], bits of the drawn exemplars as a share of what exemplars cost before.
+      bits_share: Float[], bits of the batch's images as a share of their bits before.
       bits_weight: Float[], lambda.
       finite: Bool[].
     """
@@ -117,32 +118,32 @@ class RefinementInfo(NamedTuple):
     finite: jax.Array
 
 
-def start(images: np.ndarray, small: SmallImages, weights: Params | None) -> Params:
-    """Parameters that are rounded to the given small images, but lie where the images lay.
+def start(low: np.ndarray, images: QuantisedImages, weights: Params | None) -> Params:
+    """Parameters that round to the given quantised images and lie near the unquantised ones.
 
     Args:
-      images: UInt8[n, h, w, c], shrunken and not yet in few greys.
-      small: the same in their levels.
-      weights: of the enlarger; None for interpolation.
+      low: UInt8[n, h, w, c], downsampled and not yet quantised.
+      images: the same, quantised.
+      weights: of the upsampler; None for interpolation.
     """
-    numbers = np.interp(images, small.levels, np.arange(small.levels.size))
-    # A grey in the middle of two levels is rounded to the darker, here it would be to the even.
-    numbers = np.clip(numbers, small.pixels - 0.49, small.pixels + 0.49)
+    numbers = np.interp(low, images.levels, np.arange(images.levels.size))
+    # A grey halfway between two levels is quantised to the darker; rint would take the even one.
+    numbers = np.clip(numbers, images.pixels - 0.49, images.pixels + 0.49)
     return {
         "levels": jnp.asarray(numbers, jnp.float32),
-        "enlarger": None if weights is None else jax.tree.map(jnp.asarray, weights),
+        "upsampler": None if weights is None else jax.tree.map(jnp.asarray, weights),
     }
 
 
-def rounded(params: Params, small: SmallImages) -> SmallImages:
-    """Small images with the pixels of trained parameters."""
-    return small._replace(pixels=np.rint(np.asarray(params["levels"])).astype(np.uint8))
+def rounded(params: Params, images: QuantisedImages) -> QuantisedImages:
+    """Quantised images with the pixels of trained parameters."""
+    return images._replace(pixels=np.rint(np.asarray(params["levels"])).astype(np.uint8))
 
 
 def build(
-    config: RefinementConfig,
-    small: SmallImages,
-    moves: Deformation,
+    config: KernelRidgeConfig,
+    images: QuantisedImages,
+    augmentation: Augmentation,
     rate_params: Params,
     total_steps: int,
 ) -> Method:
@@ -150,32 +151,32 @@ def build(
 
     Args:
       config: see there.
-      small: the exemplars at the start; their classes stay.
-      moves: of drawn exemplars.
-      rate_params: of `pixel_rate`, trained on the small images of the whole set.
-      total_steps: where the learning rates have fallen to zero, along a cosine.
+      images: at initialisation; their classes stay.
+      augmentation: of images drawn from the file.
+      rate_params: of `pixel_rate`, trained on the quantised images of the whole set.
+      total_steps: length of the cosine schedule of the learning rates.
     """
-    n_levels, n_classes = small.levels.size, len(small.labels)
-    greys = jnp.asarray(small.levels, jnp.float32) / 255
+    n_levels, n_classes = images.levels.size, len(images.labels)
+    greys = jnp.asarray(images.levels, jnp.float32) / 255
     slopes = jnp.diff(greys, append=greys[-1:])
-    classes = jnp.asarray(small.classes, jnp.int32)
-    n_drawn = min(config.drawn, len(small.classes))
+    classes = jnp.asarray(images.classes, jnp.int32)
+    n_batch = min(config.synthetic_batch, len(images.classes))
     pool = FeaturePool(
-        convnet_features(small.shape, config.features_width),
-        small.shape,
+        convnet_features(images.shape, config.features_width),
+        images.shape,
         n_classes,
         config.pool,
         config.pool_steps,
     )
     adam = optax.scale_by_adam(b2=0.99)
     falling = optax.cosine_decay_schedule(1.0, total_steps)
-    before = _mean_bits(rate_params, small)
+    before = _mean_bits(rate_params, images)
 
     def init(
         key: Key, params: Params, hyperparameters: Hyperparameters | None = None
-    ) -> RefinementState:
+    ) -> KernelRidgeState:
         chosen = as_arrays(config.hyperparameters if hyperparameters is None else hyperparameters)
-        return RefinementState(
+        return KernelRidgeState(
             params,
             adam.init(params),
             pool.init(key),
@@ -187,29 +188,34 @@ def build(
     def draw(key: Key, numbers: jax.Array, weights: Params | None) -> jax.Array:
         whole = jax.lax.stop_gradient(jnp.rint(numbers))
         place = whole.astype(jnp.int32)
-        # Past the last level there is none: there the slope is that of the step before.
+        # The last level has no next one: its slope is that of the interval before.
         shown = greys[place] + slopes[jnp.minimum(place, n_levels - 2)] * (
             numbers - jax.lax.stop_gradient(numbers)
         )
         if weights is None:
-            shown = _interpolated(shown, small)
+            shown = _interpolated(shown, images)
         else:
-            held = rate.quantised(weights, lambda path: config.enlarger_bits)
+            held = rate.quantised(weights, lambda path: config.upsampler_bits)
             shown = jax.nn.sigmoid(
-                upsampler.logits(held, shown, small.shape, training_implementation())
+                upsampler.logits(held, shown, images.shape, training_implementation())
             )
-        return augmentation.deform(key, shown, moves, 1.0)
+        return augment(key, shown, augmentation, 1.0)
 
     def objective(
-        params: Params, key: Key, judge: Params, places: jax.Array, weight: jax.Array, batch: Batch
+        params: Params,
+        key: Key,
+        network: Params,
+        places: jax.Array,
+        weight: jax.Array,
+        batch: Batch,
     ):
         pixels, real_classes = batch
         numbers = params["levels"][places]
-        drawn = draw(key, numbers, params["enlarger"])
+        drawn = draw(key, numbers, params["upsampler"])
         learned = utility.ridge_loss(
-            pool.features.apply(judge["features"], drawn),
+            pool.features.apply(network["features"], drawn),
             classes[places],
-            jax.lax.stop_gradient(pool.features.apply(judge["features"], pixels)),
+            jax.lax.stop_gradient(pool.features.apply(network["features"], pixels)),
             real_classes,
             n_classes,
             config.ridge,
@@ -220,17 +226,17 @@ def build(
         return learned + weight * share, (learned, share, drawn)
 
     def step(
-        key: Key, state: RefinementState, batch: Batch
-    ) -> tuple[RefinementState, RefinementInfo]:
-        key_pick, key_places, key_draw, key_begin = jax.random.split(key, 4)
+        key: Key, state: KernelRidgeState, batch: Batch
+    ) -> tuple[KernelRidgeState, KernelRidgeInfo]:
+        key_pick, key_places, key_draw, key_new = jax.random.split(key, 4)
         h = state.hyperparameters
-        judge = pool.pick(key_pick, state.pool)
-        places = jax.random.permutation(key_places, len(classes))[:n_drawn]
+        picked = pool.pick(key_pick, state.pool)
+        places = jax.random.permutation(key_places, len(classes))[:n_batch]
         (loss, (learned, share, drawn)), slope = jax.value_and_grad(objective, has_aux=True)(
-            state.params, key_draw, judge.params, places, state.bits_weight, batch
+            state.params, key_draw, picked.params, places, state.bits_weight, batch
         )
         updates, optimizer = adam.update(slope, state.optimizer, state.params)
-        rates = {"levels": h.pixel_rate, "enlarger": h.enlarger_rate}
+        rates = {"levels": h.pixel_rate, "upsampler": h.upsampler_rate}
         now = falling(state.step)
         params = jax.tree_util.tree_map_with_path(
             lambda path, old, update: old - now * rates[path[0].key] * update,
@@ -239,38 +245,38 @@ def build(
         )
         params = {**params, "levels": jnp.clip(params["levels"], 0, n_levels - 1)}
         weight = state.bits_weight * jnp.exp(_GAIN * (share - h.bits_share))
-        new = RefinementState(
+        new = KernelRidgeState(
             params,
             optimizer,
-            pool.trained(key_begin, state.pool, judge, drawn, classes[places]),
+            pool.trained(key_new, state.pool, picked, drawn, classes[places]),
             jnp.clip(weight, *_LIMITS),
             state.step + 1,
             h,
         )
         finite = jnp.isfinite(loss) & all_finite(params)
-        return new, RefinementInfo(loss, learned, share, state.bits_weight, finite)
+        return new, KernelRidgeInfo(loss, learned, share, state.bits_weight, finite)
 
-    def finalize(state: RefinementState) -> Params:
+    def finalize(state: KernelRidgeState) -> Params:
         return state.params
 
     return Method(init, step, finalize)
 
 
-def _interpolated(shown: jax.Array, small: SmallImages) -> jax.Array:
-    """`reduction.enlarge` without its rounding."""
+def _interpolated(shown: jax.Array, images: QuantisedImages) -> jax.Array:
+    """`downsampling.interpolate` without its rounding."""
     n, rows, columns, channels = shown.shape
-    height, width, _ = small.shape
-    whole = (n, rows * small.factor, columns * small.factor, channels)
+    height, width, _ = images.shape
+    whole = (n, rows * images.factor, columns * images.factor, channels)
     return jax.image.resize(shown, whole, "linear")[:, :height, :width]
 
 
-def _mean_bits(rate_params: Params, small: SmallImages) -> jax.Array:
-    """Bits of an exemplar before, Float[]; of the first of many, which are a sample."""
-    small = small.subset(slice(_PRICED))
+def _mean_bits(rate_params: Params, images: QuantisedImages) -> jax.Array:
+    """Mean bits of an image at initialisation, Float[]; of a sample where there are many."""
+    images = images.subset(slice(_RATED))
     found = pixel_rate.bits(
         rate_params,
-        jnp.asarray(small.pixels, jnp.float32),
-        jnp.asarray(small.classes, jnp.int32),
-        small.levels.size,
+        jnp.asarray(images.pixels, jnp.float32),
+        jnp.asarray(images.classes, jnp.int32),
+        images.levels.size,
     )
     return jnp.maximum(found.mean(), 1.0)

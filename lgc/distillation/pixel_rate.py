@@ -1,10 +1,10 @@
-"""What small images will cost in a file, as a function that can be differentiated.
+"""Rate model: a differentiable estimate of the bits of quantised low-resolution images.
 
-The pixel code of the files (`fewbits.codecs.pixels.pixel_code`) learns by counting and has no
-gradient. Its stand-in is a small network that gives the odds of a pixel being at least as bright as
-each threshold, from the pixels before it in reading order and from its place and class. The bits of
-an image under it fall when the image becomes like those that the network was trained on, which is
-what makes it cheap for the pixel code too.
+The pixel code of the files (`fewbits.codecs.pixels.pixel_code`) adapts by counting and has no
+gradient. A small masked convolution stands in for it: it predicts the probability that a pixel is
+at least as bright as each threshold, from the pixels before it in raster order, its position and
+its class (an autoregressive model as in PixelCNN, van den Oord et al. 2016). Images that it codes
+in few bits take few bits under the pixel code too.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from fewbits.training.convolution import conv2d
 from fewbits.training.method import Key, Loss, Params
 
 _ROWS, _COLUMNS = 3, 5
-"""What a pixel's odds may look at: two rows above, two columns to both sides, those before it."""
+"""Receptive field: two rows above, two columns to both sides, the pixels before."""
 _HIDDEN = 16
 _PLACE_DECAY = 1e-3
-"""Weight of the squares of what is said by place alone: classes may have few images."""
+"""Weight decay of the biases by position: classes may have few images."""
 
 
-def init(key: Key, small_shape: tuple[int, int, int], n_levels: int, n_classes: int) -> Params:
+def init(key: Key, low_shape: tuple[int, int, int], n_levels: int, n_classes: int) -> Params:
     """Small random weights.
 
     Args:
       key: typed key.
-      small_shape: (height, width, channels) of the small images.
+      low_shape: (height, width, channels) at low resolution.
       n_levels: L, 2 or more.
       n_classes: K.
     """
-    *places, channels = small_shape
+    *places, channels = low_shape
     key_kernel, key_output = jax.random.split(key)
     outputs = channels * (n_levels - 1)
     return {

@@ -1,4 +1,4 @@
-"""A picture of what a file holds: exemplars as they are, and as they are moved when drawn."""
+"""A picture of a file of distilled images: the stored images, and images drawn from it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CLASSES, _EACH, _GAP = 12, 8, 2
 
 
 def sheet(contents: Contents, seed: int = 0) -> np.ndarray:
-    """A row for each of the first classes, exemplars left and drawn images right, uint8[h, w, 3].
+    """A row for each of the first classes, stored images left and drawn ones right, uint8[h, w, 3].
 
     Args:
       contents: of a file.
-      seed: of what is drawn.
+      seed: of the augmentation.
     """
     large, labels = distilled_images.sample(contents, per_class=None, seed=0)
     drawn, drawn_labels = distilled_images.sample(contents, per_class=_EACH, seed=seed)
@@ -35,7 +35,7 @@ def sheet(contents: Contents, seed: int = 0) -> np.ndarray:
 
 def save_preview(path: Path, contents: Contents, seed: int = 0) -> None:
     """Write the sheet as a PNG, under a temporary name first."""
-    import matplotlib.image  # here, since nothing else of the room draws
+    import matplotlib.image  # slow to import, and used here only
 
     picture = sheet(contents, seed)
     scale = max(1, 1000 // picture.shape[1])

@@ -1,8 +1,7 @@
-"""Small images in few greys, as a header and one coded section: what two kinds of files hold.
+"""Quantised low-resolution images as a header and one coded section, shared by two kinds of files.
 
-`lossy_subset` files draw large images from them by interpolation, `exemplars` files by a network.
-The order in which images stand follows from the classes' sizes and mixes the classes evenly, so
-that labels cost nothing.
+`lossy_subset` files upsample them by interpolation, `exemplars` files by a network. The order of
+the images follows from the sizes of the classes and mixes them evenly, so that labels cost nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewbits.codecs.pixels import pixel_code
-from lgc.coresets.downsampling import MAX_FACTOR, Reduction, fit_levels, nearest_levels, shrink
+from lgc.coresets.downsampling import (
+    MAX_FACTOR,
+    Downsampling,
+    downsample,
+    fit_levels,
+    nearest_levels,
+)
 
 MAX_SIDE = 4096
 MAX_DECODED_BYTES = 1 << 28
@@ -24,15 +29,15 @@ _SPARE_SHARE = 2_000
 """A file that leaves less than one in so many of its budget's bytes unused is full."""
 
 
-class SmallImages(NamedTuple):
-    """Reduced images.
+class QuantisedImages(NamedTuple):
+    """Downsampled images in a few grey levels.
 
     Attributes:
-      shape: (height, width, channels) of the images that they stand for.
-      factor: each small pixel is the mean of a square of this side.
-      levels: uint8[levels], ascending: the greys that are told apart.
-      pixels: uint8[n, ceil(height / factor), ceil(width / factor), channels], places in `levels`.
-      classes: int64[n], places in `labels`.
+      shape: (height, width, channels) at full resolution.
+      factor: each pixel is the mean of a square of this side.
+      levels: uint8[levels], ascending: the grey levels.
+      pixels: uint8[n, ceil(height / factor), ceil(width / factor), channels], indices of `levels`.
+      classes: int64[n], indices of `labels`.
       labels: int64[classes], ascending.
     """
 
@@ -43,12 +48,12 @@ class SmallImages(NamedTuple):
     classes: np.ndarray
     labels: np.ndarray
 
-    def greys(self) -> np.ndarray:
-        """Uint8 like `pixels`."""
+    def grey_levels(self) -> np.ndarray:
+        """The grey level of each pixel, uint8 like `pixels`."""
         return self.levels[self.pixels]
 
-    def subset(self, chosen: slice | np.ndarray) -> SmallImages:
-        """Some of them, in the given order."""
+    def subset(self, chosen: slice | np.ndarray) -> QuantisedImages:
+        """Some of the images, in the given order."""
         return self._replace(pixels=self.pixels[chosen], classes=self.classes[chosen])
 
 
@@ -64,13 +69,13 @@ class Fitted(NamedTuple):
     n_images: int
 
 
-def reduce(images: np.ndarray, labels: np.ndarray, reduction: Reduction) -> SmallImages:
-    """Shrunken images in the levels that suit them all.
+def quantise(images: np.ndarray, labels: np.ndarray, downsampling: Downsampling) -> QuantisedImages:
+    """Downsampled images, quantised to grey levels fitted to all of them.
 
     Args:
       images: uint8[n, height, width] or [n, height, width, channels].
       labels: int[n].
-      reduction: see `Reduction`.
+      downsampling: see `Downsampling`.
 
     Raises:
       ValueError: images or labels that cannot be stored.
@@ -95,28 +100,28 @@ def reduce(images: np.ndarray, labels: np.ndarray, reduction: Reduction) -> Smal
     values, classes = np.unique(labels, return_inverse=True)
     if values.size > pixel_code.MAX_CLASSES:
         raise ValueError(f"{values.size} classes; at most {pixel_code.MAX_CLASSES}")
-    small = shrink(images, reduction.factor)
-    levels = fit_levels(small, reduction.bits)
-    pixels = nearest_levels(levels)[small].astype(np.uint8)
-    return SmallImages(images.shape[1:], reduction.factor, levels, pixels, classes, values)
+    low = downsample(images, downsampling.factor)
+    levels = fit_levels(low, downsampling.bits)
+    pixels = nearest_levels(levels)[low].astype(np.uint8)
+    return QuantisedImages(images.shape[1:], downsampling.factor, levels, pixels, classes, values)
 
 
-def pack(small: SmallImages) -> tuple[dict[str, Any], bytes]:
+def pack(images: QuantisedImages) -> tuple[dict[str, Any], bytes]:
     """Header fields and the section of the pixels."""
-    present, classes, counts = np.unique(small.classes, return_inverse=True, return_counts=True)
+    present, classes, counts = np.unique(images.classes, return_inverse=True, return_counts=True)
     by_class = np.argsort(classes, kind="stable")
     order = by_class[_mixed(counts)]
     header = {
-        "shape": [*small.shape[:2], small.pixels.shape[3]],
-        "factor": small.factor,
-        "levels": b"" if small.levels.size == 256 else small.levels.tobytes(),
-        "labels": small.labels[present].tolist(),
+        "shape": [*images.shape[:2], images.pixels.shape[3]],
+        "factor": images.factor,
+        "levels": b"" if images.levels.size == 256 else images.levels.tobytes(),
+        "labels": images.labels[present].tolist(),
         "counts": counts.tolist(),
     }
-    return header, pixel_code.encode(small.pixels[order], classes[order], small.levels.size)
+    return header, pixel_code.encode(images.pixels[order], classes[order], images.levels.size)
 
 
-def unpack(header: Mapping[str, Any], pixels: bytes) -> SmallImages:
+def unpack(header: Mapping[str, Any], pixels: bytes) -> QuantisedImages:
     """What `pack` was given, in the order of the file.
 
     Raises:
@@ -145,7 +150,7 @@ def unpack(header: Mapping[str, Any], pixels: bytes) -> SmallImages:
     classes = np.repeat(np.arange(len(counts)), counts)[_mixed(np.array(counts))]
     stored = (total, -(-height // factor), -(-width // factor), channels)
     found = pixel_code.decode(pixels, stored, classes, levels.size)
-    return SmallImages(
+    return QuantisedImages(
         (height, width, channels), factor, levels, found, classes, np.array(labels, np.int64)
     )
 
@@ -153,8 +158,8 @@ def unpack(header: Mapping[str, Any], pixels: bytes) -> SmallImages:
 def largest(file: Callable[[int], bytes], most: int, budget_bytes: int) -> Fitted:
     """The file of as many images as fit a budget, or all but a few; of one image at least.
 
-    The size grows by nearly the same bytes with each image, so the search follows a straight line
-    between what is known. Coding 100 kB takes seconds, so the last two-thousandth of a budget is
+    The size grows almost linearly with the number of images, so the search interpolates between
+    known sizes. Coding 100 kB takes seconds, so the last two-thousandth of a budget is
     not searched for: a few images where there are thousands.
 
     Args:
@@ -164,29 +169,29 @@ def largest(file: Callable[[int], bytes], most: int, budget_bytes: int) -> Fitte
     """
     found: dict[int, bytes] = {}
 
-    def kept(count: int) -> bytes:
+    def cached(count: int) -> bytes:
         if count not in found:
             found[count] = file(count)
         return found[count]
 
     low, high = 1, most + 1
-    at_low, at_high = len(kept(1)), None
+    at_low, at_high = len(cached(1)), None
     guess = min(32, most)
     while high - low > 1 and not 0 <= budget_bytes - at_low < budget_bytes / _SPARE_SHARE:
         guess = min(max(guess, low + 1), high - 1)
-        size = len(kept(guess))
+        size = len(cached(guess))
         if size <= budget_bytes:
             low, at_low = guess, size
         else:
             high, at_high = guess, size
         if at_high is None:
-            # The first images teach the code and cost more: their line never reaches too far.
-            each = max((at_low - len(kept(1))) / max(low - 1, 1), 1.0)
+            # The first images cost more, since the code adapts: their line never overshoots.
+            each = max((at_low - len(cached(1))) / max(low - 1, 1), 1.0)
             guess = low + max(1, min(2 * low, int((budget_bytes - at_low) / each)))
         else:
             share = (budget_bytes - at_low) / max(at_high - at_low, 1)
             guess = low + round(share * (high - low))
-    return Fitted(kept(low), low)
+    return Fitted(cached(low), low)
 
 
 def integers(values: Any, name: str, least: int, most: int) -> list[int]:
@@ -199,7 +204,7 @@ def integers(values: Any, name: str, least: int, most: int) -> list[int]:
 
 
 def _mixed(counts: np.ndarray) -> np.ndarray:
-    """int64[n]: the order in which images stand, as places in the order class by class."""
+    """int64[n]: the order of the images in the file, as indices into the order class by class."""
     # Quotients of whole numbers below 2^25 are equal as floats only where they are equal.
     places = [(2 * np.arange(count) + 1) / (2 * count) for count in counts.tolist()]
     return np.argsort(np.concatenate(places), kind="stable")

@@ -1,62 +1,105 @@
-"""How long to look for what a budget buys best, and what is tried."""
+"""Configuration of the search for the best file within a budget of bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lgc.coresets.downsampling import Reduction
+from lgc.coresets.downsampling import Downsampling
+from lgc.coresets.strategies import CORESETS
 from lgc.distillation import distilled_file
-from lgc.distillation.augmentation import NONE, Deformation
+from lgc.distillation.augmentation import NONE, Augmentation
 
-REDUCTIONS = (
-    Reduction(1, 1), Reduction(1, 2), Reduction(1, 3), Reduction(1, 5), Reduction(2, 1),
-    Reduction(2, 2), Reduction(2, 3), Reduction(2, 5), Reduction(3, 2), Reduction(3, 3),
-    Reduction(4, 3),
+DOWNSAMPLINGS = (
+    Downsampling(1, 1), Downsampling(1, 2), Downsampling(1, 3), Downsampling(1, 5),
+    Downsampling(2, 1), Downsampling(2, 2), Downsampling(2, 3), Downsampling(2, 5),
+    Downsampling(3, 2), Downsampling(3, 3), Downsampling(4, 3),
 )  # fmt: skip
-MILD = Deformation(turn=8, slant=6, stretch=8, shift=4, bend=10)
-MOVES = (
+MILD = Augmentation(rotation=8, shear=6, scale=8, translation=4, elastic=10)
+AUGMENTATIONS = (
     NONE,
     MILD,
-    Deformation(turn=12, slant=10, stretch=12, shift=6, bend=20),
-    Deformation(turn=18, slant=15, stretch=18, shift=8, bend=35),
+    Augmentation(rotation=12, shear=10, scale=12, translation=6, elastic=20),
+    Augmentation(rotation=18, shear=15, scale=18, translation=8, elastic=35),
 )
-"""From none to strong."""
-LIGHTS = (15, 30)
-"""Percent."""
+"""From none to wide ranges."""
+BRIGHTNESS_PERCENT = (15, 30)
 
 
 @dataclass(frozen=True)
-class Search:
-    """How long the search takes.
+class DistillConfig:
+    """What `lgc.distill` tries, and for how long.
+
+    Every candidate is scored by a *proxy evaluation*: a small ConvNet is trained on the images that
+    the candidate's file would give, and its accuracy on a held-out tenth of the user's images is
+    the score. Candidates are screened with short trainings; finalists get long ones.
 
     Attributes:
-      reductions: that are tried.
-      moves: that are tried with the best of them, each with and without a mirror.
-      trial_steps: of training the enlarger of each candidate.
-      enlarger_steps: of training the one that is kept.
-      first_steps: of a judge of each candidate.
-      last_steps: of a judge of the last few.
-      finalists: reductions that are judged for longer.
-      per_class: images drawn of each class for a judge.
-      judge_width: channels of the ConvNet that judges.
-      batch_size: of the judges' training.
-      orders: coresets that are tried with the best of these, beside images at random.
-      refinement_steps: of refining the exemplars of the best; 0 leaves that out.
-      looks: judges, each begun anew, of what is lit or refined and of what is not.
-      lights: strengths that are tried with the best moves.
+      downsamplings: resolutions and numbers of grey levels to try.
+      augmentations: ranges to try with the best downsampling, each with and without flips.
+      candidate_upsampler_steps: optimiser steps of the upsampler of each candidate.
+      upsampler_steps: optimiser steps of the upsampler that is written.
+      screening_steps: optimiser steps of a candidate's first proxy evaluation.
+      final_steps: optimiser steps of a finalist's proxy evaluation.
+      finalists: downsamplings that get a long proxy evaluation.
+      proxy_images_per_class: training images of a proxy evaluation.
+      proxy_width: channels of its ConvNet.
+      proxy_batch_size: of its training.
+      strategies: coreset selection strategies to try beside random images; of
+        `lgc.coresets.strategies.CORESETS`.
+      distillation_steps: optimiser steps of kernel ridge distillation; 0 leaves it out.
+      evaluation_seeds: proxy evaluations, each with its own seed, that decide about brightness
+        augmentation and distillation.
+      brightness_percent: ranges of brightness augmentation to try with the best augmentation.
     """
 
-    reductions: tuple[Reduction, ...] = REDUCTIONS
-    moves: tuple[Deformation, ...] = MOVES
-    trial_steps: int = 500
-    enlarger_steps: int = distilled_file.ENLARGER_STEPS
-    first_steps: int = 300
-    last_steps: int = 1_000
+    downsamplings: tuple[Downsampling, ...] = DOWNSAMPLINGS
+    augmentations: tuple[Augmentation, ...] = AUGMENTATIONS
+    candidate_upsampler_steps: int = 500
+    upsampler_steps: int = distilled_file.UPSAMPLER_STEPS
+    screening_steps: int = 300
+    final_steps: int = 1_000
     finalists: int = 3
-    per_class: int = 1_500
-    judge_width: int = 16
-    batch_size: int = 64
-    orders: tuple[str, ...] = ("medoids",)
-    refinement_steps: int = 600
-    looks: int = 3
-    lights: tuple[int, ...] = LIGHTS
+    proxy_images_per_class: int = 1_500
+    proxy_width: int = 16
+    proxy_batch_size: int = 64
+    strategies: tuple[str, ...] = ("medoids",)
+    distillation_steps: int = 600
+    evaluation_seeds: int = 3
+    brightness_percent: tuple[int, ...] = BRIGHTNESS_PERCENT
+
+    def __post_init__(self):
+        if self.distillation_steps < 0:
+            raise ValueError(f"distillation_steps is {self.distillation_steps}; use 0 or more")
+        for name in (
+            "candidate_upsampler_steps", "upsampler_steps", "screening_steps", "final_steps",
+            "finalists", "proxy_images_per_class", "proxy_width", "proxy_batch_size",
+            "evaluation_seeds",
+        ):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; use 1 or more")
+        for name in ("downsamplings", "augmentations"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty; give at least one")
+        for name in self.strategies:
+            if name not in CORESETS:
+                raise ValueError(f"strategy {name!r} is not one of {', '.join(CORESETS)}")
+
+    @classmethod
+    def quick(cls) -> DistillConfig:
+        """A search of seconds, to try things out; its files are not the best for their bytes."""
+        return cls(
+            downsamplings=(Downsampling(1, 2),),
+            augmentations=(NONE,),
+            candidate_upsampler_steps=5,
+            upsampler_steps=20,
+            screening_steps=5,
+            final_steps=5,
+            finalists=1,
+            proxy_images_per_class=20,
+            proxy_width=4,
+            proxy_batch_size=16,
+            strategies=(),
+            distillation_steps=0,
+            evaluation_seeds=1,
+            brightness_percent=(),
+        )

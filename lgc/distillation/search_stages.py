@@ -1,7 +1,8 @@
-"""Second thoughts about a choice: may its images be lit, and are they to be refined?
+"""Second search stage: brightness augmentation, and kernel ridge distillation, or neither.
 
-Either is judged at equal bytes against the images as they are, by `Search.looks` judges each, begun
-anew: what a single one says moves by as much as either gains.
+Each alternative is compared with the operating point of the first stage at equal bytes, by the mean
+of proxy evaluations over `DistillConfig.evaluation_seeds` seeds: the standard deviation of a single
+evaluation is as large as the differences.
 """
 
 from __future__ import annotations
@@ -15,143 +16,172 @@ from fewbits.training.method import Key, Params
 from lgc import proxies
 from lgc.config import Progress, report
 from lgc.coresets import strategies
-from lgc.distillation import augmentation, distilled_file, distilled_images, search_candidates
-from lgc.distillation.augmentation import Deformation
-from lgc.distillation.distilled_file import Choice
-from lgc.distillation.quantised_images import SmallImages
-from lgc.distillation.search_config import Search
+from lgc.distillation import distilled_file, distilled_images, search_candidates
+from lgc.distillation.augmentation import Augmentation, augmented_set
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.quantised_images import QuantisedImages
+from lgc.distillation.search_config import DistillConfig
 from lgc.images import LabelledImages
 
 
-class Considered(NamedTuple):
-    """What judges said.
+class Comparison(NamedTuple):
+    """Result of a search stage.
 
     Attributes:
-      choice: the best one, with its accuracy.
-      as_it_is: mean accuracy of judges of the choice as it was, in [0, 1].
-      otherwise: the same of each alternative.
+      point: the best operating point, with its accuracy.
+      baseline_accuracy: mean over evaluation seeds of the operating point as given, in [0, 1].
+      alternative_accuracies: the same of each alternative.
     """
 
-    choice: Choice
-    as_it_is: float
-    otherwise: tuple[float, ...]
+    point: OperatingPoint
+    baseline_accuracy: float
+    alternative_accuracies: tuple[float, ...]
 
 
 class Trial(NamedTuple):
-    """A choice made real without the images that judge; the same for all moves.
+    """An operating point applied to all images but the validation part.
 
     Attributes:
       checked: the image set.
-      held: places of the images that judge.
-      kept: of the others.
-      taken: which of those are exemplars.
-      small: the exemplars.
-      params: of their enlarger.
+      validation: int[v], the images of the validation part.
+      training: int[m], the others.
+      chosen: int[n], indices into `training` of the images that are stored.
+      images: the stored images, quantised.
+      upsampler: its weights; None for interpolation.
     """
 
     checked: LabelledImages
-    held: np.ndarray
-    kept: np.ndarray
-    taken: np.ndarray
-    small: SmallImages
-    params: Params | None
+    validation: np.ndarray
+    training: np.ndarray
+    chosen: np.ndarray
+    images: QuantisedImages
+    upsampler: Params | None
 
 
 def trial(
     pixels: np.ndarray,
     labels: np.ndarray,
     budget_bytes: int,
-    choice: Choice,
+    point: OperatingPoint,
     key: Key,
-    search: Search,
+    config: DistillConfig,
 ) -> Trial:
-    """What second thoughts are about. Arguments and errors as for `budget.search_images`."""
+    """What the stages below start from; arguments and errors as of `budget_search.first_stage`."""
     checked = distilled_file.check(pixels, labels)
-    key_order, key_enlarger, _ = jax.random.split(key, 3)
-    held, kept = held_and_kept(key_order, checked)
-    (candidate,) = search_candidates.possible(checked, kept, budget_bytes, (choice.reduction,))
-    params = distilled_file.trained_enlarger(
-        key_enlarger, checked, kept, choice.reduction, choice.width, search.trial_steps
+    key_order, key_upsampler, _ = jax.random.split(key, 3)
+    validation, training = split_validation(key_order, checked)
+    (candidate,) = search_candidates.candidates(
+        checked, training, budget_bytes, (point.downsampling,)
     )
-    taken = np.arange(candidate.fitting)
-    if choice.order != strategies.RANDOM:
-        taken = search_candidates.chosen_places(checked, kept, candidate, choice.order, key_order)
-    small = search_candidates.small_of(checked, kept, choice.reduction).subset(taken)
-    return Trial(checked, held, kept, taken, small, params)
+    params = distilled_file.trained_upsampler(
+        key_upsampler,
+        checked,
+        training,
+        point.downsampling,
+        point.width,
+        config.candidate_upsampler_steps,
+    )
+    chosen = np.arange(candidate.n_images)
+    if point.strategy != strategies.RANDOM:
+        chosen = search_candidates.coreset_of_equal_bytes(
+            checked, training, candidate, point.strategy, key_order
+        )
+    images = search_candidates.quantised(checked, training, point.downsampling).subset(chosen)
+    return Trial(checked, validation, training, chosen, images, params)
 
 
-def light(
-    trial: Trial, choice: Choice, key: Key, search: Search, progress: Progress | None = None
-) -> Considered:
-    """The choice with the best of `search.lights`, or as it is; of its `trial`."""
-    choices = [choice._replace(moves=choice.moves._replace(light=n)) for n in search.lights]
-    large = distilled_images.drawn_large(trial.small, trial.params)
-    sets = [_drawn(large, trial.small, search, each.moves) for each in (choice, *choices)]
-    return _judged(trial, [choice, *choices], sets, key, search, "judging light", progress)
+def brightness(
+    trial: Trial,
+    point: OperatingPoint,
+    key: Key,
+    config: DistillConfig,
+    progress: Progress | None = None,
+) -> Comparison:
+    """The operating point with the best of `config.brightness_percent`, or as given.
+
+    Args:
+      trial: of the operating point.
+      point: of the first stage.
+      key: typed PRNG key.
+      config: see `DistillConfig`.
+      progress: see `Progress`.
+    """
+    points = [
+        point._replace(augmentation=point.augmentation._replace(brightness=percent))
+        for percent in config.brightness_percent
+    ]
+    large = distilled_images.upsampled(trial.images, trial.upsampler)
+    sets = [_drawn(large, trial.images, config, each.augmentation) for each in (point, *points)]
+    stage = "evaluating brightness augmentation"
+    return _compared(trial, [point, *points], sets, key, config, stage, progress)
 
 
-def refinement(
-    trial: Trial, choice: Choice, key: Key, search: Search, progress: Progress | None = None
-) -> Considered:
-    """The choice with `search.refinement_steps`, or as it is; of its `trial`."""
-    other = choice._replace(refinement_steps=search.refinement_steps)
-    after, weights = distilled_file.refined(
+def distillation(
+    trial: Trial,
+    point: OperatingPoint,
+    key: Key,
+    config: DistillConfig,
+    progress: Progress | None = None,
+) -> Comparison:
+    """The operating point with `config.distillation_steps`, or as given; arguments as above."""
+    alternative = point._replace(distillation_steps=config.distillation_steps)
+    after, weights = distilled_file.distilled(
         jax.random.fold_in(key, 3),
         trial.checked,
-        trial.kept,
-        trial.kept[trial.taken],
-        trial.params,
-        other,
+        trial.training,
+        trial.training[trial.chosen],
+        trial.upsampler,
+        alternative,
         progress,
     )
-    after = after.subset(slice(search_candidates.as_costly(after, trial.small)))
+    after = after.subset(slice(search_candidates.count_of_equal_bytes(after, trial.images)))
     sets = [
-        _drawn(distilled_images.drawn_large(small, params), small, search, choice.moves)
-        for small, params in ((trial.small, trial.params), (after, weights))
+        _drawn(distilled_images.upsampled(images, params), images, config, point.augmentation)
+        for images, params in ((trial.images, trial.upsampler), (after, weights))
     ]
-    stage = "judging what was refined"
-    return _judged(trial, [choice, other], sets, key, search, stage, progress)
+    stage = "evaluating distillation"
+    return _compared(trial, [point, alternative], sets, key, config, stage, progress)
 
 
-def held_and_kept(key: Key, checked: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the images that judge and of the others.
+def split_validation(key: Key, checked: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the validation part and of the other images.
 
-    A tenth judges, at most five thousand, one of each class at least.
+    A tenth is the validation part: at most five thousand images, at least one of each class.
     """
-    order = strategies.mixed(key, checked.classes)
+    order = strategies.stratified_permutation(key, checked.classes)
     count = max(len(checked.labels), min(5_000, len(checked.pixels) // 10))
     return order[:count], order[count:]
 
 
 def _drawn(
-    large: np.ndarray, small: SmallImages, search: Search, moves: Deformation
+    large: np.ndarray, images: QuantisedImages, config: DistillConfig, augmentation: Augmentation
 ) -> tuple[np.ndarray, np.ndarray]:
-    return augmentation.drawn(0, large, small.classes, search.per_class, moves)
+    return augmented_set(0, large, images.classes, config.proxy_images_per_class, augmentation)
 
 
-def _judged(
+def _compared(
     trial: Trial,
-    choices: list[Choice],
+    points: list[OperatingPoint],
     sets: list[tuple[np.ndarray, np.ndarray]],
     key: Key,
-    search: Search,
+    config: DistillConfig,
     stage: str,
     progress: Progress | None,
-) -> Considered:
-    """What was liked best; the first choice is the one as it is, and wins a tie."""
-    key_judge = jax.random.split(key, 3)[2]
-    judge = proxies.build(
+) -> Comparison:
+    """The best by mean accuracy; the first, which is the point as given, wins a tie."""
+    key_evaluation = jax.random.split(key, 3)[2]
+    evaluate = proxies.build(
         trial.checked,
-        trial.held,
-        steps=search.last_steps,
-        width=search.judge_width,
-        batch_size=search.batch_size,
+        trial.validation,
+        steps=config.final_steps,
+        width=config.proxy_width,
+        batch_size=config.proxy_batch_size,
     )
-    accuracies = np.zeros((search.looks, len(sets)))
-    for look in range(search.looks):
-        key_look = jax.random.fold_in(key_judge, look)
-        accuracies[look] = [judge(key_look, drawn) for drawn in sets]
-        report(progress, stage, look + 1, search.looks)
+    accuracies = np.zeros((config.evaluation_seeds, len(sets)))
+    for seed in range(config.evaluation_seeds):
+        key_seed = jax.random.fold_in(key_evaluation, seed)
+        accuracies[seed] = [evaluate(key_seed, drawn) for drawn in sets]
+        report(progress, stage, seed + 1, config.evaluation_seeds)
     means = accuracies.mean(axis=0).tolist()
     best = int(np.argmax(means))
-    return Considered(choices[best]._replace(accuracy=means[best]), means[0], tuple(means[1:]))
+    return Comparison(points[best]._replace(accuracy=means[best]), means[0], tuple(means[1:]))

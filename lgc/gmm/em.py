@@ -3,8 +3,8 @@
 Dempster, Laird and Rubin (1977), in the log domain, stopped as scikit-learn stops: when the mean
 log-likelihood moves by less than `tolerance` in one iteration. `fit` is for one data set; it is
 pure and of fixed shape, so `jax.vmap` runs it over classes, keys and numbers of components (all
-lanes then wait for the slowest). `sweep` does that product lane after lane, which on a CPU is
-faster: the matrix products are large enough already, and no lane waits for another.
+fits then wait for the slowest). `sweep` runs that product one fit after another, which on a CPU is
+faster: the matrix products are large enough already, and no fit waits for another.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from lgc.gmm.gaussian_mixture import Mixture
 class Config:
     """How to fit; the defaults are scikit-learn's.
 
-    Fields:
+    Attributes:
       n_components: places for components, K.
       kind: shape of the covariances.
       tolerance: nats per sample.
       max_iterations: of EM.
       reg_covar: added to every variance, in squared sample units.
-      n_restarts: independent starts, of which the likeliest result is kept.
+      n_restarts: independent starts; the result with the largest likelihood is returned.
     """
 
     n_components: int = 1
@@ -55,7 +55,7 @@ class Config:
 class FitInfo(NamedTuple):
     """What happened in a fit.
 
-    Fields:
+    Attributes:
       converged: the last change of the log-likelihood was below the tolerance.
       finite: no iteration had to be thrown away because its likelihood was not finite.
       iterations: of EM.
@@ -174,7 +174,7 @@ def fit(
 class Sweep(NamedTuple):
     """Every class fitted with every number of components.
 
-    Fields:
+    Attributes:
       mixtures: leaves (C, number of counts, K_max, ...), smaller mixtures padded and masked.
       infos: leaves (C, number of counts).
       bic: (C, number of counts), nats; less is better.
@@ -193,19 +193,19 @@ def sweep(
     component_counts: Sequence[int],
     *,
     counts_per_program: int = 2,
-    lanes_at_once: int | None = None,
+    runs_at_once: int | None = None,
 ) -> Sweep:
     """Fits every class with every number of components, none skipped.
 
     Args:
-      key: typed PRNG key; a lane's own key depends on its class and count alone.
+      key: typed PRNG key; a fit's own key depends on its class and count alone.
       samples: (C, N, D), padded to the largest class.
       mask: (C, N) False for padding.
       config: n_components is replaced by each count in turn.
       component_counts: numbers of components, for instance range(1, 11).
       counts_per_program: neighbouring counts that share one compiled loop with places for the
         largest of them: more compile less, fewer compute less on empty places.
-      lanes_at_once: lanes that run side by side under vmap. None, one after another, is fastest
+      runs_at_once: fits that run in parallel under vmap. None, one after another, is fastest
         on a CPU; an accelerator wants as many as fit its memory.
     """
     counts = list(component_counts)
@@ -215,16 +215,16 @@ def sweep(
         group = counts[begin : begin + counts_per_program]
         each = replace(config, n_components=max(group))
 
-        def fit_lane(lane: tuple[Array, Array], each: Config = each) -> Sweep:
-            index, count = lane
-            lane_key = jax.random.fold_in(jax.random.fold_in(key, index), count)
-            mixture, info = fit(lane_key, samples[index], mask[index], each, count)
+        def fit_one(run: tuple[Array, Array], each: Config = each) -> Sweep:
+            index, count = run
+            fit_key = jax.random.fold_in(jax.random.fold_in(key, index), count)
+            mixture, info = fit(fit_key, samples[index], mask[index], each, count)
             n_samples = jnp.maximum(jnp.sum(mask[index]), 1)
             score = gaussian_mixture.bic(config.kind, mixture, info.log_likelihood, n_samples)
             return Sweep(_pad(config.kind, mixture, max(counts)), info, score)
 
-        lanes = (jnp.repeat(classes, len(group)), jnp.tile(jnp.array(group), len(classes)))
-        results = jax.lax.map(fit_lane, lanes, batch_size=lanes_at_once)
+        runs = (jnp.repeat(classes, len(group)), jnp.tile(jnp.array(group), len(classes)))
+        results = jax.lax.map(fit_one, runs, batch_size=runs_at_once)
         shape = (len(classes), len(group))
         groups.append(
             jax.tree.map(lambda leaf, s=shape: leaf.reshape(*s, *leaf.shape[1:]), results)

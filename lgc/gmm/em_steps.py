@@ -1,7 +1,7 @@
 """The two steps of EM for Gaussian mixtures, in one pass over the data.
 
-Dempster, Laird and Rubin (1977): who is responsible for each sample (E), then the likeliest
-parameters given that (M). The M step needs sums over samples only, so both run block by block:
+Dempster, Laird and Rubin (1977): the responsibilities (E), then the maximum likelihood
+parameters given them (M). The M step needs sums over samples only, so both run block by block:
 what a block needs for all components stays in a core's cache, and memory does not grow with the
 number of samples times components.
 """
@@ -25,7 +25,7 @@ _BLOCK_NUMBERS = 640_000
 class Blocks(NamedTuple):
     """A data set cut into B blocks of n samples.
 
-    Fields:
+    Attributes:
       samples: (B, n, D) about their mean, zero where padded.
       weights: (B, n) 1 for a sample, 0 for padding.
       centre: (D,) the mean that was subtracted: moments about it keep the digits that float32
@@ -89,9 +89,9 @@ def maximisation(
     responsibilities: Array,
     mask: Array | None = None,
 ) -> Mixture:
-    """M step: the likeliest mixture given who is responsible for what.
+    """M step: the mixture of maximum likelihood given the responsibilities.
 
-    Also the way to begin EM from responsibilities of one's own.
+    Also starts EM from given responsibilities.
 
     Args:
       kind: shape of the covariances.

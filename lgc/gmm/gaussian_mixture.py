@@ -21,7 +21,7 @@ from lgc.gmm.covariances import Kind
 class Mixture(NamedTuple):
     """A Gaussian mixture with K places for components, some of which may be empty.
 
-    Fields:
+    Attributes:
       log_weights: (K,) natural logarithms of the weights; -inf in an empty place.
       means: (K, D).
       factors: Cholesky factors of the covariances, shaped as `lgc.gmm.covariances` says.

@@ -1,4 +1,4 @@
-"""k-means with a k-means++ start: hard labels from which EM begins.
+"""k-means with a k-means++ start: hard labels, the start of EM.
 
 Minimises sum_n min_k |x_n - c_k|^2. Start: Arthur and Vassilvitskii (2007), "k-means++", with
 the greedy choice among 2 + log K candidates that scikit-learn makes. Iterations: Lloyd (1982),
@@ -18,7 +18,7 @@ from jax import Array
 class KMeansResult(NamedTuple):
     """Centres and the labels they give.
 
-    Fields:
+    Attributes:
       centres: (K, D).
       labels: (N,) index of the nearest centre.
       inertia: sum of squared distances to the nearest centre, over unmasked samples.
@@ -117,8 +117,8 @@ def lloyd(
         centres, labels, _, iterations = carry
         members = weights[None] * (labels[None] == jnp.arange(n_centres)[:, None])
         counts = jnp.sum(members, axis=-1, keepdims=True)
-        moved = jnp.where(counts > 0, members @ samples / jnp.maximum(counts, 1), centres)
-        return moved, assign(moved)[0], jnp.sum((moved - centres) ** 2), iterations + 1
+        updated = jnp.where(counts > 0, members @ samples / jnp.maximum(counts, 1), centres)
+        return updated, assign(updated)[0], jnp.sum((updated - centres) ** 2), iterations + 1
 
     centres = plus_plus(key, samples, weights, n_centres)
     labels, _ = assign(centres)

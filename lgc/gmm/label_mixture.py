@@ -77,10 +77,10 @@ def class_mixtures(params: Params, smallest_weight: float = 1e-3) -> list[ClassM
     ):
         weights = np.exp(logits - logits.max())
         weights /= weights.sum()
-        kept = weights >= min(smallest_weight, weights.max())
+        used = weights >= min(smallest_weight, weights.max())
         found.append(
             ClassMixture(
-                weights[kept] / weights[kept].sum(), means[kept], np.exp(2 * log_scale[kept])
+                weights[used] / weights[used].sum(), means[used], np.exp(2 * log_scale[used])
             )
         )
     return found

@@ -20,14 +20,17 @@ _WEIGHT_TOTAL = 1 << 16
 
 
 class ClassMixture(NamedTuple):
-    """The mixture of one class, plain NumPy, nothing masked."""
+    """The mixture of one class, plain NumPy, nothing masked.
+
+    Attributes:
+      weights: float[K], positive, summing to one.
+      means: float[K, d].
+      covariances: full [K, d, d]; diagonal [K, d]; tied [d, d]; spherical [K].
+    """
 
     weights: np.ndarray
-    """(K,), positive, summing to one."""
     means: np.ndarray
-    """(K, d)."""
     covariances: np.ndarray
-    """full (K, d, d); diagonal (K, d); tied (d, d); spherical (K,)."""
 
 
 def to_tensors(mixture: ClassMixture, kind: Covariance) -> dict[str, np.ndarray]:

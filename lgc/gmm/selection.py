@@ -1,6 +1,6 @@
-"""How many Gaussians each class gets: fit every number, keep the shortest description.
+"""Number of components of each class: fit all candidates, select the shortest description.
 
-By BIC, or by the bits that the parameters take in the file that is being written.
+By BIC (Schwarz 1978), or by the bits that the parameters take in the file.
 """
 
 from __future__ import annotations
@@ -24,15 +24,19 @@ _SMALL_WORK = 20_000_000
 
 
 class Candidates(NamedTuple):
-    """The mixtures of one class for every number of components that was tried."""
+    """The mixtures of one class for every number of components that was tried.
+
+    Attributes:
+      latents: float32[n, d].
+      mixtures: one for each number of components.
+      bic: float[number of mixtures], nats; less is better.
+      usable: bool[number of mixtures], whether the fit stayed finite.
+    """
 
     latents: np.ndarray
-    """(n, d)."""
     mixtures: list[ClassMixture]
     bic: np.ndarray
-    """One for each mixture, in nats; less is better."""
     usable: np.ndarray
-    """Whether the fit ended with finite numbers."""
 
 
 def fit_candidates(

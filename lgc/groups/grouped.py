@@ -1,19 +1,18 @@
-"""Archives of groups: a foreground drawn by class mixtures, before the group's own background.
+"""Archives with groups: foregrounds drawn from class mixtures, on the group's background.
 
-Every training image has a class and a *group* that is known too: the background's colour, say. A
-data set in which the two go together teaches a classifier the background. Here an image is made of
-layers: the latent vector says what stands in front (`decoders`, layered), the group says what is
-behind it. A class's mixture is fitted to the latents of all its images, whatever their group, so
-that a combination of class and group with a handful of images, or none, gets the variety of the
-whole class.
+Every training image has a class and a known *group*, such as the background's colour. A classifier
+trained on data in which the two are correlated learns the background. Here an image consists of
+layers: the latent vector gives the foreground (`decoders`, layered), the group the background. A
+class's mixture is fitted to the latents of all its images, whatever their group, so that a
+combination of class and group with few images, or none, gets the variety of the whole class.
 
-For that the latents must not know the group, which nearly gives the class away and would be drawn
-along with it: the encoder sees the image without its background (`keyed`), which is the picture of
-the colours that are typical of the group.
+For that the latents must not depend on the group, which is nearly determined by the class: the
+encoder sees the image without its background (`keyed`), which is the picture of the colours that
+are typical of the group.
 
 The archive holds one mixture for each class and one background for each group. Drawing as many of
 each class in each group as there were gives the original proportions, drawing equally many gives
-equal groups: the choice costs no bytes.
+equal groups, from the same file.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ _BIN = 16
 _SHRINKING = (4, 2)
 """Sides of the squares that a background may consist of, the larger the better."""
 _COVER = -2.0
-"""Where the cover's logits start: backgrounds explain what they can."""
+"""Initial logits of the cover, so that backgrounds explain as much as they can."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Shape of the networks, and the weight of what the latents say.
+    """Shape of the networks, and the weight of the KL divergence.
 
     Attributes:
       decoder: of the foreground: "dense" or "convolutional"; see `decoders`.
@@ -55,7 +54,7 @@ class Architecture:
       hidden: width of the encoder's two layers, which are not in the file.
       dense_hidden: widths of a dense decoder's layers.
       widths: channels of a convolutional one.
-      kl_weight: of the divergence from the prior; below one, latents say more of an image.
+      kl_weight: of the divergence from the prior; below one, latents hold more of an image.
     """
 
     decoder: Literal["dense", "convolutional"] = "convolutional"
@@ -148,7 +147,7 @@ def keyed(images: jax.Array, behind: jax.Array, channels: int) -> jax.Array:
 
 
 def build(architecture: Architecture, image_shape: ImageShape, behind: np.ndarray) -> Variant:
-    """A variational autoencoder of foregrounds, whose encoder is kept from the group.
+    """A variational autoencoder of foregrounds, whose encoder does not see the group.
 
     Loss on batches (images Float[n, pixels] in [0, 1], groups Int[n]):
     E_q -log p(x | z, group) + w KL(q(z | x) || N(0, I)) + v sum of the cover, nats per image, with

@@ -1,6 +1,6 @@
-"""Compressing images whose groups are known: train layers, fit class mixtures, write the file.
+"""Compress images with known groups: train layers, fit class mixtures, write the file.
 
-As `compression`, for data in which a class and what is behind it go together; see `grouped`.
+As `compression`, for data in which class and background are correlated; see `grouped`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Integer, Key, UInt8
 
 from fewbits.training import gradient_descent, loop
-from lgc import archive, images
+from lgc import archive
 from lgc.autoencoders import decoders, fitting
 from lgc.autoencoders.variants import Variant
 from lgc.config import Config as Mixtures
@@ -22,6 +23,7 @@ from lgc.config import Progress
 from lgc.gmm import selection
 from lgc.groups import grouped
 from lgc.groups.grouped import Architecture
+from lgc.images import check, check_groups
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Config:
       batch_size: images a step.
       learning_rate: of Adam.
       equal_share: share of the training images that are drawn from all groups equally, the others
-        as they come: what tells a foreground from the background that its class is usually seen on.
-      mixtures: covariance, components, selection and bits of each stored parameter; no other field
-        plays a part.
+        in their original proportions: separates a foreground from its class's usual background.
+      mixtures: covariance, components, selection and bits of each stored parameter; other fields
+        are ignored.
     """
 
     architecture: Architecture = Architecture()
@@ -68,29 +70,30 @@ class Compressed(NamedTuple):
 
 
 def compress(
-    pixels: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray,
-    config: Config,
-    key: jax.Array,
+    images: UInt8[np.ndarray, "n height width *channels"],
+    labels: Integer[np.ndarray, " n"],
+    groups: Integer[np.ndarray, " n"],
     *,
+    config: Config = Config(),  # noqa: B008
+    key: Key[Array, ""] | None = None,
     progress: Progress | None = None,
 ) -> Compressed:
-    """Train, fit and write one archive.
+    """Compress a labelled image set with known groups.
 
     Args:
-      pixels: uint8 (N, H, W) or (N, H, W, C).
-      labels: integers (N,).
-      groups: integers (N,), what is behind each image; at least two values.
+      images: uint8, 0 to 255.
+      labels: any integers that fit int32, at least two images of each value.
+      groups: integers, the kind of background of each image; at least two values.
       config: see `Config`.
-      key: typed PRNG key.
-      progress: see `lgc.config.Progress`.
+      key: typed PRNG key; None for `jax.random.key(0)`.
+      progress: called with a stage's name, the work done and the work in all.
 
     Raises:
       InputError: images, labels or groups that cannot be compressed.
     """
-    checked = images.check(pixels, labels)
-    names, members = images.check_groups(groups, len(checked.classes))
+    key = jax.random.key(0) if key is None else key
+    checked = check(images, labels)
+    names, members = check_groups(groups, len(checked.classes))
     key_params, key_run, key_encode, key_fit, key_mix = jax.random.split(key, 5)
     shape = checked.pixels.shape[1:]
     behind = grouped.backgrounds(checked.pixels, checked.classes, members)
@@ -126,7 +129,7 @@ def compress(
 def equal_groups(groups: np.ndarray, size: int, seed: int | np.ndarray) -> np.ndarray:
     """int64[size]: rows in random order that name each group equally often, to within one.
 
-    A group of fewer images than its share is gone through as often as it takes.
+    Images of a group that is smaller than its share are repeated.
 
     Args:
       groups: int[n].
@@ -139,8 +142,8 @@ def equal_groups(groups: np.ndarray, size: int, seed: int | np.ndarray) -> np.nd
     for place, group in enumerate(present):
         share = size // len(present) + (place < size % len(present))
         members = np.flatnonzero(groups == group)
-        rounds = [rng.permutation(members) for _ in range(-(-share // len(members)))]
-        rows.append(np.concatenate([*rounds, members[:0]])[:share])
+        epochs = [rng.permutation(members) for _ in range(-(-share // len(members)))]
+        rows.append(np.concatenate([*epochs, members[:0]])[:share])
     return rng.permutation(np.concatenate(rows))
 
 

@@ -1,8 +1,8 @@
-"""SpuCo MNIST: digits whose background's colour nearly gives their class away.
+"""SpuCo MNIST: digits with a background colour that is spuriously correlated with the class.
 
 Joshi et al. (2023), "Towards mitigating spurious correlations in the wild", from MNIST alone. The
-ten digits make C classes of neighbouring digits (C = 5, the literature's; C = 10, the
-latent-Gaussian-compression report's). In training the background of class c has colour c but for a
+ten digits make C classes of neighbouring digits (C = 5 in the literature; C = 10 in
+"Latent Gaussian Compression"). In training the background of class c has colour c but for a
 share 1 - s, s the *strength*, that takes the other colours in turn. In validation and test sets
 all colours are equally frequent in each class. A *group* is a class on a background,
 C * class + background; what counts is the worst group's accuracy.
@@ -17,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 
 from fewbits.io.datasets import Images
@@ -34,13 +33,14 @@ _CORE_THRESHOLD = 0.25
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Colouring:
     """How images are coloured.
 
     Attributes:
       n_classes: C, of classes and of colours; divides 10.
       strength: s, share of a class's training images on the background of its own colour.
-      palette: "hsv", the literature's, or "tab10", the report's.
+      palette: "hsv", the literature's, or "tab10", that of "Latent Gaussian
+        Compression".
       mask: which pixels are background: all of them, a corner, or 49 at random.
       label_noise: share of training images that get a wrong class, their background kept.
       core_noise: whether to blot out a random 60 % of each digit's pixels.
@@ -98,36 +98,36 @@ class Grouped(NamedTuple):
         )
 
 
-def training_set(digits: Images, recipe: Recipe, seed: int) -> Grouped:
-    """Coloured so that colour and class go together, as strongly as the recipe says.
+def training_set(digits: Images, colouring: Colouring, seed: int) -> Grouped:
+    """Coloured so that a share `strength` of each class has the class's own colour.
 
     Args:
       digits: uint8[n, height, width, 1], labels 0 to 9.
-      recipe: see there.
+      colouring: see there.
       seed: of which image gets which background.
     """
     rng = np.random.default_rng(seed)
-    classes = _classes(digits, recipe)
-    noisy = _with_noise(rng, classes, recipe)
+    classes = _classes(digits, colouring)
+    noisy = _with_noise(rng, classes, colouring)
     backgrounds = np.empty(len(classes), np.int32)
-    for own in range(recipe.n_classes):
+    for own in range(colouring.n_classes):
         members = np.flatnonzero(classes == own)
-        n_own = int(recipe.strength * len(members))
-        others = np.delete(np.arange(recipe.n_classes), own)
-        rest = others[np.arange(len(members) - n_own) % (recipe.n_classes - 1)]
+        n_own = int(colouring.strength * len(members))
+        others = np.delete(np.arange(colouring.n_classes), own)
+        rest = others[np.arange(len(members) - n_own) % (colouring.n_classes - 1)]
         backgrounds[members] = rng.permutation(np.concatenate([np.full(n_own, own), rest]))
-    return _coloured(rng, digits, noisy, backgrounds, recipe)
+    return _coloured(rng, digits, noisy, backgrounds, colouring)
 
 
-def balanced_set(digits: Images, recipe: Recipe, seed: int) -> Grouped:
+def balanced_set(digits: Images, colouring: Colouring, seed: int) -> Grouped:
     """Coloured so that all backgrounds are equally frequent in each class: validation and test."""
     rng = np.random.default_rng(seed)
-    classes = _classes(digits, recipe)
+    classes = _classes(digits, colouring)
     backgrounds = np.empty(len(classes), np.int32)
-    for own in range(recipe.n_classes):
+    for own in range(colouring.n_classes):
         members = np.flatnonzero(classes == own)
-        backgrounds[members] = rng.permutation(np.arange(len(members)) % recipe.n_classes)
-    return _coloured(rng, digits, classes, backgrounds, recipe)
+        backgrounds[members] = rng.permutation(np.arange(len(members)) % colouring.n_classes)
+    return _coloured(rng, digits, classes, backgrounds, colouring)
 
 
 class GroupAccuracies(NamedTuple):
@@ -163,21 +163,23 @@ def group_accuracies(
     return GroupAccuracies(float(each.min()), average, float(each.mean()), each)
 
 
-def colours(recipe: Recipe) -> np.ndarray:
+def colours(colouring: Colouring) -> np.ndarray:
     """uint8[C, 3]: the colour map at 0, 1/C, 2/C, ..."""
-    chosen = mpl.colormaps[recipe.palette](np.arange(recipe.n_classes) / recipe.n_classes)
+    import matplotlib as mpl  # slow to import, and used here only
+
+    chosen = mpl.colormaps[colouring.palette](np.arange(colouring.n_classes) / colouring.n_classes)
     return np.round(255 * np.asarray(chosen)[:, :3]).astype(np.uint8)
 
 
-def _classes(digits: Images, recipe: Recipe) -> np.ndarray:
-    return (digits.labels // (10 // recipe.n_classes)).astype(np.int32)
+def _classes(digits: Images, colouring: Colouring) -> np.ndarray:
+    return (digits.labels // (10 // colouring.n_classes)).astype(np.int32)
 
 
-def _with_noise(rng: np.random.Generator, classes: np.ndarray, recipe: Recipe) -> np.ndarray:
+def _with_noise(rng: np.random.Generator, classes: np.ndarray, colouring: Colouring) -> np.ndarray:
     noisy = classes.copy()
-    wrong = rng.permutation(len(classes))[: int(recipe.label_noise * len(classes))]
-    step = rng.integers(1, recipe.n_classes, len(wrong))
-    noisy[wrong] = (classes[wrong] + step) % recipe.n_classes
+    wrong = rng.permutation(len(classes))[: int(colouring.label_noise * len(classes))]
+    step = rng.integers(1, colouring.n_classes, len(wrong))
+    noisy[wrong] = (classes[wrong] + step) % colouring.n_classes
     return noisy
 
 
@@ -186,14 +188,14 @@ def _coloured(
     digits: Images,
     classes: np.ndarray,
     backgrounds: np.ndarray,
-    recipe: Recipe,
+    colouring: Colouring,
 ) -> Grouped:
     grey = digits.pixels
-    if recipe.core_noise:
+    if colouring.core_noise:
         grey = grey * (rng.standard_normal(grey.shape) > _CORE_THRESHOLD).astype(np.uint8)
-    background = (grey == 0) & _mask(rng, grey.shape, recipe.mask)
-    pixels = np.where(background, colours(recipe)[backgrounds][:, None, None, :], grey)
-    return Grouped(pixels, classes, backgrounds, recipe.n_classes)
+    background = (grey == 0) & _mask(rng, grey.shape, colouring.mask)
+    pixels = np.where(background, colours(colouring)[backgrounds][:, None, None, :], grey)
+    return Grouped(pixels, classes, backgrounds, colouring.n_classes)
 
 
 def _mask(rng: np.random.Generator, shape: tuple[int, ...], kind: Mask) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Do decoded images lie closer to the training images than chance allows?
 
-Take a pool of images, of which one half, drawn at random, was compressed. Had the archive learned
-nothing but what all such images have in common, an image drawn from it would be as close to the
-half that was compressed (the *members*) as to the other. Two statistics say whether it is:
+Take a pool of images, of which one half, drawn at random, was compressed. If the archive held
+only what all such images have in common, an image drawn from it would be as close to the
+half that was compressed (the *members*) as to the other. Two statistics test this:
 
     r = nearest member distance / nearest held-out distance     of each drawn image,
     share of drawn images whose nearest pool image is a member.
@@ -73,7 +73,7 @@ def nearest(
     size = max(min(reference_block, total), count)
     # The last block reaches back over the one before it; what it sees twice is masked.
     starts = jnp.minimum(jnp.arange(-(-total // size)) * size, total - size)
-    fresh = jnp.arange(-(-total // size)) * size
+    first_new = jnp.arange(-(-total // size)) * size
 
     def of_block(queried: jax.Array) -> Neighbours:
         queried = queried.astype(jnp.float32)
@@ -96,7 +96,7 @@ def nearest(
             jnp.full((len(queried), count), jnp.inf),
             jnp.zeros((len(queried), count), starts.dtype),
         )
-        (_, indices), _ = jax.lax.scan(merge, start, (starts, fresh))
+        (_, indices), _ = jax.lax.scan(merge, start, (starts, first_new))
         found = references[indices].astype(jnp.float32)
         distances = jnp.sqrt(jnp.sum((found - queried[:, None]) ** 2, axis=-1))
         order = jnp.argsort(distances, axis=1)
@@ -108,7 +108,7 @@ def nearest(
     return evaluation.map_batches(of_block, queries, block)
 
 
-def distance_ratios(neighbours: Neighbours, members: jax.Array) -> jax.Array:
+def log_distance_ratios(neighbours: Neighbours, members: jax.Array) -> jax.Array:
     """Log r of each query, r = nearest member distance / nearest held-out distance; Float[n].
 
     Where all k neighbours are of one kind, the other kind's distance is taken to be the k-th: r is
@@ -169,7 +169,7 @@ def memorisation(
     in_order = jnp.argsort(stratum, stable=True)
 
     def statistic(chosen: jax.Array) -> jax.Array:
-        return jnp.mean(distance_ratios(neighbours, chosen))
+        return jnp.mean(log_distance_ratios(neighbours, chosen))
 
     def permuted(key: jax.Array) -> jax.Array:
         # Sorted by (stratum, noise): a random order within each stratum.
@@ -179,7 +179,7 @@ def memorisation(
 
     observed = statistic(members)
     others = jax.lax.map(permuted, jax.random.split(key, permutations))
-    ratios = jnp.exp(distance_ratios(neighbours, members))
+    ratios = jnp.exp(log_distance_ratios(neighbours, members))
     return Memorisation(
         jnp.quantile(ratios, jnp.array(QUANTILES)),
         observed,

@@ -31,7 +31,7 @@ from lgc.gmm.gaussian_mixture import Mixture
 
 @dataclass(frozen=True)
 class InversionConfig:
-    """How hard the attacker tries.
+    """Effort of the attack.
 
     Attributes:
       draws: images decoded, of the class.
@@ -149,7 +149,7 @@ def scores(
 
         start = noise[nearest]
         (found, _), _ = jax.lax.scan(climb, (start, adam.init(start)), None, length=config.steps)
-        # Adam may end below where it began; the attacker keeps the better of the two.
+        # Adam may end below its start; the attacker takes the better of the two.
         (before, squares_before), (after, squares_after) = log_density(start), log_density(found)
         squares = jnp.where(after > before, squares_after, squares_before)
         return Scores(-distances, -squares / batch.shape[1], jnp.maximum(before, after))

@@ -1,8 +1,8 @@
 """Membership inference: was this image among those that were compressed?
 
-An attacker gives every image a score, larger where a member is likelier. How well scores part
-members from others is told by the area under the ROC curve and, since an attack that is sure of a
-few people is worse than one that is a little right about all, by the true-positive rate at a small
+An attacker gives every image a score, larger where a member is likelier. An
+attack is measured by the area under the ROC curve and, since identifying a few members with
+certainty is worse than being slightly right about all, by the true-positive rate at a small
 false-positive rate (Carlini et al. 2022, "Membership inference attacks from first principles").
 
 Their likelihood-ratio attack (LiRA) calibrates a score by *shadows*: archives made as the target
@@ -153,7 +153,7 @@ def calibrate(scores: jax.Array, inside: jax.Array, *, pooled: bool = True) -> C
     return Calibration(inside_mean, outside_mean, inside_deviation, outside_deviation)
 
 
-def online(target: jax.Array, shadows: Calibration) -> jax.Array:
+def lira_online(target: jax.Array, shadows: Calibration) -> jax.Array:
     """Log likelihood ratio of the target's scores, member against not, in nats; Float[n].
 
     Args:
@@ -169,7 +169,7 @@ def online(target: jax.Array, shadows: Calibration) -> jax.Array:
     )
 
 
-def offline(target: jax.Array, shadows: Calibration) -> jax.Array:
+def lira_offline(target: jax.Array, shadows: Calibration) -> jax.Array:
     """How far the target's scores lie above those of archives without the image; Float[n].
 
     In standard deviations: a monotone function of one minus the p-value.

@@ -1,4 +1,4 @@
-"""What `lgc compress --budget-bytes` is for: sets that train better than subsets of their bytes."""
+"""What `lgc distill` is for: files that train better classifiers than subsets of their bytes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from fewbits.io import datasets
 from lgc import files
 from lgc.coresets import lossless_subset
 from lgc.distillation import budget_search, distilled_file
-from lgc.distillation.search_config import Search
+from lgc.distillation.search_config import DistillConfig
 
 BUDGET_BYTES = 700
-SEARCH = Search(
-    trial_steps=150,
-    enlarger_steps=300,
-    first_steps=150,
-    last_steps=300,
-    per_class=300,
-    refinement_steps=200,
-    looks=2,
+SEARCH = DistillConfig(
+    candidate_upsampler_steps=150,
+    upsampler_steps=300,
+    screening_steps=150,
+    final_steps=300,
+    proxy_images_per_class=300,
+    distillation_steps=200,
+    evaluation_seeds=2,
 )
 
 
@@ -30,11 +30,11 @@ SEARCH = Search(
 def test_a_file_within_a_budget_beats_the_lossless_subset_of_its_bytes():
     train = datasets.load("digits", "train")
     test = datasets.load("digits", "test")
-    key_choose, key_write = jax.random.split(jax.random.key(0))
-    choice = budget_search.choose(
-        train.pixels, train.labels, BUDGET_BYTES, key_choose, search=SEARCH
+    key_search, key_write = jax.random.split(jax.random.key(0))
+    point = budget_search.search(
+        train.pixels, train.labels, BUDGET_BYTES, key_search, config=SEARCH
     )
-    data = distilled_file.write(train.pixels, train.labels, BUDGET_BYTES, choice, key_write)
+    data = distilled_file.write(train.pixels, train.labels, BUDGET_BYTES, point, key_write)
     assert len(data) <= BUDGET_BYTES
     ours = files.sample(data, per_class=300, seed=0)
     few, _ = lossless_subset.largest(train.pixels, train.labels, len(data), seed=0)

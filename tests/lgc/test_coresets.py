@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fewbits.training import networks
-from lgc.coresets import herding, k_center, quotas, report_medoids
+from lgc.coresets import herding, k_center, quotas, tsne_medoids
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -140,7 +140,7 @@ def test_moving_gradients_are_those_of_the_network_at_each_visit(key):
     @jax.jit
     def visit(key, images, labels):
         params = network.init(jax.random.split(key)[0])
-        visited = report_medoids.moving_gradients(key, network, images, labels, learning_rate=0.1)
+        visited = tsne_medoids.epoch_gradients(key, network, images, labels, learning_rate=0.1)
         return params, visited
 
     params, found = visit(key, images, labels)
@@ -160,10 +160,10 @@ def test_the_reports_medoids_lie_in_the_clusters_of_its_picture(key):
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 20)
     gradients = 8 * np.eye(3)[labels] + rng.normal(size=(60, 3))
-    points = report_medoids.plane_and_labels(gradients, labels, seed=0)
+    points = tsne_medoids.embedding_and_labels(gradients, labels, seed=0)
     assert points.shape == (60, 3)
     np.testing.assert_array_equal(points[:, 2], labels)
-    choose = jax.jit(report_medoids.report_medoids, static_argnums=2)
+    choose = jax.jit(tsne_medoids.tsne_medoids, static_argnums=2)
     found = choose(key, points, 6)
     assert len(set(found.indices.tolist())) == 6
     assert set(labels[found.indices]) == {0, 1, 2}
@@ -176,7 +176,7 @@ def test_the_reports_medoids_lie_in_the_clusters_of_its_picture(key):
 @pytest.mark.slow
 def test_importing_coresets_is_light():
     program = (
-        "import sys, lgc.coresets, lgc.coresets.report_medoids, lgc.coresets.lossy_subset;"
+        "import sys, lgc.coresets, lgc.coresets.tsne_medoids, lgc.coresets.lossy_subset;"
         "print([m for m in ('sklearn', 'matplotlib', 'cvxpy', 'tensorflow') if m in sys.modules])"
     )
     found = subprocess.run(

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lgc.coresets import k_medoids, report_medoids
+from lgc.coresets import k_medoids, tsne_medoids
 
 pytestmark = pytest.mark.slow
 
 starts = jax.jit(jax.vmap(k_medoids.plus_plus, (0, None, None)), static_argnums=2)
 swap = jax.jit(jax.vmap(k_medoids.faster_pam, (None, 0)))
-alternate = jax.jit(jax.vmap(report_medoids.alternate, (None, 0)))
+alternate = jax.jit(jax.vmap(tsne_medoids.alternate, (None, 0)))
 
 
 @jax.jit
@@ -23,7 +23,7 @@ def swap_while(distances, medoids, looks):
     """From one start, for several numbers of looks."""
 
     def run(limit):
-        return k_medoids.faster_pam(distances, medoids, max_looks=limit)
+        return k_medoids.faster_pam(distances, medoids, max_candidates=limit)
 
     return jax.vmap(run)(looks)
 

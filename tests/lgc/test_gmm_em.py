@@ -20,7 +20,7 @@ fit = jax.jit(em.fit, static_argnums=3)
 run = jax.jit(em.run, static_argnums=0)
 expectation = jax.jit(em_steps.expectation)
 sweep = jax.jit(
-    em.sweep, static_argnums=(3, 4), static_argnames=("counts_per_program", "lanes_at_once")
+    em.sweep, static_argnums=(3, 4), static_argnames=("counts_per_program", "runs_at_once")
 )
 maximisation = jax.jit(em_steps.maximisation, static_argnums=0)
 kmeans_start = jax.jit(em.kmeans_start, static_argnums=1)
@@ -267,7 +267,7 @@ def test_the_caller_can_choose_by_a_score_of_its_own(key):
 def test_side_by_side_one_by_one_and_alone_give_the_same_fit(key):
     samples, mask = two_classes()
     apart = sweep(key, samples, mask, em.Config(), (1, 2, 3)).infos.log_likelihood[:, 1]
-    together = sweep(key, samples, mask, em.Config(), (2,), lanes_at_once=2).infos.log_likelihood
+    together = sweep(key, samples, mask, em.Config(), (2,), runs_at_once=2).infos.log_likelihood
     np.testing.assert_allclose(apart, together[:, 0], atol=1e-3)
     for index in range(2):
         lane_key = jax.random.fold_in(jax.random.fold_in(key, index), 2)

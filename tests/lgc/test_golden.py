@@ -10,7 +10,7 @@ import numpy as np
 
 from lgc.coresets import lossy_subset
 from lgc.distillation import distilled_images
-from lgc.distillation.augmentation import Deformation
+from lgc.distillation.augmentation import Augmentation
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,14 +19,15 @@ def digest(*arrays: np.ndarray) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
-def test_the_golden_exemplars():
+def test_the_golden_distilled_images():
     contents = distilled_images.read((GOLDEN / "v1.exemplars").read_bytes())
-    assert contents.deformation == Deformation(turn=5, bend=3, mirror=1)
-    small = contents.small
-    assert small.shape == (9, 9, 1)
-    assert small.pixels.shape == (14, 5, 5, 1)
-    weights = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(contents.enlarger)]
-    assert digest(small.pixels, small.labels[small.classes].astype(np.int64), *weights) == EXEMPLARS
+    assert contents.augmentation == Augmentation(rotation=5, elastic=3, flip=1)
+    stored = contents.images
+    assert stored.shape == (9, 9, 1)
+    assert stored.pixels.shape == (14, 5, 5, 1)
+    weights = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(contents.upsampler)]
+    labels = stored.labels[stored.classes].astype(np.int64)
+    assert digest(stored.pixels, labels, *weights) == EXEMPLARS
 
 
 def test_the_golden_lossy_subset():

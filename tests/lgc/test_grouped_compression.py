@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fewbits.coding import FormatError, container
+from fewbits.coding import FormatError, InputError, container
 from lgc import Config as Mixtures
-from lgc import InputError, archive, files
+from lgc import archive, files
 from lgc.commands import main
 from lgc.gmm.mixture_code import ClassMixture
 from lgc.groups import grouped_compression
@@ -97,7 +97,7 @@ _SMALL = Config(
 @pytest.mark.slow
 def test_what_is_drawn_has_its_own_place_and_the_background_of_its_group(key):
     images, labels, groups = _squares()
-    made = grouped_compression.compress(images, labels, groups, _SMALL, key)
+    made = grouped_compression.compress(images, labels, groups, config=_SMALL, key=key)
     assert archive.read(made.data).labels == (3, 4)
     drawn, classes = files.sample(made.data, per_class=50, seed=0)
     behind = files.groups_of(made.data, per_class=50)
@@ -125,7 +125,7 @@ def test_what_is_drawn_has_its_own_place_and_the_background_of_its_group(key):
 def test_groups_without_sense_are_refused(groups, said, key):
     images, labels, _ = _squares()
     with pytest.raises(InputError, match=said):
-        grouped_compression.compress(images, labels, groups, _SMALL, key)
+        grouped_compression.compress(images, labels, groups, config=_SMALL, key=key)
 
 
 @pytest.mark.slow

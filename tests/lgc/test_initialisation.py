@@ -6,12 +6,12 @@ from lgc import Config
 from lgc.autoencoders import initialisation, variants
 
 
-def begun(name: initialisation.Initialisation, key: jax.Array):
-    return initialisation.begun(name, key, variants.build("vae", (28, 28, 1), 10).init(key))
+def initialised(name: initialisation.Initialisation, key: jax.Array):
+    return initialisation.initialise(name, key, variants.build("vae", (28, 28, 1), 10).init(key))
 
 
 def test_every_weight_and_bias_is_uniform_within_the_root_of_the_inputs(key):
-    params = begun("pytorch", key)
+    params = initialised("pytorch", key)
     layers = jax.tree.leaves(params, is_leaf=lambda node: "kernel" in node)
     assert len(layers) == 8
     for layer in layers:
@@ -31,11 +31,11 @@ def test_a_convolution_counts_its_window(key):
     assert 0.95 * 18**-0.5 < abs(found["kernel"]).max() <= 18**-0.5
 
 
-def test_the_usual_one_is_left_as_it_is(key):
+def test_the_default_is_left_as_it_is(key):
     params = variants.build("vae", (28, 28, 1), 10).init(key)
-    assert initialisation.begun("usual", key, params) is params
+    assert initialisation.initialise("lecun_he", key, params) is params
 
 
 def test_others_are_refused():
-    with pytest.raises(ValueError, match="'keras'.*usual, pytorch"):
+    with pytest.raises(ValueError, match="'keras'.*lecun_he, pytorch"):
         Config(initialisation="keras")  # pyright: ignore[reportArgumentType]

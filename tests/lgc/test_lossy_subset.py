@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fewbits.codecs.pixels import pixel_code
 from fewbits.coding import FormatError, container, read_archive, write_archive
 from lgc.coresets import downsampling, lossy_subset
-from lgc.coresets.downsampling import LOSSLESS, Reduction
+from lgc.coresets.downsampling import LOSSLESS, Downsampling
 from lgc.distillation import quantised_images
 
 
@@ -51,26 +51,26 @@ def test_factor_one_and_eight_bits_lose_nothing(channels):
 def test_the_decoder_draws_the_enlarged_levels(factor, bits, shape):
     images, labels = blobs(30)
     images = images[:, : shape[0], : shape[1]]
-    decoded, _ = lossy_subset.read(lossy_subset.write(images, labels, Reduction(factor, bits)))
-    small = downsampling.shrink(images[mixed_order(labels)], factor)
+    decoded, _ = lossy_subset.read(lossy_subset.write(images, labels, Downsampling(factor, bits)))
+    small = downsampling.downsample(images[mixed_order(labels)], factor)
     levels = downsampling.fit_levels(small, bits).astype(int)
     assert len(levels) <= 2**bits
     nearest = levels[np.abs(small[..., None].astype(int) - levels).argmin(-1)].astype(np.uint8)
-    np.testing.assert_array_equal(decoded, downsampling.enlarge(nearest, factor, *shape))
+    np.testing.assert_array_equal(decoded, downsampling.interpolate(nearest, factor, *shape))
 
 
 def test_means_and_interpolation_in_closed_form():
     ramp = np.arange(0, 96, 8, dtype=np.uint8)[None, None, :, None].repeat(4, axis=1)
-    small = downsampling.shrink(ramp, 2)
+    small = downsampling.downsample(ramp, 2)
     np.testing.assert_array_equal(small[0, 0, :, 0], [4, 20, 36, 52, 68, 84])
     # A ramp comes back as it was, but for half a square at both ends.
-    large = downsampling.enlarge(small, 2, 4, 12)
+    large = downsampling.interpolate(small, 2, 4, 12)
     np.testing.assert_array_equal(large[0, 0, :, 0], [4, *range(8, 88, 8), 84])
-    odd = downsampling.shrink(ramp[:, :3, :5], 2)
+    odd = downsampling.downsample(ramp[:, :3, :5], 2)
     np.testing.assert_array_equal(odd[0, :, :, 0], [[4, 20, 32]] * 2)
-    assert downsampling.enlarge(odd, 2, 3, 5).shape == (1, 3, 5, 1)
+    assert downsampling.interpolate(odd, 2, 3, 5).shape == (1, 3, 5, 1)
     one = np.full((2, 1, 1, 1), 77, np.uint8)
-    assert (downsampling.enlarge(one, 8, 7, 8) == 77).all()
+    assert (downsampling.interpolate(one, 8, 7, 8) == 77).all()
 
 
 def test_levels_beat_even_ones_and_keep_few_greys():
@@ -89,7 +89,7 @@ def test_levels_beat_even_ones_and_keep_few_greys():
 
 def test_the_code_is_as_long_as_it_says_and_beats_general_compressors():
     images, labels = blobs(200)
-    small = downsampling.shrink(images, 2)
+    small = downsampling.downsample(images, 2)
     levels = downsampling.fit_levels(small, 2)
     pixels = np.abs(small[..., None].astype(int) - levels.astype(int)).argmin(-1).astype(np.uint8)
     stream = pixel_code.encode(pixels, labels, 4)
@@ -109,20 +109,20 @@ def test_noise_costs_hardly_more_than_it_is_worth():
 def test_the_largest_file_fits_and_one_more_image_does_not():
     images, labels = blobs(150)
     images = np.maximum(images, np.random.default_rng(1).integers(0, 256, images.shape, np.uint8))
-    fitted = lossy_subset.largest(images, labels, 900, Reduction())
+    fitted = lossy_subset.largest(images, labels, 900, Downsampling())
     assert len(fitted.data) <= 900
     count = fitted.n_images
     assert 20 < count < 150
     assert len(lossy_subset.read(fitted.data)[1]) == count
-    small = quantised_images.reduce(images, labels, Reduction()).subset(slice(count + 1))
+    small = quantised_images.quantise(images, labels, Downsampling()).subset(slice(count + 1))
     assert len(quantised_images.pack(small)[1]) + 100 > 900
-    assert len(lossy_subset.largest(images, labels, 900 + 60, Reduction()).data) > 900
+    assert len(lossy_subset.largest(images, labels, 900 + 60, Downsampling()).data) > 900
 
 
 def test_a_budget_for_all_takes_all_and_a_hopeless_one_takes_one():
     images, labels = blobs(12, side=6)
-    assert lossy_subset.largest(images, labels, 10_000, Reduction()).n_images == 12
-    assert lossy_subset.largest(images, labels, 10, Reduction()).n_images == 1
+    assert lossy_subset.largest(images, labels, 10_000, Downsampling()).n_images == 12
+    assert lossy_subset.largest(images, labels, 10, Downsampling()).n_images == 1
 
 
 @settings(deadline=None)
@@ -155,7 +155,7 @@ def test_the_search_for_the_largest_file_writes_few_files():
 @pytest.fixture(scope="module")
 def file() -> bytes:
     images, labels = blobs(12, side=6)
-    return lossy_subset.write(images, labels, Reduction())
+    return lossy_subset.write(images, labels, Downsampling())
 
 
 def test_damage_is_a_format_error(file):
@@ -226,10 +226,10 @@ def test_streams_that_lie_are_refused_or_decode_to_what_the_header_says(file):
 )
 def test_what_cannot_be_stored_is_named(images, labels, message):
     with pytest.raises(ValueError, match=message):
-        lossy_subset.write(images, np.array(labels, np.int64), Reduction())
+        lossy_subset.write(images, np.array(labels, np.int64), Downsampling())
 
 
 @pytest.mark.parametrize(("factor", "bits"), [(0, 2), (65, 2), (2, 0), (2, 9)])
 def test_reductions_that_cannot_be(factor, bits):
     with pytest.raises(ValueError, match=str(factor if bits == 2 else bits)):
-        Reduction(factor, bits)
+        Downsampling(factor, bits)

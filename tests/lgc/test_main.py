@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from lgc.commands import main
+from lgc import Config
+from lgc.commands import main, parser
+from lgc.distillation import search_config
 
 
 @pytest.fixture
@@ -121,18 +123,70 @@ def test_bad_flags_exit_with_status_2(flag, capsys):
 
 def test_every_variant_can_be_named():
     from lgc.autoencoders import variants
-    from lgc.commands import parser
 
     for name in variants.NAMES:
         options = parser("lgc").parse_args(["compress", "in.npz", "out.lgc", "--variant", name])
         assert options.variant == name
 
 
+def test_flags_without_effect_are_refused(tmp_path, images, capsys):
+    source, out = str(tmp_path / "in.npz"), str(tmp_path / "out.lgc")
+    _save(source, **images, groups=np.arange(60) % 2)
+    fixed = ["compress", source, out, "--components", "2"]
+    _refused(capsys, [*fixed, "--selection", "bic"], "--selection", "--components")
+    _refused(capsys, ["compress", source, out, "--variant", "ae"], "--variant", "'groups'")
+    _refused(capsys, ["compress", source, out, "--rate-weight", "0"], "--rate-weight", "'groups'")
+    _refused(capsys, ["distill", source, out, "--budget-bytes", "900"], "'groups'")
+
+
+def test_distill_refuses_what_it_cannot_do(tmp_path, images, capsys):
+    source = _save(tmp_path / "in.npz", **images)
+    picture = str(tmp_path / "out.png")
+    _refused(capsys, ["distill", source, picture, "--budget-bytes", "900"], "--preview")
+    out = str(tmp_path / "out.lgc")
+    _refused(capsys, ["distill", source, out, "--budget-bytes", "900"], "8 pixels or more")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.npz"]
+
+
+@pytest.mark.slow
+def test_distill_prints_json(tmp_path, images, capsys, monkeypatch):
+    monkeypatch.setattr(search_config, "DistillConfig", search_config.DistillConfig.quick)
+    source, packed = str(tmp_path / "in.npz"), tmp_path / "out.lgc"
+    wide = np.pad(images["images"], ((0, 0), (1, 1), (1, 1)))
+    _save(source, images=wide, labels=images["labels"])
+    arguments = ["distill", source, str(packed), "--budget-bytes", "400", "--quiet"]
+    assert main([*arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["bytes"] == packed.stat().st_size <= 400
+    assert result["stored_images"] >= 3
+    assert (tmp_path / "out.png").stat().st_size > 0
+    assert main(["decompress", str(packed), str(tmp_path / "back.npz"), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_defaults_of_the_command_line_are_those_of_the_config():
+    options = parser("lgc").parse_args(["compress", "in.npz", "out.lgc"])
+    config = Config()
+    for name in ("variant", "components", "covariance", "bits", "epochs"):
+        assert getattr(options, name) == getattr(config, name)
+
+
+@pytest.mark.parametrize("verb", ["compress", "distill", "decompress"])
+def test_help_shows_defaults(verb, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    said = capsys.readouterr().out
+    assert "(default: 0)" in said
+    assert "--quiet" in said
+    assert "--json" in said
+
+
 def test_a_rate_weight_stands_alone(tmp_path, images, capsys):
     source, packed = _save(tmp_path / "in.npz", **images), str(tmp_path / "out.lgc")
     weighted = ["compress", source, packed, "--rate-weight", "1e-4"]
     _refused(capsys, weighted, "(6, 6)", "needs 8 pixels")
-    _refused(capsys, [*weighted, "--budget-bytes", "900"], "--rate-weight", "--budget-bytes")
+    for flag in ("--variant=vae", "--components=2", "--covariance=tied", "--bits=8"):
+        _refused(capsys, [*weighted, flag], flag.split("=")[0], "--rate-weight")
     with pytest.raises(SystemExit) as stopped:
         main([*weighted[:-1], "2"])
     assert stopped.value.code == 2

@@ -98,8 +98,8 @@ def test_the_likelihood_ratio_is_the_formula():
     shadows = membership.Calibration(*(jnp.array([v]) for v in (2.0, 0.0, 0.5, 1.0)))
     target = jnp.array([1.5])
     expected = norm.logpdf(1.5, 2.0, 0.5) - norm.logpdf(1.5, 0.0, 1.0)
-    np.testing.assert_allclose(membership.online(target, shadows), expected, rtol=1e-6)
-    np.testing.assert_allclose(membership.offline(target, shadows), 1.5, rtol=1e-6)
+    np.testing.assert_allclose(membership.lira_online(target, shadows), expected, rtol=1e-6)
+    np.testing.assert_allclose(membership.lira_offline(target, shadows), 1.5, rtol=1e-6)
 
 
 def test_attacks_reach_the_analytic_auc():
@@ -108,7 +108,7 @@ def test_attacks_reach_the_analytic_auc():
     shadows = _calibrate(observed, inside)
     raw = float(_auc(target, members).value)
     # Offline: the noise of the target and that of a mean of 8 shadows.
-    found = float(_auc(membership.offline(target, shadows), members).value)
+    found = float(_auc(membership.lira_offline(target, shadows), members).value)
     assert found == pytest.approx(norm.cdf(1 / np.sqrt(2 * (1 + 1 / 8))), abs=0.02)
     assert found > raw + 0.1
     # Online: the target's distance from the middle times a gap of mean 1 and variance 1 / 4,
@@ -117,7 +117,7 @@ def test_attacks_reach_the_analytic_auc():
     inner, outer = 1 + rng.normal(size=10**5) / 8**0.5, rng.normal(size=10**5) / 8**0.5
     ratio = [(m + rng.normal(size=10**5) - (inner + outer) / 2) * (inner - outer) for m in (0, 1)]
     expected = np.mean(rng.permutation(ratio[1]) > ratio[0])
-    found = float(_auc(membership.online(target, shadows), members).value)
+    found = float(_auc(membership.lira_online(target, shadows), members).value)
     assert found == pytest.approx(expected, abs=0.02)
 
 
@@ -125,7 +125,7 @@ def test_permuted_membership_gives_a_half():
     target, members, observed, inside = _gaussian_world()
     shadows = _calibrate(observed, inside)
     permuted = jnp.asarray(np.random.default_rng(9).permutation(members))
-    for attack in (membership.online, membership.offline):
+    for attack in (membership.lira_online, membership.lira_offline):
         found = _auc(attack(target, shadows), permuted)
         assert abs(float(found.value) - 0.5) < 4 * found.standard_error
         assert _rate(attack(target, shadows), permuted, 0.01) < 0.03

@@ -36,7 +36,7 @@ def test_ratios_of_a_line():
     pool = jnp.array([[0.0], [1.0], [3.0], [7.0]])
     members = jnp.array([True, False, True, False])
     neighbours = _nearest(jnp.array([[0.2], [6.0], [2.5]]), pool, 4)
-    ratios = np.exp(distance_ratios.distance_ratios(neighbours, members))
+    ratios = np.exp(distance_ratios.log_distance_ratios(neighbours, members))
     np.testing.assert_allclose(ratios, [0.2 / 0.8, 3.0 / 1.0, 0.5 / 1.5], rtol=1e-4)
     assert distance_ratios.closer_to_members(neighbours, members) == pytest.approx(2 / 3)
 
@@ -46,7 +46,7 @@ def test_a_kind_beyond_the_last_neighbour_is_taken_at_it():
     members = jnp.array([True, True, False, False])
     neighbours = _nearest(jnp.array([[0.25]]), pool, 2)
     np.testing.assert_allclose(
-        np.exp(distance_ratios.distance_ratios(neighbours, members)), [0.25 / 0.75], rtol=1e-4
+        np.exp(distance_ratios.log_distance_ratios(neighbours, members)), [0.25 / 0.75], rtol=1e-4
     )
 
 

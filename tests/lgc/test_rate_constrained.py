@@ -80,7 +80,7 @@ def test_lambda_buys_bytes(digits, key):
     def made(bits_weight: float) -> bytes:
         costly = Hyperparameters(bits_weight=bits_weight, utility_weight=0.0)
         config = replace(CONFIG, steps=200, hyperparameters=costly)
-        return rate_constrained_compression.compress(*digits, config, key)
+        return rate_constrained_compression.compress(*digits, config=config, key=key)
 
     dear, cheap = made(1e-3), made(0.0)
     assert len(dear) < 0.9 * len(cheap)
@@ -95,4 +95,4 @@ def test_mistakes_name_the_remedy(digits, key):
     with pytest.raises(InputError, match="temperature is 0; use"):
         replace(CONFIG, temperature=0)
     with pytest.raises(InputError, match="each side needs 8 pixels"):
-        rate_constrained_compression.compress(pixels[:, :6, :6], labels, CONFIG, key)
+        rate_constrained_compression.compress(pixels[:, :6, :6], labels, config=CONFIG, key=key)

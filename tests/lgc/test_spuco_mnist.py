@@ -5,7 +5,7 @@ import pytest
 
 from fewbits.io.datasets import Images
 from lgc.groups import spuco_mnist
-from lgc.groups.spuco_mnist import Recipe
+from lgc.groups.spuco_mnist import Colouring
 
 
 def _digits(n=2_000, side=8):
@@ -18,7 +18,7 @@ def _digits(n=2_000, side=8):
 @pytest.mark.parametrize("n_classes", [5, 10])
 def test_each_class_has_its_colour_as_often_as_the_strength_says(n_classes):
     digits = _digits()
-    train = spuco_mnist.training_set(digits, Recipe(n_classes=n_classes, strength=0.9), 1)
+    train = spuco_mnist.training_set(digits, Colouring(n_classes=n_classes, strength=0.9), 1)
     np.testing.assert_array_equal(train.classes, digits.labels * n_classes // 10)
     counts = train.counts().reshape(n_classes, n_classes)
     of_class = np.bincount(train.classes)
@@ -29,14 +29,14 @@ def test_each_class_has_its_colour_as_often_as_the_strength_says(n_classes):
 
 
 def test_judging_sets_have_all_backgrounds_equally():
-    judges = spuco_mnist.balanced_set(_digits(), Recipe(), 0)
+    judges = spuco_mnist.balanced_set(_digits(), Colouring(), 0)
     counts = judges.counts().reshape(5, 5)
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
 
 
 def test_only_zeros_are_coloured_and_all_of_them():
     digits = _digits()
-    recipe = Recipe(palette="tab10", n_classes=10)
+    recipe = Colouring(palette="tab10", n_classes=10)
     train = spuco_mnist.training_set(digits, recipe, 1)
     black = digits.pixels[..., 0] == 0
     colour = spuco_mnist.colours(recipe)[train.backgrounds]
@@ -47,10 +47,10 @@ def test_only_zeros_are_coloured_and_all_of_them():
 
 
 def test_colours_are_those_of_the_maps():
-    hsv = spuco_mnist.colours(Recipe())
+    hsv = spuco_mnist.colours(Colouring())
     assert hsv[0].tolist() == [255, 0, 0]
     assert len(np.unique(hsv, axis=0)) == 5
-    tab10 = spuco_mnist.colours(Recipe(n_classes=10, palette="tab10"))
+    tab10 = spuco_mnist.colours(Colouring(n_classes=10, palette="tab10"))
     assert tab10[0].tolist() == [31, 119, 180]  # blue
     assert tab10[9].tolist() == [23, 190, 207]  # cyan
 
@@ -62,7 +62,7 @@ def test_colours_are_those_of_the_maps():
 )  # fmt: skip
 def test_masks_have_their_sizes(mask, pixels):
     black = Images(np.zeros((30, 20, 20, 1), np.uint8), np.arange(30, dtype=np.int32) % 10, ())
-    judges = spuco_mnist.balanced_set(black, Recipe(mask=mask), 0)
+    judges = spuco_mnist.balanced_set(black, Colouring(mask=mask), 0)
     coloured = judges.pixels.any(axis=-1)
     assert (coloured.sum(axis=(1, 2)) == pixels).all()
     same = (coloured == coloured[:1]).all()
@@ -73,8 +73,8 @@ def test_masks_have_their_sizes(mask, pixels):
 
 
 def test_noise_changes_labels_and_not_backgrounds():
-    digits, clean = _digits(), Recipe(strength=1.0)
-    noisy = Recipe(strength=1.0, label_noise=0.25, core_noise=True)
+    digits, clean = _digits(), Colouring(strength=1.0)
+    noisy = Colouring(strength=1.0, label_noise=0.25, core_noise=True)
     before = spuco_mnist.training_set(digits, clean, 3)
     after = spuco_mnist.training_set(digits, noisy, 3)
     assert np.sum(before.classes != after.classes) == 500
@@ -85,13 +85,13 @@ def test_noise_changes_labels_and_not_backgrounds():
 
 
 def test_the_same_seed_gives_the_same_colours():
-    first, again, other = (spuco_mnist.training_set(_digits(), Recipe(), s) for s in (1, 1, 2))
+    first, again, other = (spuco_mnist.training_set(_digits(), Colouring(), s) for s in (1, 1, 2))
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert (first.backgrounds != other.backgrounds).any()
 
 
 def test_accuracies_by_group():
-    test = spuco_mnist.balanced_set(_digits(), Recipe(), 0)
+    test = spuco_mnist.balanced_set(_digits(), Colouring(), 0)
     counts = np.arange(25)
     right = spuco_mnist.group_accuracies(test.classes, test, counts)
     assert right.worst == right.average == right.even == 1
@@ -108,4 +108,4 @@ def test_accuracies_by_group():
 )
 def test_recipes_without_sense_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):
-        Recipe(**{field: value})
+        Colouring(**{field: value})

@@ -26,7 +26,7 @@ _memorisation = jax.jit(distance_ratios.memorisation, static_argnames="permutati
 _calibrate = jax.jit(membership.calibrate)
 _offline, _online = (
     jax.jit(jax.vmap(attack, in_axes=(0, None)))
-    for attack in (membership.offline, membership.online)
+    for attack in (membership.lira_offline, membership.lira_online)
 )
 _areas = jax.jit(jax.vmap(membership.auc))
 _rates = jax.jit(

@@ -1,14 +1,14 @@
-"""Host-side, not traceable: the report's own coreset, "gradient k-medoids", as its notebook has it.
+"""Host-side, not traceable: gradient k-medoids of "Latent Gaussian Compression", as published.
 
 1. One epoch of Adam with batches of a single image; each image's gradient with respect to the last
-   layer's weights is kept from the moment when the image is visited, so every gradient belongs to
-   another network, and the first to one that knows nothing.
+   layer's weights is recorded at its own step, so every gradient belongs to another network, the
+   first to an untrained one.
 2. t-SNE takes the gradients to the plane.
 3. k-medoids on *three* columns, the plane's two and the label as a number: k-medoids++, then
    alternation between nearest medoids and the best medoid of each cluster (Park and Jun, 2009).
 
-So the medoids are those of a picture of gradients in which digits 3 and 4 lie a third as far apart
-as 3 and 6, without quotas and weights. It stands here as a baseline;
+So the label's distance is that of numbers: digits 3 and 4 lie a third as far apart as 3 and 6.
+There are neither quotas nor weights. A baseline:
 `lgc.coresets.facility_location` and `lgc.coresets.k_medoids` work on the gradients themselves.
 """
 
@@ -27,10 +27,10 @@ from lgc.coresets.gradients import OUTPUT
 from lgc.coresets.k_medoids import Medoids
 
 N_VISITED = 10_002
-"""Images that the report's epoch visits before it stops."""
+"""Images that the published epoch visits before it stops."""
 
 
-def moving_gradients(
+def epoch_gradients(
     key: Array, network: Network, images: Array, labels: Array, *, learning_rate: float = 1e-3
 ) -> Array:
     """Float[N, width * classes]: gradients of the last kernel along one epoch of single images.
@@ -38,7 +38,7 @@ def moving_gradients(
     Args:
       key: typed PRNG key, of the initialisation.
       network: its last layer is dense and named "output".
-      images: [N, ...], in the order of the visits.
+      images: [N, ...], in the order of the steps.
       labels: Int[N].
       learning_rate: Adam's.
     """
@@ -59,7 +59,7 @@ def moving_gradients(
     return visited
 
 
-def plane_and_labels(gradients: np.ndarray, labels: np.ndarray, *, seed: int) -> np.ndarray:
+def embedding_and_labels(gradients: np.ndarray, labels: np.ndarray, *, seed: int) -> np.ndarray:
     """Float32[N, 3]: t-SNE of the gradients (scikit-learn's defaults), and the label.
 
     Args:
@@ -67,20 +67,20 @@ def plane_and_labels(gradients: np.ndarray, labels: np.ndarray, *, seed: int) ->
       labels: int[N].
       seed: of t-SNE.
     """
-    # Here, because whoever imports this package should not have to wait for scikit-learn.
+    # Here, since scikit-learn is slow to import.
     from sklearn.manifold import TSNE
 
-    perplexity = min(30.0, (len(gradients) - 1) / 3)  # smaller sets than the report's
+    perplexity = min(30.0, (len(gradients) - 1) / 3)  # for sets smaller than the published ones
     plane = TSNE(random_state=seed, perplexity=perplexity).fit_transform(np.asarray(gradients))
     return np.column_stack([plane, labels]).astype(np.float32)
 
 
-def report_medoids(key: Array, points: Array, count: int, *, max_iterations: int = 300) -> Medoids:
+def tsne_medoids(key: Array, points: Array, count: int, *, max_iterations: int = 300) -> Medoids:
     """k-medoids++ and alternation on the rows of Float[N, 3], Euclidean; traceable.
 
     Args:
       key: typed PRNG key, of the start.
-      points: see `plane_and_labels`.
+      points: see `embedding_and_labels`.
       count: k.
       max_iterations: alternations at most.
     """
@@ -91,11 +91,11 @@ def report_medoids(key: Array, points: Array, count: int, *, max_iterations: int
 
 
 def alternate(distances: Array, medoids: Array, *, max_iterations: int | Array = 300) -> Medoids:
-    """Moves each medoid to the best place within its cluster, until none moves.
+    """Replace each medoid by the best image of its cluster, until none changes.
 
     Args:
       distances: Float[N, N].
-      medoids: Int[k], where to begin; distinct.
+      medoids: Int[k], the start; distinct.
       max_iterations: at most.
 
     Returns:
@@ -109,8 +109,8 @@ def alternate(distances: Array, medoids: Array, *, max_iterations: int | Array =
         return labels.at[medoids].set(jnp.arange(count))
 
     def unfinished(carry: tuple[Array, Array, Array]) -> Array:
-        _, moved, iterations = carry
-        return moved & (iterations < max_iterations)
+        _, changed, iterations = carry
+        return changed & (iterations < max_iterations)
 
     def body(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         medoids, _, iterations = carry
@@ -121,11 +121,11 @@ def alternate(distances: Array, medoids: Array, *, max_iterations: int | Array =
         chosen = jnp.arange(count)
         # Only for less cost: equal places would be exchanged for ever.
         better = within[chosen, best] < within[chosen, medoids] * (1 - 1e-6)
-        moved = jnp.where(better, best, medoids).astype(medoids.dtype)
-        return moved, jnp.any(better), iterations + 1
+        changed = jnp.where(better, best, medoids).astype(medoids.dtype)
+        return changed, jnp.any(better), iterations + 1
 
     start = medoids.astype(jnp.int32), jnp.array(True), jnp.zeros((), jnp.int32)
-    medoids, moved, iterations = jax.lax.while_loop(unfinished, body, start)
+    medoids, changed, iterations = jax.lax.while_loop(unfinished, body, start)
     labels = assign(medoids)
     objective = jnp.sum(jnp.min(distances[medoids], axis=0))
-    return Medoids(medoids, labels, objective, iterations, ~moved)
+    return Medoids(medoids, labels, objective, iterations, ~changed)

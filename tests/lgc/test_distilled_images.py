@@ -1,4 +1,4 @@
-"""Files of exemplars: what comes back, sets drawn from them, and damage."""
+"""Files of distilled images: what comes back, sets drawn from them, and damage."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import optax
 import pytest
 
 from fewbits.coding import FormatError, read_archive, write_archive
-from lgc.coresets.downsampling import Reduction, enlarge
+from lgc.coresets.downsampling import Downsampling, interpolate
 from lgc.distillation import distilled_images, quantised_images, upsampler
-from lgc.distillation.augmentation import NONE, Deformation
+from lgc.distillation.augmentation import NONE, Augmentation
 from lgc.distillation.distilled_images import Contents
 from tests.lgc.test_lossy_subset import blobs
 
 
-def contents(factor: int = 2, width: int = 3, moves: Deformation = NONE) -> Contents:
+def contents(factor: int = 2, width: int = 3, augmentation: Augmentation = NONE) -> Contents:
     images, labels = blobs(14, side=9)
-    small = quantised_images.reduce(images, labels + 5, Reduction(factor, 2))
+    small = quantised_images.quantise(images, labels + 5, Downsampling(factor, 2))
     params = upsampler.init(jax.random.key(0), width, factor, 1)
-    return Contents(small, distilled_images.on_grid(params, 4), moves)
+    return Contents(small, distilled_images.on_grid(params, 4), augmentation)
 
 
 @pytest.fixture(scope="module")
 def file() -> bytes:
-    return distilled_images.write(contents(moves=Deformation(turn=5)))
+    return distilled_images.write(contents(augmentation=Augmentation(rotation=5)))
 
 
 def test_a_file_gives_back_what_was_written(file):
-    before, after = contents(moves=Deformation(turn=5)), distilled_images.read(file)
-    assert after.deformation == before.deformation
-    jax.tree.map(np.testing.assert_array_equal, after.enlarger, before.enlarger)
-    np.testing.assert_array_equal(np.sort(after.small.classes), np.sort(before.small.classes))
-    found = distilled_images.drawn_large(after.small, after.enlarger)
-    wanted = distilled_images.drawn_large(before.small, before.enlarger)
+    before, after = contents(augmentation=Augmentation(rotation=5)), distilled_images.read(file)
+    assert after.augmentation == before.augmentation
+    jax.tree.map(np.testing.assert_array_equal, after.upsampler, before.upsampler)
+    np.testing.assert_array_equal(np.sort(after.images.classes), np.sort(before.images.classes))
+    found = distilled_images.upsampled(after.images, after.upsampler)
+    wanted = distilled_images.upsampled(before.images, before.upsampler)
     np.testing.assert_array_equal(np.sort(found.sum((1, 2, 3))), np.sort(wanted.sum((1, 2, 3))))
 
 
-def test_without_an_enlarger_it_is_a_lossy_subset():
-    plain = contents()._replace(enlarger=None)
+def test_without_an_upsampler_it_is_a_lossy_subset():
+    plain = contents()._replace(upsampler=None)
     after = distilled_images.read(distilled_images.write(plain))
-    assert after.enlarger is None
-    wanted = enlarge(after.small.greys(), 2, 9, 9)
-    np.testing.assert_array_equal(distilled_images.drawn_large(after.small, None), wanted)
+    assert after.upsampler is None
+    wanted = interpolate(after.images.grey_levels(), 2, 9, 9)
+    np.testing.assert_array_equal(distilled_images.upsampled(after.images, None), wanted)
 
 
-def test_a_drawn_set_is_of_any_size_and_begins_anew_each_seed(file):
+def test_a_drawn_set_is_of_any_size_and_depends_on_the_seed(file):
     after = distilled_images.read(file)
     images, labels = distilled_images.sample(after, per_class=30, seed=1)
     others, _ = distilled_images.sample(after, per_class=30, seed=2)
@@ -57,8 +57,8 @@ def test_a_drawn_set_is_of_any_size_and_begins_anew_each_seed(file):
     assert len(whole) == len(found) == 14
 
 
-def test_pixels_land_in_the_square_of_their_small_pixel():
-    """With kernels of zero the large image is a function of each small pixel alone."""
+def test_pixels_land_in_the_square_of_their_low_resolution_pixel():
+    """With kernels of zero a pixel is a function of its low-resolution pixel alone."""
     params = jax.tree.map(jnp.zeros_like, upsampler.init(jax.random.key(0), 2, 3, 2))
     small = np.random.default_rng(0).uniform(0, 1, (2, 3, 2, 2)).astype(np.float32)
     found = upsampler.logits(params, small, (8, 5, 2))
@@ -70,7 +70,7 @@ def test_pixels_land_in_the_square_of_their_small_pixel():
 def test_training_draws_edges_that_interpolation_blurs():
     images, labels = blobs(200)
     images = np.where(images > 60, 255, 0).astype(np.uint8)  # sharp discs
-    small = quantised_images.reduce(images, labels, Reduction(2, 2)).greys()
+    small = quantised_images.quantise(images, labels, Downsampling(2, 2)).grey_levels()
     loss = upsampler.loss((12, 12, 1), lambda path: 5)
     params, optimizer = upsampler.init(jax.random.key(0), 6, 2, 1), optax.adam(1e-2)
 
@@ -86,7 +86,7 @@ def test_training_draws_edges_that_interpolation_blurs():
 
     drawn = jax.nn.sigmoid(upsampler.logits(train(params), small / 255.0, (12, 12, 1)))
     error = np.square(np.asarray(drawn) - images / 255).mean()
-    blurred = np.square(enlarge(small, 2, 12, 12) / 255 - images / 255).mean()
+    blurred = np.square(interpolate(small, 2, 12, 12) / 255 - images / 255).mean()
     assert error < 0.5 * blurred
 
 
