@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.dataset_compression.lgc_mnist import PUBLISHED_ACCURACY_PERCENT, PUBLISHED_BYTES
+from experiments.dataset_compression.lgc_mnist import PUBLISHED_PERCENT, PUBLISHED_BYTES
 from experiments.runner import plots
 from experiments.runner.registry import Table
 from experiments.runner.statistics import OverSeeds, over_seeds
@@ -179,7 +179,7 @@ def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
                 )
         if data == "mnist":
             axis.plot(
-                PUBLISHED_BYTES, PUBLISHED_ACCURACY_PERCENT, "*", color=plots.PUBLISHED, ms=10,
+                PUBLISHED_BYTES, PUBLISHED_PERCENT, "*", color=plots.PUBLISHED, ms=10,
                 label="report",
             )  # fmt: skip
         for number, each in enumerate(DISTILLATIONS):

@@ -82,12 +82,6 @@ _UNCONVERTED = {
         "under 3 min on 2 cores",
         "digits (embedded)",
     ),
-    "lgc_mnist": Entry(
-        "experiments.dataset_compression.lgc_mnist",
-        "LGC report, vanilla autoencoder: 95.98 % at 3,080,064 bytes",
-        "paper: about 1 h on 2 cores; smoke: 2 min",
-        "mnist",
-    ),
     "lgc_variants": Entry(
         "experiments.dataset_compression.lgc_variants",
         "the report's table of autoencoders, at its bytes and at the files' own",
@@ -130,12 +124,6 @@ _UNCONVERTED = {
         "paper: about 1 h 30 min on one core; smoke: 2 min",
         "mnist",
     ),
-    "bits_back_mnist": Entry(
-        "experiments.images.bits_back_mnist",
-        "BB-ANS: MNIST test images losslessly, bits per dimension (published: 1.41)",
-        "paper: 40 min on one core; smoke: 1 min",
-        "mnist",
-    ),
     "label_codes": Entry(
         "experiments.weight_coding.label_codes",
         "labels of MNIST given images: two-part and prequential files",
@@ -165,12 +153,6 @@ _UNCONVERTED = {
         "PMMP and its variants beside DRR over rates, strengths, beta and seeds",
         "digits: 20 min on 2 cores; smoke: 1 min",
         "digits (embedded)",
-    ),
-    "prune_speed": Entry(
-        "experiments.pruning.prune_speed",
-        "pruning runs side by side against in sequence, and what penalties add to a step",
-        "paper: 2 min on 2 cores; smoke: 1 min",
-        "none",
     ),
     "text_description_length": Entry(
         "experiments.text.text_description_length",
