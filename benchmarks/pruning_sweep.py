@@ -3,7 +3,7 @@
 python -m benchmarks.pruning_sweep [--runs 64] [--steps 200] [--skip-lenet]
 
 Both forms are compiled before they are timed, in one process; medians of interleaved repetitions.
-Prints one JSON object; only ratios can be compared between machines. `lanes_times_steps_per_second`
+Prints one JSON object; only ratios can be compared between machines. `runs_times_steps_per_second`
 is this machine's own.
 """
 
@@ -65,10 +65,10 @@ def runs_against_sequence(
 
     side_by_side, sequence = seconds(lambda: together(keys, strengths, data), one_after_another)
     return {
-        "lanes": len(strengths),
+        "runs": len(strengths),
         "steps": plan.steps,
         "time_over_sequential": side_by_side / sequence,
-        "lanes_times_steps_per_second": len(strengths) * plan.steps / side_by_side,
+        "runs_times_steps_per_second": len(strengths) * plan.steps / side_by_side,
     }
 
 

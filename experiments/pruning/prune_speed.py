@@ -1,26 +1,24 @@
 """Pruning runs side by side against one after another, and what penalties add to a step.
 
-Runs `benchmarks/pruning_sweep.py` in a process of its own and keeps its record: 64 DRR lanes of the
-teacher-student network and 16 of LeNet-300-100 at batch 500, each against the same lanes in
-sequence, and LeNet-300-100's step with each penalty against the plain one. Wanted on two cores: at
-most 0.15, 1.15 and 1.25.
+`benchmarks/pruning_sweep.py` in a subprocess: 64 DRR runs of the teacher-student network and 16 of
+LeNet-300-100 at batch 500, each against the same runs in sequence, and LeNet-300-100's step with
+each penalty against the plain one.
 
-    python -m experiments prune_speed paper
+Cost: paper: 2 min on 2 cores; smoke: 30 s.
+Data: none.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, NamedTuple
 
+from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
-from experiments.runner.records import Claim, Run, Seconds, write_claims, write_record
-from experiments.runner.registry import Table
-from pruning.methods import METHODS
 
 WANTED = {"teacher_student": 0.15, "lenet300": 1.15}
+"""At most so much of the time in sequence, on two cores."""
 WANTED_STEP = 1.25
 
 
@@ -28,87 +26,68 @@ WANTED_STEP = 1.25
 class Config:
     """Size of the benchmark."""
 
-    lanes: int = 64
+    runs: int = 64
     """Of the teacher-student network."""
     steps: int = 200
     lenet: bool = True
 
 
-PRESETS = {
-    "paper": ("64 students, 16 LeNets", Config()),
-    "smoke": ("4 students", Config(4, 20, lenet=False)),
-}
+class Sweep(NamedTuple):
+    """Pruning runs side by side.
 
+    DRR, in one program, against the same runs one after another.
+    """
 
-def run(config: Config, run: Run) -> None:
-    """Run the benchmark and claim its ratios."""
-    began = time.perf_counter()
-    flags = [f"--runs={config.lanes}", f"--steps={config.steps}"]
-    printed = subprocesses.python(
-        "benchmarks.pruning_sweep", flags + ([] if config.lenet else ["--skip-lenet"])
-    )
-    measured = json.loads(printed)
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=[0],
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics=measured,
-        data="synthetic",
-        notes="ratios of median wall times, interleaved in one process, compiled before",
-    )
-    claims = [
-        Claim(
-            f"pruning.sweep.{name}.time_over_sequential",
-            measured[name]["time_over_sequential"],
-            None,
-            1,
-            "of the time in sequence",
-            f"prune_speed/{record.name}",
-            run.command,
-        )
-        for name in WANTED
-        if name in measured
+    network: Annotated[str, ex.Key, ex.Column("runs of")]
+    runs: Annotated[int, ex.Column()]
+    steps: int
+    time_over_sequential: Annotated[
+        float, ex.Over(max, "of the time in sequence"), ex.Column("time over sequence", ".2f"),
+        # verify measures again, perhaps while the machine is busy
+        ex.Claim("pruning.sweep.{network}.time_over_sequential", tolerance=0.6),
+    ]  # fmt: skip
+    wanted: Annotated[float, ex.Column()]
+    runs_times_steps_per_second: Annotated[
+        float, ex.Over(max), ex.Column("runs x steps a second", ",.0f")
     ]
-    if run.preset != "smoke":
-        write_claims(run, claims)
-    print(printed)
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """Lanes against sequence; steps against the plain one."""
-    if "paper" not in records:
-        return []
-    measured = records["paper"]["metrics"]
-    titles = {"teacher_student": "teacher-student network", "lenet300": "LeNet-300-100"}
-    lanes = [
-        (
-            titles[name],
-            measured[name]["lanes"],
-            f"{measured[name]['time_over_sequential']:.2f}",
-            f"{wanted:g}",
-            f"{measured[name]['lanes_times_steps_per_second']:,.0f}",
-        )
-        for name, wanted in WANTED.items()
-    ]
-    steps = [
-        (METHODS[name].title if name in METHODS else name, f"{ratio:.2f}", f"{WANTED_STEP:g}")
-        for name, ratio in measured["step_over_plain"].items()
-        if name != "plain"
-    ]
-    columns = ("lanes of", "lanes", "time over sequence", "wanted", "lanes x steps a second")
+class Step(NamedTuple):
+    """What a penalty adds to a step.
+
+    LeNet-300-100, batch 500; median of interleaved repetitions.
+    """
+
+    penalty: Annotated[str, ex.Key]
+    time_over_plain: Annotated[
+        float, ex.Over(max), ex.Column("time over the plain step", ".2f")
+    ]  # fmt: skip
+    wanted: Annotated[float, ex.Column()] = WANTED_STEP
+
+
+def measure(config: Config, trials: list, data: ex.Data) -> list[Any]:
+    """Run the benchmark."""
+    flags = [f"--runs={config.runs}", f"--steps={config.steps}"]
+    flags += [] if config.lenet else ["--skip-lenet"]
+    found = json.loads(subprocesses.python("benchmarks.pruning_sweep", flags))
     return [
-        Table(
-            "Pruning runs side by side",
-            columns,
-            lanes,
-            f"DRR, in one program, against the same runs one after another; {measured['device']}.",
-        ),
-        Table(
-            "What a penalty adds to a step",
-            ("penalty", "time over the plain step", "wanted"),
-            steps,
-            "LeNet-300-100, batch 500; median of interleaved repetitions.",
-        ),
+        *(Sweep(name, wanted=WANTED[name], **found[name]) for name in WANTED if name in found),
+        *(Step(*each) for each in found.get("step_over_plain", {}).items() if each[0] != "plain"),
     ]
+
+
+def recompute(config: Config, row: Sweep, data: ex.Data) -> float:
+    """Measure again."""
+    again = measure(replace(config, lenet=row.network == "lenet300"), [], data)
+    return next(one.time_over_sequential for one in again if one.network == row.network)
+
+
+EXPERIMENT = ex.Experiment(
+    (Sweep, Step),
+    {"paper": Config(), "smoke": Config(8, 100, lenet=False)},
+    measure,
+    recompute=recompute,
+    data="synthetic",
+    notes="ratios of median wall times, interleaved in one process, compiled before",
+    headline="pruning.sweep.lenet300.time_over_sequential",
+)

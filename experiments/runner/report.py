@@ -139,7 +139,7 @@ def of_records(
             for row_type in experiment.row_types:
                 published = [r for r in experiment.published if isinstance(r, row_type)]
                 table = rows.table(row_type, record.of(row_type), published)
-                if table:
+                if table and table.rows:
                     title = f"{table.title} ({name})" if several else table.title
                     tables.append(table._replace(title=title))
         if experiment.figures is None:
