@@ -82,12 +82,6 @@ _UNCONVERTED = {
         "under 3 min on 2 cores",
         "digits (embedded)",
     ),
-    "lgc_variants": Entry(
-        "experiments.dataset_compression.lgc_variants",
-        "the report's table of autoencoders, at its bytes and at the files' own",
-        "paper: 3 h on 1 core, most of it the convolutional one; smoke: 2 min",
-        "mnist",
-    ),
     "spuco": Entry(
         "experiments.dataset_compression.spuco",
         "SpuCo MNIST: worst-group accuracy of raw data, subsets and equalised archives",
@@ -147,12 +141,6 @@ _UNCONVERTED = {
         "students that prune themselves to the size their data deserve",
         "paper: 2 h on one core; smoke: 1 min",
         "none",
-    ),
-    "prune_convergence": Entry(
-        "experiments.pruning.prune_convergence",
-        "PMMP and its variants beside DRR over rates, strengths, beta and seeds",
-        "digits: 20 min on 2 cores; smoke: 1 min",
-        "digits (embedded)",
     ),
     "text_description_length": Entry(
         "experiments.text.text_description_length",

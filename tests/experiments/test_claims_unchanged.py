@@ -25,6 +25,13 @@ CHANGED = {
         ),
         "they had none; verify now measures again",
     ),
+    **dict.fromkeys(
+        (
+            f"pruning.convergence.{method}.lost_percent: new"
+            for method in ("drr", "fpp", "pmmp", "pmmp_admm", "pmmp_curvature")
+        ),
+        "the experiment claimed nothing",
+    ),
 }
 """`id: field` (or `id: gone`, `id: new`) -> why it may differ from what was published before."""
 
