@@ -1,26 +1,20 @@
-"""Pictures of the report's variants: what a record keeps of them, and how they are drawn."""
+"""What a record of `lgc_variants` has besides numbers, and its figures."""
 
 from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.runner import plots
-from experiments.runner.statistics import over_seeds
+from experiments.runner.experiment import Record
+from experiments.runner.rows import grouped, mean_over_seeds
 from lgc.gmm.selection import Candidates
-
-PUBLISHED = {
-    "ae": (3_080_064, 95.98),
-    "contrastive_ae": (2_485_560, 89.14),
-    "vae": (1_230_480, 82.63),
-    "conditional_vae": (1_457_200, 91.34),
-    "contrastive_vae": (1_230_480, 91.84),
-}
-"""Bytes and accuracy in percent that the report gives; it has none for the convolutional one."""
 
 SAMPLES = 2
 """Of each class, in the grid of samples."""
@@ -35,7 +29,7 @@ def pictures(
     predictions: np.ndarray,
     truth: np.ndarray,
 ) -> dict[str, Any]:
-    """What is kept of one trained variant.
+    """What figures need of one trained variant.
 
     Args:
       latents: Float[n, d], of some training images.
@@ -43,7 +37,7 @@ def pictures(
       candidates: mixtures of every class and number of components.
       images: UInt8[m, height, width, channels], decoded.
       labels: Int[m].
-      predictions: Int[test images], of the student.
+      predictions: Int[test images], of the classifier.
       truth: Int[test images].
 
     Returns:
@@ -67,15 +61,20 @@ def pictures(
     }
 
 
-def draw(rows: list[dict[str, Any]]) -> dict[str, Figure]:
-    """All figures, from a record's rows."""
-    shown = {row["variant"]: row["pictures"] for row in rows if "pictures" in row}
+def draw(record: Record, published: Sequence[Any]) -> dict[str, Figure]:
+    """All figures: accuracy against bytes, BIC curves, latents, confusions, samples."""
+    shown = record.extras["pictures"]
+    strips = []
+    for name, picture in shown.items():
+        raw = zlib.decompress(base64.b64decode(picture["samples"]))
+        images = np.frombuffer(raw, np.uint8).reshape(picture["samples_shape"])
+        strips.append((name.replace("_", " "), images))
     return {
-        "accuracy_against_bytes": _accuracy_against_bytes(rows),
-        "bic": _bic(shown),
-        "latents": _latents(shown),
-        "confusion": _confusion(shown),
-        "samples": _samples(shown),
+        "accuracy_against_bytes": _accuracy_against_bytes(record, published),
+        "bic": _panels(shown, _bic),
+        "latents": _panels(shown, _latents),
+        "confusion": _panels(shown, _confusion),
+        "samples": plots.image_grid(strips),
     }
 
 
@@ -89,65 +88,53 @@ def pareto(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return front
 
 
-def _accuracy_against_bytes(rows: list[dict[str, Any]]) -> Figure:
+def _accuracy_against_bytes(record: Record, published: Sequence[Any]) -> Figure:
     """A shape for each variant, so that no names lie on one another: files of ours are close."""
     figure, (axis,) = plots.subplots(width=6.4)
     points = []
-    names = dict.fromkeys(row["variant"] for row in rows)
-    for name, marker in zip(names, plots.MARKERS, strict=False):
-        mine = [row for row in rows if row["variant"] == name]
-        accuracy = over_seeds(row["accuracy_percent"] for row in mine)
-        own = (float(np.mean([row["bytes"] for row in mine])), accuracy.mean)
+    by_variant = grouped(record.rows, lambda row: row.variant)
+    for marker, (name, mine) in zip(plots.MARKERS, by_variant.items(), strict=False):
+        accuracy = mean_over_seeds(mine, "accuracy_percent")
+        own = (float(np.mean([row.bytes for row in mine])), accuracy.mean)
         points.append(own)
         axis.errorbar(*own, accuracy.std or 0.0, fmt=marker, color=plots.OURS, capsize=2, ms=5)
-        if name in PUBLISHED:
-            axis.plot(*PUBLISHED[name], marker, color=plots.PUBLISHED, ms=5)
+        for row in published:
+            if row.variant == name:
+                point = (row.float64_bytes, row.accuracy_percent)
+                axis.plot(*point, marker, color=plots.PUBLISHED, ms=5)
         axis.plot([], [], marker, color="0.3", ms=5, label=name.replace("_", " "))
     front = pareto(points)
     axis.plot(*zip(*front, strict=True), "--", color=plots.OURS, lw=0.8, label="our Pareto front")
     axis.plot([], [], color=plots.OURS, lw=4, label="files")
-    axis.plot([], [], color=plots.PUBLISHED, lw=4, label="the report's claims")
+    axis.plot([], [], color=plots.PUBLISHED, lw=4, label="published")
     axis.set(xscale="log", xlabel="bytes", ylabel="test accuracy, %")
     figure.legend(loc="outside right upper")
     return figure
 
 
-def _bic(shown: dict[str, Any]) -> Figure:
+def _panels(shown: dict[str, Any], paint: Callable[[Axes, dict[str, Any]], None]) -> Figure:
+    """A panel for each variant."""
     figure, axes = plots.subplots(len(shown), width=2.8)
-    for axis, (name, kept) in zip(axes, shown.items(), strict=True):
-        for label, curve in enumerate(kept["bic"]):
-            values = np.array(curve, float)
-            axis.plot(range(1, len(values) + 1), values - values[0], "o-", ms=3, label=str(label))
-        axis.set(xlabel="components", ylabel="BIC over that of one, nats")
+    for axis, (name, picture) in zip(axes, shown.items(), strict=True):
+        paint(axis, picture)
         axis.set_title(name.replace("_", " "), loc="left")
-    axes[0].legend(fontsize=6, ncol=2)
     return figure
 
 
-def _latents(shown: dict[str, Any]) -> Figure:
-    figure, axes = plots.subplots(len(shown), width=2.8)
-    for axis, (name, kept) in zip(axes, shown.items(), strict=True):
-        axis.scatter(*np.array(kept["tsne"]).T, c=kept["classes"], cmap="tab10", s=4)
-        axis.set_title(name.replace("_", " "), loc="left")
-        axis.set(xticks=[], yticks=[])
-    return figure
+def _bic(axis: Axes, picture: dict[str, Any]) -> None:
+    for label, curve in enumerate(picture["bic"]):
+        values = np.array(curve, float)
+        axis.plot(range(1, len(values) + 1), values - values[0], "o-", ms=3, label=str(label))
+    axis.set(xlabel="components", ylabel="BIC over that of one, nats")
+    axis.legend(fontsize=5, ncol=2)
 
 
-def _confusion(shown: dict[str, Any]) -> Figure:
-    figure, axes = plots.subplots(len(shown), width=2.8)
-    for axis, (name, kept) in zip(axes, shown.items(), strict=True):
-        counts = np.array(kept["confusion"], float)
-        axis.imshow(np.log1p(counts), cmap="Blues")
-        axis.set(xlabel="predicted", ylabel="true")
-        axis.set_title(name.replace("_", " "), loc="left")
-        axis.grid(visible=False)
-    return figure
+def _latents(axis: Axes, picture: dict[str, Any]) -> None:
+    axis.scatter(*np.array(picture["tsne"]).T, c=picture["classes"], cmap="tab10", s=4)
+    axis.set(xticks=[], yticks=[])
 
 
-def _samples(shown: dict[str, Any]) -> Figure:
-    strips = []
-    for name, kept in shown.items():
-        raw = zlib.decompress(base64.b64decode(kept["samples"]))
-        images = np.frombuffer(raw, np.uint8).reshape(kept["samples_shape"])
-        strips.append((name.replace("_", " "), images))
-    return plots.image_grid(strips)
+def _confusion(axis: Axes, picture: dict[str, Any]) -> None:
+    axis.imshow(np.log1p(np.array(picture["confusion"], float)), cmap="Blues")
+    axis.set(xlabel="predicted", ylabel="true")
+    axis.grid(visible=False)
