@@ -50,8 +50,8 @@ def fit(
         what a sensor sees; `decision`, any function of it (a small network).
       sensors: `central` (one sees all), `quadrants` of images, or the columns of each sensor, as
         sequences or as text such as "0-9/10-19".
-      sensor_bits: bits of each sensor in the modes `projection` and `decision`; None shares them
-        equally. In mode `pixel` they go where they are worth most.
+      sensor_bits: bits of each sensor in the modes `projection` and `decision`; None lets
+        the even and an informed split compete. In mode `pixel` they go where they are worth most.
       config: see `FitConfig`.
       key: typed key of every random choice; None is `jax.random.key(0)`.
       validation: features and labels to choose on; None cuts a random sixth of every class.

@@ -67,6 +67,8 @@ class FitConfig:
     Attributes:
       smaller_budgets: whether smaller budgets compete on the validation part, their messages
         padded with zeros: all of `BUDGET_LADDER` below the budget.
+      informed_split: whether, with several sensors, a split of the bits by what a linear
+        classifier makes of each sensor competes with the even one (`projection`, `decision`).
       precisions: bits per weight that are tried for the model's file, ascending: the first is
         taken that decodes as much of the validation part rightly as float32 does. Empty stores
         float32.
@@ -95,6 +97,7 @@ class FitConfig:
     """
 
     smaller_budgets: bool = True
+    informed_split: bool = True
     precisions: tuple[int, ...] = (4, 5, 6, 8, 10, 12, 16)
     n_levels: int = 17
     fine_levels: int = 65

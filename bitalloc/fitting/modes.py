@@ -45,7 +45,7 @@ def fit(
       bits: B.
       config: see `FitConfig`.
       sensor_bits: bits of each sensor for `projection` and `decision`, and no smaller budget
-        competes; None shares equally. In `pixel` mode the bits go where they are worth most.
+        competes; None lets splits compete. In `pixel` mode the bits go where they are worth most.
 
     Raises:
       InputError: for an unknown mode and for problems that `fit.check` refuses.

@@ -195,10 +195,39 @@ def default_bottleneck(mode: str, bits: int) -> BottleneckConfig:
     return BottleneckConfig(noise=0.5, weight_decay=0.05, shift_pixels=1)
 
 
+def informed_split(problem: Problem, bits: int) -> tuple[int, ...]:
+    """The budget shared as sensors move the scores of the linear classifier of all features.
+
+    A sensor's share is that of its contributions' variance over the training part, summed over
+    classes; remainders go to the largest ones first.
+    """
+    weights, _ = linear_scores(problem)
+    share = np.zeros(sensors.n_sensors(problem.sensor_of))
+    for sensor in range(len(share)):
+        seen = problem.sensor_of == sensor
+        share[sensor] = np.var(problem.train.features[:, seen] @ weights[:, seen].T, axis=0).sum()
+    exact = bits * share / max(share.sum(), np.finfo(float).tiny)
+    split = np.floor(exact).astype(int)
+    split[np.argsort(split - exact, kind="stable")[: bits - split.sum()]] += 1
+    return tuple(split.tolist())
+
+
 def _trained(key, problem, bits, config, settings, sensor_bits):
     views = views_of(problem)
-    if sensor_bits is None:
-        sensor_bits = tuple(int(b) for b in sensors.even_split(bits, len(views)))
+    if sensor_bits is not None:
+        splits = [sensor_bits]
+    else:
+        splits = [tuple(int(b) for b in sensors.even_split(bits, len(views)))]
+        if config.informed_split and len(views) > 1:
+            splits = list(dict.fromkeys([*splits, informed_split(problem, bits)]))
+    return [
+        proposal
+        for split in splits
+        for proposal in _trained_with(key, problem, bits, config, settings, views, split)
+    ]
+
+
+def _trained_with(key, problem, bits, config, settings, views, sensor_bits):
     if len(sensor_bits) != len(views) or sum(sensor_bits) != bits or min(sensor_bits) < 0:
         raise InputError(f"bits {sensor_bits} do not share {bits} among {len(views)} sensors")
     proposals = []

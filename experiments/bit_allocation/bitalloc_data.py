@@ -31,6 +31,7 @@ EPOCHS_ALONE: dict[str, Any] = {"min_steps": 0, "evaluations": 0}
 
 RECORDED = FitConfig(
     smaller_budgets=False,
+    informed_split=False,
     precisions=(),
     receiver=BottleneckConfig(epochs=15, min_steps=0, evaluations=0),
 )

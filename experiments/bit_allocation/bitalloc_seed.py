@@ -1,7 +1,7 @@
 """The published system's own setting: 800 training, 200 validation and 500 test images.
 
 Twenty random subsets of Fashion-MNIST's T-shirts, dresses and coats, the 500 test images drawn from
-the official test set. Beside the published recipe, centralised and by quadrants with an equal
+the official test set. Beside the published baseline, centralised and by quadrants with an equal
 split, stands our pixel encoder fitted on the same 800 images and tested on the same 500, and,
 for the goals, on all 3,000. The published points are one subset, which is not public.
 
@@ -131,7 +131,7 @@ def _reader(encoder, decoder, problem: Problem, unit: float):
 
 
 def _recipe(config: Config, problem: Problem):
-    """(bits, predict) of the published recipe at every budget; importances are shared."""
+    """(bits, predict) of the published baseline at every budget; importances are shared."""
     features, labels = problem.train.features / 255.0, problem.train.labels
     n_classes = len(problem.classes)
     importance = published_baseline.importances(
@@ -192,7 +192,7 @@ def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """Recipe and pixel encoder over the subsets, the published points first."""
+    """Baseline and pixel encoder over the subsets, the published points first."""
     if "published" not in records:
         return []
     points = [

@@ -214,3 +214,12 @@ def test_models_are_coded_with_as_few_bits_as_decide_alike(key, mode):
     np.testing.assert_array_equal(
         decoded(bitalloc.from_bytes(data), held.features), decoded(coded, held.features)
     )
+
+
+@pytest.mark.parametrize("view", ["0-2/3-5", "3-5/0-2"])
+def test_one_bit_goes_to_the_sensor_that_knows(view):
+    """One thousand rows used to be trained for 140 steps, and the first sensor had the bit."""
+    features = np.random.default_rng(3).normal(size=(1500, 6))
+    labels = features[:, 0] > 0
+    model = bitalloc.fit(features[:1000], labels[:1000], 1, mode="projection", sensors=view)
+    assert np.mean(decoded(model, features[1000:]) == labels[1000:]) > 0.97

@@ -22,6 +22,7 @@ from fewbits.coding import InputError
 EPOCHS_ALONE: dict[str, Any] = {"min_steps": 0, "evaluations": 0}
 FAST = FitConfig(
     smaller_budgets=False,
+    informed_split=False,
     n_levels=17,
     restarts=1,
     swap_passes=1,
