@@ -16,6 +16,7 @@ import numpy as np
 from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
+from lgc import flags
 
 _RECORDED = ("variant", "components", "selection", "covariance", "bits")
 
@@ -113,7 +114,7 @@ def _distill(options: argparse.Namespace) -> str | None:
     with _progress(options) as progress:
         data, point = budget_search.distill_with_point(
             images, labels, options.budget_bytes, search_config.DistillConfig(),
-            jax.random.key(options.seed), progress,
+            jax.random.key(options.seed), time_limit=options.time_limit, progress=progress,
         )  # fmt: skip
     container.save(options.output, data)
     contents = distilled_images.read(data)
@@ -241,60 +242,6 @@ def _write_npz(path: Path, **arrays: np.ndarray) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _components(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither 'auto' nor a number from 1 to 100")
-    return int(text)
-
-
-def _bits(text: str) -> int | str:
-    if text in ("float32", "float16"):
-        return text
-    if not text.isdecimal() or not 2 <= int(text) <= 16:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither float32, float16 nor a number from 2 to 16"
-        )
-    return int(text)
-
-
-def _budget(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1 << 30:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 to 2^30")
-    return int(text)
-
-
-def _rate_weight(text: str) -> float:
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = -1.0
-    if not 0 <= weight <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a weight from 0 to 1, such as 1e-6")
-    return weight
-
-
-def _epochs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100000")
-    return int(text)
-
-
-class _Recorded(argparse.Action):
-    """Stores a value, and that the user gave it."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        setattr(namespace, self.dest, values)
-        namespace.given = namespace.given | {self.dest}
-
-
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
     whole = cli.Parser(prog=prog, description=__doc__)
@@ -326,27 +273,29 @@ def parser(prog: str) -> argparse.ArgumentParser:
         choices=(
             "ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae", "convolutional_vae"
         ),
-        default="ae", action=_Recorded, help="of the autoencoder",
-    )  # fmt: skip
-    compress.add_argument("--epochs", type=_epochs, default=30, metavar="E", help="of training")
-    compress.add_argument(
-        "--components", type=_components, default="auto", metavar="auto|K", action=_Recorded,
-        help="Gaussians per class",
+        default="ae", action=flags.Recorded, help="of the autoencoder",
     )  # fmt: skip
     compress.add_argument(
-        "--selection", choices=("bic", "bytes"), default="bytes", action=_Recorded,
+        "--epochs", type=flags.epochs, default=30, metavar="E", help="of training"
+    )
+    compress.add_argument(
+        "--components", type=flags.components, default="auto", metavar="auto|K",
+        action=flags.Recorded, help="Gaussians per class",
+    )  # fmt: skip
+    compress.add_argument(
+        "--selection", choices=("bic", "bytes"), default="bytes", action=flags.Recorded,
         help="criterion for the number of components: BIC, or the bits of this file",
     )  # fmt: skip
     compress.add_argument(
         "--covariance", choices=("full", "diagonal", "tied", "spherical"), default="full",
-        action=_Recorded, help="of the Gaussians",
+        action=flags.Recorded, help="of the Gaussians",
     )  # fmt: skip
     compress.add_argument(
-        "--bits", type=_bits, default=8, metavar="B", action=_Recorded,
+        "--bits", type=flags.bits, default=8, metavar="B", action=flags.Recorded,
         help="of each stored parameter: 2 to 16 (entropy coded), float16 or float32",
     )  # fmt: skip
     compress.add_argument(
-        "--rate-weight", type=_rate_weight, metavar="LAMBDA", action=_Recorded,
+        "--rate-weight", type=flags.rate_weight, metavar="LAMBDA", action=flags.Recorded,
         help="train decoder and mixtures jointly under a rate constraint, with this weight of a "
         "bit in the loss (default: train the autoencoder, then fit the mixtures)",
     )  # fmt: skip
@@ -360,8 +309,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )
     distill.add_argument("output", type=Path, metavar="OUT", help="file to write")
     distill.add_argument(
-        "--budget-bytes", type=_budget, required=True, metavar="N", help="size of OUT at most"
+        "--budget-bytes", type=flags.budget, required=True, metavar="N", help="size of OUT at most"
     )
+    distill.add_argument(
+        "--time-limit", type=flags.seconds, metavar="T",
+        help="stop the search after this time, such as 90s, 5m or 2h, and write the best file so "
+        "far; writing takes a while longer (default: no limit)",
+    )  # fmt: skip
     distill.add_argument(
         "--preview", type=Path, metavar="PNG",
         help="picture of the stored images (default: OUT with the suffix .png)",

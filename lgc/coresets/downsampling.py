@@ -84,15 +84,15 @@ def fit_levels(images: np.ndarray, bits: int) -> np.ndarray:
     if bits == 8:
         return np.arange(256, dtype=np.uint8)
     counts = np.bincount(images.reshape(-1), minlength=256)
-    greys = np.flatnonzero(counts)
+    values = np.flatnonzero(counts)
     size = 1 << bits
-    if greys.size <= size:
-        return greys.astype(np.uint8)
-    levels = np.rint(np.linspace(greys[0], greys[-1], size)).astype(np.int64)
+    if values.size <= size:
+        return values.astype(np.uint8)
+    levels = np.rint(np.linspace(values[0], values[-1], size)).astype(np.int64)
     for _ in range(_LLOYD_STEPS):
-        nearest = nearest_levels(levels)[greys]
-        weight = np.bincount(nearest, counts[greys], size)
-        total = np.bincount(nearest, counts[greys] * greys, size)
+        nearest = nearest_levels(levels)[values]
+        weight = np.bincount(nearest, counts[values], size)
+        total = np.bincount(nearest, counts[values] * values, size)
         updated = np.where(weight > 0, np.rint(total / np.maximum(weight, 1)), levels)
         updated = updated.astype(np.int64)
         if np.array_equal(updated, levels):

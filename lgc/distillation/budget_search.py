@@ -10,12 +10,15 @@ operating point is then applied to all images (`distilled_file`).
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Integer, Key, UInt8
 
+from fewbits.coding import InputError
 from lgc import proxies
 from lgc.config import Progress, report
 from lgc.coresets import strategies
@@ -47,6 +50,7 @@ def distill(
     labels: Integer[np.ndarray, " n"],
     budget_bytes: int,
     *,
+    time_limit: float | None = None,
     config: DistillConfig = DistillConfig(),  # noqa: B008
     key: Key[Array, ""] | None = None,
     progress: Progress | None = None,
@@ -68,6 +72,9 @@ def distill(
       images: uint8, 0 to 255; sides of 8 pixels or more.
       labels: any integers that fit int32, at least two images of each value.
       budget_bytes: the file is no longer than this.
+      time_limit: seconds after which the search stops at its next opportunity; the file of the best
+        operating point so far is then written. One candidate is evaluated at least, so a short
+        limit is exceeded. None: no limit, and the same key gives the same file.
       config: what the search tries.
       key: typed PRNG key; None for `jax.random.key(0)`.
       progress: called with a stage's name, the work done and the work in all.
@@ -90,7 +97,10 @@ def distill(
       (12, 8, 8, 1)
     """
     key = jax.random.key(0) if key is None else key
-    return distill_with_point(images, labels, budget_bytes, config, key, progress).data
+    found = distill_with_point(
+        images, labels, budget_bytes, config, key, time_limit=time_limit, progress=progress
+    )
+    return found.data
 
 
 def distill_with_point(
@@ -99,21 +109,64 @@ def distill_with_point(
     budget_bytes: int,
     config: DistillConfig,
     key: jax.Array,
+    *,
+    time_limit: float | None = None,
     progress: Progress | None = None,
 ) -> Distilled:
-    """As `distill`, with the operating point."""
+    """As `distill`, with the operating point.
+
+    Raises:
+      InputError: also for a time limit that is not positive.
+    """
+    if time_limit is not None and not time_limit > 0:
+        raise InputError(f"time_limit is {time_limit}; use a positive number of seconds, or None")
+    end = None if time_limit is None else time.monotonic() + time_limit
+
+    def stop() -> bool:
+        return end is not None and time.monotonic() >= end
+
+    def write(point: OperatingPoint, steps: int) -> bytes:
+        return distilled_file.write(
+            images,
+            labels,
+            budget_bytes,
+            point,
+            key_write,
+            upsampler_steps=steps,
+            progress=_until(stop, progress),
+        )
+
     key_search, key_write = jax.random.split(key)
-    point = search(images, labels, budget_bytes, key_search, config=config, progress=progress)
-    data = distilled_file.write(
-        images,
-        labels,
-        budget_bytes,
-        point,
-        key_write,
-        upsampler_steps=config.upsampler_steps,
-        progress=progress,
+    point = search(
+        images, labels, budget_bytes, key_search, config=config, stop=stop, progress=progress
     )
-    return Distilled(data, point)
+    if not stop():
+        try:
+            return Distilled(write(point, config.upsampler_steps), point)
+        except _OutOfTime:
+            pass
+    point = point._replace(distillation_steps=0)
+    steps = min(config.upsampler_steps, config.candidate_upsampler_steps)
+    return Distilled(write(point, steps), point)
+
+
+class _OutOfTime(Exception):
+    """Ends a stage whose result is then not used."""
+
+
+def _never() -> bool:
+    return False
+
+
+def _until(stop: Callable[[], bool], progress: Progress | None) -> Progress:
+    """Progress that raises `_OutOfTime` when it is time to stop."""
+
+    def call(stage: str, done: int, total: int) -> None:
+        report(progress, stage, done, total)
+        if stop() and done < total:
+            raise _OutOfTime
+
+    return call
 
 
 def search(
@@ -123,17 +176,24 @@ def search(
     key: jax.Array,
     *,
     config: DistillConfig = DistillConfig(),  # noqa: B008
+    stop: Callable[[], bool] = _never,
     progress: Progress | None = None,
 ) -> OperatingPoint:
     """Both search stages; arguments and errors as of `first_stage`."""
-    found = first_stage(pixels, labels, budget_bytes, key, config=config, progress=progress)
-    if not (config.brightness_percent or config.distillation_steps):
+    found = first_stage(
+        pixels, labels, budget_bytes, key, config=config, stop=stop, progress=progress
+    )
+    if not (config.brightness_percent or config.distillation_steps) or stop():
         return found
     trial = search_stages.trial(pixels, labels, budget_bytes, found, key, config)
-    if config.brightness_percent:
-        found = search_stages.brightness(trial, found, key, config, progress).point
-    if config.distillation_steps:
-        found = search_stages.distillation(trial, found, key, config, progress).point
+    progress = _until(stop, progress)
+    try:
+        if config.brightness_percent:
+            found = search_stages.brightness(trial, found, key, config, progress).point
+        if config.distillation_steps:
+            found = search_stages.distillation(trial, found, key, config, progress).point
+    except _OutOfTime:
+        pass
     return found
 
 
@@ -144,6 +204,7 @@ def first_stage(
     key: jax.Array,
     *,
     config: DistillConfig = DistillConfig(),  # noqa: B008
+    stop: Callable[[], bool] = _never,
     progress: Progress | None = None,
 ) -> OperatingPoint:
     """The best downsampling, augmentation and coreset selection strategy that fit the budget.
@@ -154,6 +215,7 @@ def first_stage(
       budget_bytes: of the file.
       key: typed PRNG key.
       config: see `DistillConfig`.
+      stop: asked after every evaluation whether to return the best so far.
       progress: see `Progress`.
 
     Raises:
@@ -205,15 +267,26 @@ def first_stage(
         images = images.subset(slice(each.n_images))
         sets[each] = (distilled_images.upsampled(images, params[each]), images.classes)
         screened[each] = score(sets[each], MILD, config.screening_steps)
-    finalists = sorted(candidates, key=lambda c: -screened[c])[: config.finalists]
-    final = {c: score(sets[c], MILD, config.final_steps) for c in finalists}
-    best = max(finalists, key=lambda c: final[c])
-    scores = {each: score(sets[best], each, config.final_steps) for each in alternatives}
+        if stop():
+            break
+    finalists = sorted(screened, key=lambda c: -screened[c])[: config.finalists]
+    final = {}
+    for each in finalists:
+        if not stop():
+            final[each] = score(sets[each], MILD, config.final_steps)
+    final = final or {finalists[0]: screened[finalists[0]]}
+    best = max(final, key=lambda c: final[c])
+    scores = {}
+    for each in alternatives:
+        if not stop():
+            scores[each] = score(sets[best], each, config.final_steps)
     scores[MILD] = final[best]
     augmentation = max(scores, key=lambda each: scores[each])
     found = OperatingPoint(best.downsampling, best.width, augmentation, scores[augmentation])
     worthwhile = strategies.worthwhile(best.n_images, len(training))
     for number, name in enumerate(config.strategies if worthwhile else ()):
+        if stop():
+            break
         key_name = jax.random.fold_in(key_order, number)
         chosen = search_candidates.coreset_of_equal_bytes(checked, training, best, name, key_name)
         images = search_candidates.quantised(checked, training, best.downsampling).subset(chosen)

@@ -157,8 +157,8 @@ def build(
       total_steps: length of the cosine schedule of the learning rates.
     """
     n_levels, n_classes = images.levels.size, len(images.labels)
-    greys = jnp.asarray(images.levels, jnp.float32) / 255
-    slopes = jnp.diff(greys, append=greys[-1:])
+    grey_levels = jnp.asarray(images.levels, jnp.float32) / 255
+    slopes = jnp.diff(grey_levels, append=grey_levels[-1:])
     classes = jnp.asarray(images.classes, jnp.int32)
     n_batch = min(config.synthetic_batch, len(images.classes))
     pool = FeaturePool(
@@ -189,7 +189,7 @@ def build(
         whole = jax.lax.stop_gradient(jnp.rint(numbers))
         place = whole.astype(jnp.int32)
         # The last level has no next one: its slope is that of the interval before.
-        shown = greys[place] + slopes[jnp.minimum(place, n_levels - 2)] * (
+        shown = grey_levels[place] + slopes[jnp.minimum(place, n_levels - 2)] * (
             numbers - jax.lax.stop_gradient(numbers)
         )
         if weights is None:
