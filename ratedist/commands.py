@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,35 +25,39 @@ def main(arguments: list[str] | None = None) -> int:
 def _bound(options: argparse.Namespace) -> None:
     import ratedist
 
-    if not (np.isfinite(options.tolerance) and options.tolerance > 0):
-        raise InputError(f"--tolerance {options.tolerance}: a positive number of bits")
+    _check_tolerance(options.tolerance)
+    _check_level(options.distortion, "--distortion")
     user = _small(read_source(options.source), options.source)
-    p, rules = user.source.p, [_rule(user, options.distortion)]
+    p, d = user.source.p, _distances(user)
+    rules = [ratedist.mean_distortion(p, options.distortion)]
     if options.subset is not None:
         if user.subset is None:
             raise InputError(f"{options.source} has no array 'subset' for --subset to apply to")
         _check_level(options.subset, "--subset")
         rules.append(ratedist.subset_mean(p, user.subset, options.subset))
-    d = _distances(user)
-    point = ratedist.compiled(ratedist.solve_fixed)(p, d, tuple(rules), tol_bits=options.tolerance)
-    for name, impossible in zip(("--distortion", "--subset"), point.infeasible, strict=False):
+    point = ratedist.solve_fixed(p, d, tuple(rules), tol_bits=options.tolerance)
+    for name, impossible, least in zip(
+        ("--distortion", "--subset"), point.infeasible, point.distortion, strict=False
+    ):
         if impossible:
-            least = _smallest(rules[0 if name == "--distortion" else 1], d)
             raise InputError(f"{name}: no encoder reaches it; this codebook reaches {least:.6g}")
+    _check_certified(point.gap_bits, options.tolerance)
     print(f"rate: {float(point.rate_lb):.9f} to {float(point.rate_ub):.9f} bits per letter, "
           f"certified; gap {float(point.gap_bits):.2g} bits")  # fmt: skip
     for name, reached, price, slack in zip(
         ("mean distortion", "distortion within the subset"),
         point.distortion, point.nu, point.vacuous, strict=False,
     ):  # fmt: skip
-        free = "; the constraint is slack: the rate is the same without it" if slack else ""
-        print(f"{name}: {float(reached):.9g}, price {float(price):.6g} bits per unit{free}")
-    if not point.converged:
-        print(f"the bounds are valid, but {options.tolerance:g} bits were not reached")
+        said = f"price {float(price):.6g} bits per unit"
+        if np.isnan(price):
+            said = "price not determined: R(D) has no single slope here"
+        elif slack:
+            said += "; the constraint is slack: the rate is the same without it"
+        print(f"{name}: {float(reached):.9g}, {said}")
     dimension = user.source.points.shape[1]
-    if user.codebook is None and dimension <= 3 and np.isfinite(point.nu).all():
+    if user.codebook is None and dimension <= 3 and np.isfinite(point.dual).all():
         everywhere = ratedist.certificate_for_all_codebooks(
-            user.source.points, user.source.points, p, rules, point.nu, point.q, slack_bits=1e-6
+            p, user.source.points, user.source.points, rules, point.dual, point.q, slack_bits=1e-6
         )
         print(f"over all reconstruction points: at least {max(everywhere, 0.0):.9f} bits")
 
@@ -60,6 +65,7 @@ def _bound(options: argparse.Namespace) -> None:
 def _curve(options: argparse.Namespace) -> None:
     import ratedist
 
+    _check_tolerance(options.tolerance)
     if options.output is not None:
         outputs.check_writable(options.output)
     user = _small(read_source(options.source), options.source)
@@ -73,7 +79,9 @@ def _curve(options: argparse.Namespace) -> None:
             _check_level(level, "--distortions")
             if level < low:
                 raise InputError(f"--distortions {level:g}: this codebook reaches {low:.6g}")
-    points = ratedist.compiled(ratedist.curve)(p, d, levels)
+    points = ratedist.curve(p, d, levels, tol_bits=options.tolerance)
+    for level, gap in zip(levels, points.gap_bits, strict=True):
+        _check_certified(gap, options.tolerance, f" at distortion {level:g}")
     rows = ["distortion,rate_lower_bits,rate_upper_bits,gap_bits,price_bits_per_unit"]
     for i in range(levels.size):
         rows.append(
@@ -86,51 +94,32 @@ def _curve(options: argparse.Namespace) -> None:
 
 
 def _encode(options: argparse.Namespace) -> None:
-    from fewbits.coding.units import empirical_entropy_bits
-    from ratedist.codes import code_file, design
+    from ratedist.codes.arrays import encode_array
     from ratedist.solvers.rounded_source import bound, round_samples
 
-    _check_level(options.distortion, "--distortion")
-    if options.distortion == 0:
-        raise InputError("--distortion 0: only a positive distortion can be aimed at")
-    if not 1 <= options.dimension <= code_file.MAX_DIMENSION:
-        raise InputError(f"--dimension {options.dimension}: 1 to {code_file.MAX_DIMENSION}")
-    if options.code == "trellis" and options.dimension > 1:
-        raise InputError("--code trellis codes single numbers: leave --dimension out")
     outputs.check_writable(options.output)
     values = read_numbers(options.input, options.array)
-    level, flat = options.distortion, values.reshape(-1)
-    if options.code == "trellis":
-        code = design.with_trellis(flat, level)
-    elif options.dimension > 1:
-        code = design.vector(flat, level, options.dimension)
-    else:
-        code = design.scalar(flat, level)
-    data = code_file.write(code._replace(shape=values.shape))
-    # Measured on what the file decodes to, before there is a file.
-    distortion = float(((code_file.read(data) - values) ** 2).mean())
-    if distortion > level:
-        raise InputError(
-            f"distortion {level:g} is finer than single precision reaches here: {distortion:.3g}"
-        )
     k = options.dimension
-    certified = bound(round_samples(flat.reshape(-1, k), _GROUPS), k * distortion)
-    container.save(options.output, data)
-    bits, rate = 8 * len(data) / values.size, certified.rate_bits / k
-    entropy = sum(empirical_entropy_bits(np.bincount(i)) * i.size for i in code.indices)
+    made = encode_array(values, options.distortion, code=options.code, dimension=k)
+    certified = bound(round_samples(values.reshape(-1, k), _GROUPS), k * made.distortion)
+    bits, rate = 8 * len(made.data) / values.size, certified.rate_bits / k
+    if not np.isfinite(rate):
+        raise InputError(f"--distortion {options.distortion:g}: no bound could be certified")
+    container.save(options.output, made.data)
     scope = "all codebooks" if certified.any_codebook else "codebooks of its own centroids"
-    print(f"{options.output}: {len(data):,} bytes for {values.size:,} numbers")
-    print(f"distortion: {distortion:.6g} a number, measured on the decoded file; asked: {level:g}")
-    print(f"rate: {bits:.4f} bits a number in the file, {entropy / values.size:.4f} in its indices")
+    print(f"{options.output}: {len(made.data):,} bytes for {values.size:,} numbers")
+    print(f"distortion: {made.distortion:.6g} a number, measured on the decoded file; "
+          f"asked: {options.distortion:g}")  # fmt: skip
+    print(f"rate: {bits:.4f} bits a number in the file, {made.index_bits:.4f} in its indices")
     print(f"bound: {rate:.4f} bits for memoryless coding of {k} at a time, over {scope}")
     print(f"gap: {bits - rate:.4f} bits a number")
 
 
 def _decode(options: argparse.Namespace) -> None:
-    from ratedist.codes import code_file
+    import ratedist
 
     outputs.check_writable(options.output)
-    values = code_file.read(container.load_bytes(options.input))
+    values = ratedist.decode(container.load_bytes(options.input))
     temporary = options.output.with_name(f".{options.output.name}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -151,22 +140,29 @@ def _small(user: UserSource, path: Path) -> UserSource:
     return user
 
 
-def _rule(user: UserSource, level: float):
-    from ratedist import mean_distortion
-
-    _check_level(level, "--distortion")
-    return mean_distortion(user.source.p, level)
-
-
 def _distances(user: UserSource) -> np.ndarray:
     from ratedist.sources import squared_error
 
     codebook = user.source.points if user.codebook is None else user.codebook
-    return squared_error(user.source.points, codebook)
+    with np.errstate(over="ignore"):
+        d = squared_error(user.source.points, codebook)
+    if not np.isfinite(d).all():
+        raise InputError("squared distances between the letters overflow; rescale the letters")
+    return d
 
 
-def _smallest(rule, d: np.ndarray) -> float:
-    return float(np.asarray(rule.weights) @ d.min(axis=1))
+def _check_certified(gap: Any, tolerance: float, where: str = "") -> None:
+    """Nothing is printed that is not certified: bounds that do not meet, or are not numbers."""
+    if not gap <= tolerance:
+        raise InputError(
+            f"not certified{where}: the bounds are {float(gap):.2g} bits apart, more than "
+            f"{tolerance:g}; ask for a larger --tolerance, or rescale the letters"
+        )
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise InputError(f"--tolerance {tolerance}: a positive number of bits")
 
 
 def _check_level(level: float, name: str) -> None:
@@ -182,35 +178,55 @@ def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
     whole = cli.Parser(prog=prog, description=__doc__)
     commands = whole.add_subparsers(required=True, metavar="command")
-    source_help = ".npz with samples, or points and p; optionally subset and codebook"
 
-    bound = commands.add_parser("bound", help="certified rate at a distortion (squared error)")
-    bound.add_argument("source", type=Path, metavar="SOURCE.npz", help=source_help)
-    bound.add_argument("--distortion", type=float, required=True, help="mean squared error, D")
+    def verb(name: str, purpose: str, run: Any) -> argparse.ArgumentParser:
+        defaults = argparse.ArgumentDefaultsHelpFormatter
+        sub = commands.add_parser(name, help=purpose, description=purpose, formatter_class=defaults)
+        sub.set_defaults(run=run)
+        return sub
+
+    def source_of(sub: argparse.ArgumentParser) -> None:
+        held = "arrays `samples`, or `points` and `p`; optionally `subset` and `codebook`"
+        sub.add_argument("source", type=Path, metavar="SOURCE.npz", help=held)
+        sub.add_argument(
+            "--tolerance", type=float, default=1e-6, metavar="BITS", help="gap to certify"
+        )
+
+    bound = verb("bound", "certified rate at a distortion (squared error)", _bound)
+    source_of(bound)
     bound.add_argument(
-        "--subset", type=float, metavar="D", help="mean squared error within the file's `subset`"
+        "--distortion", type=float, required=True, metavar="D", help="mean squared error allowed"
     )
-    bound.add_argument("--tolerance", type=float, default=1e-6, help="gap to certify, bits")
-    bound.set_defaults(run=_bound)
+    bound.add_argument(
+        "--subset", type=float, metavar="D", help="mean squared error allowed within `subset`"
+    )
 
-    curve = commands.add_parser("curve", help="many certified points, as CSV")
-    curve.add_argument("source", type=Path, metavar="SOURCE.npz", help=source_help)
-    curve.add_argument("--points", type=int, default=16, choices=range(1, 257), metavar="1..256")
-    curve.add_argument("--distortions", type=_levels, help="D1,D2,...; evenly spaced by default")
-    curve.add_argument("--output", type=Path, help=".csv to write as well")
-    curve.set_defaults(run=_curve)
+    curve = verb("curve", "certified rates at many distortions, as CSV", _curve)
+    source_of(curve)
+    curve.add_argument(
+        "--points", type=int, default=16, choices=range(1, 257), metavar="N",
+        help="how many, 1 to 256, evenly spaced",
+    )  # fmt: skip
+    curve.add_argument(
+        "--distortions", type=_levels, metavar="D,D,...", help="these instead of --points"
+    )
+    curve.add_argument("--output", type=Path, metavar="OUT.csv", help="file to write as well")
 
-    encode = commands.add_parser("encode", help="quantise an array to a distortion, as a file")
-    encode.add_argument("input", type=Path, metavar="IN.npz")
-    encode.add_argument("output", type=Path, metavar="FILE")
-    encode.add_argument("--distortion", type=float, required=True, help="mean squared error")
-    encode.add_argument("--array", default="samples", help="name in the .npz (default: samples)")
-    encode.add_argument("--code", choices=("scalar", "trellis"), default="scalar")
-    encode.add_argument("--dimension", type=int, default=1, help="numbers coded together, 1 to 4")
-    encode.set_defaults(run=_encode)
+    encode = verb("encode", "quantise an array to a distortion, as a file", _encode)
+    encode.add_argument("input", type=Path, metavar="IN.npz", help="holds the array")
+    encode.add_argument("output", type=Path, metavar="OUT", help="file to write")
+    encode.add_argument(
+        "--distortion", type=float, required=True, metavar="D", help="mean squared error allowed"
+    )
+    encode.add_argument("--array", default="samples", metavar="NAME", help="its name in IN.npz")
+    encode.add_argument(
+        "--code", choices=("scalar", "trellis"), default="scalar", help="kind of quantiser"
+    )
+    encode.add_argument(
+        "--dimension", type=int, default=1, metavar="K", help="numbers coded together, 1 to 4"
+    )
 
-    decode = commands.add_parser("decode", help="write the array a file stands for")
-    decode.add_argument("input", type=Path, metavar="FILE")
-    decode.add_argument("output", type=Path, metavar="OUT.npz")
-    decode.set_defaults(run=_decode)
+    decode = verb("decode", "write the array that a file stands for", _decode)
+    decode.add_argument("input", type=Path, metavar="IN", help="file of `encode`")
+    decode.add_argument("output", type=Path, metavar="OUT.npz", help="file to write")
     return whole

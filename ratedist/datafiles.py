@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fewbits.coding import InputError
-from ratedist.solvers.problem import check_mass
+from ratedist.solvers.checks import check_mass
 from ratedist.sources import Source, as_points, from_samples
 
 

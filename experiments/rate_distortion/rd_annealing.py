@@ -22,9 +22,8 @@ import ratedist
 from experiments.runner import plots
 from experiments.runner.records import Run, Seconds, write_record
 from experiments.runner.registry import Table
-from ratedist import sources
-from ratedist.codebooks import annealing, merging
-from ratedist.codes import quantizers
+from ratedist import quantizers, sources
+from ratedist.codebooks import merging
 
 
 @dataclass(frozen=True)
@@ -153,9 +152,9 @@ def _path(config: Config, name: str, source: sources.Source, price: float) -> di
         ]
     )
     one = functools.partial(
-        annealing.anneal,
-        source.points,
+        ratedist.anneal,
         source.p,
+        source.points,
         s=price,
         temperatures=_temperatures(config),
         steps=config.steps,
@@ -165,9 +164,9 @@ def _path(config: Config, name: str, source: sources.Source, price: float) -> di
     x = source.points[:, 0]
     d = sources.squared_error(x, np.linspace(x[0], x[-1], 2 * x.size - 1))
     levels = np.asarray(path.distortion).reshape(-1)
-    points = ratedist.compiled(ratedist.curve)(source.p, d, levels)
+    points = ratedist.curve(source.p, d, levels)
     bound = np.asarray(points.rate_lb).reshape(np.shape(path.distortion))
-    best = ratedist.compiled(quantizers.scalar_code)(source.points[:, 0], source.p, price)
+    best = quantizers.scalar_code(source.p, source.points[:, 0], price)
     return {
         "source": name,
         "price": price,

@@ -194,7 +194,7 @@ def _refined(
     seed: int,
     gradient: Gradient,
 ) -> dict[str, Any]:
-    """The loop of `codebook.refine`, step by step, for a gradient that may live on the host."""
+    """`ratedist.refine_codebook` step by step, for a gradient that may be taken on the host."""
     rule = ratedist.mean_distortion(source.p, config.distortion)
     solve, move = ratedist.compiled(codebook.convex_step), ratedist.compiled(codebook.move)
     shrink = ratedist.compiled(lambda b, q: merging.merge(b, q, least_distance=1e-2))
@@ -228,12 +228,9 @@ def _descent(config: Config, source: sources.Source, name: str) -> dict[str, Any
     functional = functionals.coded if name == "coded" else functionals.rounded(0.1)
     s = 1.0
     start = merging.codebook(np.array([-7.0, -5.0, -1.0, 2.5, 5.0, 7.0]))
-    centred, _ = ratedist.compiled(
-        lambda b: codebook.refine(
-            source.p, source.points, b, ratedist.mean_distortion(source.p, config.distortion),
-            steps=config.steps,
-        )
-    )(start)  # fmt: skip
+    centred, _ = ratedist.refine_codebook(
+        source.p, source.points, start, config.distortion, steps=config.steps
+    )
     gradient = through_jax(source, implicit.optimal_marginal)
     solve, move = ratedist.compiled(ratedist.solve_slope), ratedist.compiled(codebook.move)
     book, best, values = centred, centred, []

@@ -31,9 +31,8 @@ from experiments.runner import plots
 from experiments.runner.records import Claim, Run, Seconds, write_claims, write_record
 from experiments.runner.registry import Table
 from fewbits.coding import container
-from ratedist import closed_forms, sources
-from ratedist.codes import code_file, quantizers
-from ratedist.solvers.float64 import compiled
+from ratedist import closed_forms, quantizers, sources
+from ratedist.codes import code_file
 
 DECIBELS_PER_BIT = 20.0 * np.log10(2.0)
 
@@ -208,7 +207,7 @@ def _beside_bound(name: str, source: sources.Source, rows: list[dict[str, Any]])
 
 def _scalar_file(config: Config, run: Run, source: sources.Source) -> dict[str, Any]:
     sequence = letters(source, config.length, config.seed + 1)
-    code = compiled(quantizers.scalar_code_at)(source.points[:, 0], source.p, config.level)
+    code = quantizers.scalar_code_at(source.p, source.points[:, 0], config.level)
     used, cell = np.unique(np.asarray(code.cell), return_inverse=True)
     place = np.searchsorted(source.points[:, 0], sequence)
     quantised = code_file.Quantised(

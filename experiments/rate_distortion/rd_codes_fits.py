@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 import ratedist
-from ratedist import sources
-from ratedist.codebooks import annealing, merging
-from ratedist.codes import quantizers, trellis
+from ratedist import quantizers, sources
+from ratedist.codebooks import merging
+from ratedist.codes import trellis
 from ratedist.codes.code_file import Quantised
 
 _LLOYD_SIZES = (2, 3, 4, 6, 8, 12, 16)
@@ -30,7 +30,7 @@ def certified_rates(source: sources.Source, levels: Sequence[float]) -> list[flo
     # Twice as fine as the letters; finer changes the fourth digit.
     code = np.linspace(x[0], x[-1], min(2 * x.size - 1, 400))
     d = sources.squared_error(x, code)
-    points = ratedist.compiled(ratedist.curve)(source.p, d, np.asarray(levels, float))
+    points = ratedist.curve(source.p, d, np.asarray(levels, float))
     return np.asarray(points.rate_lb).tolist()
 
 
@@ -38,9 +38,9 @@ def certified_rate_everywhere(source: sources.Source, level: float) -> float:
     """Lower bound on R(D) over *all* reconstruction points: for codebooks that were fitted."""
     d = sources.squared_error(source.points, source.points)
     rule = ratedist.mean_distortion(source.p, level)
-    point = ratedist.compiled(ratedist.solve_fixed)(source.p, d, rule)
+    point = ratedist.solve_fixed(source.p, d, rule)
     return ratedist.certificate_for_all_codebooks(
-        source.points, source.points, source.p, rule, point.nu, point.q, slack_bits=1e-5
+        source.p, source.points, source.points, rule, point.dual, point.q, slack_bits=1e-5
     )
 
 
@@ -48,16 +48,14 @@ def scalar_codes(source: sources.Source, prices: Sequence[float]) -> list[dict[s
     """Lloyd-Max at some sizes, with and without entropy coding, and the optimum at each price."""
     x, p = source.points[:, 0], source.p
     rows = []
-    lloyd = ratedist.compiled(quantizers.lloyd_max)
     padded = max(_LLOYD_SIZES)
     for size in _LLOYD_SIZES:
         quantiles = np.interp((np.arange(size) + 0.5) / size, np.cumsum(p), x)
         start = np.pad(quantiles, (0, padded - size))
-        code = lloyd(x, p, start, mask=np.arange(padded) < size)
+        code = quantizers.lloyd_max(p, x, start, mask=np.arange(padded) < size)
         rows.append(_row("Lloyd-Max, fixed length", code, 1, rate=np.log2(size)))
         rows.append(_row("Lloyd-Max, entropy coded", code, 1))
-    best = ratedist.compiled(quantizers.scalar_code)
-    rows += [_row("optimal scalar", best(x, p, s), 1) for s in prices]
+    rows += [_row("optimal scalar", quantizers.scalar_code(p, x, s), 1) for s in prices]
     rows.sort(key=lambda row: (row["code"], row["rate_bits"]))
     return rows
 
@@ -68,14 +66,12 @@ def vector_codes(source: sources.Source, prices: Sequence[float]) -> list[dict[s
     pairs = np.stack([a.ravel() for a in np.meshgrid(x, x, indexing="ij")], axis=1)
     p = np.outer(source.p, source.p).ravel()
     p = p / p.sum()
-    anneal = ratedist.compiled(annealing.anneal, static_argnames=("steps",))
-    descend = ratedist.compiled(quantizers.ecvq)
     rng = np.random.default_rng(0)
     start = merging.codebook(pairs[rng.choice(len(p), _CODEWORDS, p=p)])
     rows = []
     for s in prices:
-        path = anneal(pairs, p, start, s, _TEMPERATURES, steps=20, least_mass=1e-5)
-        code = descend(pairs, p, path.book.points[-1], s, mask=path.book.mask[-1])
+        path = ratedist.anneal(p, pairs, start, s, _TEMPERATURES, steps=20, least_mass=1e-5)
+        code = quantizers.ecvq(p, pairs, path.book.points[-1], s, mask=path.book.mask[-1])
         row = _row("pairs, annealed", code, 2)
         if row["cells"] < _CODEWORDS:
             rows.append(row)

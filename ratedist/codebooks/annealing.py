@@ -17,15 +17,25 @@ R(D) without making any encoder deterministic: it is T that does.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from fewbits.coding.units import bits_to_nats, entropy_bits, log2
-from ratedist.codebooks.merging import Codebook, merge, squared_distances
-from ratedist.solvers.float64 import in_float64
+from ratedist.codebooks.merging import (
+    Codebook,
+    as_points,
+    check_points,
+    codebook,
+    merge,
+    squared_distances,
+)
+from ratedist.solvers.checks import as_array, as_mass, check_price, check_problem, concrete
+from ratedist.solvers.float64 import in_float64, program
 
 _COLDEST = 1e-9
 
@@ -33,7 +43,7 @@ _COLDEST = 1e-9
 class Annealed(NamedTuple):
     """One state of the annealing; `anneal` returns the states at every temperature, stacked.
 
-    Fields (B temperatures in front):
+    Attributes (B temperatures in front):
       book: the codebook, `points` Float[m, k] and `mask` Bool[m].
       q: Float[m], output marginal.
       mutual_information_bits: Float[], I(X;Y) of the encoder at this temperature.
@@ -68,37 +78,65 @@ def soft_encoder(
     return jax.nn.softmax(bits_to_nats(exponent) / temperature, axis=1)
 
 
-@in_float64
+@program
 def anneal(
-    x: ArrayLike,
-    p: ArrayLike,
-    book: Codebook,
-    s: ArrayLike,
-    temperatures: ArrayLike,
+    p: Float[ArrayLike, " n"],
+    x: Float[ArrayLike, "n k"] | Float[ArrayLike, " n"],
+    book: Codebook | Float[ArrayLike, "m k"] | Float[ArrayLike, " m"],
+    s: Float[ArrayLike, ""],
+    temperatures: Float[ArrayLike, " B"],
     *,
     steps: int = 30,
-    least_mass: float = 1e-3,
-    least_distance: float = 1e-3,
+    least_mass: Float[ArrayLike, ""] = 1e-3,
+    least_distance: Float[ArrayLike, ""] = 1e-3,
 ) -> Annealed:
-    """Lower the temperature, `steps` alternations at each value, then prune and merge.
+    """A deterministic code of small H(Y) + s E|X - Y|^2, by lowering a temperature.
+
+    `steps` alternations at each temperature, then light codewords are dropped and near ones merged
+    (in the manner of Rose 1998; see the module for the objective).
 
     Args:
-      x: Float[n, k], letters.
-      p: Float[n], probabilities.
-      book: codewords to start from; the mask shrinks, the shape stays.
-      s: Float[], price of distortion, bits per unit.
-      temperatures: Float[B], from 1 down; 0 stands for a very small one.
+      p: probabilities.
+      x: letters.
+      book: codewords to start from: points, or a `Codebook` whose mask shrinks; the shape stays.
+      s: price of distortion, bits per unit.
+      temperatures: from 1 down; 0 stands for a very small one.
       steps: alternations at each temperature.
-      least_mass: see `merging.merge`.
-      least_distance: see `merging.merge`.
+      least_mass: codewords below this probability are dropped.
+      least_distance: codewords no farther apart are merged.
 
     Returns:
-      The state after each temperature, a leading axis B on every field.
+      The state after each temperature, a leading axis B on every field: `book`, `q`, the rates
+      `mutual_information_bits` and `output_entropy_bits`, `distortion` and others.
+
+    Raises:
+      ValueError: a bad probability vector, points that do not fit, a negative price or temperature.
+
+    >>> import numpy as np, ratedist
+    >>> p, x = np.full(8, 1 / 8), np.arange(8.0)
+    >>> path = ratedist.anneal(p, x, [0.5, 2.0, 5.0, 7.0], 1.0, [1.0, 0.3, 0.1, 0.0])
+    >>> bool(path.conditional_entropy_bits[-1] < 1e-6), path.codewords.shape
+    (True, (4,))
     """
-    x, p = jnp.asarray(x, jnp.float64), jnp.asarray(p, jnp.float64)
-    x = x[:, None] if x.ndim == 1 else x
+    p, letters, temperatures = as_array(p), as_points(x), as_array(temperatures)
+    book = book if isinstance(book, Codebook) else codebook(as_array(book))
+    check_points(letters, book.points)
+    check_problem(p, np.zeros((letters.shape[0], 1)))
+    check_price(s)
+    known = concrete(temperatures)
+    if np.ndim(temperatures) != 1 or (known is not None and not (known >= 0).all()):
+        raise ValueError(f"temperatures {temperatures}; give a list of numbers, from 1 down to 0")
     book = Codebook(*map(jnp.asarray, book))
+    return _anneal(p, letters, book, s, temperatures, (least_mass, least_distance), steps)
+
+
+@jax.jit
+def _anneal(
+    p: Any, x: Any, book: Codebook, s: Any, temperatures: Any, least: Any, steps: Any
+) -> Annealed:
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
     s = jnp.asarray(s, jnp.float64)
+    least_mass, least_distance = least
 
     def improve(temperature: jax.Array, book: Codebook, q: jax.Array) -> tuple[Codebook, jax.Array]:
         letter = soft_encoder(squared_distances(x, book.points), q, s, temperature)

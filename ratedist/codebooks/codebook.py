@@ -1,7 +1,7 @@
 """Codebooks refined through the convex step: solve for the encoder, step the codewords, merge.
 
 R(D; y) is convex in the encoder and not in the codewords y. So alternate: (1) the convex problem
-at the codebook as it is, certified; (2) a gradient step on the codewords; (3) prune and merge. The
+at the codebook as it is, certified; (2) a gradient step on the codewords; (3) drop and merge. The
 gradient of a functional Phi(y, q*(y)) can be had in three ways, which differ only in how the
 output marginal q* is obtained, so each is a function `(p, d, s, mask) -> q`:
 
@@ -10,22 +10,40 @@ output marginal q* is obtained, so each is a function `(p, d, s, mask) -> q`:
 * `convex_layer.ConvexLayer`: the same through cvxpylayers, on the host.
 
 With prices s_x the rate's gradient is dL/dy_j = sum_x p_x Q(j|x) s_x d'(x, y_j). For squared error
-a step of 1 / (2 sum_x p_x Q(j|x) s_x) moves y_j to its (price-weighted) centroid, as the report's
-iteration does: `move` scales every codeword's step so, whatever gradient it is given.
+a step of 1 / (2 sum_x p_x Q(j|x) s_x) takes y_j to its (price-weighted) centroid, the update of
+Nasser, "Convex Relaxations for Entropy-Constrained Compression": `move` scales every codeword's
+step so, whatever gradient it is given.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from ratedist.codebooks.functionals import Functional, lagrangian, posterior
-from ratedist.codebooks.merging import Codebook, merge, squared_distances
-from ratedist.solvers.constraints import Constraints
-from ratedist.solvers.float64 import in_float64
+from ratedist.codebooks.merging import (
+    Codebook,
+    as_points,
+    check_points,
+    codebook,
+    merge,
+    squared_distances,
+)
+from ratedist.solvers.checks import as_array, as_mass, check_problem
+from ratedist.solvers.constraints import (
+    Constraint,
+    Constraints,
+    check_constraints,
+    constraint_rows,
+)
+from ratedist.solvers.float64 import in_float64, program
 from ratedist.solvers.point import RDPoint
 from ratedist.solvers.solve import solve_fixed, solve_slope
 
@@ -119,44 +137,73 @@ def convex_step(
     return solve_fixed(p, d, constraints, tol_bits=tol_bits, mask=book.mask)
 
 
-@in_float64
-def refine(
-    p: ArrayLike,
-    x: ArrayLike,
-    book: Codebook,
+@program
+def refine_codebook(
+    p: Float[ArrayLike, " n"],
+    x: Float[ArrayLike, "n k"] | Float[ArrayLike, " n"],
+    book: Codebook | Float[ArrayLike, "m k"] | Float[ArrayLike, " m"],
     constraints: Constraints,
     *,
-    steps: int,
+    steps: int = 20,
     marginal: Marginal = envelope,
-    rate: ArrayLike = 1.0,
-    least_mass: float = 1e-3,
-    least_distance: float = 1e-3,
+    rate: Float[ArrayLike, ""] = 1.0,
+    least_mass: Float[ArrayLike, ""] = 1e-3,
+    least_distance: Float[ArrayLike, ""] = 1e-3,
 ) -> tuple[Codebook, RDPoint]:
-    """`steps` times: convex step, gradient step on the rate, merge.
+    """A codebook refined for squared error: `steps` times convex step, gradient step, merge.
 
     Args:
-      p: Float[n], source probabilities.
-      x: Float[n, k], letters.
-      book: codewords to start from.
-      constraints: what every point has to satisfy.
+      p: source probabilities.
+      x: letters.
+      book: codewords to start from: points, or a `Codebook` with some of them out of use.
+      constraints: what every point has to satisfy: constraints, or a number, the mean squared
+        error.
       steps: how many.
-      marginal: a traceable one. With the layer of `convex_layer`, call the pieces in turn.
+      marginal: how the output marginal is differentiated (module docstring); a traceable one. With
+        the layer of `convex_layer`, call the pieces in turn.
       rate: see `move`.
-      least_mass: see `merging.merge`.
-      least_distance: see `merging.merge`.
+      least_mass: codewords below this probability are dropped.
+      least_distance: codewords no farther apart are merged.
 
     Returns:
-      The codebook after the last step, and the points *before* each step, stacked. A codebook that
-      has become too small for the constraints shows as `infeasible`.
+      The codebook after the last step (`points` and the `mask` of those in use), and the points
+      *before* each step, stacked. A codebook that has become too small for the constraints shows
+      as `infeasible`.
+
+    Raises:
+      ValueError: as `solve_fixed`; letters or codewords that are not finite or do not fit.
+
+    >>> import numpy as np, ratedist
+    >>> p, x = np.full(8, 1 / 8), np.arange(8.0)
+    >>> book, points = ratedist.refine_codebook(p, x, [0.0, 3.0, 7.0], 1.5, steps=10)
+    >>> bool(points.converged.all()), bool(points.rate_ub[-1] < points.rate_ub[0])
+    (True, True)
     """
-    p, x = jnp.asarray(p, jnp.float64), jnp.asarray(x, jnp.float64)
+    letters = as_points(x)
+    book = book if isinstance(book, Codebook) else codebook(as_array(book))
+    check_points(letters, book.points)
+    p = as_array(p)
+    check_problem(p, np.zeros((letters.shape[0], 1)))
+    rows = constraint_rows(p, constraints)
+    check_constraints(p, rows)
+    rows = tuple(Constraint(as_array(row.weights), row.level) for row in rows)
+    numbers = (rate, least_mass, least_distance)
+    return _refine(p, letters, Codebook(*map(jnp.asarray, book)), rows, numbers, steps, marginal)
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "marginal"))
+def _refine(
+    p: Any, x: Any, book: Codebook, rows: Any, numbers: Any, steps: int, marginal: Marginal
+) -> tuple[Codebook, RDPoint]:
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
+    rate, least_mass, least_distance = numbers
 
     def step(book: Codebook, nothing: None) -> tuple[Codebook, RDPoint]:
         del nothing
-        point = convex_step(p, x, book, constraints)
+        point = convex_step(p, x, book, rows)
         _, gradient = value_and_gradient(lagrangian, marginal, p, x, book, point.slope)
         moved = move(p, x, book, point.q, point.slope, gradient, rate)
         merged, _ = merge(moved, point.q, least_mass=least_mass, least_distance=least_distance)
         return merged, point
 
-    return jax.lax.scan(step, Codebook(*map(jnp.asarray, book)), None, length=steps)
+    return jax.lax.scan(step, book, None, length=steps)

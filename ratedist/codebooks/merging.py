@@ -6,25 +6,49 @@ arrays keep their size, so a compiled step serves the codebook from its first si
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
+from ratedist.solvers.checks import as_array, concrete
 from ratedist.solvers.float64 import in_float64
 
 
 class Codebook(NamedTuple):
     """Reconstruction points, some of them out of use.
 
-    Fields:
+    Attributes:
       points: Float[m, k].
       mask: Bool[m], true for those in use.
     """
 
     points: jax.Array
     mask: jax.Array
+
+
+def as_points(x: Any) -> Any:
+    """Float[n] or Float[n, k] as Float[n, k]."""
+    x = as_array(x)
+    return x[:, None] if x.ndim == 1 else x
+
+
+def check_points(x: Any, y: Any) -> None:
+    """Raise for letters and codewords that do not fit together.
+
+    Raises:
+      ValueError: different dimensions, or a number that is known not to be finite.
+    """
+    if np.ndim(x) != 2 or np.ndim(y) != 2 or np.shape(x)[1] != np.shape(y)[1]:
+        raise ValueError(
+            f"letters of shape {np.shape(x)} and codewords of shape {np.shape(y)};"
+            " expected (n, k) and (m, k)"
+        )
+    for name, points in (("letter", concrete(x)), ("codeword", concrete(y))):
+        if points is not None and not np.isfinite(points).all():
+            raise ValueError(f"a {name} is not finite")
 
 
 @in_float64

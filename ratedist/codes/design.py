@@ -7,7 +7,6 @@ its measured distortion just meets the level; the file carries the points it was
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -49,7 +48,7 @@ def scalar(samples: np.ndarray, level: float) -> Quantised:
             f"{2 * rounded.spread:.3g}"
         )
     letters, p = rounded.source.points[:, 0], rounded.source.p
-    code = compiled(quantizers.scalar_code_at)(letters, p, _AIM * level - rounded.spread)
+    code = quantizers.scalar_code_at(p, letters, _AIM * level - rounded.spread)
     used, slot = np.unique(np.asarray(code.cell), return_inverse=True)
     points = np.asarray(code.points)[used]
     return Quantised(np.shape(samples), (points,), (slot.reshape(-1)[rounded.group],))
@@ -68,16 +67,16 @@ def vector(samples: np.ndarray, level: float, dimension: int, seed: int = 0) -> 
       InputError: a length that k does not divide, or a level that 256 codewords do not reach.
     """
     if samples.size % dimension:
-        raise InputError(f"{samples.size} numbers are not a multiple of --dimension {dimension}")
+        raise InputError(f"{samples.size} numbers are not a multiple of the dimension {dimension}")
     x = samples.reshape(-1, dimension)
     rounded = round_samples(x, _VECTOR_GROUPS)
     rng = np.random.default_rng(seed)
     size = min(_CODEWORDS, len(rounded.source.p))
     start = rounded.source.points[rng.choice(len(rounded.source.p), size, False, rounded.source.p)]
-    descend = compiled(functools.partial(quantizers.ecvq, iterations=100))
+    letters, p = rounded.source
 
     def attempt(s: float) -> tuple[float, float, Quantised]:
-        code = descend(*rounded.source, start, s)
+        code = quantizers.ecvq(p, letters, start, s, iterations=100)
         used = np.asarray(code.mass) > 0
         points, mass = np.asarray(code.points)[used], np.asarray(code.mass)[used]
         # The length of a codeword is one more coordinate in which it is far from every sample.
@@ -99,7 +98,7 @@ def vector(samples: np.ndarray, level: float, dimension: int, seed: int = 0) -> 
     if found is None:
         raise InputError(
             f"distortion {level:g} is out of reach of {size} codewords of {dimension} numbers; "
-            "ask for a larger one or a smaller --dimension"
+            "ask for a larger one or a smaller dimension"
         )
     return found
 
@@ -141,7 +140,7 @@ def with_trellis(samples: np.ndarray, level: float) -> Quantised:
 
     found = _cheapest(attempt, _AIM * level)
     if found is None:
-        raise InputError(f"no trellis found for distortion {level:g}; try --code scalar")
+        raise InputError(f"no trellis found for distortion {level:g}; try the scalar code")
     return found
 
 

@@ -12,59 +12,81 @@ code minimises the Lagrangian
   with its length added, then centroids and lengths. `lloyd_max` leaves the lengths out.
 
 Everything is traceable; `jax.vmap` runs over prices, starts or masks.
+
+>>> from ratedist import quantizers
+>>> p, x = [0.25, 0.25, 0.25, 0.25], [-1.1, -0.9, 0.9, 1.1]
+>>> code = quantizers.scalar_code_at(p, x, 0.02)
+>>> float(code.rate_bits), round(float(code.distortion), 4), code.cell.tolist()
+(1.0, 0.01, [0, 0, 1, 1])
+>>> start = quantizers.lloyd_max(p, x, [-1.0, 1.0])
+>>> entropy_coded = quantizers.ecvq(p, x, start.points, 2.0)
+>>> bool(entropy_coded.rate_bits <= start.rate_bits)
+True
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
 
 from fewbits.coding.units import entropy_bits, log2
-from ratedist.solvers.float64 import in_float64
-from ratedist.solvers.problem import check_mass, concrete
+from ratedist.solvers.checks import (
+    as_array,
+    as_mass,
+    check_level,
+    check_mass,
+    check_price,
+    concrete,
+)
+from ratedist.solvers.float64 import program
+
+__all__ = ["Code", "ecvq", "lloyd_max", "scalar_code", "scalar_code_at"]
 
 _BISECTIONS = 60
 _STEEPEST = 60.0
 
 
 class Code(NamedTuple):
-    """A deterministic code of a finite source.
+    """A deterministic code of a source with n letters in k dimensions; m slots for cells.
 
-    Fields (n letters in k dimensions, m slots for cells):
-      points: Float[m, k], reconstruction of each cell; arbitrary where `mass` is zero.
-      mass: Float[m], probability of each cell; zero for a slot that is not used.
-      cell: Int[n], the cell of each letter.
-      rate_bits: Float[], entropy of the cells, bits per letter.
-      distortion: Float[], mean squared error, summed over the k dimensions.
+    Attributes:
+      points: reconstruction of each cell; arbitrary where `mass` is zero.
+      mass: probability of each cell; zero for a slot that is not used.
+      cell: the cell of each letter.
+      rate_bits: entropy of the cells, bits per letter.
+      distortion: mean squared error, summed over the k dimensions.
     """
 
-    points: jax.Array
-    mass: jax.Array
-    cell: jax.Array
-    rate_bits: jax.Array
-    distortion: jax.Array
+    points: Float[Array, "m k"]
+    mass: Float[Array, " m"]
+    cell: Int[Array, " n"]
+    rate_bits: Float[Array, ""]
+    distortion: Float[Array, ""]
 
     @property
-    def used(self) -> jax.Array:
-        """Bool[m], the slots that some letter uses."""
+    def used(self) -> Bool[Array, " m"]:
+        """The slots that some letter uses."""
         return self.mass > 0
 
 
-@in_float64
-def scalar_code(x: ArrayLike, p: ArrayLike, s: ArrayLike) -> Code:
+@program
+def scalar_code(
+    p: Float[ArrayLike, " n"], x: Float[ArrayLike, " n"], s: Float[ArrayLike, ""]
+) -> Code:
     """The scalar code with the smallest H(q) + s E|X - y|^2 of all: a shortest path.
 
     With the letters sorted, best(b) = min_{a < b} best(a) + cost(a, b) where a cell of the letters
     a to b - 1 costs s SSE - w log2 w and w is its probability. Cost: n^2.
 
     Args:
-      x: Float[n], letters, in any order.
-      p: Float[n], probabilities.
-      s: Float[], price of distortion, bits per unit; 0 gives one cell.
+      p: probabilities.
+      x: letters, in any order.
+      s: price of distortion, bits per unit; 0 gives one cell.
 
     Returns:
       The code, with n slots; only those in use have mass.
@@ -73,33 +95,101 @@ def scalar_code(x: ArrayLike, p: ArrayLike, s: ArrayLike) -> Code:
       ValueError: shapes that do not fit, a bad probability vector, a letter that is not finite, or
         a negative price.
     """
-    x, p = _source(x, p, 1)
-    _check_price(s)
-    x = x[:, 0]
-    order = jnp.argsort(x)
-    cell = _shortest_path(x[order], p[order], jnp.asarray(s, jnp.float64))
-    return _code(x[:, None], p, jnp.zeros_like(cell).at[order].set(cell), x.size)
+    p, x = _source(p, x, 1)
+    check_price(s)
+    return _scalar(p, x, as_array(s))
 
 
-@in_float64
-def scalar_code_at(x: ArrayLike, p: ArrayLike, level: ArrayLike) -> Code:
+@program
+def scalar_code_at(
+    p: Float[ArrayLike, " n"], x: Float[ArrayLike, " n"], level: Float[ArrayLike, ""]
+) -> Code:
     """The optimal scalar code of smallest price whose distortion is at most `level`.
 
     Prices reach the codes on the lower convex hull of rate and distortion, so the distortion may
     fall short of the level; what lies between two such codes is time sharing.
 
     Args:
-      x: Float[n], letters.
-      p: Float[n], probabilities.
-      level: Float[], largest mean squared error allowed.
+      p: probabilities.
+      x: letters.
+      level: largest mean squared error allowed.
 
     Raises:
       ValueError: see `scalar_code`; a level that is negative or not finite.
     """
-    x, p = _source(x, p, 1)
+    p, x = _source(p, x, 1)
+    check_level(level)
     known = concrete(level)
-    if known is not None and not (np.isfinite(known) and known >= 0):
-        raise ValueError(f"distortion level {known}; it must be finite and not negative")
+    if known is not None and known < 0:
+        raise ValueError(f"distortion level {known}; a squared error is not negative")
+    return _scalar_at(p, x, as_array(level))
+
+
+@program
+def lloyd_max(
+    p: Float[ArrayLike, " n"],
+    x: Float[ArrayLike, "n k"] | Float[ArrayLike, " n"],
+    y: Float[ArrayLike, "m k"] | Float[ArrayLike, " m"],
+    *,
+    iterations: int = 300,
+    mask: Bool[ArrayLike, " m"] | None = None,
+) -> Code:
+    """Nearest codeword, then centroids, until no letter moves (Lloyd 1957, Max 1960).
+
+    Args:
+      p: probabilities.
+      x: letters.
+      y: codewords to start from.
+      iterations: at most so many.
+      mask: codewords in use (all if None).
+
+    Raises:
+      ValueError: shapes that do not fit, or a bad probability vector.
+    """
+    return ecvq(p, x, y, np.inf, iterations=iterations, mask=mask)
+
+
+@program
+def ecvq(
+    p: Float[ArrayLike, " n"],
+    x: Float[ArrayLike, "n k"] | Float[ArrayLike, " n"],
+    y: Float[ArrayLike, "m k"] | Float[ArrayLike, " m"],
+    s: Float[ArrayLike, ""],
+    *,
+    iterations: int = 300,
+    mask: Bool[ArrayLike, " m"] | None = None,
+) -> Code:
+    """Entropy-constrained vector quantiser: a local minimum of H(q) + s E|X - y|^2.
+
+    Args:
+      p: probabilities.
+      x: letters.
+      y: codewords to start from.
+      s: price of distortion, bits per unit; inf counts distortion alone.
+      iterations: at most so many; it ends when no letter moves.
+      mask: codewords in use (all if None); a codeword that loses its last letter is lost.
+
+    Raises:
+      ValueError: shapes that do not fit, a bad probability vector, or a negative price.
+    """
+    start = _as_points(y)
+    p, x = _source(p, x, start.shape[1])
+    check_price(s)
+    mask = np.ones(start.shape[0], bool) if mask is None else as_array(mask)
+    return _descend(p, x, start, as_array(s), iterations, mask)
+
+
+@jax.jit
+def _scalar(p: Any, x: Any, s: Any) -> Code:
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)[:, 0]
+    order = jnp.argsort(x)
+    cell = _shortest_path(x[order], p[order], jnp.asarray(s, jnp.float64))
+    return _code(x[:, None], p, jnp.zeros_like(cell).at[order].set(cell), x.size)
+
+
+@jax.jit
+def _scalar_at(p: Any, x: Any, level: Any) -> Code:
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
     level = jnp.asarray(level, jnp.float64)
     scale = jnp.maximum(p @ (x[:, 0] - p @ x[:, 0]) ** 2, jnp.finfo(jnp.float64).tiny)
     # A level of zero is met by the rounding error of a centroid.
@@ -108,74 +198,21 @@ def scalar_code_at(x: ArrayLike, p: ArrayLike, level: ArrayLike) -> Code:
     def halve(_: int, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bracket
         middle = 0.5 * (low + high)
-        enough = scalar_code(x, p, jnp.exp2(middle) / scale).distortion <= level
+        enough = _scalar(p, x, jnp.exp2(middle) / scale).distortion <= level
         return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
 
     bracket = (jnp.asarray(-_STEEPEST), jnp.asarray(_STEEPEST))
     _, high = jax.lax.fori_loop(0, _BISECTIONS, halve, bracket)
-    return scalar_code(x, p, jnp.exp2(high) / scale)
+    return _scalar(p, x, jnp.exp2(high) / scale)
 
 
-@in_float64
-def lloyd_max(
-    x: ArrayLike,
-    p: ArrayLike,
-    y: ArrayLike,
-    *,
-    iterations: int = 300,
-    mask: ArrayLike | None = None,
-) -> Code:
-    """Nearest codeword, then centroids, until no letter moves (Lloyd 1957, Max 1960).
-
-    Args:
-      x: Float[n, k] or Float[n], letters.
-      p: Float[n], probabilities.
-      y: Float[m, k] or Float[m], codewords to start from.
-      iterations: at most so many.
-      mask: Bool[m], codewords in use (all if None).
-
-    Raises:
-      ValueError: shapes that do not fit, or a bad probability vector.
-    """
-    return _descend(x, p, y, jnp.inf, iterations, mask)
-
-
-@in_float64
-def ecvq(
-    x: ArrayLike,
-    p: ArrayLike,
-    y: ArrayLike,
-    s: ArrayLike,
-    *,
-    iterations: int = 300,
-    mask: ArrayLike | None = None,
-) -> Code:
-    """Entropy-constrained vector quantiser: a local minimum of H(q) + s E|X - y|^2.
-
-    Args:
-      x: Float[n, k] or Float[n], letters.
-      p: Float[n], probabilities.
-      y: Float[m, k] or Float[m], codewords to start from.
-      s: Float[], price of distortion, bits per unit.
-      iterations: at most so many; it ends when no letter moves.
-      mask: Bool[m], codewords in use (all if None); a codeword that loses its last letter is lost.
-
-    Raises:
-      ValueError: shapes that do not fit, a bad probability vector, or a negative price.
-    """
-    _check_price(s)
-    return _descend(x, p, y, s, iterations, mask)
-
-
-def _descend(
-    x: ArrayLike, p: ArrayLike, y: ArrayLike, s: ArrayLike, iterations: int, mask: ArrayLike | None
-) -> Code:
+@jax.jit
+def _descend(p: Any, x: Any, y: Any, s: Any, iterations: Any, mask: Any) -> Code:
     """The alternation of both; an infinite price counts distortion alone."""
-    y = _as_points(y)
-    x, p = _source(x, p, y.shape[1])
-    size = y.shape[0]
-    used = jnp.ones(size, bool) if mask is None else jnp.asarray(mask, bool)
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
+    y, used = jnp.asarray(y, jnp.float64), jnp.asarray(mask, bool)
     s = jnp.asarray(s, jnp.float64)
+    size = y.shape[0]
     distance_price = jnp.where(jnp.isinf(s), 1.0, s)
     length_price = jnp.where(jnp.isinf(s), 0.0, 1.0)
 
@@ -238,27 +275,21 @@ def _shortest_path(x: jax.Array, p: jax.Array, s: jax.Array) -> jax.Array:
     return jnp.cumsum(ends) - ends
 
 
-def _source(x: ArrayLike, p: ArrayLike, dimensions: int) -> tuple[jax.Array, jax.Array]:
-    points, mass = _as_points(x), concrete(p)
+def _source(p: ArrayLike, x: ArrayLike, dimensions: int) -> tuple[Any, Any]:
+    p, points = as_array(p), _as_points(x)
     if points.shape != (np.size(p), dimensions) or np.ndim(p) != 1:
         raise ValueError(
             f"letters of shape {np.shape(x)} and probabilities of shape {np.shape(p)};"
             f" expected (n, {dimensions}) and (n,)"
         )
+    mass, known = concrete(p), concrete(points)
     if mass is not None:
         check_mass(mass)
-    known = concrete(points)
     if known is not None and not np.isfinite(known).all():
         raise ValueError("a letter is not finite")
-    return points, jnp.asarray(p, jnp.float64)
+    return p, points
 
 
-def _as_points(x: ArrayLike) -> jax.Array:
-    x = jnp.asarray(x, jnp.float64)
-    return x[:, None] if x.ndim == 1 else x
-
-
-def _check_price(s: ArrayLike) -> None:
-    known = concrete(s)
-    if known is not None and not (known >= 0).all():
-        raise ValueError(f"price of distortion {known.min()}; it must not be negative or NaN")
+def _as_points(x: ArrayLike) -> Any:
+    points = as_array(x)
+    return points[:, None] if points.ndim == 1 else points

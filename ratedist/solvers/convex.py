@@ -1,4 +1,4 @@
-"""Host-side, not traceable: the report's n x m relative-entropy program in CVXPY, as a referee.
+"""Host-side, not traceable: the n x m relative-entropy program in CVXPY, a reference solver.
 
 With the joint distribution W_xj = p_x Q(j|x),
 
@@ -19,12 +19,12 @@ import cvxpy as cp
 import numpy as np
 
 from fewbits.coding.units import nats_to_bits
-from ratedist.solvers.constraints import Constraints, as_tuple
-from ratedist.solvers.problem import check_mass
+from ratedist.solvers.checks import check_mass
+from ratedist.solvers.constraints import Constraints, constraint_rows
 
 
 class ConvexPoint(NamedTuple):
-    """What the referee found.
+    """What the reference solver found.
 
     Fields:
       rate_bits: objective value, bits per symbol; inf or nan where `status` is not a solution.
@@ -64,7 +64,7 @@ def solve_convex(
     check_mass(p)
     if not np.isfinite(d).all():
         raise ValueError(f"{int((~np.isfinite(d)).sum())} distortions are not finite")
-    rules = as_tuple(constraints)
+    rules = constraint_rows(p, constraints)
     share = np.stack([np.asarray(r.weights) / np.where(p > 0, p, np.inf) for r in rules])
 
     joint = cp.Variable(d.shape, nonneg=True)

@@ -5,10 +5,11 @@ At the optimum the codewords in use and the constraints that bind satisfy
     c_j(q, nu) = 1  (j in use),     E_g(q, nu) = D_g  (g binding),      c_j = sum_x p_x K_xj / u_x,
 
 all other q_j and nu_g are zero. Write these as F(v, theta) = 0 with unknowns v = (q, nu) and data
-theta = (p, d, weights, levels, prices). Then dv/dtheta = -(dF/dv)^-1 dF/dtheta, and a cotangent
-vbar is pulled back by one linear solve of size m + G:
+theta = (p, d, weights, levels, prices). Then a change of the data moves the solution by
 
-    (dF/dv)^T w = vbar,     thetabar = -w^T dF/dtheta.
+    dv = -(dF/dv)^-1 (dF/dtheta) dtheta,
+
+one linear solve of size m + G, forwards or (transposed) backwards, and differentiable again.
 
 The derivative exists where the set of codewords in use does not change with theta; a codebook so
 dense that several marginals are optimal has none.
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from fewbits.coding.units import bits_to_nats, nats_to_bits
-from ratedist.solvers.constraints import Constraint, Constraints, stacked
+from ratedist.solvers.constraints import Constraint, Constraints, constraint_rows, stacked
 from ratedist.solvers.float64 import in_float64
 from ratedist.solvers.point import letter_slope
 from ratedist.solvers.solve import solve_fixed, solve_slope
@@ -35,9 +36,10 @@ _POLISHING_STEPS = 6
 class Optimum(NamedTuple):
     """The solution, differentiable with respect to everything it was made from.
 
-    Fields:
+    Attributes:
       q: Float[m], output marginal.
-      nu: Float[G], prices, bits per unit of distortion; 0 where the constraint is slack.
+      nu: Float[G], prices, bits per unit of distortion; 0 where the constraint is slack, NaN where
+        it is not determined.
     """
 
     q: jax.Array
@@ -95,45 +97,42 @@ def optimum(
     Raises:
       ValueError: see `solve.solve_fixed`.
     """
-    weights, levels = stacked(constraints)
+    weights, levels = stacked(constraint_rows(p, constraints))
     q, nu = _optimum(_data(p, d, weights, levels, jnp.zeros(jnp.shape(p)[0]), mask))
     return Optimum(q, nats_to_bits(nu))
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def _optimum(data: _Data) -> tuple[jax.Array, jax.Array]:
-    return _solve(data)[0]
+    return _solve(data)
 
 
-def _forward(data: _Data) -> tuple[tuple[jax.Array, jax.Array], Any]:
-    unknowns, active = _solve(data)
-    return unknowns, (data, unknowns, active)
-
-
-def _backward(saved: Any, cotangents: tuple[jax.Array, jax.Array]) -> tuple[_Data]:
-    data, unknowns, active = saved
+@_optimum.defjvp
+def _tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (data,), (change,) = primals, tangents
+    unknowns = _optimum(data)
     flat = jnp.concatenate(unknowns)
+    # Unknowns that are not in use are zero, and stay zero.
+    active = flat > 0
     jacobian = jax.jacfwd(lambda v: _conditions(v, active, data))(flat)
-    pulled = jnp.linalg.solve(jacobian.T, jnp.concatenate(cotangents))
-    _, pull = jax.vjp(lambda theta: _conditions(flat, active, theta), data)
-    return pull(-pulled)
+    _, pushed = jax.jvp(lambda theta: _conditions(flat, active, theta), (data,), (change,))
+    moved = -jnp.linalg.solve(jacobian, pushed)
+    return unknowns, tuple(jnp.split(moved, [unknowns[0].size]))
 
 
-_optimum.defvjp(_forward, _backward)
-
-
-def _solve(data: _Data) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    """Unknowns (q, nu) and which of them are not zero, polished by Newton's method."""
+@jax.jit
+def _solve(data: _Data) -> tuple[jax.Array, jax.Array]:
+    """Unknowns (q, nu), zero where they are not in use, polished by Newton's method."""
     mask = data.mask > 0
     count = data.levels.size
     if count:
         rows = tuple(map(Constraint, data.weights, data.levels))
         point = solve_fixed(data.p, data.d, rows, tol_bits=_TOL_BITS, mask=mask)
-        nu, binds = bits_to_nats(point.nu), ~point.vacuous
+        prices, binds = bits_to_nats(point.nu), ~point.vacuous
     else:
         point = solve_slope(data.p, data.d, nats_to_bits(data.base), tol_bits=_TOL_BITS, mask=mask)
-        nu, binds = jnp.zeros(0), jnp.zeros(0, bool)
-    flat = jnp.concatenate([point.q, jnp.where(binds, nu, 0.0)])
+        prices, binds = jnp.zeros(0), jnp.zeros(0, bool)
+    flat = jnp.concatenate([point.q, jnp.where(binds, prices, 0.0)])
     # Interior points keep q_j (1 - c_j) equal: the larger of the two says which one is positive.
     everything = jnp.ones(flat.size, bool)
     slack = -_conditions(flat, everything, data)[: point.q.size]
@@ -152,9 +151,11 @@ def _solve(data: _Data) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         accept = better | jnp.any(fewer != active)
         return jnp.where(accept, moved, v), jnp.where(accept, fewer, active)
 
-    flat, active = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, (flat, active))
+    flat, _ = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, (flat, active))
     q, nu = jnp.split(flat, [point.q.size])
-    return (q, nu), active
+    # The polish must not turn an undetermined price into a number.
+    nu = jnp.where(jnp.isnan(prices), jnp.nan, nu)
+    return q, nu
 
 
 def _conditions(v: jax.Array, active: jax.Array, data: _Data) -> jax.Array:
@@ -163,12 +164,13 @@ def _conditions(v: jax.Array, active: jax.Array, data: _Data) -> jax.Array:
     mass = jnp.where(data.p > 0, data.p, jnp.inf)
     slope = data.base + nu @ (data.weights / mass[None, :])
     # Not `problem.tilt`, which is constant in the smallest distortion of each row.
-    used = data.mask[None, :] > 0
-    nearest = jax.lax.stop_gradient(jnp.min(jnp.where(used, data.d, jnp.inf), axis=1))
-    excess = jnp.where(used, data.d - nearest[:, None], 0.0)
+    used = (data.mask[None, :] > 0) & jnp.isfinite(data.d)
+    d = jnp.where(used, data.d, 0.0)
+    nearest = jax.lax.stop_gradient(jnp.min(jnp.where(used, d, jnp.inf), axis=1))
+    excess = jnp.where(used, d - nearest[:, None], 0.0)
     table = jnp.where(used, jnp.exp(-slope[:, None] * excess), 0.0)
     posterior = table / (table @ q)[:, None]
-    paid = data.weights @ ((posterior * data.d) @ q)
+    paid = data.weights @ ((posterior * d) @ q)
     conditions = jnp.concatenate([data.p @ posterior - 1.0, paid - data.levels])
     return jnp.where(active, conditions, v)
 

@@ -25,8 +25,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jax.typing import ArrayLike
 
-from ratedist.solvers.blahut_arimoto import priced_warm_up
-from ratedist.solvers.constraints import Terms
+from ratedist.solvers._blahut_arimoto import priced_warm_up
+from ratedist.solvers.constraints import Terms, settled
+from ratedist.solvers.point import Solution
 from ratedist.solvers.problem import Problem, Tilt, bounds_nats, tilt
 
 MAX_ITERATIONS = 100
@@ -38,6 +39,10 @@ _PRICE_GROWTH = 4.0
 _RESIDUAL_GROWTH = 2.0
 _NEIGHBOURHOOD = 100.0
 _SMALLEST_STEP = 1e-4
+_SMALLEST_GAP = 1e-17
+# Iterates aim inside the levels by a millionth of them: their residual stays above that.
+_SETTLED_RESIDUAL = 3e-6
+_ITERATIONS_FOR_PRICES = 70
 
 
 class Iterate(NamedTuple):
@@ -64,8 +69,21 @@ class Iterate(NamedTuple):
     iterations: jax.Array
 
 
-def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Iterate:
+class _Search(NamedTuple):
+    """The iterate, the last one whose gap was certified, and whether and when there was one."""
+
+    it: Iterate
+    solution: Solution
+    certified: jax.Array
+    first: jax.Array
+
+
+def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Solution:
     """Solve for the output marginal and the prices to a certified gap.
+
+    A rate is known long before its price close to the smallest reachable level, where the rate
+    hardly changes. So the iterations go on until the prices are accurate too, or it proves to be
+    impossible: at a corner of R(D), several prices are optimal.
 
     Args:
       source: from `problem.problem`.
@@ -73,7 +91,7 @@ def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Iterat
       tol_nats: certified gap at which to stop.
 
     Returns:
-      The last iterate; its certificate says whether the tolerance was reached.
+      The last certified iterate if there is one, else the last.
     """
     q, nu = priced_warm_up(source, terms, WARM_UP_STEPS)
     q = jnp.maximum(q, 1e-3 / q.size)
@@ -84,11 +102,30 @@ def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Iterat
     residual = _residual(terms, here, excess, z, w)
     start = Iterate(q, z, nu, w, here, excess, residual, jnp.asarray(0))
 
-    def unfinished(it: Iterate) -> jax.Array:
-        going = (it.iterations < MAX_ITERATIONS) & jnp.isfinite(it.residual)
-        return going & ~_certified(source, terms, it, tol_nats)
+    def examined(it: Iterate, before: _Search | None) -> _Search:
+        gap = it.q @ it.z + it.nu @ it.w
+        accurate = settled(source, terms, it.nu, it.w, gap) & (it.residual <= _SETTLED_RESIDUAL)
+        new = Solution(it.q, it.nu, accurate, it.iterations)
+        certified = _certified(source, terms, it, tol_nats)
+        if before is None:
+            return _Search(it, new, certified, jnp.where(certified, 0, MAX_ITERATIONS))
+        take = certified | ~before.certified
+        solution = jax.tree.map(lambda a, b: jnp.where(take, a, b), new, before.solution)
+        first = jnp.where(certified, jnp.minimum(before.first, it.iterations), before.first)
+        return _Search(it, solution, certified | before.certified, first)
 
-    return jax.lax.while_loop(unfinished, lambda it: _newton(source, terms, it, tol_nats), start)
+    def unfinished(search: _Search) -> jax.Array:
+        it = search.it
+        going = (it.iterations < MAX_ITERATIONS) & jnp.isfinite(it.residual)
+        exhausted = it.q @ it.z + it.nu @ it.w <= _SMALLEST_GAP
+        done = jnp.all(search.solution.determined) | exhausted
+        late = it.iterations >= search.first + _ITERATIONS_FOR_PRICES
+        return going & ~(search.certified & (done | late))
+
+    def step(search: _Search) -> _Search:
+        return examined(_newton(source, terms, search.it, tol_nats), search)
+
+    return jax.lax.while_loop(unfinished, step, examined(start, None)).solution
 
 
 def _newton(source: Problem, terms: Terms, it: Iterate, tol_nats: ArrayLike) -> Iterate:

@@ -7,11 +7,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
 
 from fewbits.coding.units import bits_to_nats, nats_to_bits
-from ratedist.solvers.constraints import Terms
-from ratedist.solvers.float64 import in_float64
-from ratedist.solvers.problem import Problem, bounds_nats, concrete, problem, tilt
+from ratedist.solvers.checks import as_array, check_price, check_problem
+from ratedist.solvers.constraints import Terms, slack_side
+from ratedist.solvers.float64 import program
+from ratedist.solvers.problem import Problem, bounds_nats, problem, tilt
 
 
 class RDPoint(NamedTuple):
@@ -19,53 +21,96 @@ class RDPoint(NamedTuple):
 
     `rate_lb <= R <= rate_ub` where R is the rate at the distortion levels asked for (`solve_fixed`)
     or at the distortions reached (`solve_slope`). `encoder` turns the point into the conditional
-    distribution that has rate `rate_ub` and distortions `distortion`.
+    distribution that has rate `rate_ub` and distortions `distortion`. G is the number of
+    constraints, n of letters, m of codewords; sweeps and curves add a leading axis.
 
-    Fields (G constraints, n letters, m codewords; a vmapped solve adds leading axes):
-      rate_lb: Float[], certified lower bound, bits per symbol.
-      rate_ub: Float[], mutual information of the encoder, bits per symbol.
-      gap_bits: Float[], rate_ub - rate_lb.
-      distortion: Float[G], the left side of each constraint under the encoder.
-      nu: Float[G], price of each constraint, bits per unit of distortion; inf where the level is
-        the smallest that can be reached at all.
-      slope: Float[n], total price of distortion at each letter, bits per unit.
-      q: Float[m], output marginal.
-      iterations: Int[], Newton or Blahut-Arimoto iterations.
-      converged: Bool[], the gap is within tolerance and every constraint holds.
-      infeasible: Bool[G], no encoder reaches this level; the rates are then inf.
-      vacuous: Bool[G], the constraint is slack at the optimum: without it the rate is the same.
+    Attributes:
+      rate_lb: certified lower bound, bits per symbol.
+      rate_ub: mutual information of the encoder, bits per symbol.
+      gap_bits: rate_ub - rate_lb.
+      distortion: the left side of each constraint under the encoder.
+      nu: price of each constraint, -dR/dD, bits per unit of distortion. It is inf where the level
+        is the smallest that can be reached, and NaN (with `converged` false) where the solver
+        could not determine it; the bounds on the rate hold all the same.
+      slope: total price of distortion at each letter, bits per unit.
+      q: output marginal.
+      iterations: Newton or Blahut-Arimoto iterations.
+      converged: the gap is within tolerance, every constraint holds, every price is determined.
+      infeasible: no encoder reaches this level; the rates are then inf.
+      vacuous: the constraint is slack at the optimum: without it the rate is the same.
+      dual: the dual variables that prove `rate_lb`: what `certificate` takes. They are the prices
+        where those are determined, and never NaN.
+
+    >>> import ratedist
+    >>> point = ratedist.solve_fixed([0.5, 0.5], [[0, 1], [1, 0]], 0.1)
+    >>> bool(point.rate_lb <= 0.531005 <= point.rate_ub + 1e-6), round(float(point.nu[0]), 4)
+    (True, 3.1699)
     """
 
-    rate_lb: jax.Array
-    rate_ub: jax.Array
-    gap_bits: jax.Array
-    distortion: jax.Array
-    nu: jax.Array
-    slope: jax.Array
+    rate_lb: Float[Array, ""]
+    rate_ub: Float[Array, ""]
+    gap_bits: Float[Array, ""]
+    distortion: Float[Array, " G"]
+    nu: Float[Array, " G"]
+    slope: Float[Array, " n"]
+    q: Float[Array, " m"]
+    iterations: Int[Array, ""]
+    converged: Bool[Array, ""]
+    infeasible: Bool[Array, " G"]
+    vacuous: Bool[Array, " G"]
+    dual: Float[Array, " G"]
+
+
+class Solution(NamedTuple):
+    """Where a solver ended.
+
+    Attributes:
+      q: Float[m], output marginal (unnormalised).
+      nu: Float[G], prices, nats per unit.
+      determined: Bool[G], the price is accurate, not only good enough for the rate.
+      iterations: Int[].
+    """
+
     q: jax.Array
+    nu: jax.Array
+    determined: jax.Array
     iterations: jax.Array
-    converged: jax.Array
-    infeasible: jax.Array
-    vacuous: jax.Array
 
 
-@in_float64
-def encoder(p: ArrayLike, d: ArrayLike, point: RDPoint) -> jax.Array:
+@program
+def encoder(
+    p: Float[ArrayLike, " n"], d: Float[ArrayLike, "n m"], point: RDPoint
+) -> Float[Array, "n m"]:
     """The conditional distribution Q(j|x) that reaches `point.rate_ub` at `point.distortion`.
 
+    Q(j|x) = q_j 2^(-s_x d(x, j)) / sum_k q_k 2^(-s_x d(x, k)) (Berger 1971, chapter 2).
+
     Args:
-      p: Float[n], source probabilities.
-      d: Float[n, m], distortions.
+      p: source probabilities.
+      d: distortions.
       point: from `solve_slope` or `solve_fixed` on the same source; masked codewords have mass 0.
 
     Returns:
-      Q: Float[n, m], rows summing to one.
+      Q, rows summing to one.
 
     Raises:
-      ValueError: see `problem.problem`.
+      ValueError: as `solve_fixed`.
+
+    >>> import numpy as np, ratedist
+    >>> p, d = [0.5, 0.5], [[0, 1], [1, 0]]
+    >>> point = ratedist.solve_fixed(p, d, 0.1)
+    >>> np.round(ratedist.encoder(p, d, point), 3).tolist()
+    [[0.9, 0.1], [0.1, 0.9]]
     """
-    source = problem(p, d, point.q > 0)
-    weights = tilt(source, bits_to_nats(point.slope), point.q).posterior * point.q[None, :]
+    p, d = as_array(p), as_array(d)
+    check_problem(p, d)
+    return _encoder(p, d, point.slope, point.q)
+
+
+@jax.jit
+def _encoder(p: jax.Array, d: jax.Array, slope: jax.Array, q: jax.Array) -> jax.Array:
+    source = problem(p, d, q > 0)
+    weights = tilt(source, bits_to_nats(slope), q).posterior * q[None, :]
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 
 
@@ -75,12 +120,12 @@ def letter_slope(s: ArrayLike, size: int) -> jax.Array:
     Raises:
       ValueError: a price that is negative or NaN, or the wrong number of them.
     """
+    s = as_array(s)
     if jnp.shape(s) not in ((), (size,)):
         raise ValueError(f"prices of shape {jnp.shape(s)}; give one, or one per letter: ({size},)")
-    known = concrete(s)
-    if known is not None and not (known >= 0).all():
-        raise ValueError(f"price of distortion {known.min()}; it must not be negative or NaN")
-    return jnp.broadcast_to(jnp.asarray(s, jnp.float64), (size,))
+    check_price(s)
+    slope = jnp.broadcast_to(jnp.asarray(s, jnp.float64), (size,))
+    return jnp.where(slope >= 0, slope, jnp.nan)
 
 
 def slope_point(
@@ -101,6 +146,7 @@ def slope_point(
     offered = source.p @ jnp.where(jnp.isinf(slope), 0.0, slope * here.excess)
     reached = source.nearest + here.excess
     average = jnp.ndim(s) == 0
+    nu = prices[:1] if average else source.p * prices
     nothing = jnp.zeros(1 if average else source.p.size, bool)
     return _point(
         source,
@@ -108,7 +154,8 @@ def slope_point(
         q,
         offered,
         distortion=(source.p @ reached)[None] if average else reached,
-        nu=prices[:1] if average else source.p * prices,
+        nu=nu,
+        dual=nu,
         iterations=iterations,
         tol_nats=tol_nats,
         holds=jnp.asarray(True),
@@ -120,9 +167,7 @@ def slope_point(
 def fixed_point(
     source: Problem,
     terms: Terms,
-    q: jax.Array,
-    nu: jax.Array,
-    iterations: jax.Array,
+    end: Solution,
     tol_nats: ArrayLike,
 ) -> RDPoint:
     """The certified point of a problem with given levels, at a marginal and prices.
@@ -130,30 +175,28 @@ def fixed_point(
     Args:
       source: from `problem.problem`.
       terms: the constraints.
-      q: Float[m], output marginal of any positive scale.
-      nu: Float[G], prices in nats per unit.
-      iterations: Int[], carried into the result.
+      end: marginal and prices.
       tol_nats: largest gap that counts as converged.
     """
-    nu = jnp.where(terms.tight, 0.0, nu)
+    q, nu = end.q, jnp.where(terms.tight, 0.0, end.nu)
     slope = terms.base + nu @ terms.share
     here = tilt(source, slope, q)
     excess = terms.share @ (source.p * here.excess)
-    # Complementary slackness makes one of these vanish; the larger, as pure numbers, says on which
-    # side the constraint is.
-    spent, slack = nu * terms.slack, 1.0 - excess / terms.slack
+    dual = jnp.where(terms.tight, jnp.inf, nats_to_bits(nu))
+    determined = end.determined | terms.tight
     return _point(
         source,
         slope,
         q,
-        spent.sum(),
+        nu @ terms.slack,
         distortion=terms.floor + excess,
-        nu=jnp.where(terms.tight, jnp.inf, nats_to_bits(nu)),
-        iterations=iterations,
+        nu=jnp.where(determined, dual, jnp.nan),
+        dual=dual,
+        iterations=end.iterations,
         tol_nats=tol_nats,
-        holds=jnp.all(excess <= terms.slack),
+        holds=jnp.all(excess <= terms.slack) & jnp.all(determined),
         infeasible=terms.infeasible,
-        vacuous=~terms.tight & (spent < slack),
+        vacuous=determined & ~terms.tight & slack_side(source, terms, nu),
     )
 
 
@@ -165,6 +208,7 @@ def _point(
     *,
     distortion: jax.Array,
     nu: jax.Array,
+    dual: jax.Array,
     iterations: jax.Array,
     tol_nats: ArrayLike,
     holds: jax.Array,
@@ -175,6 +219,9 @@ def _point(
     impossible = jnp.any(infeasible)
     used = jnp.where(source.allowed.any(axis=0), q, 0.0)
     lower = jnp.where(impossible, jnp.inf, jnp.maximum(lower, 0.0))
+    # Invalid values that were found while tracing have become NaN.
+    sound = jnp.isfinite(source.p.sum()) & ~jnp.any(jnp.isnan(slope)) & ~jnp.isnan(offered)
+    lower = jnp.where(sound, lower, jnp.nan)
     # Both bounds carry rounding errors; the interval must not turn inside out.
     upper = jnp.where(impossible, jnp.inf, jnp.maximum(upper, lower))
     gap = jnp.where(impossible, jnp.inf, upper - lower)
@@ -182,12 +229,13 @@ def _point(
         rate_lb=nats_to_bits(lower),
         rate_ub=nats_to_bits(upper),
         gap_bits=nats_to_bits(gap),
-        distortion=distortion,
-        nu=nu,
+        distortion=jnp.where(sound, distortion, jnp.nan),
+        nu=jnp.where(sound, nu, jnp.nan),
         slope=nats_to_bits(slope),
         q=used / used.sum(),
         iterations=iterations,
-        converged=(gap <= tol_nats) & holds,
-        infeasible=infeasible,
-        vacuous=vacuous,
+        converged=(gap <= tol_nats) & holds & sound,
+        infeasible=infeasible & sound,
+        vacuous=vacuous & sound,
+        dual=jnp.where(sound, dual, jnp.nan),
     )

@@ -19,11 +19,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 
-SUM_TOLERANCE = 1e-8
+from ratedist.solvers.checks import as_array, as_mass, check_problem, sum_tolerance
+
 _SMALLEST_EXPONENT = -100.0
 
 
@@ -59,32 +58,38 @@ class Tilt(NamedTuple):
     excess: jax.Array
 
 
-def concrete(value: ArrayLike) -> np.ndarray | None:
-    """The value as a NumPy array, or None while it is being traced."""
-    return None if isinstance(value, Tracer) else np.asarray(value)
-
-
 def problem(p: ArrayLike, d: ArrayLike, mask: ArrayLike | None = None) -> Problem:
     """Check a source and its distortion table, and shift each row to start at zero.
 
     Args:
       p: Float[n], probabilities; zeros are allowed, the sum is 1.
-      d: Float[n, m], distortions, not negative; inf forbids a pair.
+      d: Float[n, m], finite distortions of any sign; inf forbids a pair.
       mask: Bool[m], true for the codewords in use; all of them if None.
 
+    Returns:
+      The problem. Where invalid values are found only while tracing, its probabilities are NaN.
+
     Raises:
-      ValueError: wrong shapes, negative or missing mass, NaN, negative distortion, or a letter
-        with no codeword. Under tracing only shapes can be checked.
+      ValueError: see `checks.check_problem`.
     """
-    _check(p, d, mask)
-    p, d = jnp.asarray(p, jnp.float64), jnp.asarray(d, jnp.float64)
-    used = jnp.ones(d.shape[1], bool) if mask is None else jnp.asarray(mask, bool)
-    allowed = jnp.isfinite(d) & used[None, :]
-    nearest = jnp.min(jnp.where(allowed, d, jnp.inf), axis=1)
+    p, d = as_array(p), as_array(d)
+    check_problem(p, d, mask)
+    tolerance = sum_tolerance(p)
+    given, table = jnp.asarray(p), jnp.asarray(d, jnp.float64)
+    p = jnp.asarray(as_mass(p))
+    used = jnp.ones(table.shape[1], bool) if mask is None else jnp.asarray(mask, bool)
+    allowed = jnp.isfinite(table) & used[None, :]
+    nearest = jnp.min(jnp.where(allowed, table, jnp.inf), axis=1)
+    valid = (
+        jnp.all(given >= 0)
+        & (jnp.abs(jnp.sum(given, dtype=jnp.float64) - 1.0) <= tolerance)
+        & jnp.all(table > -jnp.inf)
+        & jnp.all(jnp.isfinite(nearest) | (p == 0))
+    )
     # A letter of probability zero may have no codeword at all; its row must stay finite.
     nearest = jnp.where((p > 0) | jnp.isfinite(nearest), nearest, 0.0)
-    excess = jnp.where(allowed, d - nearest[:, None], 0.0)
-    return Problem(p, excess, allowed, nearest)
+    excess = jnp.where(allowed, table - nearest[:, None], 0.0)
+    return Problem(jnp.where(valid, p, jnp.nan), excess, allowed, nearest)
 
 
 def tilt(problem: Problem, slope: jax.Array, q: jax.Array) -> Tilt:
@@ -132,48 +137,3 @@ def bounds_nats(
 
 def _safe_log(x: jax.Array) -> jax.Array:
     return jnp.log(jnp.where(x > 0, x, 1.0))
-
-
-def _check(p: ArrayLike, d: ArrayLike, mask: ArrayLike | None) -> None:
-    if np.ndim(p) != 1 or np.ndim(d) != 2 or np.shape(d)[0] != np.shape(p)[0]:
-        raise ValueError(
-            f"probabilities of shape {np.shape(p)} and distortions of shape {np.shape(d)};"
-            " expected (n,) and (n, m)"
-        )
-    if 0 in np.shape(d):
-        raise ValueError(f"an empty source or codebook: distortions of shape {np.shape(d)}")
-    if mask is not None and np.shape(mask) != np.shape(d)[1:]:
-        raise ValueError(
-            f"a codeword mask of shape {np.shape(mask)} for {np.shape(d)[1]} codewords"
-        )
-    mass, table = concrete(p), concrete(d)
-    if mass is not None:
-        check_mass(mass)
-    if table is None:
-        return
-    if np.isnan(table).any():
-        raise ValueError(f"{int(np.isnan(table).sum())} distortions are NaN")
-    if table.min() < 0:
-        raise ValueError(f"distortion {table.min()} is negative")
-    used = concrete(mask) if mask is not None else np.ones(table.shape[1], bool)
-    if used is None or mass is None:
-        return
-    if not used.any():
-        raise ValueError("every codeword is masked out")
-    stranded = np.flatnonzero((mass > 0) & ~np.isfinite(table[:, used.astype(bool)]).any(axis=1))
-    if stranded.size:
-        raise ValueError(f"letter {stranded[0]} has no codeword at finite distortion")
-
-
-def check_mass(p: np.ndarray) -> None:
-    """Raise unless p is a probability vector.
-
-    Raises:
-      ValueError: NaN, negative mass, or a sum that is not 1.
-    """
-    if not np.isfinite(p).all():
-        raise ValueError(f"probability {p[~np.isfinite(p)][0]} is not finite")
-    if p.min() < 0:
-        raise ValueError(f"probability {p.min()} is negative")
-    if abs(p.sum() - 1) > SUM_TOLERANCE:
-        raise ValueError(f"probabilities sum to {p.sum():.9g}; divide them by their sum")

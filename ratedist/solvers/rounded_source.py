@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ratedist.solvers.certificate import certificate_for_all_codebooks
+from ratedist.solvers._certificate import certificate_for_all_codebooks
 from ratedist.solvers.constraints import mean_distortion
-from ratedist.solvers.float64 import compiled
 from ratedist.solvers.solve import solve_fixed
 from ratedist.sources import Source, as_points, from_samples, squared_error
 
@@ -100,12 +99,12 @@ def bound(rounded: Rounded, level: float) -> Bound:
     reach = (np.sqrt(level) + np.sqrt(rounded.spread)) ** 2
     rule = mean_distortion(source.p, reach)
     d = squared_error(source.points, source.points)
-    point = compiled(solve_fixed)(source.p, d, rule, tol_bits=1e-6)
+    point = solve_fixed(source.p, d, rule, tol_bits=1e-6)
     everywhere = source.points.shape[1] <= _ANY_CODEBOOK_DIMENSION
-    if not (everywhere and np.isfinite(point.nu).all()):
+    if not (everywhere and np.isfinite(point.dual).all()):
         return Bound(float(point.rate_lb), False)
     rate = certificate_for_all_codebooks(
-        source.points, source.points, source.p, rule, point.nu, point.q, slack_bits=1e-5
+        source.p, source.points, source.points, rule, point.dual, point.q, slack_bits=1e-5
     )
     return Bound(max(rate, 0.0), True)
 

@@ -2,58 +2,227 @@
 
 A short Blahut-Arimoto warm-up, then Newton (`interior_point`). Every point carries a lower and an
 upper bound on the rate that hold whatever the solver did; `converged` says that they meet.
+
+The solvers are compiled once for each set of shapes. Small problems are padded to common shapes
+with letters of probability zero and codewords out of use, so that they share programs.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float
 
 from fewbits.coding.units import bits_to_nats
-from ratedist.solvers.constraints import Constraints, Terms, mean_distortion, terms
-from ratedist.solvers.float64 import in_float64
+from ratedist.solvers.checks import (
+    as_array,
+    as_double,
+    check_level,
+    check_price,
+    check_problem,
+    check_tolerance,
+)
+from ratedist.solvers.constraints import (
+    Constraint,
+    Constraints,
+    Terms,
+    check_constraints,
+    constraint_rows,
+    mean_distortion,
+    terms,
+)
+from ratedist.solvers.float64 import program
 from ratedist.solvers.interior_point import interior_point
 from ratedist.solvers.point import RDPoint, fixed_point, letter_slope, slope_point
-from ratedist.solvers.problem import concrete, problem
+from ratedist.solvers.problem import problem
+
+_SHARED_SIZES = (16, 32, 64)
 
 
-@in_float64
+@program
 def solve_slope(
-    p: ArrayLike,
-    d: ArrayLike,
-    s: ArrayLike,
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    s: Float[ArrayLike, ""] | Float[ArrayLike, " n"],
     *,
-    tol_bits: ArrayLike = 1e-6,
-    mask: ArrayLike | None = None,
+    tol_bits: Float[ArrayLike, ""] = 1e-6,
+    mask: Bool[ArrayLike, " m"] | None = None,
 ) -> RDPoint:
-    """Minimise I(X;Y) + sum_x p_x s_x E[d | x] over encoders.
+    """Minimise I(X;Y) + sum_x p_x s_x E[d | x] over encoders: the point of R(D) with slope -s.
+
+    Solved in the output marginal q alone, min_{q >= 0} -sum_x p_x log (K q)_x + sum_j q_j with
+    K_xj = 2^(-s_x d_xj) (Csiszar 1974; Berger 1971, chapter 2).
 
     Args:
-      p: Float[n], source probabilities.
-      d: Float[n, m], distortions, not negative; inf forbids a pair.
-      s: Float[] or Float[n], price of distortion, bits per unit; one for all letters or one each.
+      p: source probabilities; arrays or lists.
+      d: distortions: any finite numbers; inf forbids a pair.
+      s: price of distortion, bits per unit; one for all letters or one each.
       tol_bits: certified gap at which to stop.
-      mask: Bool[m], codewords in use (all if None); a changed mask does not retrace.
+      mask: codewords in use (all if None); a changed mask does not compile again.
 
     Returns:
-      The point of the curve with this slope. For one price, `distortion` and `nu` have one entry:
-      the average distortion and `s`. For one price per letter they have n: the distortion of each
-      letter, and p_x s_x.
+      The point. For one price, `distortion` and `nu` have one entry: the average distortion and
+      `s`. For one price per letter they have n: the distortion of each letter, and p_x s_x.
 
     Raises:
-      ValueError: bad source, distortion table, price or tolerance (values that are known only
-        while traced are not checked).
+      ValueError: bad source, distortion table, price or tolerance. Values that are being traced
+        cannot raise: invalid ones give NaN and `converged=False`.
+
+    >>> import ratedist
+    >>> point = ratedist.solve_slope([0.5, 0.5], [[0, 1], [1, 0]], 3.1699)
+    >>> round(float(point.rate_ub), 4), round(float(point.distortion[0]), 4)
+    (0.531, 0.1)
     """
+    p, d, s = as_array(p), as_array(d), as_array(s)
+    check_problem(p, d, mask)
+    letter_slope(s, np.size(p))
+    check_tolerance(tol_bits)
+    shape = _Shape.of(p, d, mask, s, tol_bits)
+    if np.ndim(s):
+        s = shape.letters(s)
+    point = _at_slope(shape.letters(p), shape.table(d), s, tol_bits, shape.used(mask))
+    return shape.cut(point, each_letter=np.ndim(s) > 0)
+
+
+@program
+def sweep(
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    slopes: Float[ArrayLike, " B"] | Float[ArrayLike, "B n"],
+    *,
+    tol_bits: Float[ArrayLike, ""] = 1e-6,
+) -> RDPoint:
+    """`solve_slope` at many prices at once, as one batched program.
+
+    Args:
+      p: source probabilities.
+      d: distortions.
+      slopes: prices in bits per unit.
+      tol_bits: certified gap at which each one stops.
+
+    Returns:
+      One `RDPoint` whose fields have a leading axis B.
+
+    Raises:
+      ValueError: as `solve_slope`.
+
+    >>> import numpy as np, ratedist
+    >>> points = ratedist.sweep([0.5, 0.5], [[0, 1], [1, 0]], [1.0, 2.0, 3.0])
+    >>> np.round(points.rate_ub, 3).tolist()
+    [0.082, 0.278, 0.497]
+    """
+    p, d, slopes = as_array(p), as_array(d), as_array(slopes)
+    check_problem(p, d)
+    check_tolerance(tol_bits)
+    if np.ndim(slopes) not in (1, 2) or np.shape(slopes)[1:] not in ((), np.shape(p)):
+        raise ValueError(f"slopes of shape {np.shape(slopes)}; expected (B,) or (B, {np.size(p)})")
+    check_price(slopes)
+    return _sweep(p, d, slopes, tol_bits)
+
+
+@program
+def solve_fixed(
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    constraints: Constraints,
+    *,
+    tol_bits: Float[ArrayLike, ""] = 1e-6,
+    mask: Bool[ArrayLike, " m"] | None = None,
+) -> RDPoint:
+    """The smallest rate at which every constraint holds: R(D), with mixed fidelity.
+
+    min_Q I(X;Y) subject to sum_x a_gx sum_j Q(j|x) d(x, j) <= D_g for every constraint g
+    (Shannon 1959; several constraints: Nasser, "Convex Relaxations for Entropy-Constrained
+    Compression"), as a saddle point in the output marginal and the dual variables.
+
+    Args:
+      p: source probabilities; arrays or lists.
+      d: distortions: any finite numbers; inf forbids a pair.
+      constraints: one `Constraint`, a sequence of G of them, or a number: the mean distortion D.
+      tol_bits: certified gap at which to stop.
+      mask: codewords in use (all if None); a changed mask does not compile again.
+
+    Returns:
+      The point, with a price per constraint. A level below what any encoder reaches is not an
+      exception: `infeasible` names the constraint, the rates are inf and `converged` is false.
+
+    Raises:
+      ValueError: bad source, distortion table, constraints or tolerance. Values that are being
+        traced cannot raise: invalid ones give NaN and `converged=False`.
+
+    >>> import ratedist
+    >>> p, d = [0.5, 0.3, 0.2], [[0, 1, 1], [1, 0, 1], [1, 1, 0]]
+    >>> rare = ratedist.subset_mean(p, [False, False, True], 0.05)
+    >>> point = ratedist.solve_fixed(p, d, (ratedist.mean_distortion(p, 0.2), rare))
+    >>> bool(point.converged), float(point.gap_bits) <= 1e-6, point.vacuous.tolist()
+    (True, True, [False, False])
+    """
+    p, d = as_array(p), as_array(d)
+    check_problem(p, d, mask)
+    rows = constraint_rows(p, constraints)
+    check_constraints(p, rows)
+    check_tolerance(tol_bits)
+    shape = _Shape.of(p, d, mask, rows, tol_bits)
+    wide = tuple(Constraint(shape.letters(as_array(row.weights)), row.level) for row in rows)
+    point = _at_levels(shape.letters(p), shape.table(d), wide, tol_bits, shape.used(mask))
+    return shape.cut(point)
+
+
+@program
+def curve(
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    levels: Float[ArrayLike, " B"],
+    *,
+    tol_bits: Float[ArrayLike, ""] = 1e-6,
+) -> RDPoint:
+    """R(D) at many mean distortions, one after the other.
+
+    Unlike a `vmap`, easy levels do not wait for hard ones.
+
+    Args:
+      p: source probabilities.
+      d: distortions.
+      levels: mean distortions D.
+      tol_bits: certified gap at which each one stops.
+
+    Returns:
+      One `RDPoint` whose fields have a leading axis B.
+
+    Raises:
+      ValueError: as `solve_fixed`.
+
+    >>> import numpy as np, ratedist
+    >>> points = ratedist.curve([0.5, 0.5], [[0, 1], [1, 0]], [0.1, 0.25, 0.5])
+    >>> np.round(points.rate_lb, 3).tolist()
+    [0.531, 0.189, 0.0]
+    """
+    p, d, levels = as_array(p), as_array(d), as_array(levels)
+    check_problem(p, d)
+    check_tolerance(tol_bits)
+    if np.ndim(levels) != 1:
+        raise ValueError(f"levels of shape {np.shape(levels)}; expected (B,)")
+    if not isinstance(levels, Tracer):
+        for level in np.asarray(levels):
+            check_level(level)
+    return _curve(p, d, levels, tol_bits)
+
+
+@jax.jit
+def _at_slope(p: Any, d: Any, s: Any, tol_bits: Any, mask: Any) -> RDPoint:
     source = problem(p, d, mask)
-    tol_nats = _tolerance(tol_bits)
-    slope = bits_to_nats(letter_slope(s, source.p.size))
+    tol_nats = bits_to_nats(tol_bits)
     none = jnp.zeros(0)
     free = Terms(
         share=jnp.zeros((0, source.p.size)),
         slack=none,
         floor=none,
-        base=slope,
+        base=bits_to_nats(letter_slope(s, source.p.size)),
         tight=none.astype(bool),
         infeasible=none.astype(bool),
     )
@@ -61,89 +230,74 @@ def solve_slope(
     return slope_point(source, s, end.q, end.iterations, tol_nats)
 
 
-@in_float64
-def sweep(p: ArrayLike, d: ArrayLike, slopes: ArrayLike, *, tol_bits: ArrayLike = 1e-6) -> RDPoint:
-    """`solve_slope` at many prices at once.
-
-    Args:
-      p: Float[n], source probabilities.
-      d: Float[n, m], distortions.
-      slopes: Float[B] or Float[B, n], prices in bits per unit.
-      tol_bits: certified gap at which each one stops.
-
-    Returns:
-      One `RDPoint` whose fields have a leading axis B.
-
-    Raises:
-      ValueError: see `solve_slope`.
-    """
-    known = concrete(slopes)
-    if known is not None and not (known >= 0).all():
-        raise ValueError(f"price of distortion {known.min()}; it must not be negative or NaN")
-    solve = jax.vmap(lambda s: solve_slope(p, d, s, tol_bits=tol_bits))
-    return solve(jnp.asarray(slopes, jnp.float64))
-
-
-@in_float64
-def solve_fixed(
-    p: ArrayLike,
-    d: ArrayLike,
-    constraints: Constraints,
-    *,
-    tol_bits: ArrayLike = 1e-6,
-    mask: ArrayLike | None = None,
-) -> RDPoint:
-    """The smallest rate at which every constraint holds: R(D), with mixed fidelity.
-
-    Args:
-      p: Float[n], source probabilities.
-      d: Float[n, m], distortions, not negative; inf forbids a pair.
-      constraints: one `Constraint` or a sequence of G of them.
-      tol_bits: certified gap at which to stop.
-      mask: Bool[m], codewords in use (all if None); a changed mask does not retrace.
-
-    Returns:
-      The point, with a price per constraint. A level below what any encoder reaches is not an
-      exception: `infeasible` names the constraint, the rates are inf and `converged` is false.
-
-    Raises:
-      ValueError: bad source, distortion table, constraints or tolerance (values that are known
-        only while traced are not checked).
-    """
+@jax.jit
+def _at_levels(p: Any, d: Any, rows: Any, tol_bits: Any, mask: Any) -> RDPoint:
     source = problem(p, d, mask)
-    tol_nats = _tolerance(tol_bits)
-    bound = terms(source, constraints)
-    end = interior_point(source, bound, tol_nats)
-    return fixed_point(source, bound, end.q, end.nu, end.iterations, tol_nats)
+    tol_nats = bits_to_nats(tol_bits)
+    bound = terms(source, rows)
+    return fixed_point(source, bound, interior_point(source, bound, tol_nats), tol_nats)
 
 
-@in_float64
-def curve(p: ArrayLike, d: ArrayLike, levels: ArrayLike, *, tol_bits: ArrayLike = 1e-6) -> RDPoint:
-    """R(D) at many mean distortions, one after the other.
+@jax.jit
+def _sweep(p: Any, d: Any, slopes: Any, tol_bits: Any) -> RDPoint:
+    return jax.vmap(lambda s: _at_slope(p, d, s, tol_bits, None))(jnp.asarray(slopes, jnp.float64))
 
-    Unlike a `vmap`, easy levels do not wait for hard ones.
 
-    Args:
-      p: Float[n], source probabilities.
-      d: Float[n, m], distortions.
-      levels: Float[B], mean distortions D.
-      tol_bits: certified gap at which each one stops.
-
-    Returns:
-      One `RDPoint` whose fields have a leading axis B.
-
-    Raises:
-      ValueError: see `solve_fixed`.
-    """
-
+@jax.jit
+def _curve(p: Any, d: Any, levels: Any, tol_bits: Any) -> RDPoint:
     def solve(level: jax.Array) -> RDPoint:
-        return solve_fixed(p, d, mean_distortion(p, level), tol_bits=tol_bits)
+        return _at_levels(p, d, (mean_distortion(p, level),), tol_bits, None)
 
     return jax.lax.map(solve, jnp.asarray(levels, jnp.float64))
 
 
-def _tolerance(tol_bits: ArrayLike) -> ArrayLike:
-    known = concrete(tol_bits)
-    if known is not None and not known > 0:
-        raise ValueError(f"tolerance {tol_bits} bits; it must be positive")
-    return bits_to_nats(tol_bits)
+class _Shape(NamedTuple):
+    """The size of a problem, and that of the program which solves it."""
+
+    n: int
+    m: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, p: Any, d: Any, *others: Any) -> _Shape:
+        """Small problems of known values are padded; inside a program, shapes stay as they are."""
+        n, m = np.shape(d)
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((p, d, others)))
+        if traced or max(n, m) > _SHARED_SIZES[-1]:
+            return cls(n, m, n, m)
+        return cls(n, m, *(min(s for s in _SHARED_SIZES if s >= size) for size in (n, m)))
+
+    @property
+    def _same(self) -> bool:
+        return (self.n, self.m) == (self.rows, self.columns)
+
+    def letters(self, values: Any) -> Any:
+        """One number for each letter; zero for those that are added."""
+        if self._same:
+            return values
+        return np.pad(as_double(np.asarray(values)), (0, self.rows - self.n))
+
+    def table(self, d: Any) -> Any:
+        """The distortions; zero where something is added."""
+        if self._same:
+            return d
+        d = np.asarray(d, np.float64)
+        return np.pad(d, ((0, self.rows - self.n), (0, self.columns - self.m)))
+
+    def used(self, mask: Any) -> Any:
+        """The codewords in use; none of those that are added."""
+        if self._same:
+            return mask if mask is None else as_array(mask)
+        given = np.ones(self.m, bool) if mask is None else np.asarray(mask, bool)
+        return np.pad(given, (0, self.columns - self.m))
+
+    def cut(self, point: RDPoint, *, each_letter: bool = False) -> RDPoint:
+        """The point without what was added."""
+        if self._same:
+            return point
+        letters = ("slope", "distortion", "nu", "dual", "infeasible", "vacuous")
+        sizes = dict.fromkeys(letters if each_letter else letters[:1], self.n) | {"q": self.m}
+        # Slices in NumPy: JAX would compile one program for each size.
+        host = {name: np.asarray(getattr(point, name))[:size] for name, size in sizes.items()}
+        return point._replace(**{name: jnp.asarray(value) for name, value in host.items()})

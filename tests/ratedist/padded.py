@@ -30,7 +30,7 @@ def solve_fixed(p, d, rules, tol_bits=1e-6):
     wide += [loose] * (_RULES - len(rules))
     point = _FIXED(mass, table, tuple(wide), tol_bits=np.float64(tol_bits), mask=used)
     count = len(rules)
-    names = ("distortion", "nu", "infeasible", "vacuous")
+    names = ("distortion", "nu", "infeasible", "vacuous", "dual")
     return _cut(point._replace(**{name: getattr(point, name)[:count] for name in names}), d)
 
 

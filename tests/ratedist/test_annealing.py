@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import ratedist
-from ratedist import sources
-from ratedist.codebooks import annealing, merging
-from ratedist.codes import quantizers
+from ratedist import quantizers, sources
+from ratedist.codebooks import merging
 from tests.ratedist.quick import quick
 
 pytestmark = pytest.mark.slow
@@ -21,8 +20,7 @@ TEMPERATURES = np.append(np.geomspace(1.0, 0.02, 12), 0.0)
 @pytest.fixture(scope="module")
 def path():
     start = merging.codebook(np.linspace(-7.5, 7.5, 16))
-    run = quick(annealing.anneal, static_argnames=("steps",))
-    return run(SOURCE.points, SOURCE.p, start, PRICE, TEMPERATURES, steps=60)
+    return ratedist.anneal(SOURCE.p, SOURCE.points, start, PRICE, TEMPERATURES, steps=60)
 
 
 def test_information_adds_up(path):
@@ -54,7 +52,7 @@ def test_ends_deterministic_with_fewer_codewords(path):
     assert (np.diff(path.codewords) <= 0).all()
     assert path.codewords[-1] < 16
     used = np.asarray(path.book.mask[-1])
-    best = quick(quantizers.scalar_code)(SOURCE.points[:, 0], SOURCE.p, PRICE)
+    best = quantizers.scalar_code(SOURCE.p, SOURCE.points[:, 0], PRICE)
     optimum = float(best.rate_bits + PRICE * best.distortion)
     found = float(path.output_entropy_bits[-1] + PRICE * path.distortion[-1])
     assert optimum - 1e-9 <= found <= optimum + 0.05

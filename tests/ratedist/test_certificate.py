@@ -46,7 +46,7 @@ def test_supremum_over_all_points_stays_below_the_gaussian(level):
     q = np.exp(-0.5 * y**2 / (1 - level))
     rule = ratedist.mean_distortion(source.p, level)
     price = 1.0 / (2 * level * np.log(2))
-    bound = ratedist.certificate_for_all_codebooks(x, y, source.p, rule, [price], q)
+    bound = ratedist.certificate_for_all_codebooks(source.p, x, y, rule, [price], q)
     exact = closed_forms.gaussian_squared(1.0, level)
     assert exact - 0.02 < bound <= exact + 1e-6
 
@@ -60,7 +60,9 @@ def test_supremum_over_all_points_trimodal():
     rule = ratedist.mean_distortion(source.p, 0.6)
     point = solve_fixed(source.p, d, rule)
     given_codebook = ratedist.certificate(source.p, d, rule, point.nu, point.q)
-    everywhere = ratedist.certificate_for_all_codebooks(x, dense, source.p, rule, point.nu, point.q)
+    everywhere = ratedist.certificate_for_all_codebooks(
+        source.p, x, dense, rule, point.dual, point.q
+    )
     assert 1.67717 < everywhere <= given_codebook
     # Any other codebook, solved for itself, has a rate above it.
     rng = np.random.default_rng(1)
@@ -76,7 +78,7 @@ def test_supremum_agrees_with_brute_force_in_two_dimensions():
     y = rng.normal(size=(12, 2))
     rule = (p, 0.8)
     q = np.ones(12)
-    bound = ratedist.certificate_for_all_codebooks(x, y, p, [rule], [1.7], q, slack_bits=1e-4)
+    bound = ratedist.certificate_for_all_codebooks(p, x, y, [rule], [1.7], q, slack_bits=1e-4)
     axis = np.linspace(x.min(), x.max(), 300)
     grid = np.stack([a.ravel() for a in np.meshgrid(axis, axis)], axis=1)
     u = np.exp2(-1.7 * sources.squared_error(x, y)) @ q
@@ -89,7 +91,7 @@ def test_fewer_cells_only_loosen_the_bound():
     source = sources.trimodal()
     x = source.points[:, 0]
     rule = ratedist.mean_distortion(source.p, 0.6)
-    args = (x, x, source.p, rule, [1.2], source.p)
+    args = (source.p, x, x, rule, [1.2], source.p)
     assert ratedist.certificate_for_all_codebooks(
         *args, max_cells=10
     ) < ratedist.certificate_for_all_codebooks(*args)

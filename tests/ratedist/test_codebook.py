@@ -24,8 +24,9 @@ STEP = quick(codebook.convex_step)
 def refined():
     start = merging.codebook(np.linspace(-7.5, 7.5, 24))
     rule = ratedist.mean_distortion(SOURCE.p, LEVEL)
-    run = quick(functools.partial(codebook.refine, steps=40, least_distance=0.02))
-    return run(SOURCE.p, SOURCE.points, start, rule)
+    return ratedist.refine_codebook(
+        SOURCE.p, SOURCE.points, start, rule, steps=40, least_distance=0.02
+    )
 
 
 def test_every_point_is_certified(refined):
@@ -42,9 +43,9 @@ def test_the_rate_falls_to_that_of_a_dense_codebook_and_no_lower(refined):
     # Merging may cost a little; the gradient steps may not.
     assert (np.diff(rate) < 5e-3).all()
     bound = ratedist.certificate_for_all_codebooks(
-        SOURCE.points,
-        SOURCE.points,
         SOURCE.p,
+        SOURCE.points,
+        SOURCE.points,
         ratedist.mean_distortion(SOURCE.p, LEVEL),
         *_dense(),
         slack_bits=1e-4,
@@ -60,7 +61,7 @@ def _dense():
     d = sources.squared_error(SOURCE.points, code)
     rule = ratedist.mean_distortion(SOURCE.p, LEVEL)
     point = quick(ratedist.solve_fixed)(SOURCE.p, d, rule)
-    return point.nu, point.q
+    return point.dual, point.q
 
 
 @pytest.mark.slow

@@ -226,7 +226,8 @@ def test_random_problems_are_certified(seed, depth, kind):
         ratedist.per_symbol(3, n, d[3].min() + rng.random() * np.ptp(d[3])),
     )
     point = SMALL(p, d, rules)
-    assert bool(point.converged), point
+    # At the largest useful distortion R(D) has a corner, where several prices are right.
+    assert bool(point.converged) or (depth == 1.0 and np.isnan(point.nu).any()), point
     assert float(point.gap_bits) <= TOL
     q = np.asarray(ratedist.encoder(p, d, point))
     np.testing.assert_allclose(q.sum(axis=1), 1.0, atol=1e-12)
@@ -238,5 +239,5 @@ def test_random_problems_are_certified(seed, depth, kind):
         paid = float((np.asarray(rule.weights)[:, None] * q * d).sum())
         assert paid == pytest.approx(reached, rel=1e-9, abs=1e-12)
         assert paid <= float(rule.level) * (1 + 1e-12) + 1e-300
-    bound = ratedist.certificate(p, d, rules, point.nu, point.q)
+    bound = ratedist.certificate(p, d, rules, point.dual, point.q)
     assert bound == pytest.approx(float(point.rate_lb), abs=1e-9) or point.rate_lb == 0

@@ -19,49 +19,68 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from ratedist.solvers.checks import as_mass, check_mass, check_problem
 
 _EPS = float(np.finfo(np.float64).eps)
 # Largest second derivative of exp(-s t^2) along any line, divided by s: 4 exp(-3/2), at t^2 = 3/2s.
 _CURVATURE = 4.0 * np.exp(-1.5)
 
 
-def certificate(p: Any, d: Any, constraints: Any, nu: Any, q: Any) -> float:
+def certificate(
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    constraints: Any,
+    nu: Float[ArrayLike, " G"],
+    q: Float[ArrayLike, " m"],
+) -> float:
     """Lower bound on the rate over all encoders into this codebook, in bits per symbol.
 
+    The dual bound of Csiszar (1974) and Berger (1971, chapter 2), evaluated in NumPy.
+
     Args:
-      p: Float[n], source probabilities.
-      d: Float[n, m], distortions; inf forbids a pair.
+      p: source probabilities.
+      d: distortions: any finite numbers; inf forbids a pair.
       constraints: one `Constraint`, or a sequence of G (weights Float[n], level) pairs.
-      nu: Float[G], any prices >= 0, bits per unit of distortion. An inf price is accepted only
-        where the level is the smallest value that can be reached.
-      q: Float[m], any non-negative weights; a codeword of weight zero still counts as available.
+      nu: any prices >= 0, bits per unit of distortion, such as `RDPoint.dual`. An inf price is
+        accepted only where the level is the smallest value that can be reached.
+      q: any non-negative weights; a codeword of weight zero still counts as available.
 
     Returns:
       The bound; negative (and useless) for bad prices, never wrong. Rounding is allowed for.
 
     Raises:
-      ValueError: a negative or NaN price or weight, or an inf price on a slack constraint.
+      ValueError: bad probabilities or distortions, a negative or NaN price or weight, or an inf
+        price on a slack constraint.
+
+    >>> import ratedist
+    >>> p, d = [0.5, 0.5], [[0, 1], [1, 0]]
+    >>> round(ratedist.certificate(p, d, ratedist.mean_distortion(p, 0.1), [3.17], [0.5, 0.5]), 6)
+    0.531004
     """
-    p, d = np.asarray(p, np.float64), np.asarray(d, np.float64)
-    slope, excess, offered, rounding = _priced(p, d, constraints, nu)
-    weights = _marginal(q, d.shape[1])
+    check_problem(p, d)
+    mass, table = np.asarray(as_mass(p)), np.asarray(d, np.float64)
+    slope, excess, offered, rounding = _priced(mass, table, constraints, nu)
+    weights = _marginal(q, table.shape[1])
     kernel = _kernel(excess, slope)
     u = kernel @ weights
-    live = p > 0
+    live = mass > 0
     if not (u[live] > 0).all():
         return float("-inf")
-    tilted = p[live] / u[live]
+    tilted = mass[live] / u[live]
     ratio = float((tilted @ kernel[live]).max())
-    return float(-(p[live] @ np.log2(u[live])) - np.log2(ratio) - offered - rounding)
+    return float(-(mass[live] @ np.log2(u[live])) - np.log2(ratio) - offered - rounding)
 
 
 def certificate_for_all_codebooks(
-    x: Any,
-    y: Any,
-    p: Any,
+    p: Float[ArrayLike, " n"],
+    x: Float[ArrayLike, "n k"] | Float[ArrayLike, " n"],
+    y: Float[ArrayLike, "m k"] | Float[ArrayLike, " m"],
     constraints: Any,
-    nu: Any,
-    q: Any,
+    nu: Float[ArrayLike, " G"],
+    q: Float[ArrayLike, " m"],
     *,
     slack_bits: float = 1e-7,
     max_cells: int = 2_000_000,
@@ -74,12 +93,12 @@ def certificate_for_all_codebooks(
     the source points are never better than their projection onto it.
 
     Args:
-      x: Float[n, k] or Float[n], source points.
-      y: Float[m, k] or Float[m], any codebook, with the weights `q` on it.
-      p: Float[n], source probabilities.
+      p: source probabilities.
+      x: source points.
+      y: any codebook, with the weights `q` on it.
       constraints: as in `certificate`.
-      nu: Float[G], finite prices >= 0, bits per unit of squared error.
-      q: Float[m], weights on `y`.
+      nu: finite prices >= 0, bits per unit of squared error, such as `RDPoint.dual`.
+      q: weights on `y`.
       slack_bits: stop when the supremum is known this well; a larger value is faster and looser.
       max_cells: stop refining after this many cell evaluations; the bound is then valid but looser.
 
@@ -87,23 +106,33 @@ def certificate_for_all_codebooks(
       The bound in bits per symbol.
 
     Raises:
-      ValueError: a negative, NaN or infinite price.
+      ValueError: bad probabilities, or a negative, NaN or infinite price.
+
+    >>> import numpy as np, ratedist
+    >>> p, x, y = [0.25, 0.5, 0.25], [-1.0, 0.0, 1.0], [-0.5, 0.5]
+    >>> rule = ratedist.mean_distortion(p, 0.3)
+    >>> bound = ratedist.certificate_for_all_codebooks(p, x, y, rule, [1.5], [0.5, 0.5])
+    >>> d = (np.subtract.outer(x, y)) ** 2
+    >>> bool(0 < bound <= ratedist.certificate(p, d, rule, [1.5], [0.5, 0.5]))
+    True
     """
-    p = np.asarray(p, np.float64)
-    x, y = _points(x), _points(y)
+    check_mass(p)
+    mass, points, codebook = np.asarray(as_mass(p)), _points(x), _points(y)
     if not np.isfinite(nu).all():
-        raise ValueError("an infinite price has no finite bound over all reconstruction points")
-    d = ((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=2)
+        raise ValueError("a price that is not finite bounds nothing over all reconstruction points")
+    if not (np.isfinite(points).all() and np.isfinite(codebook).all()):
+        raise ValueError("a letter or codeword is not finite")
+    d = ((points[:, None, :] - codebook[None, :, :]) ** 2).sum(axis=2)
     weights, levels = _weights_and_levels(constraints)
-    slope = _slope(p, weights, np.atleast_1d(np.asarray(nu, np.float64)))
-    live = p > 0
-    u = _kernel(d, slope) @ _marginal(q, y.shape[0])
+    slope = _slope(mass, weights, np.atleast_1d(np.asarray(nu, np.float64)))
+    live = mass > 0
+    u = _kernel(d, slope) @ _marginal(q, codebook.shape[0])
     if not (u[live] > 0).all():
         return float("-inf")
-    largest = _supremum(x[live], p[live] / u[live], slope[live], slack_bits, max_cells)
+    largest = _supremum(points[live], mass[live] / u[live], slope[live], slack_bits, max_cells)
     offered = float(np.atleast_1d(np.asarray(nu, np.float64)) @ levels)
-    rounding = 16 * p.size * _EPS * (1.0 + abs(offered))
-    return float(-(p[live] @ np.log2(u[live])) - np.log2(largest) - offered - rounding)
+    rounding = 16 * mass.size * _EPS * (1.0 + abs(offered))
+    return float(-(mass[live] @ np.log2(u[live])) - np.log2(largest) - offered - rounding)
 
 
 def _supremum(
@@ -156,14 +185,15 @@ def _value_and_slope(
 def _priced(
     p: np.ndarray, d: np.ndarray, constraints: Any, nu: Any
 ) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Slopes, excess distortions, sum_g nu_g (D_g - floor_g), and an allowance for rounding."""
+    """Slopes, excess distortions, sum_g nu_g (D_g - smallest_g), and an allowance for rounding."""
     weights, levels = _weights_and_levels(constraints)
     prices = np.atleast_1d(np.asarray(nu, np.float64))
     nearest = np.where(p > 0, d.min(axis=1), 0.0)
-    excess = d - np.where(np.isfinite(nearest), nearest, 0.0)[:, None]
-    floor = weights @ nearest
-    scale = 8 * p.size * _EPS * (levels + floor)
-    slack = levels - floor
+    nearest = np.where(np.isfinite(nearest), nearest, 0.0)
+    excess = d - nearest[:, None]
+    smallest = weights @ nearest
+    scale = 8 * p.size * _EPS * (np.abs(levels) + weights @ np.abs(nearest))
+    slack = levels - smallest
     free = np.isinf(prices)
     if (free & (np.abs(slack) > scale)).any():
         raise ValueError("an infinite price on a constraint that leaves slack")

@@ -7,17 +7,22 @@ certificate whenever the codebook is finer than the support of the optimum.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Float
 
 from fewbits.coding.units import bits_to_nats
+from ratedist.solvers.checks import as_array, check_problem, check_tolerance
 from ratedist.solvers.constraints import Terms
-from ratedist.solvers.float64 import in_float64
+from ratedist.solvers.float64 import program
 from ratedist.solvers.point import RDPoint, letter_slope, slope_point
 from ratedist.solvers.problem import Problem, bounds_nats, problem, tilt
+
+_LARGEST_EXPONENT = 64.0
 
 
 class _State(NamedTuple):
@@ -26,32 +31,51 @@ class _State(NamedTuple):
     iterations: jax.Array
 
 
-@in_float64
+@program
 def blahut_arimoto(
-    p: ArrayLike,
-    d: ArrayLike,
-    s: ArrayLike,
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    s: Float[ArrayLike, ""] | Float[ArrayLike, " n"],
     *,
-    tol_bits: ArrayLike = 1e-6,
+    tol_bits: Float[ArrayLike, ""] = 1e-6,
     max_iterations: int = 10_000,
-    mask: ArrayLike | None = None,
+    mask: Bool[ArrayLike, " m"] | None = None,
 ) -> RDPoint:
     """Minimise I(X;Y) + s E[d] by Blahut-Arimoto alone, stopping on the certified gap.
 
+    The published algorithm (Blahut 1972, Arimoto 1972), for comparison: `solve_slope` solves the
+    same problem, and is faster wherever the codebook is finer than the optimal output needs.
+
     Args:
-      p: Float[n], source probabilities.
-      d: Float[n, m], distortions.
-      s: Float[] or Float[n], price of distortion, bits per unit.
+      p: source probabilities.
+      d: distortions: any finite numbers; inf forbids a pair.
+      s: price of distortion, bits per unit; one for all letters or one each.
       tol_bits: stop when the certified gap is this small.
       max_iterations: give up (`converged` false) after this many steps.
-      mask: Bool[m], codewords in use.
+      mask: codewords in use.
 
     Returns:
       As `solve_slope`.
 
     Raises:
-      ValueError: see `problem.problem`.
+      ValueError: as `solve_slope`.
+
+    >>> import ratedist
+    >>> point = ratedist.blahut_arimoto([0.5, 0.3, 0.2], [[0, 1], [1, 0], [1, 1]], 2.0)
+    >>> bool(point.converged), float(point.gap_bits) <= 1e-6
+    (True, True)
     """
+    p, d, s = as_array(p), as_array(d), as_array(s)
+    check_problem(p, d, mask)
+    letter_slope(s, np.size(p))
+    check_tolerance(tol_bits)
+    return _blahut_arimoto(p, d, s, tol_bits, max_iterations, mask)
+
+
+@jax.jit
+def _blahut_arimoto(
+    p: Any, d: Any, s: Any, tol_bits: Any, max_iterations: Any, mask: Any
+) -> RDPoint:
     source = problem(p, d, mask)
     slope = bits_to_nats(letter_slope(s, source.p.size))
     tolerance = bits_to_nats(tol_bits)
@@ -99,8 +123,15 @@ def priced_warm_up(source: Problem, terms: Terms, steps: int) -> tuple[jax.Array
         over = terms.share @ (source.p * here.excess) - terms.slack
         squared = (here.posterior * (source.excess - here.excess[:, None]) ** 2) @ q
         curvature = terms.share**2 @ (source.p * squared)
-        move = over / jnp.where(curvature > 0, count * curvature, 1.0)
+        # Where the kernel underflows there is no curvature: the price is far too large.
+        flat = curvature <= 0
+        move = jnp.where(flat, -nu, over / jnp.where(flat, 1.0, count * curvature))
         q = q * here.ratio
         return q / q.sum(), nu + jnp.clip(move, -0.5 * nu, nu)
 
-    return jax.lax.fori_loop(0, steps, step, (uniform(source), 0.5 / terms.slack))
+    # Beyond this the kernel underflows for every letter a constraint touches.
+    smallest = jnp.min(jnp.where(source.excess > 0, source.excess, jnp.inf), axis=1)
+    paid = jnp.where(terms.share > 0, terms.share * smallest[None, :], jnp.inf)
+    largest = _LARGEST_EXPONENT / jnp.min(paid, axis=1)
+    start = jnp.minimum(0.5 / terms.slack, jnp.where(largest > 0, largest, jnp.inf))
+    return jax.lax.fori_loop(0, steps, step, (uniform(source), start))

@@ -1,0 +1,193 @@
+"""R(D) in one call, and its derivatives.
+
+By the envelope theorem the derivatives of R are those of the Lagrangian
+
+    L = -sum_x p_x log u_x - nu D,     u_x = sum_j q_j exp(-nu d(x, j))
+
+with the optimal q and nu held still (Berger 1971, chapter 2); second derivatives differentiate
+those too, by the implicit function theorem (`implicit`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from fewbits.coding.units import bits_to_nats, nats_to_bits
+from ratedist.solvers import implicit
+from ratedist.solvers.checks import (
+    as_array,
+    as_mass,
+    check_level,
+    check_problem,
+    sum_tolerance,
+)
+from ratedist.solvers.constraints import Constraint, Constraints
+from ratedist.solvers.float64 import program
+from ratedist.solvers.point import RDPoint
+from ratedist.solvers.solve import solve_fixed
+
+_TOL_BITS = 1e-9
+_LARGEST_GAP_BITS = 1e-6
+
+
+@program
+def rate(
+    p: Float[ArrayLike, " n"], d: Float[ArrayLike, "n m"], D: Float[ArrayLike, ""]
+) -> Float[Array, ""]:
+    """R(D) = min I(X;Y) subject to E d(X, Y) <= D, in bits per symbol (Shannon 1959).
+
+    Differentiable, also twice, in p (tangent to the simplex), d and D, wherever R is: the set of
+    codewords that the optimal output uses does not change, none are duplicates, and D is above the
+    smallest distortion that can be reached. Elsewhere derivatives are NaN or one-sided.
+
+    Args:
+      p: source probabilities; arrays or lists.
+      d: distortions: any finite numbers; inf forbids a pair.
+      D: largest mean distortion.
+
+    Returns:
+      The middle of certified bounds that are at most 1e-6 (mostly 1e-9) bits apart. Where values
+      are traced by JAX: NaN for invalid ones, inf where D cannot be reached, and single precision
+      if theirs is (use `compiled`, or the flag `jax_enable_x64`, for derivatives in double).
+
+    Raises:
+      ValueError: bad probabilities, distortions or D, or a D that no encoder reaches.
+
+    >>> import jax, ratedist
+    >>> p, d = [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]]
+    >>> round(float(ratedist.rate(p, d, 0.1)), 6)
+    0.531004
+    >>> slope = ratedist.compiled(jax.grad(ratedist.rate, argnums=2))
+    >>> round(float(slope(p, d, 0.1)), 4)
+    -3.1699
+    """
+    p, d = as_array(p), as_array(d)
+    if not _known(p, d, D):
+        given = (p, d, as_array(D))
+        traced = [value for value in given if isinstance(value, Tracer)]
+        narrow = all(jnp.finfo(value.dtype).bits < 64 for value in map(_floating, traced))
+        return _single(*map(_floating, given)) if narrow else _traced_rate(*given)
+    return _value(_reached(p, d, _mean(D), _TOL_BITS))
+
+
+@program
+def rate_point(
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    D: Constraints,
+    *,
+    tol_bits: Float[ArrayLike, ""] = 1e-6,
+) -> RDPoint:
+    """R(D) with its certificate, prices and optimal output; the level has to be within reach.
+
+    Args:
+      p: source probabilities; arrays or lists.
+      d: distortions: any finite numbers; inf forbids a pair.
+      D: largest mean distortion; or one `Constraint`, or a sequence of them.
+      tol_bits: certified gap at which to stop.
+
+    Returns:
+      The point: bounds, prices, output marginal.
+
+    Raises:
+      ValueError: as `solve_fixed`, and for a level that no encoder reaches. Values that are being
+        traced cannot raise: invalid ones give NaN and `converged=False`.
+
+    >>> import ratedist
+    >>> point = ratedist.rate_point([0.5, 0.5], [[0, 1], [1, 0]], 0.1)
+    >>> bool(point.converged), round(float(point.rate_lb), 5), round(float(point.nu[0]), 4)
+    (True, 0.531, 3.1699)
+    """
+    p, d = as_array(p), as_array(d)
+    if not _known(p, d, D):
+        return solve_fixed(p, d, D, tol_bits=tol_bits)
+    return _reached(p, d, D, tol_bits)
+
+
+def _known(*values: Any) -> bool:
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
+def _mean(level: Any) -> Any:
+    level = as_array(level)
+    check_level(level)
+    return level
+
+
+def _reached(p: Any, d: Any, constraints: Any, tol_bits: Any) -> RDPoint:
+    point = solve_fixed(p, d, constraints, tol_bits=tol_bits)
+    for g, infeasible in enumerate(np.asarray(point.infeasible)):
+        if infeasible:
+            which = "" if point.infeasible.size == 1 else f"constraint {g}: "
+            raise ValueError(
+                f"{which}no encoder reaches this distortion; the smallest is "
+                f"{float(point.distortion[g]):.9g}"
+            )
+    return point
+
+
+def _value(point: RDPoint) -> Any:
+    xp = jnp if isinstance(point.rate_lb, Tracer) else np
+    middle = 0.5 * (point.rate_lb + point.rate_ub)
+    known = (point.gap_bits <= _LARGEST_GAP_BITS) | xp.isinf(point.rate_lb)
+    return xp.where(known, middle, xp.nan)
+
+
+def _floating(value: Any) -> Any:
+    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.float32)
+
+
+@jax.custom_jvp
+def _single(p: Any, d: Any, level: Any) -> jax.Array:
+    """`_traced_rate` in single precision: so that it can be differentiated with 64 bits off."""
+    return _traced_rate(p, d, level).astype(jnp.float32)
+
+
+@_single.defjvp
+def _single_tangent(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    # Whole gradients, because what is left to transpose must be in single precision.
+    gradients = jax.grad(_traced_rate, argnums=(0, 1, 2))(*primals)
+    terms = [
+        jnp.sum(gradient.astype(jnp.float32) * change.astype(jnp.float32))
+        for gradient, change in zip(gradients, tangents, strict=True)
+    ]
+    return _single(*primals), terms[0] + terms[1] + terms[2]
+
+
+def _traced_rate(p: Any, d: Any, level: Any) -> jax.Array:
+    """The same inside a program: differentiable, and NaN for what cannot be."""
+    check_problem(p, d)
+    check_level(level)
+    off = jnp.abs(jnp.sum(jnp.asarray(p, jnp.float64)) - 1.0) > sum_tolerance(p)
+    mass = jnp.where(off, jnp.nan, jnp.asarray(as_mass(p)))
+    return _rate(mass, jnp.asarray(d, jnp.float64), jnp.asarray(level, jnp.float64))
+
+
+@jax.custom_jvp
+def _rate(p: jax.Array, d: jax.Array, level: jax.Array) -> jax.Array:
+    return _value(solve_fixed(p, d, Constraint(p, level), tol_bits=_TOL_BITS))
+
+
+@_rate.defjvp
+def _rate_tangent(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    p, d, level = primals
+    q, nu = implicit.optimum(p, d, Constraint(p, level))
+    price = bits_to_nats(nu[0])
+
+    def lagrangian(p: jax.Array, d: jax.Array, level: jax.Array) -> jax.Array:
+        allowed = jnp.isfinite(d)
+        nearest = jax.lax.stop_gradient(jnp.min(d, axis=1))
+        excess = jnp.where(allowed, d - nearest[:, None], 0.0)
+        u = jnp.where(allowed, jnp.exp(-price * excess), 0.0) @ q
+        u = jnp.where(u > 0, u, 1.0)
+        return nats_to_bits(-(p @ (jnp.log(u) - price * nearest)) - price * level)
+
+    _, tangent = jax.jvp(lagrangian, primals, tangents)
+    return _rate(p, d, level), tangent
