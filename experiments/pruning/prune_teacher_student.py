@@ -1,26 +1,27 @@
-"""A student prunes itself to the size that its data deserve: test loss against strength, by N.
+"""Networks that prune themselves to the size their data deserve: teacher and student.
 
 Teacher [2, 5, 8, 1] and student [2, 25, 25, 1] with tanh, N = 30, 300 and 2000 noisy examples,
-full batches, ten seeds (each its own teacher), the published strengths, here in bits for each
+full batches, ten seeds (each its own teacher), the published penalty weights, here in bits for each
 weight and divided by N. The loss is the Gaussian code length at the true noise; the authors learn
 the noise too.
 
-    python -m experiments prune_teacher_student paper
+Cost: paper: 2 h on one core; smoke: 1 min.
+Data: none.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
-from experiments.runner.records import Claim, Run, Seconds, write_claims, write_json, write_record
-from experiments.runner.registry import Table
+from experiments.runner import experiment as ex
+from experiments.runner import plots, rows
 from fewbits.coding import units
 from fewbits.io.progress import Bar
 from fewbits.training import gradient_descent, loop, sweep, trees
@@ -28,9 +29,7 @@ from fewbits.training.method import Key, Loss, Params
 from pruning import _three_phase, reachability, teacher_student
 from pruning.methods import METHODS
 
-DATA_NOTE = "synthetic: teacher networks drawn from each seed, 1,000 validation and 5,000 test"
-
-PUBLISHED_STRENGTHS = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.5, 2, 5, 10)
+PUBLISHED_PENALTIES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.5, 2, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Config:
 
     setting: teacher_student.Setting = teacher_student.Setting()
     methods: tuple[str, ...] = ("drr", "pmmp_curvature")
-    strengths_bits: tuple[float, ...] = PUBLISHED_STRENGTHS
-    """Price of a weight in bits; divided by N, since losses are means over N examples."""
+    penalties_bits: tuple[float, ...] = PUBLISHED_PENALTIES
+    """Of each weight; divided by N, since losses are means over N examples. The first is 0."""
     n_examples: tuple[int, ...] = (30, 300, 2000)
     n_validation: int = 1000
     n_test: int = 5000
@@ -52,76 +51,72 @@ class Config:
     learning_rate: float = 5e-3
     """Ten times the published rate, and falling, for a fifth of the steps."""
     tolerance: float = 0.01
-    lanes_per_chunk: int | None = None
+    runs_per_chunk: int | None = None
 
 
-FREE_FIELDS = ("methods", "n_examples")
-"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+class Run(NamedTuple):
+    """One student; losses are mean squared errors."""
 
-PRESETS = {
-    "paper": ("all strengths, N and seeds: about an hour on a core", Config()),
-    "smoke": (
-        "three strengths, two seeds, short training: under a minute",
-        Config(
-            strengths_bits=(0, 1, 10),
-            n_examples=(30, 100),
-            seeds=(0, 1),
-            steps=400,
-            fine_tune_steps=100,
-        ),
-    ),
-}
+    method: Annotated[str, ex.Key]
+    n_examples: Annotated[int, ex.Key]
+    penalty_bits: Annotated[float, ex.Key]
+    seed: int
+    nonzeros: int
+    train_loss: float | None
+    validation_loss: float | None
+    test_loss: float | None
+    finite: bool
+    recovered: bool
+    """Whether it equals the teacher: equal normal forms within a tenth of the largest weight."""
 
 
-def run(config: Config, run: Run) -> None:
-    """Sweep every method and N, one program each, and record; a cut-off run goes on."""
-    results: dict[str, dict[str, Any]] = {}
-    seconds, compiled = 0.0, 0.0
-    for method in config.methods:
-        results[method] = {}
-        for n_examples in config.n_examples:
-            path = run.folder / "sweeps" / f"{method}_{n_examples}.json"
-            if path.is_file():
-                stored = json.loads(path.read_text())
-                results[method][str(n_examples)] = stored["results"]
-                seconds, compiled = seconds + stored["seconds"], compiled + stored["compiled"]
-                continue
-            with Bar(f"{method}, N = {n_examples}") as bar:
-                started = time.perf_counter()
-                first: list[float] = []
+class Best(NamedTuple):
+    """Teacher and student.
 
-                def progress(done: int, total: int, first=first, bar=bar) -> None:
-                    if done == 0:
-                        first.append(time.perf_counter())
-                    bar(done, total)
-
-                found = measure(config, method, n_examples, progress)
-            took = {"seconds": time.perf_counter() - started, "compiled": first[0] - started}
-            write_json(path, {"results": found, **took})
-            seconds, compiled = seconds + took["seconds"], compiled + took["compiled"]
-            results[method][str(n_examples)] = found
-            print(f"{method}, N = {n_examples}: {_summary(config, found)}", flush=True)
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=config.seeds,
-        seconds=Seconds(compiled, seconds - compiled),
-        metrics={"results": results},
-        data=DATA_NOTE,
-        notes="results[method][N][name][strength][seed]; losses are mean squared errors",
-    )
-    _claim(config, run, results, record.name)
-
-
-def measure(
-    config: Config, method_name: str, n_examples: int, progress: Any = None
-) -> dict[str, Any]:
-    """All strengths and seeds of one method at one N.
-
-    Returns:
-      name -> nested lists [strength][seed].
+    The penalty weight was chosen on validation. Losses are in excess of the noise's variance; mean
+    ± standard deviation over seeds. Teachers are recovered where normal forms are equal within a
+    tenth of the largest weight.
     """
+
+    method: Annotated[str, ex.Key]
+    n_examples: Annotated[int, ex.Key, ex.Column("N")]
+    penalty_bits: Annotated[float, ex.Column("best penalty, bits a weight", "g")]
+    nonzeros: Annotated[
+        int, ex.MeanOverSeeds(), ex.Column("nonzeros (teacher: 72, student: 751)", ".0f")
+    ]
+    excess: Annotated[float, ex.MeanOverSeeds(), ex.Column("excess test loss", ".1e")]
+    unpenalised: Annotated[float, ex.MeanOverSeeds(), ex.Column("without a penalty", ".1e")]
+    recovered: Annotated[int, ex.Over(max), ex.Column("teachers recovered, at the best penalty")]
+
+
+class Share(NamedTuple):
+    """Excess test loss at the best penalty over that without one.
+
+    Of the means over seeds.
+    """
+
+    method: Annotated[str, ex.Key]
+    n_examples: Annotated[int, ex.Key, ex.Column("N")]
+    share: Annotated[
+        float, ex.Over(max, "of that without a penalty"), ex.Column("share", ".2f"),
+        # verify trains again, and long training on few examples is chaotic
+        ex.Claim("pruning.teacher_student.{method}.excess_at_{n_examples}", tolerance=0.15,
+                 when=lambda row: row.smallest),
+    ]  # fmt: skip
+    penalty_bits: float
+    seeds: int
+    smallest: bool
+    """Whether N is the smallest."""
+
+
+def grid(config: Config) -> Iterator[tuple[str, int]]:
+    """Each method and N, all penalties and seeds of which are one program."""
+    return ((method, n) for method in config.methods for n in config.n_examples)
+
+
+def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> list[Run]:
+    """Draw teachers and examples, train and prune students."""
+    ((method_name, n_examples),) = trials
     setting, named = config.setting, METHODS[method_name]
     student = teacher_student.student_network(setting)
     loss = gaussian_code_length(student.apply, setting.noise)
@@ -140,7 +135,7 @@ def measure(
         del key
         return reachability.remove_unreachable(params, activation=jnp.tanh)
 
-    def lane(key: Key, hyperparameters: _three_phase.Point, data: Any) -> dict[str, Any]:
+    def one_run(key: Key, point: _three_phase.Point, data: Any) -> dict[str, Any]:
         del data  # each seed draws its own
         key_teacher, key_examples, key_student, key_run = jax.random.split(key, 4)
         teacher = teacher_student.draw_teacher(key_teacher, setting)
@@ -149,53 +144,42 @@ def measure(
             teacher_student.draw_examples(k, setting, teacher, count)
             for k, count in zip(jax.random.split(key_examples, 3), counts, strict=True)
         )
+        start = student.init(key_student)
         pruned = _three_phase.run(
-            phases,
-            method,
-            loss,
-            squared_error,
-            key_run,
-            student.init(key_student),
-            hyperparameters,
-            train,
-            validation,
-            simplify,
+            phases, method, loss, squared_error, key_run, start, point, train, validation, simplify
         )
         return {
             "student": pruned.params,
             "teacher": teacher,
-            "nonzeros": trees.nonzeros(pruned.params),
-            "train_loss": squared_error(pruned.params, train),
-            "validation_loss": squared_error(pruned.params, validation),
-            "test_loss": squared_error(pruned.params, test),
-            "finite": pruned.finite,
+            "metrics": {
+                "nonzeros": trees.nonzeros(pruned.params),
+                "train_loss": squared_error(pruned.params, train),
+                "validation_loss": squared_error(pruned.params, validation),
+                "test_loss": squared_error(pruned.params, test),
+                "finite": pruned.finite,
+            },
         }
 
-    strengths = units.bits_to_nats(np.asarray(config.strengths_bits)) / n_examples
+    weights = units.bits_to_nats(np.asarray(config.penalties_bits)) / n_examples
     point = _three_phase.Point(
-        named.hyperparameters(config.learning_rate, jnp.asarray(strengths, jnp.float32)),
+        named.hyperparameters(config.learning_rate, jnp.asarray(weights, jnp.float32)),
         config.tolerance,
         0.0,
         config.learning_rate,
     )
-    found = sweep(
-        lane,
-        point,
-        config.seeds,
-        runs_per_chunk=config.lanes_per_chunk,
-        progress=progress,
-    )
-    students, teachers = found.pop("student"), found.pop("teacher")
-
-    def is_recovered(point: int, seed: int) -> bool:
-        mine, true = (
-            jax.tree.map(lambda leaf: leaf[point, seed], tree) for tree in (students, teachers)
+    with Bar(f"{method_name}, N = {n_examples}") as bar:
+        found = sweep(
+            one_run, point, config.seeds, runs_per_chunk=config.runs_per_chunk, progress=bar
         )
-        return bool(found["finite"][point, seed]) and teacher_student.recovered(mine, true)
-
-    n_points, n_seeds = found["nonzeros"].shape
-    recovered = [[is_recovered(p, s) for s in range(n_seeds)] for p in range(n_points)]
-    return {**{name: values.tolist() for name, values in found.items()}, "recovered": recovered}
+    runs = []
+    for p, penalty in enumerate(config.penalties_bits):
+        for s, seed in enumerate(config.seeds):
+            one = jax.tree.map(lambda leaf, at=(p, s): leaf[at], found)
+            metrics = {name: value.item() for name, value in one["metrics"].items()}
+            same = metrics["finite"] and teacher_student.recovered(one["student"], one["teacher"])
+            run = Run(method_name, n_examples, penalty, seed, **metrics, recovered=bool(same))
+            runs.append(run)
+    return runs
 
 
 def gaussian_code_length(apply: Any, noise: float) -> Loss:
@@ -209,107 +193,83 @@ def gaussian_code_length(apply: Any, noise: float) -> Loss:
     return loss
 
 
-def best_point(results: dict[str, Any]) -> int:
-    """Number of the strength with the least mean validation loss."""
-    losses = np.where(results["finite"], results["validation_loss"], np.inf)
-    return int(np.argmin(losses.mean(axis=1)))
+def derive(record: ex.Record) -> list[Any]:
+    """The penalty with the least mean validation loss of every method and N."""
+    variance, found = record.config.setting.noise**2, []
+    for (method, n), mine in rows.grouped(record.rows, lambda r: (r.method, r.n_examples)).items():
+        by_penalty = rows.grouped(mine, lambda run: run.penalty_bits)
+        finite = {p: runs for p, runs in by_penalty.items() if all(run.finite for run in runs)}
+        best = min(finite, key=lambda p: np.mean([run.validation_loss for run in finite[p]]))
+        recovered = max(sum(run.recovered for run in runs) for runs in by_penalty.values())
+        excess, unpenalised = (
+            [run.test_loss - variance for run in by_penalty[p]] for p in (best, 0.0)
+        )
+        found += [
+            Best(method, n, best, run.nonzeros, one, other, recovered)
+            for run, one, other in zip(by_penalty[best], excess, unpenalised, strict=True)
+        ]
+        share = float(np.mean(excess) / np.mean(unpenalised))
+        smallest = n == min(record.config.n_examples)
+        found.append(Share(method, n, share, best, len(excess), smallest))
+    return found
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """For each method and N: the best strength, the size it leads to, the loss it saves."""
-    if "paper" not in records:
-        return []
-    record = records["paper"]
-    strengths = record["config"]["strengths_bits"]
-    noise = record["config"]["setting"]["noise"] ** 2
-    rows: list[tuple[Any, ...]] = []
-    for method, by_size in record["metrics"]["results"].items():
-        for n_examples, results in by_size.items():
-            best = best_point(results)
-            test = np.asarray(results["test_loss"]) - noise
-            nonzeros = np.asarray(results["nonzeros"])
-            rows.append(
-                (
-                    METHODS[method].title,
-                    n_examples,
-                    f"{strengths[best]:g}",
-                    f"{nonzeros[best].mean():.0f} ± {nonzeros[best].std(ddof=1):.0f}",
-                    f"{test[best].mean():.2e} ± {test[best].std(ddof=1):.1e}",
-                    f"{test[0].mean():.2e} ± {test[0].std(ddof=1):.1e}",
-                    f"{np.sum(results['recovered'], axis=1).max()} / {nonzeros.shape[1]}",
-                )
-            )
-    columns = (
-        "method",
-        "N",
-        "best strength, bits a weight",
-        "nonzeros (teacher: 72, student: 751)",
-        "excess test loss",
-        "without a penalty",
-        "teachers recovered (best strength for it)",
+def recompute(config: Config, row: Share, data: ex.Data) -> float:
+    """Train all students of the claim again, with the best penalty and with none."""
+    config = replace(config, penalties_bits=(0.0, row.penalty_bits))
+    again = measure(config, [(row.method, row.n_examples)], data)
+    unpenalised, best = (
+        rows.mean_over_seeds(again, "test_loss", penalty_bits=p).mean - config.setting.noise**2
+        for p in config.penalties_bits
     )
-    note = (
-        "Chosen on validation; excess over the noise's variance; mean ± standard deviation over "
-        "seeds. Recovered: equal normal forms within a tenth of the largest weight."
-    )
-    return [Table("Teacher and student", columns, rows, note)]
+    return best / unpenalised
 
 
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Test loss and nonzeros against strength, one pair of axes for each method."""
-    if "paper" not in records:
-        return {}
-    from experiments.runner import plots  # not needed where students are trained
-
-    record = records["paper"]
-    strengths = np.asarray(record["config"]["strengths_bits"], float)
-    shown = np.where(strengths > 0, strengths, strengths[strengths > 0].min() / 3)
-    noise = record["config"]["setting"]["noise"] ** 2
-    drawn = {}
-    for method, by_size in record["metrics"]["results"].items():
-        figure, (losses, sizes) = plots.subplots(2)
-        for n_examples, results in by_size.items():
-            excess = np.mean(results["test_loss"], axis=1) - noise
-            losses.plot(shown, excess, "o-", label=f"N = {n_examples}")
-            sizes.plot(shown, np.mean(results["nonzeros"], axis=1), "o-", label=f"N = {n_examples}")
-        losses.set(xscale="log", yscale="log", ylabel="excess test loss")
-        sizes.set(xscale="log", yscale="log", ylabel="nonzeros")
-        sizes.axhline(72, color=plots.PUBLISHED, linestyle="--", label="teacher")
-        for axis in (losses, sizes):
-            axis.set_xlabel("strength, bits a weight (leftmost: none)")
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Test loss and nonzeros against the penalty, one pair of axes for each method."""
+    record, drawn = records["paper"], {}
+    config = record.config
+    penalties = np.asarray(config.penalties_bits, float)
+    shown = np.where(penalties > 0, penalties, penalties[penalties > 0].min() / 3)
+    for method in config.methods:
+        figure, axes = plots.subplots(2)
+        titles = {"test_loss": "excess test loss", "nonzeros": "nonzeros"}
+        for axis, (field, title) in zip(axes, titles.items(), strict=True):
+            for n in config.n_examples:
+                condition = {"method": method, "n_examples": n}
+                means = [
+                    rows.mean_over_seeds(record.of(Run), field, penalty_bits=p, **condition).mean
+                    for p in config.penalties_bits
+                ]
+                noise = config.setting.noise**2 if field == "test_loss" else 0
+                axis.plot(shown, np.asarray(means) - noise, "o-", label=f"N = {n}")
+            if field == "nonzeros":
+                axis.axhline(72, color=plots.PUBLISHED, linestyle="--", label="teacher")
+            axis.set(xscale="log", yscale="log", ylabel=title)
+            axis.set_xlabel("penalty, bits a weight (leftmost: none)")
             axis.legend(fontsize=7)
-        losses.set_title(METHODS[method].title, loc="left")
+        axes[0].set_title(method, loc="left")
         drawn[f"{method}_curves"] = figure
     return drawn
 
 
-def _summary(config: Config, results: dict[str, Any]) -> str:
-    best = best_point(results)
-    test = np.asarray(results["test_loss"]).mean(axis=1) - config.setting.noise**2
-    return (
-        f"best at {config.strengths_bits[best]:g} bits: "
-        f"{np.mean(results['nonzeros'][best]):.0f} weights, excess {test[best]:.2e} "
-        f"(without a penalty {test[0]:.2e}), recovered "
-        f"{np.sum(results['recovered'], axis=1).tolist()}"
-    )
-
-
-def _claim(config: Config, run: Run, results: dict[str, Any], record: str) -> None:
-    """How much of the excess test loss the best strength removes at the smallest N."""
-    smallest = str(min(config.n_examples))
-    claims = []
-    for method, by_size in results.items():
-        excess = np.asarray(by_size[smallest]["test_loss"]).mean(axis=1) - config.setting.noise**2
-        best = best_point(by_size[smallest])
-        claims.append(
-            Claim(
-                f"pruning.teacher_student.{method}.excess_at_{smallest}",
-                float(excess[best] / excess[0]),
-                None,
-                len(config.seeds),
-                "of that without a penalty",
-                f"{run.experiment}/{record}",
-                run.command,
-            )
-        )
-    write_claims(run, claims)
+EXPERIMENT = ex.Experiment(
+    (Run, Best, Share),
+    {
+        "paper": Config(),
+        "smoke": Config(
+            penalties_bits=(0, 1, 10),
+            n_examples=(30, 100),
+            seeds=(0, 1),
+            steps=400,
+            fine_tune_steps=100,
+        ),
+    },
+    measure,
+    grid=grid,
+    derive=derive,
+    recompute=recompute,
+    figures=figures,
+    data="synthetic: teacher networks drawn from each seed, 1,000 validation and 5,000 test",
+    free=("methods", "n_examples"),
+)

@@ -100,28 +100,10 @@ _UNCONVERTED = {
         "cpu: 30 min a choice, 15 more to refine, 10 min a file on 1 core; smoke: 4 min",
         "mnist, fashion_mnist",
     ),
-    "lgc_rate_constrained": Entry(
-        "experiments.dataset_compression.lgc_rate_constrained",
-        "decoder, mixtures and their bits trained together: bytes and accuracy over lambda",
-        "cpu: not run yet; smoke (digits): 1 min",
-        "mnist",
-    ),
-    "sparse_lenets": Entry(
-        "experiments.weight_coding.sparse_lenets",
-        "pruned LeNets as files: bits per nonzero weight, gain over xz",
-        "paper: 17 min on one core; smoke: 2 min",
-        "mnist",
-    ),
     "l2_is_compression": Entry(
         "experiments.weight_coding.l2_is_compression",
         "is L2 compression? file bytes against accuracy, codelength against strength",
         "paper: about 1 h 30 min on one core; smoke: 2 min",
-        "mnist",
-    ),
-    "label_codes": Entry(
-        "experiments.weight_coding.label_codes",
-        "labels of MNIST given images: two-part and prequential files",
-        "paper: 15 min on one core; smoke: 2 min",
         "mnist",
     ),
     "prune_lenet": Entry(
@@ -135,12 +117,6 @@ _UNCONVERTED = {
         "VGG-16 within a point of its dense network: weights and file bytes",
         "gpu: not run yet, made for 10 min a method on one H100; smoke: 10 min on 2 cores",
         "cifar10_jpeg",
-    ),
-    "prune_teacher_student": Entry(
-        "experiments.pruning.prune_teacher_student",
-        "students that prune themselves to the size their data deserve",
-        "paper: 2 h on one core; smoke: 1 min",
-        "none",
     ),
     "text_description_length": Entry(
         "experiments.text.text_description_length",
