@@ -133,6 +133,8 @@ def recomputed(
     first = group.first
     there = {name: artifact_path(path, files) for name, path in group.files().items()}
     again = experiment.recompute(record.config, first._replace(**there), data)
+    if again is None:
+        return None
     value = again if isinstance(again, int | float) else again[group.field.name]
     values = [value if row is first else getattr(row, group.field.name) for row in group.rows]
     return row_tools.summary(group.field.over or Over(np.mean), values).mean

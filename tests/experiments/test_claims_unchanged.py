@@ -42,6 +42,24 @@ CHANGED = {
         ),
         "they had none; verify now trains the students again",
     ),
+    "coding.sparse.lenet300.97.bits_per_nonzero: tolerance": (
+        "verify takes the other seeds' values from the record"
+    ),
+    "coding.sparse.lenet300.97.gain_vs_xz: tolerance": (
+        "verify takes the other seeds' values from the record"
+    ),
+    "coding.sparse.lenet300.98.bits_per_nonzero: tolerance": (
+        "verify takes the other seeds' values from the record"
+    ),
+    "coding.sparse.lenet300.98.gain_vs_xz: tolerance": (
+        "verify takes the other seeds' values from the record"
+    ),
+    "coding.sparse.lenet300.99.bits_per_nonzero: tolerance": (
+        "verify takes the other seeds' values from the record"
+    ),
+    "coding.sparse.lenet300.99.gain_vs_xz: tolerance": (
+        "verify takes the other seeds' values from the record"
+    ),
 }
 """`id: field` (or `id: gone`, `id: new`) -> why it may differ from what was published before."""
 
