@@ -15,6 +15,7 @@ from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
 from pruning import _checkpoint, _prune
+from pruning._operating_points import Goal, PruningWarning, Settings, check_goal
 from pruning.methods import METHODS
 
 _LEAST_ABOVE_CHANCE = 0.1
@@ -45,7 +46,7 @@ def _compress(options: argparse.Namespace) -> str:
     import jax
 
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", _prune.PruningWarning)
+        warnings.simplefilter("always", PruningWarning)
         found = _prune.search(
             network.apply,
             params,
@@ -56,10 +57,11 @@ def _compress(options: argparse.Namespace) -> str:
             None,
             jax.random.key(options.seed),
             settings,
+            held_out=options.validation is not None,
         )
     container.save(options.output, found.pruned.file)
     for one in caught:
-        if issubclass(one.category, _prune.PruningWarning):
+        if issubclass(one.category, PruningWarning):
             sys.stderr.write(f"warning: {one.message}\n")
     total = sum(leaf.size for leaf in jax.tree.leaves(params))
     return _report(options.output, found, total)
@@ -72,19 +74,19 @@ def _report(path: Path, found: _prune.Search, total: int) -> str:
     ]
     for point in found.pruned.points:
         rows.append(
-            f"{point.size_bytes:>9,} {point.nonzeros:>9,} {point.error_percent:>14.2f} % "
+            f"{point.size_bytes:>9,} {point.nonzeros:>9,} {point.error_percent:>7.2f} % "
             f"{point.bits:>9} {point.strength:>14.3g}{'  <' if point == found.selected else ''}"
         )
     chosen = found.selected
     rows.append(
         f"{path}: {chosen.size_bytes:,} bytes, {chosen.nonzeros:,} of {total:,} weights; "
-        f"validation error {chosen.error_percent:.2f} % (as given: {found.given_error_percent:.2f} "
-        f"%), {4 * total / chosen.size_bytes:.0f} times smaller than float32"
+        f"error {chosen.error_percent:.2f} % (as given: {found.given_error_percent:.2f} %), "
+        f"{4 * total / chosen.size_bytes:.0f} times smaller than float32"
     )
     return "\n".join(rows)
 
 
-def _chosen(options: argparse.Namespace) -> tuple[_prune.Settings, _prune.Goal]:
+def _chosen(options: argparse.Namespace) -> tuple[Settings, Goal]:
     """What the flags say.
 
     Raises:
@@ -100,10 +102,10 @@ def _chosen(options: argparse.Namespace) -> tuple[_prune.Settings, _prune.Goal]:
     for name in ("steps", "fine_tune_steps", "trials"):
         if getattr(options, name) is not None:
             given[name] = getattr(options, name)
-    goal = _prune.Goal(options.max_loss, options.budget_bytes, options.ratio)
+    goal = Goal(options.max_loss, options.budget_bytes, options.ratio)
     try:
-        _prune.check_goal(goal)
-        return _prune.Settings(**given), goal
+        check_goal(goal)
+        return Settings(**given), goal
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -188,7 +190,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         description="Prune a LeNet or an MLP with ReLUs, given as a checkpoint with arrays named "
         "layer/kernel and layer/bias, the layers conv1.., dense1.., output. Several penalty "
         "weights are tried; the table lists the files that no other one beats in both size and "
-        "validation error, and one of them is written: by default the smallest that loses at "
+        "error, and one of them is written: by default the smallest that loses at "
         "most half a point.",
     )
     compress.add_argument("checkpoint", type=Path, metavar="CKPT")
@@ -198,7 +200,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )
     compress.add_argument(
         "--validation",
-        help="likewise; data that the network was not trained on. By default a tenth of --data",
+        help="likewise; data that the network was not trained on. Without, a tenth of --data "
+        "decides the threshold, errors are measured on all of it, and no penalty weight above the "
+        "method's default is tried for --max-loss",
     )
     goal = compress.add_mutually_exclusive_group()
     goal.add_argument("--max-loss", type=float, metavar="P", help="points of accuracy; 0.5")
@@ -208,7 +212,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     compress.add_argument(
         "--strength", type=float, nargs="+", help="penalty weights to try, in the method's unit"
     )
-    compress.add_argument("--trials", type=int, help="penalty weights to try; 7")
+    compress.add_argument("--trials", type=int, help="penalty weights to try; at most 7")
     compress.add_argument("--tolerance", type=float, default=0.1, help="share the loss may rise by")
     compress.add_argument("--steps", type=int, help="of the first phase; ten epochs, at least 2000")
     compress.add_argument("--fine-tune-steps", type=int, help="of the last one; half of the first")

@@ -1,0 +1,255 @@
+"""Operating points of a sweep: which penalty weights are tried, and which file is selected."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fewbits.training.method import Params
+from pruning.methods import METHODS
+
+_FIRST_FACTORS = (0.5, 2.0, 8.0)
+_FIRST_SHARES = (0.5, 1.0, 2.0)
+_SPREAD = 4.0
+_LEAST_TRIALS = 3
+
+
+class PruningWarning(UserWarning):
+    """What a user should know about a result."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be chosen beside the data.
+
+    Attributes:
+      method: a name in `methods.METHODS`.
+      strengths: penalty weights to try, in the method's own units; None searches.
+      trials: penalty weights that the search tries.
+      steps: optimiser steps of the first phase; None takes ten epochs, at least `LEAST_STEPS`.
+      fine_tune_steps: of the last phase; None takes half of the first.
+      batch_size: examples per step, at most all.
+      learning_rate: Adam's at the start of both phases.
+      tolerance: share by which the threshold may raise the validation loss.
+      label_smoothing: share of a label that is spread over all classes while pruning and
+        fine-tuning: without it, the loss of a network that knows its training set by heart has
+        next to no slope, and the penalty has its way.
+      tuned_bits: one more width, on whose grid the weights are trained; None for none.
+      bits: per weight, to choose from; vectors (biases, scales) get at least 8.
+    """
+
+    method: str = "drr"
+    strengths: tuple[float, ...] | None = None
+    trials: int = 7
+    steps: int | None = None
+    fine_tune_steps: int | None = None
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    tolerance: float = 0.1
+    label_smoothing: float = 0.1
+    tuned_bits: int | None = 4
+    bits: tuple[int, ...] = (5, 6, 7, 8)
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"no method {self.method!r}; choose one of {', '.join(METHODS)}")
+        for strength in self.strengths or ():
+            if not (math.isfinite(strength) and strength >= 0):
+                raise ValueError(f"penalty weight {strength}; use a number of at least 0")
+            if METHODS[self.method].strength_is_share and strength > 1:
+                raise ValueError(
+                    f"{strength}: for {self.method} it is the share of weights that remain, 0 to 1"
+                )
+        for name, least in (("trials", 1), ("steps", 1), ("fine_tune_steps", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name.replace('_', '-')} {value}; use at least {least}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label smoothing {self.label_smoothing}; use 0 to below 1")
+        widths = (*self.bits, *(() if self.tuned_bits is None else (self.tuned_bits,)))
+        if not self.bits or not all(2 <= bits <= 16 for bits in widths):
+            raise ValueError(f"bits {self.bits}; use 2 to 16")
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise ValueError(f"tolerance {self.tolerance}; use a number of at least 0")
+
+
+class Point(NamedTuple):
+    """One file of a sweep.
+
+    Attributes:
+      strength: penalty weight.
+      bits: per weight.
+      nonzeros: numbers that differ from zero in the file.
+      size_bytes: of the file.
+      error_percent: of what the file decodes to, on the validation data.
+    """
+
+    strength: float
+    bits: int
+    nonzeros: int
+    size_bytes: int
+    error_percent: float
+
+
+class Candidate(NamedTuple):
+    """A file that may be selected, and what it decodes to."""
+
+    point: Point
+    file: bytes
+    params: Params
+    state: Any
+
+
+class Goal(NamedTuple):
+    """What selects a point: at most one of the three; none is a `max_loss` of 0.5.
+
+    Attributes:
+      max_loss: points of validation accuracy that may be lost.
+      budget_bytes: largest size of the file.
+      ratio: least ratio of the parameters' bytes as float32 to the file's.
+    """
+
+    max_loss: float | None = None
+    budget_bytes: float | None = None
+    ratio: float | None = None
+
+
+class Limit(NamedTuple):
+    """The goal in numbers: an error and a size, of which one is infinite."""
+
+    error_percent: float
+    size_bytes: float
+
+    def holds(self, point: Point) -> bool:
+        # Errors are whole numbers of examples, so that rounding must not decide.
+        fits = point.error_percent <= self.error_percent + 1e-4
+        return fits and point.size_bytes <= self.size_bytes
+
+
+def strengths(
+    settings: Settings, tried: dict[float, list[Candidate]], limit: Limit, held_out: bool
+) -> Iterable[float]:
+    """Penalty weights to try: those given, or a search for the last one that meets the goal.
+
+    Args:
+      settings: see `Settings`.
+      tried: what has been found so far; the caller adds to it between two values.
+      limit: see `Limit`.
+      held_out: False where all data may have been trained on. Then nothing tells what a penalty
+        weight above the method's default costs on new data, and none is tried for a `max_loss`.
+    """
+    if settings.strengths is not None:
+        yield from settings.strengths
+        return
+    named = METHODS[settings.method]
+    share = named.strength_is_share
+    if not held_out and limit.size_bytes == math.inf:
+        for number in range(settings.trials):
+            if number >= _LEAST_TRIALS and any(
+                limit.holds(one.point) for found in tried.values() for one in found
+            ):
+                return
+            yield _at_most_one(named.strength * (2**number if share else 0.5**number), share)
+        return
+    factors = _FIRST_SHARES if share else _FIRST_FACTORS
+    first = sorted({_at_most_one(named.strength * f, share) for f in factors}, reverse=share)
+    yield from first[: settings.trials]
+    for _ in range(settings.trials - len(first)):
+        # From the weakest pruning to the strongest: errors rise along it, and sizes fall.
+        order = sorted(tried, reverse=share)
+        holds = [any(limit.holds(one.point) for one in tried[strength]) for strength in order]
+        if limit.size_bytes < math.inf:
+            order, holds = order[::-1], holds[::-1]  # the most accurate file is the last to fit
+        last = max((place for place, held in enumerate(holds) if held), default=-1)
+        if 0 <= last < len(order) - 1:
+            yield math.sqrt(order[last] * order[last + 1])
+            continue
+        # None fits, or all do: go on beyond that end.
+        edge = order[0] if last < 0 else order[-1]
+        upwards = (last >= 0) == (limit.size_bytes == math.inf)  # towards more pruning
+        factor = _SPREAD if upwards != share else 1 / _SPREAD
+        beyond = _at_most_one(edge * factor, share)
+        if beyond in tried:
+            return
+        yield beyond
+
+
+def _at_most_one(strength: float, is_share: bool) -> float:
+    return min(strength, 1.0) if is_share else strength
+
+
+def pareto(found: list[Candidate]) -> list[Candidate]:
+    """Those with no other file both smaller and at least as accurate; smallest first."""
+    best: list[Candidate] = []
+    for one in sorted(found, key=lambda c: (c.point.size_bytes, c.point.error_percent)):
+        if not best or one.point.error_percent < best[-1].point.error_percent:
+            best.append(one)
+    return best
+
+
+def selected(pareto: list[Candidate], limit: Limit) -> Candidate:
+    """Smallest file within the error, most accurate one within the size, or the nearest to it."""
+    holding = [one for one in pareto if limit.holds(one.point)]
+    if limit.size_bytes < math.inf:
+        return holding[-1] if holding else pareto[0]
+    return holding[0] if holding else pareto[-1]
+
+
+def limit_of(goal: Goal, reference_percent: float, n_weights: int) -> Limit:
+    """The goal in numbers.
+
+    Args:
+      goal: what was asked for.
+      reference_percent: error that `max_loss` is counted from.
+      n_weights: numbers in the network.
+    """
+    if goal.budget_bytes is not None:
+        return Limit(math.inf, goal.budget_bytes)
+    if goal.ratio is not None:
+        return Limit(math.inf, 4 * n_weights / goal.ratio)
+    return Limit(reference_percent + (0.5 if goal.max_loss is None else goal.max_loss), math.inf)
+
+
+def check_goal(goal: Goal) -> None:
+    """Asserts that a goal can be met.
+
+    Raises:
+      ValueError: more than one, or a number that cannot be.
+    """
+    given = {name: value for name, value in goal._asdict().items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"give one of max_loss, budget_bytes and ratio, not {', '.join(given)}")
+    for name, value in given.items():
+        least = 0 if name == "max_loss" else 1
+        if not (math.isfinite(value) and value >= least):
+            raise ValueError(f"{name} {value}; use a number of at least {least}")
+
+
+def warn(point: Point, limit: Limit, n_prunable: int, n_weights: int) -> None:
+    if not limit.holds(point):
+        asked = (
+            f"{limit.size_bytes:,.0f} bytes"
+            if limit.size_bytes < math.inf
+            else f"{limit.error_percent:.2f} % error"
+        )
+        warnings.warn(
+            f"no file within {asked}; the nearest has {point.size_bytes:,} bytes and "
+            f"{point.error_percent:.2f} % error on the validation data",
+            PruningWarning,
+            stacklevel=4,
+        )
+    pruned = n_weights - point.nonzeros
+    if pruned < 0.05 * n_prunable:
+        warnings.warn(
+            f"nearly nothing was pruned: {point.nonzeros:,} of {n_weights:,} weights are left; "
+            "train for more steps or try larger penalty weights",
+            PruningWarning,
+            stacklevel=4,
+        )
+    if point.nonzeros == 0:
+        warnings.warn(
+            "everything was pruned: try smaller penalty weights", PruningWarning, stacklevel=4
+        )
