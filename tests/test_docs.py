@@ -1,0 +1,115 @@
+"""Pages: no number without a record, no broken link, no page longer than a reader's patience."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from fewbits import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))]
+IDS = [path.name for path in PAGES]
+
+TYPED = {
+    # page: numbers that no record of ours backs, and why they may stand there
+    "README.md": {
+        "3.11 3.12 2.0": "versions of Python and the licence",
+        "12,000 4": "budgets of the rows",
+        "0.9": "the error a row's file is held to",
+        "2022 2505.17469": "a year, arXiv",
+        "1.52 0.96 3.03 0.69": "MIRACLE, as published",
+        "67 800": "the published bit allocation and its number of images",
+        "1.14 1.20": "Sparse PC's and HCLT's published bits per dimension",
+    },
+    "index.md": {"3.11": "a version of Python", "2 16": "bits of the grid"},
+    "lgc.md": {
+        "12,000 30,000 100,000": "budgets of the rows",
+        "5,254 95.98 3,080,064": "the published classifier, its accuracy and bytes",
+    },
+    "pruning.md": {
+        "2505.17469": "arXiv",
+        "97 98 99": "shares of zeros that the rows stand for",
+        "1.9 2 1.0 0.9": "errors that the rows are held to",
+        "1.52 0.96 3.03 0.69": "MIRACLE, as published",
+        "1": "the penalty's formula",
+        "5": "a default",
+    },
+    "ratedist.md": {
+        "64 1000 32 256": "sizes of problems",
+        "8": "states of the trellis",
+    },
+    "bitalloc.md": {
+        "2 4 8 16 160 784 9 800": "budgets, features, depths, training images",
+        "67 87 79": "the published system's accuracies",
+    },
+    "coding.md": {
+        "2 16": "bits of the grid",
+        "97 99 97.5": "shares of zeros, and the accuracy that files are held to",
+        "60,000": "labels of MNIST",
+        "1.14 1.20": "Sparse PC's and HCLT's published bits per dimension",
+    },
+    "adding_an_experiment.md": {"1": "a number of cores"},
+    "text.md": {"1 4": "megabytes of the rows"},
+    "commands.md": {"0 1 2 130 255": "exit status and scaling of pixels"},
+}
+
+
+def _prose(text: str) -> str:
+    """Without code, claims and links' targets."""
+    text = re.sub(r"(?ms)^```.*?^```", "", text)
+    text = re.sub(r"(?s)<!-- claim:.*?<!-- /claim -->", "", text)
+    text = re.sub(r"`[^`]*`", "", text)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    return re.sub(r"(?m)^\d+\. ", "", text)
+
+
+def _numbers(text: str) -> list[str]:
+    """Numbers that are no part of a name such as LeNet-300-100."""
+    return re.findall(r"(?<![\w.,-])\d[\d.,]*\d(?![\w-])|(?<![\w.,-])\d(?![\w-])", _prose(text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_no_number_is_typed_by_hand(page: Path):
+    allowed = {number for numbers in TYPED.get(page.name, {}) for number in numbers.split()}
+    typed = set(_numbers(page.read_text())) - allowed
+    assert not typed, f"put a claim's marks around {sorted(typed)}, or say in TYPED why not"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_no_number_is_allowed_that_is_not_there(page: Path):
+    allowed = {number for numbers in TYPED.get(page.name, {}) for number in numbers.split()}
+    assert allowed <= set(_numbers(page.read_text()))
+
+
+@pytest.mark.parametrize("page", LINKED, ids=[path.name for path in LINKED])
+def test_links_lead_somewhere(page: Path):
+    made = ("api/", "tutorials/", "formats/")  # by docs/build.py
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target and not target.startswith(made):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(("name", "most"), [("README.md", 6_000), ("RESULTS.md", 10_000)])
+def test_pages_are_short(name: str, most: int):
+    assert (ROOT / name).stat().st_size <= most
+
+
+COMMANDS = [
+    pytest.param(line.split("#")[0].strip(), id=f"{page.name}: {line.split('#')[0].strip()}")
+    for page in PAGES
+    for block in re.findall(r"(?ms)^```bash\n(.*?)^```", page.read_text())
+    for line in block.splitlines()
+    if line.startswith("fewbits ") and "--help" not in line and "--version" not in line
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_what_the_parsers_take(command: str):
+    _, tool, *words = command.split()
+    (entry,) = metadata.entry_points(group=cli.COMMAND_GROUP, name=tool)
+    entry.load()(f"fewbits {tool}").parse_args(words)
