@@ -1,8 +1,8 @@
-"""Finite sources: the report's grids, and a user's samples.
+"""Finite sources: the grids of a published project, and a user's samples.
 
-The report builds each source by evaluating an unnormalised density on a grid and dividing by the
-sum. Its mixture components have no 1/sigma, so its "weights" are heights, not probabilities; that
-is kept, because the numbers quoted from it depend on it.
+Nasser, "Convex Relaxations for Entropy-Constrained Compression", builds each source by evaluating
+an unnormalised density on a grid and dividing by the sum. Its mixture components have no 1/sigma,
+so its "weights" are heights, not probabilities; it stays so, because its numbers depend on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 class Source(NamedTuple):
     """Points with probabilities.
 
-    Fields:
+    Attributes:
       points: Float[n, k].
       p: Float[n], positive or zero, sum one.
     """
@@ -42,28 +42,28 @@ def as_points(x: Any) -> np.ndarray:
 
 
 def gaussian(size: int = 50, reach: float = 3.0) -> Source:
-    """The report's 1-D Gaussian: exp(-x^2/2) on `size` points of [-reach, reach]."""
+    """Nasser's 1-D Gaussian: exp(-x^2/2) on `size` points of [-reach, reach]."""
     x = np.linspace(-reach, reach, size)
     return _from_density(x, np.exp(-0.5 * x**2))
 
 
 def gaussian_2d(side: int = 25, reach: float = 3.0) -> Source:
-    """The report's 2-D Gaussian on a side x side grid of [-reach, reach]^2."""
+    """Nasser's 2-D Gaussian on a side x side grid of [-reach, reach]^2."""
     points = _square(side, reach)
     return _from_density(points, np.exp(-0.5 * (points**2).sum(axis=1)))
 
 
 def three_bumps(size: int = 200) -> Source:
-    """The report's trimodal curve: .3 N(-2, .2) + .4 N(0, 1) + .3 N(2, .5) on [-3, 3]."""
+    """Nasser's trimodal curve: .3 N(-2, .2) + .4 N(0, 1) + .3 N(2, .5) on [-3, 3]."""
     x = np.linspace(-3.0, 3.0, size)
     density = 0.3 * _bump(x, -2.0, 0.2) + 0.4 * _bump(x, 0.0, 1.0) + 0.3 * _bump(x, 2.0, 0.5)
     return _from_density(x, density)
 
 
 def trimodal(size: int = 100) -> Source:
-    """The report's refinement source: N(-5, .3) + N(-1, .6) + N(2.5, .4) + uniform, on [-8, 8].
+    """Nasser's refinement source: N(-5, .3) + N(-1, .6) + N(2.5, .4) + uniform, on [-8, 8].
 
-    This is the one on which the report compares itself with Lloyd's quantiser. The bumps are
+    This is the one of the comparison with Lloyd's quantiser. The bumps are
     heights, the uniform part is a density (1/16).
     """
     x = np.linspace(-8.0, 8.0, size)
@@ -72,14 +72,14 @@ def trimodal(size: int = 100) -> Source:
 
 
 def spike(size: int = 200) -> Source:
-    """The report's spike: .2 N(0, .2) + .8 (N(-4, 3) + N(5, 4)) on [-10, 10]."""
+    """Nasser's spike: .2 N(0, .2) + .8 (N(-4, 3) + N(5, 4)) on [-10, 10]."""
     x = np.linspace(-10.0, 10.0, size)
     wide = _bump(x, -4.0, 3.0) + _bump(x, 5.0, 4.0)
     return _from_density(x, 0.2 * _bump(x, 0.0, 0.2) + 0.8 * wide)
 
 
 def four_clusters(side: int = 40) -> Source:
-    """The report's four clusters: N((+-4, +-4), I) + .1 on a side x side grid of [-8, 8]^2."""
+    """Nasser's four clusters: N((+-4, +-4), I) + .1 on a side x side grid of [-8, 8]^2."""
     points = _square(side, 8.0)
     centres = np.array([(a, b) for a in (-4.0, 4.0) for b in (-4.0, 4.0)])
     return _from_density(points, np.exp(-0.5 * squared_error(points, centres)).sum(axis=1) + 0.1)

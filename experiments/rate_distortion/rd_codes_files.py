@@ -1,4 +1,4 @@
-"""The letters that `rd_codes` puts into files, and what a fresh process reads back from them."""
+"""The letters that `rd_codes` puts into files, and what a subprocess reads back from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Measured(NamedTuple):
     Attributes:
       bytes: its size.
       bits: of the whole file, per letter.
-      distortion: mean squared error of what a fresh process decodes from it.
+      distortion: mean squared error of what a subprocess decodes from it.
     """
 
     bytes: int
@@ -42,7 +42,7 @@ def gaussian_samples(length: int, seed: int) -> np.ndarray:
 
 
 def check(path: Path, samples: np.ndarray) -> Measured:
-    """Decode in a fresh process and compare with the samples that went in."""
+    """Decode in a subprocess and compare with the samples that went in."""
     with tempfile.TemporaryDirectory() as folder:
         decoded = Path(folder) / "decoded.npz"
         subprocesses.python("ratedist", ["decode", path, decoded])

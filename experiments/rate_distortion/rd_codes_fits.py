@@ -82,13 +82,13 @@ def gaussian_trellises(
     training: np.ndarray, sequence: np.ndarray, prices: Sequence[float], rounds: int
 ) -> list[Quantised]:
     """One trellis code per price, fitted to `training`, applied to `sequence`."""
-    fit = ratedist.compiled(trellis.fit, static_argnames=("rounds",))
+    fit = ratedist.compiled(trellis.fit, static_argnames=("iterations",))
     encode = ratedist.compiled(trellis.encode)
     found = []
     for s in prices:
         step = 0.6 * np.sqrt(6.0 / (np.log(2.0) * s))
         size = 2 * int(np.ceil(2.5 / step)) + 6
-        fitted = fit(training, trellis.uniform_trellis(step, size), s, rounds=rounds)
+        fitted = fit(training, trellis.uniform_trellis(step, size), s, iterations=rounds)
         found.append(_sent(fitted, encode(sequence, fitted, s)))
     return found
 
@@ -106,7 +106,7 @@ def trimodal_trellis(
     points = np.tile(np.stack(starts), (len(_LEVEL_PRICES), 1, 1))
     start = trellis.Trellis(points, np.full(points.shape, np.log2(_START_SIZE)))
     fit = ratedist.compiled(
-        jax.vmap(lambda t, s: trellis.fit(training, t, s, rounds=rounds), in_axes=(0, 0))
+        jax.vmap(lambda t, s: trellis.fit(training, t, s, iterations=rounds), in_axes=(0, 0))
     )
     fitted = fit(start, prices)
     encode = ratedist.compiled(
@@ -117,9 +117,9 @@ def trimodal_trellis(
     order = np.argsort(rate + prices * np.maximum(distortion - level, 0.0))
     once = ratedist.compiled(trellis.encode)
     best = None
-    for lane in order[:_FINALISTS]:
-        chosen = trellis.Trellis(fitted.points[lane], fitted.length_bits[lane])
-        low, high = np.log2(prices[lane]) - 0.5, np.log2(prices[lane]) + 0.5
+    for number in order[:_FINALISTS]:
+        chosen = trellis.Trellis(fitted.points[number], fitted.length_bits[number])
+        low, high = np.log2(prices[number]) - 0.5, np.log2(prices[number]) + 0.5
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
             coded = once(sequence, chosen, np.exp2(middle))

@@ -180,7 +180,7 @@ def _kinds() -> list[dict[str, Any]]:
                 "rate_lb": float(point.rate_lb),
                 "rate_ub": float(point.rate_ub),
                 "gap_bits": float(point.gap_bits),
-                "certificate_bits": ratedist.certificate(p, d, every, point.nu, point.q),
+                "certificate_bits": ratedist.certificate(p, d, every, point.dual, point.q),
                 "prices": np.asarray(point.nu),
                 "vacuous": np.asarray(point.vacuous),
             }

@@ -1,109 +1,110 @@
-"""How fast certified points are found: ratios to CVXPY with Clarabel and to dit, in one run.
+"""Speed to a certified point, against CVXPY with Clarabel and against dit.
 
-Runs `benchmarks.ratedist_solvers` in a process of its own. dit is not a dependency; name an
-interpreter that has it, and its row is measured too.
+Runs the parts of `benchmarks.ratedist_solvers`, each in a subprocess. dit is not a dependency: name
+an interpreter that has it (`--dit-python PATH`), and it is measured too.
 
-    python -m experiments rd_speed paper --dit-python PATH
+Cost: paper: 2 min on 1 core; smoke: 30 s.
+Data: none.
 """
 
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, NamedTuple
 
+from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
-from experiments.runner.records import Claim, Run, Seconds, write_claims, write_record
-from experiments.runner.registry import Table
+
+TITLES = {
+    "clarabel_64": "64 x 64, D = 0.5, against CVXPY + Clarabel",
+    "dit_64": "64 x 64, one slope, against dit as it comes, 100 starts",
+    "1000x1000": "1000 x 1000, D = 0.5",
+    "sweep32_256": "256 x 256, 32 slopes at once",
+}
 
 
 @dataclass(frozen=True)
 class Config:
     """One run of the experiment."""
 
+    parts: tuple[str, ...] = tuple(TITLES)
     dit_python: str | None = None
     """Interpreter that can import dit; None leaves that comparison out."""
 
 
-PRESETS = {"paper": ("all comparisons; dit where an interpreter is named", Config())}
+class Row(NamedTuple):
+    """Speed to a certified point.
 
-_CLAIMS = (
-    ("speedup_vs_clarabel.64", "clarabel_64", "speedup", "times"),
-    ("speedup_vs_dit.64", "dit_64", "speedup", "times"),
-    ("seconds.1000x1000", "1000x1000", "seconds", "s"),
-    ("seconds.sweep32.256", "sweep32_256", "seconds", "s"),
-)
+    Medians of warm calls; the gap of the other is computed from its own solution by the same
+    certificate. Only ratios can be compared between machines, and `verify` allows for a busy one.
+    """
+
+    part: str
+    problem: Annotated[str, ex.Key]
+    seconds: Annotated[
+        float, ex.Over(max, "s"), ex.Column("ours, s", ".4g"),
+        ex.Claim("ratedist.seconds.{name}", tolerance=20.0, when=lambda row: row.speedup is None),
+    ]  # fmt: skip
+    gap_bits: Annotated[float, ex.Column("gap, bits", ".1e")]
+    other_seconds: Annotated[float | None, ex.Column("theirs, s", ".3g")] = None
+    other_gap_bits: Annotated[float | None, ex.Column("their gap, bits", ".1e")] = None
+    speedup: Annotated[
+        float | None, ex.Over(max, "times"), ex.Column("times faster", ".0f"),
+        ex.Claim("ratedist.speedup_vs_{name}", tolerance=1200.0),
+    ] = None  # fmt: skip
+    speedup_single_start: Annotated[
+        float | None, ex.Column("times faster than one start", ".0f")
+    ] = None
+
+    @property
+    def name(self) -> str:
+        """Of the claim."""
+        return self.part.replace("_", ".")
 
 
-def run(config: Config, run: Run) -> None:
-    """Measure in a fresh process, record, claim."""
-    began = time.perf_counter()
-    arguments = [] if config.dit_python is None else ["--dit-python", config.dit_python]
-    measured = json.loads(subprocesses.python("benchmarks.ratedist_solvers", arguments))
-    record = write_record(
-        run,
-        run.preset,
-        # Where an interpreter lies is the machine's business, not part of what ran.
-        config=Config(),
-        seeds=(),
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics=measured,
-        data="synthetic sources",
-        notes="medians of warm calls; only ratios can be compared between machines",
+def grid(config: Config) -> Iterator[tuple[str]]:
+    """The parts that can be measured."""
+    return ((part,) for part in config.parts if part != "dit_64" or config.dit_python)
+
+
+def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
+    """Run one part of the benchmark."""
+    ((part,),) = trials
+    dit = [] if config.dit_python is None else ["--dit-python", config.dit_python]
+    printed = subprocesses.python("benchmarks.ratedist_solvers", ["--only", part, *dit])
+    return [row_of(part, json.loads(printed)[part])]
+
+
+def row_of(part: str, found: dict[str, float]) -> Row:
+    """A part of the benchmark's result as a row."""
+    other = part.split("_")[0]
+    return Row(
+        part,
+        TITLES[part],
+        found["seconds"],
+        found["gap_bits"],
+        found.get(f"{other}_seconds"),
+        found.get(f"{other}_gap_bits"),
+        found.get("speedup"),
+        found.get("speedup_single_start"),
     )
-    claims = [
-        Claim(
-            id=f"ratedist.{name}",
-            value=measured[part][field],
-            std=None,
-            seeds=1,
-            unit=unit,
-            record=f"rd_speed/{record.name}",
-            command="python -m experiments rd_speed paper",
-        )
-        for name, part, field, unit in _CLAIMS
-        if measured[part] is not None
-    ]
-    write_claims(run, claims)
-    print(json.dumps(measured, indent=1))
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """Seconds, ratios and gaps."""
-    if "paper" not in records:
-        return []
-    metrics = records["paper"]["metrics"]
-    rows = []
-    for part, title in (
-        ("clarabel_64", "64 x 64, D = 0.5, against CVXPY + Clarabel"),
-        ("dit_64", "64 x 64, one slope, against dit as it comes"),
-        ("1000x1000", "1000 x 1000, D = 0.5"),
-        ("sweep32_256", "256 x 256, 32 slopes at once"),
-    ):
-        found = metrics[part]
-        if found is None:
-            continue
-        other = part.split("_")[0]
-        theirs = found.get(f"{other}_seconds")
-        if other == "dit":
-            title += f", 100 starts (one start: {found['speedup_single_start']:.0f} times)"
-        rows.append(
-            (
-                title,
-                f"{found['seconds']:.4g}",
-                f"{found['gap_bits']:.1e}",
-                "" if theirs is None else f"{theirs:.3g}",
-                "" if theirs is None else f"{found[f'{other}_gap_bits']:.1e}",
-                "" if theirs is None else f"{found['speedup']:.0f}",
-            )
-        )
-    return [
-        Table(
-            "Speed to a certified point",
-            ("problem", "ours, s", "gap, bits", "theirs, s", "their gap, bits", "times faster"),
-            rows,
-            "Warm calls; the gap of the other is computed from its own solution by the same "
-            "certificate.",
-        )
-    ]
+def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float | None] | None:
+    """Measure again; not against dit, whose interpreter the record does not know."""
+    if row.part == "dit_64":
+        return None
+    return measure(config, [(row.part,)], data)[0]._asdict()
+
+
+EXPERIMENT = ex.Experiment(
+    Row,
+    {"paper": Config(), "smoke": Config(parts=("clarabel_64",))},
+    measure,
+    grid=grid,
+    recompute=recompute,
+    data="synthetic sources",
+    notes="medians of warm calls; only ratios can be compared between machines",
+)

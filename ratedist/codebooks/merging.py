@@ -77,15 +77,15 @@ def merge(
       book: the codebook.
       q: Float[m], probability of each codeword.
       least_mass: codewords below it are dropped; the heaviest always stays.
-      least_distance: codewords no farther apart become their weighted mean. Chains count: three
-        codewords in a row, each close to the next, become one.
+      least_distance: codewords no farther apart become their weighted mean. Three codewords in a
+        row, each close to the next, become one.
 
     Returns:
       The smaller codebook, and the probabilities that go with it.
     """
     q = jnp.where(book.mask, jnp.asarray(q, jnp.float64), 0.0)
-    kept = (q >= least_mass) | (jnp.arange(q.size) == jnp.argmax(q))
-    q = jnp.where(kept & book.mask, q, 0.0)
+    stays = (q >= least_mass) | (jnp.arange(q.size) == jnp.argmax(q))
+    q = jnp.where(stays & book.mask, q, 0.0)
     alive = q > 0
     apart = squared_distances(book.points, book.points)
     close = (apart <= least_distance**2) & alive[:, None] & alive[None, :]

@@ -22,10 +22,10 @@ _COARSE, _FINE = 512, 4096
 _VECTOR_GROUPS = 1024
 _CODEWORDS = 256
 _TRAINING = 1 << 14
-_ROUNDS = 8
+_ALTERNATIONS = 8
 _BISECTIONS = 12
 _AIM = 1.0 - 1e-5
-"""Points are stored in single precision; aiming a little lower leaves room for that."""
+"""Points are stored in single precision; aiming a little lower makes up for that."""
 
 
 def scalar(samples: np.ndarray, level: float) -> Quantised:
@@ -83,7 +83,7 @@ def vector(samples: np.ndarray, level: float, dimension: int, seed: int = 0) -> 
         length = np.sqrt(np.maximum(-np.log2(mass), 0.0) / s)
         lifted = np.concatenate([points, length[:, None]], axis=1)
         cell = nearest(np.concatenate([x, np.zeros((len(x), 1))], axis=1), lifted)
-        kept, cell = np.unique(cell, return_inverse=True)
+        _, cell = np.unique(cell, return_inverse=True)
         cell = cell.reshape(-1)
         counts = np.bincount(cell)
         points = np.stack([np.bincount(cell, axis) for axis in x.T], axis=1) / counts[:, None]
@@ -122,17 +122,17 @@ def with_trellis(samples: np.ndarray, level: float) -> Quantised:
     centre = 0.5 * (low + high)
     start = trellis.uniform_trellis(step, size)
     start = start._replace(points=np.asarray(start.points) + centre)
-    fit = compiled(trellis.fit, static_argnames=("rounds",))
+    fit = compiled(trellis.fit, static_argnames=("iterations",))
     run = compiled(trellis.encode)
     training = x[:_TRAINING]
 
     def attempt(s: float) -> tuple[float, float, Quantised]:
-        fitted = fit(training, start, s, rounds=_ROUNDS)
+        fitted = fit(training, start, s, iterations=_ALTERNATIONS)
         coded = run(x, fitted, s)
         index, quantiser = np.asarray(coded.index), np.asarray(coded.quantiser)
         parts, points = [], []
         for number in range(2):
-            # Parities steer the machine, so points that nobody sent keep their places.
+            # Parities steer the machine, so points that are not sent keep their places.
             parts.append(index[quantiser == number])
             points.append(np.asarray(fitted.points)[number][:, None])
         found = Quantised(np.shape(samples), tuple(points), tuple(parts))

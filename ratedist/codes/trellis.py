@@ -1,8 +1,8 @@
 """Entropy-coded trellis quantisation: two scalar quantisers that take turns, as a path decides.
 
 A state machine of eight states reads the parities of the indices sent so far. Even states use the
-quantiser Q_0, odd ones Q_1, so encoder and decoder agree on the quantiser without a word, and the
-encoder looks for the path that minimises
+quantiser Q_0, odd ones Q_1, so encoder and decoder agree on the quantiser without side information,
+and the encoder looks for the path that minimises
 
     sum_t  s |x_t - y_t|^2 + length of index k_t in the quantiser of state t
 
@@ -34,7 +34,7 @@ _NEVER = 1e30
 class Trellis(NamedTuple):
     """Two quantisers.
 
-    Fields:
+    Attributes:
       points: Float[2, m], reconstruction of each index in each quantiser; m even.
       length_bits: Float[2, m], code length of each index; inf where it is not used.
     """
@@ -46,7 +46,7 @@ class Trellis(NamedTuple):
 class Coded(NamedTuple):
     """What a trellis makes of a sequence.
 
-    Fields:
+    Attributes:
       index: Int[T], index sent at each time.
       quantiser: Int[T], 0 or 1, the quantiser in force.
       rate_bits: Float[], entropy of the indices given the quantiser, bits per sample.
@@ -80,21 +80,21 @@ def uniform_trellis(step: ArrayLike, size: int) -> Trellis:
 
 
 @in_float64
-def fit(x: ArrayLike, start: Trellis, s: ArrayLike, *, rounds: int) -> Trellis:
+def fit(x: ArrayLike, start: Trellis, s: ArrayLike, *, iterations: int) -> Trellis:
     """Alternate Viterbi paths with centroids and code lengths, as ECVQ does for single letters.
 
     Args:
       x: Float[T], training samples.
       start: from `uniform_trellis`.
       s: Float[], price of distortion, bits per unit.
-      rounds: how many alternations.
+      iterations: how many alternations.
     """
     x = jnp.asarray(x, jnp.float64)
 
-    def round_(trellis: Trellis, _: None) -> tuple[Trellis, None]:
+    def alternate(trellis: Trellis, _: None) -> tuple[Trellis, None]:
         return _refit(x, trellis, encode(x, trellis, s)), None
 
-    return jax.lax.scan(round_, Trellis(*map(jnp.asarray, start)), None, length=rounds)[0]
+    return jax.lax.scan(alternate, Trellis(*map(jnp.asarray, start)), None, length=iterations)[0]
 
 
 @in_float64
@@ -170,9 +170,9 @@ def decode(streams: tuple[np.ndarray, np.ndarray], points: np.ndarray, size: int
 
 
 def _refit(x: jax.Array, trellis: Trellis, coded: Coded) -> Trellis:
-    """Centroids and ideal lengths of what was sent; an index that nobody sent is kept at a price.
+    """Centroids and ideal lengths of what was sent; an index that was not sent stays.
 
-    The price is that of one half occurrence: a point that a poor start made useless may come back.
+    Its length is that of one half occurrence: a point that a poor start made useless may come back.
     """
     size = trellis.points.shape[1]
     counts = _counts(coded.quantiser, coded.index, size)

@@ -1,16 +1,16 @@
 """How much distortion is allowed, and of which source letters.
 
 Every constraint has one shape: `sum_x a_x sum_j Q(j|x) d(x, j) <= D` with weights `a >= 0`.
-"Convex Rate-Distortion Theory" (the project this package follows) used three meanings of
-"fidelity" without saying so; here each has its own name. With `p` the source probabilities and `S`
-a subset of letters:
+Nasser, "Convex Relaxations for Entropy-Constrained Compression", bounds the distortion of every
+letter of a subset; the code behind it bounds a sum over the subset. Here each meaning has its own
+name. With `p` the source probabilities and `S` a subset of letters:
 
-| constructor       | weights a                | reads                                          |
-|-------------------|--------------------------|------------------------------------------------|
-| `mean_distortion` | `p`                      | the average distortion is at most D            |
-| `per_symbol`      | `1[x = i]`               | letter i alone has distortion at most D        |
-| `subset_sum`      | `p 1[x in S]`            | that project's code: *not* divided by P(S)     |
-| `subset_mean`     | `p 1[x in S] / P(S)`     | the average distortion within S is at most D   |
+| constructor       | weights a                | reads                                           |
+|-------------------|--------------------------|-------------------------------------------------|
+| `mean_distortion` | `p`                      | the average distortion is at most D             |
+| `per_symbol`      | `1[x = i]`               | letter i alone has distortion at most D         |
+| `subset_sum`      | `p 1[x in S]`            | what S adds to the average, not divided by P(S) |
+| `subset_mean`     | `p 1[x in S] / P(S)`     | the average distortion within S is at most D    |
 
 A `subset_sum` at a level no smaller than the `mean_distortion` level is implied by it. The result
 of a solve names such constraints (`RDPoint.vacuous`).
@@ -145,7 +145,7 @@ class Terms(NamedTuple):
     Attributes:
       share: Float[G, n], a_gx / p_x; zero in the rows of tight constraints.
       slack: Float[G], level minus the smallest reachable value; one for tight constraints.
-      floor: Float[G], the smallest reachable value of each left side.
+      smallest: Float[G], the smallest reachable value of each left side.
       base: Float[n], inf on the letters of tight constraints, else zero.
       tight: Bool[G], the level is the smallest reachable one (or below it).
       infeasible: Bool[G], the level is below the smallest reachable one.
@@ -153,7 +153,7 @@ class Terms(NamedTuple):
 
     share: jax.Array
     slack: jax.Array
-    floor: jax.Array
+    smallest: jax.Array
     base: jax.Array
     tight: jax.Array
     infeasible: jax.Array
@@ -178,8 +178,8 @@ def terms(source: Problem, constraints: Constraint | Sequence[Constraint]) -> Te
     valid = jnp.all(weights >= 0, axis=1) & jnp.isfinite(levels) & ~lost
     mass = jnp.where(source.p > 0, source.p, jnp.inf)
     share = weights / mass[None, :]
-    floor = share @ (source.p * source.nearest)
-    slack = levels - floor
+    smallest = share @ (source.p * source.nearest)
+    slack = levels - smallest
     # The rounding errors of both, whatever the signs of the distortions.
     rounding = jnp.abs(levels) + share @ (source.p * jnp.abs(source.nearest))
     rounding = 8 * size * jnp.finfo(jnp.float64).eps * rounding
@@ -188,7 +188,7 @@ def terms(source: Problem, constraints: Constraint | Sequence[Constraint]) -> Te
     return Terms(
         share=jnp.where(tight[:, None], 0.0, share),
         slack=jnp.where(valid, jnp.where(tight, 1.0, slack), jnp.nan),
-        floor=floor,
+        smallest=smallest,
         base=jnp.where(locked, jnp.inf, 0.0),
         tight=tight & valid,
         infeasible=valid & (slack < -rounding),

@@ -26,7 +26,7 @@ from ratedist.solvers.constraints import Constraints, constraint_rows
 class ConvexPoint(NamedTuple):
     """What the reference solver found.
 
-    Fields:
+    Attributes:
       rate_bits: objective value, bits per symbol; inf or nan where `status` is not a solution.
       distortion: Float[G], left side of each constraint.
       nu: Float[G], dual variable of each constraint, bits per unit of distortion.

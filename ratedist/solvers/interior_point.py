@@ -48,7 +48,7 @@ _ITERATIONS_FOR_PRICES = 70
 class Iterate(NamedTuple):
     """One primal-dual iterate, and what was seen there.
 
-    Fields:
+    Attributes:
       q: Float[m], output marginal (unnormalised).
       z: Float[m], slack of c_j <= 1.
       nu: Float[G], prices, nats per unit.

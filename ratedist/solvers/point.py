@@ -29,9 +29,10 @@ class RDPoint(NamedTuple):
       rate_ub: mutual information of the encoder, bits per symbol.
       gap_bits: rate_ub - rate_lb.
       distortion: the left side of each constraint under the encoder.
-      nu: price of each constraint, -dR/dD, bits per unit of distortion. It is inf where the level
-        is the smallest that can be reached, and NaN (with `converged` false) where the solver
-        could not determine it; the bounds on the rate hold all the same.
+      nu: price of each constraint, -dR/dD, bits per unit of distortion. It is 0 where the
+        constraint is slack, inf where the level is the smallest that can be reached, and NaN (with
+        `converged` false) where the solver could not determine it, such as at a corner of R(D); the
+        bounds on the rate hold all the same.
       slope: total price of distortion at each letter, bits per unit.
       q: output marginal.
       iterations: Newton or Blahut-Arimoto iterations.
@@ -184,19 +185,20 @@ def fixed_point(
     excess = terms.share @ (source.p * here.excess)
     dual = jnp.where(terms.tight, jnp.inf, nats_to_bits(nu))
     determined = end.determined | terms.tight
+    vacuous = determined & ~terms.tight & slack_side(source, terms, nu)
     return _point(
         source,
         slope,
         q,
         nu @ terms.slack,
-        distortion=terms.floor + excess,
-        nu=jnp.where(determined, dual, jnp.nan),
+        distortion=terms.smallest + excess,
+        nu=jnp.where(vacuous, 0.0, jnp.where(determined, dual, jnp.nan)),
         dual=dual,
         iterations=end.iterations,
         tol_nats=tol_nats,
         holds=jnp.all(excess <= terms.slack) & jnp.all(determined),
         infeasible=terms.infeasible,
-        vacuous=determined & ~terms.tight & slack_side(source, terms, nu),
+        vacuous=vacuous,
     )
 
 

@@ -29,7 +29,7 @@ _SMALLEST_EXPONENT = -100.0
 class Problem(NamedTuple):
     """A checked source and distortion table.
 
-    Fields:
+    Attributes:
       p: Float[n], source probabilities.
       excess: Float[n, m], d(x, j) - nearest_x; zero where the pair is not allowed.
       allowed: Bool[n, m], false for masked codewords and for infinite distortions.
@@ -45,7 +45,7 @@ class Problem(NamedTuple):
 class Tilt(NamedTuple):
     """One pass over the kernel K at an output marginal q.
 
-    Fields:
+    Attributes:
       posterior: Float[n, m], K_xj / u_x, so that Q(j|x) = q_j posterior_xj.
       log_u: Float[n], log (K q)_x.
       ratio: Float[m], c_j = sum_x p_x K_xj / u_x; q c is the next Blahut-Arimoto marginal.
@@ -99,8 +99,8 @@ def tilt(problem: Problem, slope: jax.Array, q: jax.Array) -> Tilt:
     exponent = jnp.where(positive, -slope[:, None] * jnp.where(positive, problem.excess, 1.0), 0.0)
     # Entries this small change nothing, but their products are denormal numbers, which processors
     # multiply a hundred times more slowly.
-    kept = problem.allowed & (exponent > _SMALLEST_EXPONENT)
-    kernel = jnp.where(kept, jnp.exp(exponent), 0.0)
+    counted = problem.allowed & (exponent > _SMALLEST_EXPONENT)
+    kernel = jnp.where(counted, jnp.exp(exponent), 0.0)
     u = kernel @ q
     u = jnp.where((problem.p > 0) | (u > 0), u, 1.0)
     posterior = kernel / u[:, None]

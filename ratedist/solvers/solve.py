@@ -221,7 +221,7 @@ def _at_slope(p: Any, d: Any, s: Any, tol_bits: Any, mask: Any) -> RDPoint:
     free = Terms(
         share=jnp.zeros((0, source.p.size)),
         slack=none,
-        floor=none,
+        smallest=none,
         base=bits_to_nats(letter_slope(s, source.p.size)),
         tight=none.astype(bool),
         infeasible=none.astype(bool),

@@ -92,8 +92,8 @@ def test_gaussian_gap():
     rng = np.random.default_rng(2)
     train, test = rng.normal(size=(2, 12_000))
     train, test = train / train.std(), test / test.std()
-    fit = quick(trellis.fit, static_argnames=("rounds",))
-    fitted = fit(train, trellis.uniform_trellis(0.8, 16), 3.5, rounds=6)
+    fit = quick(trellis.fit, static_argnames=("iterations",))
+    fitted = fit(train, trellis.uniform_trellis(0.8, 16), 3.5, iterations=6)
     coded = ENCODE(test, fitted, 3.5)
     gap = coded.rate_bits - 0.5 * np.log2(1.0 / coded.distortion)
     assert 1.0 < coded.rate_bits < 1.4
