@@ -180,8 +180,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     commands = whole.add_subparsers(required=True, metavar="command")
 
     def verb(name: str, purpose: str, run: Any) -> argparse.ArgumentParser:
-        defaults = argparse.ArgumentDefaultsHelpFormatter
-        sub = commands.add_parser(name, help=purpose, description=purpose, formatter_class=defaults)
+        sub = commands.add_parser(name, help=purpose, description=purpose)
         sub.set_defaults(run=run)
         return sub
 

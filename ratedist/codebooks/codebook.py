@@ -171,7 +171,8 @@ def refine_codebook(
       as `infeasible`.
 
     Raises:
-      ValueError: as `solve_fixed`; letters or codewords that are not finite or do not fit.
+      ValueError: as `solve_fixed`; letters or codewords that are not finite or do not fit; a
+        marginal that runs on the host.
 
     >>> import numpy as np, ratedist
     >>> p, x = np.full(8, 1 / 8), np.arange(8.0)
@@ -188,7 +189,16 @@ def refine_codebook(
     check_constraints(p, rows)
     rows = tuple(Constraint(as_array(row.weights), row.level) for row in rows)
     numbers = (rate, least_mass, least_distance)
-    return _refine(p, letters, Codebook(*map(jnp.asarray, book)), rows, numbers, steps, marginal)
+    if steps < 1:
+        raise ValueError(f"{steps} steps; at least one")
+    start = Codebook(*map(jnp.asarray, book))
+    try:
+        return _refine(p, letters, start, rows, numbers, steps, marginal)
+    except jax.errors.TracerArrayConversionError as error:
+        raise ValueError(
+            "the marginal runs on the host and cannot be compiled: call convex_step, "
+            "value_and_gradient, move and merging.merge in turn"
+        ) from error
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "marginal"))

@@ -78,7 +78,12 @@ class ConvexLayer:
 
         Returns:
           q: Float[m] or Float[B, m].
+
+        Raises:
+          ValueError: 64-bit types are off.
         """
+        if not jax.config.read("jax_enable_x64"):
+            raise ValueError("a ConvexLayer needs double precision: use jax.enable_x64(True)")
         d = jnp.asarray(d)
         used = jnp.ones(d.shape[:-2] + d.shape[-1:], bool) if mask is None else jnp.asarray(mask)
         table = kernel(jnp.where(used[..., None, :], d, jnp.inf), jnp.asarray(s))

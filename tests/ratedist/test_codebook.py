@@ -115,6 +115,25 @@ def test_a_codebook_that_is_too_small_is_named():
     assert not bool(point.converged)
 
 
+def test_what_refine_codebook_refuses():
+    p, x = np.full(4, 0.25), np.arange(4.0)
+
+    def on_the_host(p, d, s, mask):
+        return np.asarray(d).mean(axis=0)
+
+    for call, said in (
+        (lambda: ratedist.refine_codebook(p, x, [0.0, 3.0], 1.0, marginal=on_the_host), "host"),
+        (lambda: ratedist.refine_codebook(p, x, [0.0, np.nan], 1.0), "codeword is not finite"),
+        (lambda: ratedist.refine_codebook(p, x, np.zeros((2, 2)), 1.0), "codewords of shape"),
+        (lambda: ratedist.refine_codebook(2 * p, x, [0.0, 3.0], 1.0), "sum to 2"),
+        (lambda: ratedist.refine_codebook(p, x, [0.0, 3.0], 1.0, steps=0), "0 steps"),
+        (lambda: ratedist.anneal(p, x, [0.0, 3.0], -1.0, [1.0]), "price"),
+        (lambda: ratedist.anneal(p, x, [0.0, 3.0], 1.0, [1.0, -0.5]), "temperatures"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call()
+
+
 def test_duplicated_codewords_change_nothing():
     x, p = SOURCE.points, SOURCE.p
     rule = ratedist.mean_distortion(p, LEVEL)
