@@ -1,6 +1,6 @@
 """Speed of the certified solver against CVXPY with Clarabel, and against dit, in the same run.
 
-python -m benchmarks.ratedist_solvers [--dit-python PATH]
+python -m benchmarks.ratedist_solvers [--dit-python PATH] [--only PART]
 
 Every time is the median of warm calls; only ratios can be compared between machines. dit is not a
 dependency: where it is installed for another interpreter, name that one. Prints one JSON object.
@@ -138,17 +138,20 @@ def sweep() -> dict[str, float]:
     }
 
 
-def run(dit_python: str | None = None) -> dict[str, dict[str, float] | None]:
-    """All four; dit is None where there is no interpreter that has it."""
-    return {
-        "clarabel_64": against_clarabel(),
-        "dit_64": None if dit_python is None else against_dit(dit_python),
-        "1000x1000": thousand(),
-        "sweep32_256": sweep(),
+def run(dit_python: str | None = None, only: str | None = None) -> dict[str, Any]:
+    """All parts or one; dit is None where there is no interpreter that has it."""
+    parts: dict[str, Callable[[], dict[str, float] | None]] = {
+        "clarabel_64": against_clarabel,
+        "dit_64": lambda: None if dit_python is None else against_dit(dit_python),
+        "1000x1000": thousand,
+        "sweep32_256": sweep,
     }
+    return {name: part() for name, part in parts.items() if only in (None, name)}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dit-python", help="interpreter that can import dit")
-    json.dump(run(parser.parse_args().dit_python), sys.stdout, indent=2)
+    parser.add_argument("--only", metavar="PART", help="one part of the result, by its name")
+    options = parser.parse_args()
+    json.dump(run(options.dit_python, options.only), sys.stdout, indent=2)

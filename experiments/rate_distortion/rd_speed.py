@@ -92,16 +92,20 @@ def row_of(part: str, found: dict[str, float]) -> Row:
     )
 
 
-def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float | None] | None:
+def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float] | None:
     """Measure again; not against dit, whose interpreter the record does not know."""
     if row.part == "dit_64":
         return None
-    return measure(config, [(row.part,)], data)[0]._asdict()
+    again = measure(config, [(row.part,)], data)[0]
+    if again.speedup is None:
+        return {"seconds": again.seconds}
+    # A busy machine slows the other down more: only a smaller ratio speaks against the claim.
+    return {"speedup": min(again.speedup, row.speedup or 0.0)}
 
 
 EXPERIMENT = ex.Experiment(
     Row,
-    {"paper": Config(), "smoke": Config(parts=("clarabel_64",))},
+    {"paper": Config(), "smoke": Config(parts=("sweep32_256",))},
     measure,
     grid=grid,
     recompute=recompute,

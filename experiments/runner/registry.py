@@ -94,24 +94,6 @@ _UNCONVERTED = {
         "small: 10 min, paper: 1 h on 1 core; smoke (digits): 1 min",
         "mnist",
     ),
-    "lgc_rate_curve": Entry(
-        "experiments.dataset_compression.lgc_rate_curve",
-        "accuracy against bytes, 1 kB to 1 MB, beside the strongest subset of the same bytes",
-        "cpu: 30 min a choice, 15 more to refine, 10 min a file on 1 core; smoke: 4 min",
-        "mnist, fashion_mnist",
-    ),
-    "l2_is_compression": Entry(
-        "experiments.weight_coding.l2_is_compression",
-        "is L2 compression? file bytes against accuracy, codelength against strength",
-        "paper: about 1 h 30 min on one core; smoke: 2 min",
-        "mnist",
-    ),
-    "prune_lenet": Entry(
-        "experiments.pruning.prune_lenet",
-        "LeNet-300-100 and LeNet-5-Caffe pruned by every method, down to decoded files",
-        "cpu300, cpu5: 3 h on one core each; smoke: 2 min",
-        "mnist",
-    ),
     "prune_vgg": Entry(
         "experiments.pruning.vgg.prune_vgg",
         "VGG-16 within a point of its dense network: weights and file bytes",
@@ -171,12 +153,6 @@ _UNCONVERTED = {
         "2x2 patches of Fashion-MNIST with a faithful foreground: bounds and files",
         "paper: 5 min on 1 core; smoke (digits): 1 min",
         "fashion_mnist",
-    ),
-    "rd_speed": Entry(
-        "experiments.rate_distortion.rd_speed",
-        "speed to a certified point, against CVXPY with Clarabel and against dit",
-        "2 min on 1 core",
-        "none",
     ),
 }
 
