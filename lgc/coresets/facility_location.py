@@ -21,6 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int, Key
 
 
 class Selection(NamedTuple):
@@ -33,10 +34,10 @@ class Selection(NamedTuple):
       evaluations: Int[], gains that were computed.
     """
 
-    indices: Array
-    gains: Array
-    objective: Array
-    evaluations: Array
+    indices: Int[Array, " k"]
+    gains: Float[Array, " k"]
+    objective: Float[Array, ""]
+    evaluations: Int[Array, ""]
 
 
 def similarities(distances: Array) -> Array:
@@ -44,7 +45,7 @@ def similarities(distances: Array) -> Array:
     return distances.max() - distances
 
 
-def lazy_greedy(similarity: Array, count: int) -> Selection:
+def lazy_greedy(similarity: Float[Array, "n m"], count: int) -> Selection:
     """The greedy subset; of equal gains the first.
 
     Args:
@@ -89,7 +90,9 @@ def lazy_greedy(similarity: Array, count: int) -> Selection:
     return _run(choose, similarity, count, jnp.full(columns.shape[:1], jnp.inf, columns.dtype))
 
 
-def stochastic_greedy(key: Array, similarity: Array, count: int, *, epsilon: float) -> Selection:
+def stochastic_greedy(
+    key: Key[Array, ""], similarity: Float[Array, "n m"], count: int, *, epsilon: float
+) -> Selection:
     """Greedy among a random sample of candidates in each step.
 
     Args:
@@ -132,7 +135,7 @@ def objective(similarity: Array, subset: Array) -> Array:
     return jnp.sum(similarity[:, subset].max(axis=-1))
 
 
-def cluster_sizes(distances_to_subset: Array) -> Array:
+def cluster_sizes(distances_to_subset: Float[Array, "n k"]) -> Float[Array, " k"]:
     """CRAIG's weights: how many images each chosen one stands for.
 
     Args:

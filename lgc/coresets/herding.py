@@ -16,9 +16,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int
 
 
-def herd(with_mean: Array, products_with: Callable[[Array], Array], count: int) -> Array:
+def herd(
+    with_mean: Float[Array, " n"], products_with: Callable[[Array], Array], count: int
+) -> Int[Array, " k"]:
     """Int[k]: distinct images in the order of their selection; of equals the first.
 
     Args:

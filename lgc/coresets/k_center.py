@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int
 
 
 class Centres(NamedTuple):
@@ -24,8 +25,8 @@ class Centres(NamedTuple):
       radii: Float[k], distance of the farthest image after each; not increasing.
     """
 
-    indices: Array
-    radii: Array
+    indices: Int[Array, " k"]
+    radii: Float[Array, " k"]
 
 
 def farthest_first(

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float, Int, Key
 
 _LEAST_GAIN = 1e-6
 """Of the objective: what a swap must gain, above what rounding may feign."""
@@ -32,11 +33,11 @@ class Medoids(NamedTuple):
       converged: Bool[], no swap gains more than a millionth of the objective.
     """
 
-    indices: Array
-    labels: Array
-    objective: Array
-    swaps: Array
-    converged: Array
+    indices: Int[Array, " k"]
+    labels: Int[Array, " n"]
+    objective: Float[Array, ""]
+    swaps: Int[Array, ""]
+    converged: Bool[Array, ""]
 
 
 class _Nearest(NamedTuple):
@@ -60,7 +61,7 @@ class _State(NamedTuple):
     swaps: Array
 
 
-def plus_plus(key: Array, distances: Array, count: int) -> Array:
+def plus_plus(key: Key[Array, ""], distances: Float[Array, "n n"], count: int) -> Int[Array, " k"]:
     """Int[k]: images drawn one after another, with odds as their squared distance to those before.
 
     Of 2 + ln k draws each time, the one that leaves the smallest sum of squared distances.
@@ -97,7 +98,10 @@ def plus_plus(key: Array, distances: Array, count: int) -> Array:
 
 
 def faster_pam(
-    distances: Array, medoids: Array, *, max_candidates: int | Array | None = None
+    distances: Float[Array, "n n"],
+    medoids: Int[Array, " k"],
+    *,
+    max_candidates: int | Array | None = None,
 ) -> Medoids:
     """Swaps until none gains.
 

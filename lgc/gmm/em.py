@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float, Int, Key
 
 from lgc.gmm import covariances, em_steps, gaussian_mixture, kmeans
 from lgc.gmm.covariances import Kind
@@ -63,14 +64,16 @@ class FitInfo(NamedTuple):
       change: of the log-likelihood in the last iteration, nats per sample.
     """
 
-    converged: Array
-    finite: Array
-    iterations: Array
-    log_likelihood: Array
-    change: Array
+    converged: Bool[Array, ""]
+    finite: Bool[Array, ""]
+    iterations: Int[Array, ""]
+    log_likelihood: Float[Array, ""]
+    change: Float[Array, ""]
 
 
-def run(config: Config, start: Mixture, samples: Array, mask: Array) -> tuple[Mixture, FitInfo]:
+def run(
+    config: Config, start: Mixture, samples: Float[Array, "n d"], mask: Bool[Array, " n"]
+) -> tuple[Mixture, FitInfo]:
     """EM from a given start: E and M steps until the likelihood stands still.
 
     Args:
@@ -142,9 +145,13 @@ def kmeans_start(
 
 
 def fit(
-    key: Array, samples: Array, mask: Array, config: Config, n_components: Array | None = None
+    key: Key[Array, ""],
+    samples: Float[Array, "n d"],
+    mask: Bool[Array, " n"],
+    config: Config,
+    n_components: Array | None = None,
 ) -> tuple[Mixture, FitInfo]:
-    """The likeliest of `config.n_restarts` EM runs from k-means starts.
+    """The result with the largest likelihood of `config.n_restarts` EM runs from k-means starts.
 
     Args:
       key: typed PRNG key.
@@ -186,9 +193,9 @@ class Sweep(NamedTuple):
 
 
 def sweep(
-    key: Array,
-    samples: Array,
-    mask: Array,
+    key: Key[Array, ""],
+    samples: Float[Array, "c n d"],
+    mask: Bool[Array, "c n"],
     config: Config,
     component_counts: Sequence[int],
     *,

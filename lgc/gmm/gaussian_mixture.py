@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Bool, Float, Int, Key
 
 from lgc.gmm import covariances
 from lgc.gmm.covariances import Kind
@@ -28,13 +29,18 @@ class Mixture(NamedTuple):
       mask: (K,) True where there is a component.
     """
 
-    log_weights: Array
-    means: Array
-    factors: Array
-    mask: Array
+    log_weights: Float[Array, " k"]
+    means: Float[Array, "k d"]
+    factors: Float[Array, ...]
+    mask: Bool[Array, " k"]
 
 
-def from_precisions(kind: Kind, weights: Array, means: Array, precisions: Array) -> Mixture:
+def from_precisions(
+    kind: Kind,
+    weights: Float[Array, " k"],
+    means: Float[Array, "k d"],
+    precisions: Float[Array, ...],
+) -> Mixture:
     """The mixture with these weights (K,), means (K, D) and inverse covariances.
 
     Precisions have scikit-learn's shapes: full (K, D, D), tied (D, D), diagonal (K, D),
@@ -44,7 +50,7 @@ def from_precisions(kind: Kind, weights: Array, means: Array, precisions: Array)
     return Mixture(jnp.log(weights), means, factors, jnp.ones(weights.shape, bool))
 
 
-def covariance_matrices(mixture: Mixture) -> Array:
+def covariance_matrices(mixture: Mixture) -> Float[Array, "k d d"]:
     """C_k of every place, (K, D, D)."""
     n_components, n_dimensions = mixture.means.shape
     factors = mixture.factors
@@ -75,7 +81,7 @@ def joint_log_prob(mixture: Mixture, samples: Array, inverses: Array | None = No
     return jnp.where(mixture.mask[:, None], joint, -jnp.inf)
 
 
-def log_prob(mixture: Mixture, samples: Array) -> Array:
+def log_prob(mixture: Mixture, samples: Float[Array, "n d"]) -> Float[Array, " n"]:
     """Log-density of each sample.
 
     Args:
@@ -88,7 +94,9 @@ def log_prob(mixture: Mixture, samples: Array) -> Array:
     return jax.nn.logsumexp(joint_log_prob(mixture, samples), axis=0)
 
 
-def sample(key: Array, mixture: Mixture, n_samples: int) -> tuple[Array, Array]:
+def sample(
+    key: Key[Array, ""], mixture: Mixture, n_samples: int
+) -> tuple[Float[Array, "n d"], Int[Array, " n"]]:
     """Draws from the mixture; the same key gives the same draws.
 
     Args:
@@ -116,7 +124,12 @@ def sample(key: Array, mixture: Mixture, n_samples: int) -> tuple[Array, Array]:
     return drawn, components
 
 
-def bic(kind: Kind, mixture: Mixture, mean_log_likelihood: Array, n_samples: Array | int) -> Array:
+def bic(
+    kind: Kind,
+    mixture: Mixture,
+    mean_log_likelihood: Float[Array, ""],
+    n_samples: Array | int,
+) -> Float[Array, ""]:
     """Bayesian information criterion, -2 log p(data) + p log N, in nats; less is better.
 
     Schwarz (1978), with p the free parameters of the components in use.

@@ -7,7 +7,9 @@ classifier trained on the images does not learn the spurious correlation.
 >>> import lgc, numpy as np
 >>> images = np.zeros((16, 8, 8), np.uint8)
 >>> labels, groups = np.arange(16) % 2, np.arange(16) // 8
->>> config = lgc.groups.Config(steps=2, mixtures=lgc.Config(components=1))
+>>> architecture = lgc.groups.Architecture("dense", latent=2, hidden=8, dense_hidden=(8,))
+>>> mixtures = lgc.Config(components=1)
+>>> config = lgc.groups.Config(architecture, steps=2, mixtures=mixtures)
 >>> made = lgc.groups.compress(images, labels, groups, config=config)
 >>> lgc.decompress(made.data, per_class=3).labels.tolist()
 [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from fewbits.training import evaluation
 
@@ -38,13 +39,13 @@ class Neighbours(NamedTuple):
       indices: Int[n, k], among the references.
     """
 
-    distances: jax.Array
-    indices: jax.Array
+    distances: Float[Array, "n k"]
+    indices: Int[Array, "n k"]
 
 
 def nearest(
-    queries: jax.Array,
-    references: jax.Array,
+    queries: Shaped[Array, "n d"],
+    references: Shaped[Array, "m d"],
     count: int = 1,
     *,
     block: int = 250,
@@ -108,7 +109,9 @@ def nearest(
     return evaluation.map_batches(of_block, queries, block)
 
 
-def log_distance_ratios(neighbours: Neighbours, members: jax.Array) -> jax.Array:
+def log_distance_ratios(
+    neighbours: Neighbours, members: Bool[Array, " pool"]
+) -> Float[Array, " n"]:
     """Log r of each query, r = nearest member distance / nearest held-out distance; Float[n].
 
     Where all k neighbours are of one kind, the other kind's distance is taken to be the k-th: r is
@@ -126,7 +129,7 @@ def log_distance_ratios(neighbours: Neighbours, members: jax.Array) -> jax.Array
     return jnp.log(member + _TINY) - jnp.log(held_out + _TINY)
 
 
-def closer_to_members(neighbours: Neighbours, members: jax.Array) -> jax.Array:
+def closer_to_members(neighbours: Neighbours, members: Bool[Array, " pool"]) -> Float[Array, ""]:
     """Share of queries whose nearest reference is a member, Float[]; the null's mean is 1/2."""
     return jnp.mean(members[neighbours.indices[:, 0]])
 
@@ -149,10 +152,10 @@ class Memorisation(NamedTuple):
 
 
 def memorisation(
-    key: jax.Array,
+    key: Key[Array, ""],
     neighbours: Neighbours,
-    members: jax.Array,
-    classes: jax.Array | None = None,
+    members: Bool[Array, " pool"],
+    classes: Int[Array, " pool"] | None = None,
     *,
     permutations: int = 999,
 ) -> Memorisation:

@@ -17,12 +17,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
 
 _SMALLEST_DEVIATION = 1e-6
 """Relative to the largest score, for an image whose shadows all agree."""
 
 
-def random_halves(key: jax.Array, classes: jax.Array, count: int) -> jax.Array:
+def random_halves(
+    key: Key[Array, ""], classes: Int[Array, " n"], count: int
+) -> Bool[Array, "count n"]:
     """Halves of a pool, class by class, in pairs that complement one another; Bool[count, n].
 
     So every image is in exactly half of the sets, and every set has as many of each class.
@@ -57,11 +60,11 @@ class Auc(NamedTuple):
       standard_error: Float[], over images, of one target: DeLong's.
     """
 
-    value: jax.Array
-    standard_error: jax.Array
+    value: Float[Array, ""]
+    standard_error: Float[Array, ""]
 
 
-def auc(scores: jax.Array, members: jax.Array) -> Auc:
+def auc(scores: Float[Array, " n"], members: Bool[Array, " n"]) -> Auc:
     """The Mann-Whitney statistic of the scores, with its error (DeLong et al. 1988).
 
     Args:
@@ -93,8 +96,8 @@ def auc(scores: jax.Array, members: jax.Array) -> Auc:
 
 
 def true_positive_rate(
-    scores: jax.Array, members: jax.Array, false_positive_rate: float
-) -> jax.Array:
+    scores: Float[Array, " n"], members: Bool[Array, " n"], false_positive_rate: float
+) -> Float[Array, ""]:
     """Share of members above the threshold that at most that share of the others exceed; Float[].
 
     Args:
@@ -126,7 +129,9 @@ class Calibration(NamedTuple):
     outside_deviation: jax.Array
 
 
-def calibrate(scores: jax.Array, inside: jax.Array, *, pooled: bool = True) -> Calibration:
+def calibrate(
+    scores: Float[Array, "shadows n"], inside: Bool[Array, "shadows n"], *, pooled: bool = True
+) -> Calibration:
     """Fit the two Gaussians of every image.
 
     Args:
@@ -153,7 +158,7 @@ def calibrate(scores: jax.Array, inside: jax.Array, *, pooled: bool = True) -> C
     return Calibration(inside_mean, outside_mean, inside_deviation, outside_deviation)
 
 
-def lira_online(target: jax.Array, shadows: Calibration) -> jax.Array:
+def lira_online(target: Float[Array, " n"], shadows: Calibration) -> Float[Array, " n"]:
     """Log likelihood ratio of the target's scores, member against not, in nats; Float[n].
 
     Args:
@@ -169,7 +174,7 @@ def lira_online(target: jax.Array, shadows: Calibration) -> jax.Array:
     )
 
 
-def lira_offline(target: jax.Array, shadows: Calibration) -> jax.Array:
+def lira_offline(target: Float[Array, " n"], shadows: Calibration) -> Float[Array, " n"]:
     """How far the target's scores lie above those of archives without the image; Float[n].
 
     In standard deviations: a monotone function of one minus the p-value.
