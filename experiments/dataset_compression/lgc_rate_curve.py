@@ -1,48 +1,43 @@
-"""Accuracy against bytes: files searched for a budget, and the strongest subset of the same bytes.
+"""Accuracy against bytes, 1 kB to 1 MB, beside the best subset of the same bytes.
 
-For every data set and budget two things are chosen on validation images: what
-`lgc.distillation.budget_search` makes of the budget, and the best baseline among lossless and lossy
-subsets, at random or as coresets, drawn as they are or moved like ours. Then every seed writes its
-files, a fresh process decodes and draws 60,000 images from each, and three students are trained on
-them with hard labels and tested on the official test set. A run that was cut off goes on with the
-next cell.
+For every data set and budget two things are chosen on validation images: the operating point of
+`lgc.distill`, and the best baseline among lossless and quantised subsets, at random or as coresets,
+with our augmentation or without. Then every seed writes its files, a subprocess decodes and draws
+60,000 images from each, and three classifiers are trained on them with hard labels and tested on
+the official test set.
 
-    python -m experiments lgc_rate_curve cpu
+Cost: cpu: 30 min a choice, 15 more to distil, 10 min a file on 1 core; smoke (digits): 1 min.
+Data: mnist, fashion_mnist.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.common import decoded_sets
-from experiments.common import downstream as students
+from experiments.common import decoded_sets, downstream
 from experiments.common.downstream import StudentConfig
 from experiments.dataset_compression import lgc_rate_curve_choices as choices
-from experiments.dataset_compression import lgc_rate_curve_tables
-from experiments.dataset_compression.lgc_rate_curve_tables import mean_of
-from experiments.runner.records import Claim, Run, Seconds, kept, write_claims, write_record
-from experiments.runner.registry import Table
-from experiments.runner.statistics import mean_with
+from experiments.dataset_compression.lgc_mnist import PUBLISHED_BYTES, PUBLISHED_PERCENT
+from experiments.runner import experiment as ex
+from experiments.runner import plots
+from experiments.runner.folder import plain
+from experiments.runner.rows import grouped, mean_over_seeds, restore
 from fewbits.coding import container
 from fewbits.io import datasets
-from fewbits.io.datasets import Images
 from lgc.coresets.downsampling import Downsampling
-from lgc.coresets.strategies import CORESETS
-from lgc.distillation.augmentation import NONE, Augmentation
+from lgc.distillation.augmentation import NONE
 from lgc.distillation.search_config import DistillConfig
 
-ARMS = ("ours", "subset")
+FILES = {"lgc": "ours", "best subset": "subset"}
+"""Condition -> part of its files' names."""
 CLAIMED_UP_TO = 100_000
-"""Bytes: larger files are measured, not kept."""
-STAGES = ("ours", "lit", "refined", "subset")
-"""Of choosing: whether to light and to refine is asked when all else is chosen."""
+"""Bytes: larger files are measured, not published."""
 
 
 @dataclass(frozen=True)
@@ -52,215 +47,244 @@ class Config:
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
     budgets: tuple[int, ...] = (12_000, 30_000, 100_000)
     """Bytes, with all seeds."""
-    first_seed_budgets: tuple[int, ...] = (1_000, 3_000, 300_000, 1_000_000)
+    first_seed_budgets: tuple[int, ...] = (1_000, 1_000_000)
     """With the first seed alone, to draw the curve."""
-    students: dict[str, StudentConfig] = field(
+    classifiers: dict[str, StudentConfig] = field(
         default_factory=lambda: {
-            "report_cnn": StudentConfig(steps=8_000, falling=True),
-            "lenet5": StudentConfig("lenet_5_caffe", 4_000, 64, 1e-3, None, True),
             "convnet": StudentConfig("convnet", 4_000, 64, 2e-3, 32, True),
+            "lenet5": StudentConfig("lenet_5_caffe", 4_000, 64, 1e-3, None, True),
+            "report_cnn": StudentConfig(steps=8_000, falling=True),
         }
     )
-    first_seed_students: tuple[str, ...] = ("lenet5",)
+    first_seed_classifiers: tuple[str, ...] = ("lenet5",)
     """Trained with the first seed alone."""
-    trial: StudentConfig = StudentConfig(steps=4_000, falling=True)
-    """Judges baselines on validation images."""
-    second_trial: StudentConfig = StudentConfig("convnet", 1_000, 64, 2e-3, 32, True)
-    """Decides between baselines that `trial` finds alike."""
-    search: DistillConfig = DistillConfig()
-    lit: tuple[str, ...] = ()
-    """Data sets that are asked how strongly to light, which takes ten minutes a budget."""
-    refined_up_to: dict[str, int] = field(
-        default_factory=lambda: {"mnist": 0, "fashion_mnist": 30_000}
-    )
-    """Largest budget, by data set, that is asked whether to refine, which takes ten minutes."""
-    orders: tuple[str, ...] = tuple(CORESETS)
-    coresets_up_to: int = 30_000
-    """Largest budget whose baselines try coresets, which takes five minutes each of many images;
-    below it none has beaten random images."""
+    choice: choices.Settings = choices.Settings()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     per_class: int = 6_000
-    trial_per_class: int = 2_000
     validation_images: int = 5_000
-    train_images: int | None = None
-    """The first so many; all but the validation images if not given."""
 
 
-FREE_FIELDS = ("seeds", "data", "budgets", "first_seed_budgets")
-"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+class Trial(NamedTuple):
+    """One file."""
+
+    data: str
+    budget_bytes: int
+    seed: int
+    condition: str
+
+
+class Row(NamedTuple):
+    """Test accuracy at equal bytes, %.
+
+    Mean ± standard deviation over seeds (one seed without ±); hard labels, official test set.
+    Operating points were chosen on validation images. `report_cnn` is the small CNN of "Latent
+    Gaussian Compression".
+    """
+
+    data: Annotated[str, ex.Key]
+    budget_bytes: Annotated[int, ex.Key, ex.Column("bytes at most")]
+    condition: Annotated[str, ex.Key, ex.Column("file")]
+    chosen: Annotated[str, ex.Column("operating point")]
+    classifier: Annotated[str, ex.Key, ex.Across]
+    seed: int
+    bytes: int
+    accuracy_percent: Annotated[
+        float, ex.MeanOverSeeds("%"),
+        ex.Claim("lgc.{data}.{kilobytes}kB.{classifier}{suffix}", 0.5,
+                 when=lambda row: row.budget_bytes <= CLAIMED_UP_TO and row.classifier != "lenet5"),
+    ]  # fmt: skip
+    file: Annotated[Path, ex.Artifact]
+
+    @property
+    def kilobytes(self) -> int:
+        """The budget."""
+        return self.budget_bytes // 1000
+
+    @property
+    def suffix(self) -> str:
+        """Of the claim's id."""
+        return "" if self.condition == "lgc" else ".best_subset"
+
+
+class Gain(NamedTuple):
+    """Difference to the best subset, mean over the logarithm of the bytes, points."""
+
+    data: Annotated[str, ex.Key]
+    classifier: Annotated[str, ex.Key, ex.Across]
+    points: Annotated[float, ex.Over(np.mean), ex.Column(format="+.2f")]
+
+
+class Distillation(NamedTuple):
+    """Published dataset distillations, for comparison.
+
+    Test accuracy of a ConvNet of width 128, for which each set was made; not run here. These are no
+    files: numbers are counted, not coded.
+    """
+
+    method: Annotated[str, ex.Key]
+    values: Annotated[int, ex.Key, ex.Column("bytes at 8 bits", ",.0f")]
+    float32_bytes: Annotated[int, ex.Key, ex.Column("bytes as float32", ",.0f")]
+    data: Annotated[str, ex.Key, ex.Across]
+    accuracy_percent: Annotated[float, ex.Over(np.mean, "%"), ex.Column(format=".1f")]
+
+
+PUBLISHED = [
+    Distillation(method, values, 4 * values, data, percent)
+    for values, method, mnist, fashion_mnist in (
+        (7_840, "DC (Zhao et al. 2021)", 91.7, 70.5),
+        (7_840, "IDC (Kim et al. 2022)", 94.2, 81.0),
+        (7_840, "RTP (Deng and Russakovsky 2022)", 98.7, 88.5),
+        (78_400, "DC (Zhao et al. 2021)", 97.4, 82.3),
+        (78_400, "IDC (Kim et al. 2022)", 98.4, 86.0),
+        (78_400, "RTP (Deng and Russakovsky 2022)", 99.3, 90.0),
+    )
+    for data, percent in (("mnist", mnist), ("fashion_mnist", fashion_mnist))
+]
+"""One or ten images of each class."""
+
+
+def grid(config: Config) -> Iterator[Trial]:
+    """Every file."""
+    for name in config.data:
+        for size in sorted((*config.budgets, *config.first_seed_budgets)):
+            for seed in config.seeds if size in config.budgets else config.seeds[:1]:
+                yield from (Trial(name, size, seed, condition) for condition in FILES)
+
+
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measurement:
+    """Choose, write, decode in a subprocess, train and test."""
+    ((name, size, seed, condition),) = trials
+    whole = data.images(name, "train")
+    train, validation = datasets.split_validation(whole, config.validation_images)
+    point, compared = choices.search(config.choice, data, name, size, train)
+    chosen: dict[str, Any] = {"point": point, **compared}
+    if condition != "lgc":
+        augmentation = point.augmentation
+        subset = data.cached(
+            f"{name}_{size}_subset",
+            lambda: choices.best_subset(config.choice, size, train, validation, augmentation),
+        )
+        chosen, point = subset, restore(choices.Subset, subset).best.point
+    # Distilling takes ten minutes: its file is written once, for the first seed.
+    file_seed = config.seeds[0] if point.distillation_steps else seed
+    path = data.path(f"{name}_{size}_{FILES[condition]}_{file_seed}.lgc")
+    if file_seed == seed or not path.exists():
+        container.save(path, choices.file(config.choice, train, size, point, file_seed))
+    decoded = decoded_sets.from_archive(path, config.per_class, seed)
+    test, said = data.images(name, "test"), choices.description(point)
+    rows = [
+        Row(
+            name, size, condition, said, classifier, seed, path.stat().st_size,
+            downstream.accuracy_percent(settings, decoded, test, seed), path,
+        )
+        for classifier, settings in config.classifiers.items()
+        if seed == config.seeds[0] or classifier not in config.first_seed_classifiers
+    ]  # fmt: skip
+    first = seed == config.seeds[0]
+    extras = {"choices": {name: {str(size): {condition: plain(chosen)}}}} if first else {}
+    return ex.Measurement(rows, extras)
+
+
+def recompute(config: Config, row: Row, data: ex.Data) -> float:
+    """Decode the file in a subprocess, train the classifier again, test it."""
+    decoded = decoded_sets.from_archive(row.file, config.per_class, row.seed)
+    settings, test = config.classifiers[row.classifier], data.images(row.data, "test")
+    return downstream.accuracy_percent(settings, decoded, test, row.seed)
+
+
+def gains(record: ex.Record) -> list[Gain]:
+    """The area between the curves of files and subsets over the width of the budgets."""
+    found = []
+    by_curve = grouped(record.of(Row), lambda row: (row.data, row.classifier))
+    for (data, classifier), mine in by_curve.items():
+        sizes = sorted({row.budget_bytes for row in mine})
+        ours, theirs = (
+            np.array([
+                mean_over_seeds(mine, "accuracy_percent", budget_bytes=size, condition=each).mean
+                for size in sizes
+            ])
+            for each in FILES
+        )  # fmt: skip
+        logarithm = np.log(sizes)
+        width = logarithm[-1] - logarithm[0]
+        area = np.trapezoid(ours - theirs, logarithm) / width if width else (ours - theirs)[0]
+        found.append(Gain(data, classifier, float(area)))
+    return found
+
+
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Accuracy against bytes, one panel for each data set."""
+    measured = records["cpu"].of(Row)
+    by_data = grouped(measured, lambda row: row.data)
+    figure, axes = plots.subplots(len(by_data), width=8.0)
+    colours = {"lgc": plots.OURS, "best subset": plots.BASELINE}
+    shown = {"convnet": ("ConvNet", "o-"), "report_cnn": ("small CNN", "o--")}
+    for axis, (data, mine) in zip(axes, by_data.items(), strict=True):
+        by_curve = grouped(mine, lambda row: (row.condition, row.classifier))
+        for (condition, name), curve in by_curve.items():
+            if name in shown:
+                title, style = shown[name]
+                points = grouped(curve, lambda row: row.budget_bytes)
+                found = [mean_over_seeds(each, "accuracy_percent") for each in points.values()]
+                axis.errorbar(
+                    list(points), [each.mean for each in found], [each.std or 0 for each in found],
+                    fmt=style, color=colours[condition], capsize=3, label=f"{condition}, {title}",
+                )  # fmt: skip
+        red: dict[str, Any] = {"color": plots.PUBLISHED}
+        if data == "mnist":
+            label = "Latent Gaussian Compression, as published"
+            axis.plot(PUBLISHED_BYTES, PUBLISHED_PERCENT, "*", ms=10, label=label, **red)
+        for number, each in enumerate(row for row in PUBLISHED if row.data == data):
+            label = None if number else "published distillations, 8 to 32 bits"
+            span, height = (each.values, each.float32_bytes), each.accuracy_percent
+            axis.plot(span, (height, height), "|-", label=label, **red)
+            axis.annotate(
+                each.method.split()[0], (span[0], height), (-4, 0), textcoords="offset points",
+                ha="right", va="center", fontsize="x-small", **red,
+            )  # fmt: skip
+        axis.set(xscale="log", xlabel="bytes on disk", ylabel="test accuracy, %")
+        axis.set_title(data, loc="left")
+        axis.legend(fontsize="small")
+    return {"accuracy_against_bytes": figure}
+
 
 _QUICK = DistillConfig(
-    downsamplings=(Downsampling(1, 1), Downsampling(2, 2)), augmentations=(NONE,),
-    candidate_upsampler_steps=20, upsampler_steps=20, screening_steps=20, final_steps=20,
-    finalists=1, proxy_images_per_class=100, proxy_width=4, proxy_batch_size=32, strategies=(),
-    distillation_steps=4, evaluation_seeds=1, brightness_percent=(30,),
+    downsamplings=(Downsampling(1, 2),), augmentations=(NONE,), candidate_upsampler_steps=5,
+    upsampler_steps=20, screening_steps=5, final_steps=5, finalists=1, proxy_images_per_class=20,
+    proxy_width=4, proxy_batch_size=16, strategies=(), distillation_steps=4, evaluation_seeds=1,
+    brightness_percent=(30,),
 )  # fmt: skip
 
-PRESETS = {
-    "cpu": ("MNIST and Fashion-MNIST, ConvNet of width 32: hours on 2 cores", Config()),
-    "smoke": (
-        "2,000 MNIST images, one budget, two seeds, short training: minutes",
-        Config(
-            data=("mnist",),
-            lit=("mnist",),
-            refined_up_to={"mnist": 2_000},
-            budgets=(2_000,),
+EXPERIMENT = ex.Experiment(
+    (Row, Gain, Distillation),
+    {
+        "cpu": Config(),
+        "smoke": Config(
+            data=("digits",),
+            budgets=(700,),
             first_seed_budgets=(),
-            students={"report_cnn": StudentConfig(steps=300)},
-            first_seed_students=(),
-            trial=StudentConfig(steps=100),
-            second_trial=StudentConfig("convnet", 20, 64, 2e-3, 4, True),
-            search=_QUICK,
-            orders=("herding",),
+            classifiers={"report_cnn": StudentConfig(steps=100)},
+            choice=choices.Settings(
+                search=_QUICK,
+                brightness=("digits",),
+                distilled_up_to={"digits": 700},
+                proxy=StudentConfig(steps=20),
+                second_proxy=StudentConfig("convnet", 5, 64, 2e-3, 4, True),
+                proxy_per_class=20,
+                strategies=("herding",),
+            ),
             seeds=(0, 1),
-            per_class=200,
-            trial_per_class=100,
-            validation_images=500,
-            train_images=2_000,
+            per_class=50,
+            validation_images=300,
         ),
-    ),
-}
-
-
-def run(config: Config, run: Run) -> None:
-    """Choose, write, decode in fresh processes, train and test; cell by cell."""
-    rows, chosen, began = [], [], time.perf_counter()
-    for name in config.data:
-        whole = datasets.load(name, "train", data_dir=run.data_dir)
-        train, validation = datasets.split_validation(whole, config.validation_images)
-        train = train.first(config.train_images)
-        test = datasets.load(name, "test", data_dir=run.data_dir)
-        for size in (*config.budgets, *config.first_seed_budgets):
-            ours, lit, refined, subset = (
-                run.folder / "choices" / f"{name}_{size}_{stage}.json" for stage in STAGES
-            )
-            title = f"{name}, {size:,} bytes"
-            mine = kept(ours, partial(choices.choose, config.search, title, size, train))
-            if name in config.lit:
-                light = partial(choices.light, config.search, title, size, train, mine)
-                mine = kept(lit, light)
-            if size <= config.refined_up_to.get(name, 0):
-                refine = partial(choices.refine, config.search, title, size, train, mine)
-                mine = kept(refined, refine)
-            best = partial(
-                choices.choose_subset, config.search, config.trial, config.second_trial,
-                config.orders if size <= config.coresets_up_to else (),
-                config.trial_per_class, size, train, validation, Augmentation(*mine["moves"]),
-            )  # fmt: skip
-            choice = {"data": name, "budget": size, "ours": mine, **kept(subset, best)}
-            chosen.append(choice)
-            seeds = config.seeds if size in config.budgets else config.seeds[:1]
-            for seed in seeds:
-                for arm in ARMS:
-                    path = run.folder / "cells" / f"{name}_{size}_{arm}_{seed}.json"
-                    cell = partial(_measure, config, run, choice, arm, seed, train, test)
-                    rows.append(kept(path, cell))
-                    print(lgc_rate_curve_tables.line(rows[-1]), flush=True)
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=config.seeds,
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics={"rows": rows, "choices": chosen},
-        data="; ".join(datasets.SOURCES[name].note for name in config.data),
-        notes="accuracies in percent on the official test set, trials' on validation images; "
-        "seconds.run is the last session's",
-    )
-    if run.preset != "smoke":
-        write_claims(run, _claims(config, run, rows, record))
-
-
-def _measure(
-    config: Config,
-    run: Run,
-    choice: dict[str, Any],
-    arm: str,
-    seed: int,
-    train: Images,
-    test: Images,
-) -> dict[str, Any]:
-    """One file, decoded in a fresh process, and the students trained on it."""
-    name, size, mine = choice["data"], choice["budget"], choice[arm]
-    # Refining takes ten minutes: its file is written once, for the first seed.
-    file_seed = config.seeds[0] if mine.get("refinement_steps") else seed
-    path = _path(config, run, name, size, arm, file_seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if file_seed == seed or not path.exists():
-        chosen = choices.point(mine)
-        container.save(path, choices.file(config.search, train, size, chosen, file_seed))
-    decoded = decoded_sets.from_archive(path, config.per_class, seed)
-    accuracies = {}
-    for student, settings in config.students.items():
-        if student in config.first_seed_students and seed != config.seeds[0]:
-            continue
-        began = time.perf_counter()
-        accuracies[student] = students.accuracy_percent(settings, decoded, test, seed)
-        took = time.perf_counter() - began
-        print(f"  {name}, {size:,}, {arm}, {student}: {accuracies[student]:.2f} % in {took:.0f} s")
-    return {
-        "data": name,
-        "budget": size,
-        "arm": arm,
-        "seed": seed,
-        "bytes": path.stat().st_size,
-        "file": path.name,
-        "accuracy_percent": accuracies,
-    }
-
-
-def _path(config: Config, run: Run, name: str, size: int, arm: str, seed: int) -> Path:
-    """The first seed's files of claimed budgets are kept."""
-    kept = run.preset != "smoke" and seed == config.seeds[0] and size <= CLAIMED_UP_TO
-    return (run.artifacts if kept else run.folder / "files") / f"{name}_{size}_{arm}_{seed}.lgc"
-
-
-def _claims(config: Config, run: Run, rows: list[dict[str, Any]], record: Path) -> list[Claim]:
-    sizes = [n for n in (*config.budgets, *config.first_seed_budgets) if n <= CLAIMED_UP_TO]
-    claims = []
-    for name, size, arm, student in product(config.data, sizes, ARMS, ("convnet", "report_cnn")):
-        found = mean_of(rows, name, size, arm, student)
-        first = next(r for r in rows if (r["data"], r["budget"], r["arm"]) == (name, size, arm))
-        suffix = "" if arm == "ours" else ".best_subset"
-        claims.append(
-            Claim(
-                f"lgc.{name}.{size // 1000}kB.{student}{suffix}",
-                found.mean,
-                found.std,
-                found.count,
-                "%",
-                f"lgc_rate_curve/{record.name}",
-                run.command,
-                tolerance=0.5,
-                bytes=first["bytes"],
-                artifact=first["file"],
-            )
-        )
-    return claims
-
-
-def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
-    """The first seed's student again, averaged with the other seeds' as recorded; percent."""
-    _, name, size, student, *_ = claim.id.split(".")
-    config, first = record["config"], record["seeds"][0]
-    test = datasets.load(name, "test", data_dir=data_dir)
-    decoded = decoded_sets.from_archive(artifact, config["per_class"], seed=first)
-    settings = StudentConfig(**config["students"][student])
-    found = students.accuracy_percent(settings, decoded, test, first)
-    arm = "subset" if claim.id.endswith(".best_subset") else "ours"
-    rows = [
-        {"seed": row["seed"], **row["accuracy_percent"]}
-        for row in record["metrics"]["rows"]
-        if (row["data"], row["budget"], row["arm"]) == (name, 1000 * int(size[:-2]), arm)
-    ]
-    return mean_with(found, rows, student, first)
-
-
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """Accuracy of every student at every budget."""
-    return lgc_rate_curve_tables.tables(records)
-
-
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
-    """Accuracy against bytes, one panel for each data set."""
-    return lgc_rate_curve_tables.figures(records)
+    },
+    measure,
+    grid=grid,
+    derive=gains,
+    recompute=recompute,
+    published=PUBLISHED,
+    figures=figures,
+    data=lambda config: ", ".join(config.data),
+    free=("seeds", "data", "budgets", "first_seed_budgets"),
+    headline="lgc.mnist.12kB.convnet",
+)

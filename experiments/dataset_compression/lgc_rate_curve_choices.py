@@ -1,200 +1,202 @@
-"""Operating points of `lgc_rate_curve`: our own search in stages, and the best baseline.
-
-They are plain dictionaries, as a run's folder has them; keys are those of the published records.
-"""
+"""What `lgc_rate_curve` chooses for a budget on validation images: our file and the best subset."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import jax
 
+import lgc
 from experiments.common import downstream
 from experiments.common.downstream import StudentConfig
+from experiments.runner.experiment import Data
+from experiments.runner.rows import restore
 from fewbits.coding import InputError
 from fewbits.io.datasets import Images
 from fewbits.io.progress import Bar
 from lgc import files
 from lgc.coresets.downsampling import LOSSLESS, Downsampling
-from lgc.coresets.strategies import worthwhile
+from lgc.coresets.strategies import CORESETS, worthwhile
 from lgc.distillation import budget_search, distilled_file, search_stages
 from lgc.distillation.augmentation import NONE, Augmentation
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search_config import DistillConfig
 from lgc.distillation.search_stages import Comparison
 
-Stage = Callable[..., Comparison]
-"""One of `lgc.distillation.search_stages`."""
-
-BASELINE_REDUCTIONS = (LOSSLESS, Downsampling(1, 2), Downsampling(2, 2))
+BASELINE_DOWNSAMPLINGS = (LOSSLESS, Downsampling(1, 2), Downsampling(2, 2))
 ALIKE_POINTS = 1.0
-"""A judge's accuracies on 5,000 images that are no further apart do not say which is better."""
+"""Accuracies on 5,000 images that are no further apart do not say which is better."""
 
 
-def choose(search: DistillConfig, title: str, size: int, train: Images) -> dict[str, Any]:
-    """The operating point of the first search stage."""
-    with Bar(title) as bar:
-        ours = budget_search.first_stage(
-            train.pixels, train.labels, size, jax.random.key(0), config=search, progress=bar
-        )
-    return plain(ours)
+@dataclass(frozen=True)
+class Settings:
+    """How operating points are chosen."""
 
-
-def light(
-    search: DistillConfig, title: str, size: int, train: Images, mine: dict[str, Any]
-) -> dict[str, Any]:
-    """The operating point, and its range of brightness augmentation."""
-    found = _compared(search_stages.brightness, search, title, size, train, mine)
-    said = [found.baseline_accuracy, *found.alternative_accuracies]
-    return {**plain(found.point), "lights_validation_percent": [100 * each for each in said]}
-
-
-def refine(
-    search: DistillConfig, title: str, size: int, train: Images, mine: dict[str, Any]
-) -> dict[str, Any]:
-    """The operating point, with kernel ridge distillation or without."""
-    found = _compared(search_stages.distillation, search, title, size, train, mine)
-    return {
-        **plain(found.point),
-        "searched_validation_percent": mine["validation_percent"],
-        "unrefined_validation_percent": 100 * found.baseline_accuracy,
-        "refined_validation_percent": 100 * found.alternative_accuracies[0],
-    }
-
-
-def _compared(
-    stage: Stage, search: DistillConfig, title: str, size: int, train: Images, mine: dict[str, Any]
-) -> Comparison:
-    key, found = jax.random.key(0), point(mine)
-    with Bar(title) as bar:
-        trial = search_stages.trial(train.pixels, train.labels, size, found, key, search)
-        return stage(trial, found, key, search, bar)
-
-
-def plain(point: OperatingPoint) -> dict[str, Any]:
-    """An operating point as JSON holds it; `point` is the inverse."""
-    return {
-        "reduction": asdict(point.downsampling),
-        "width": point.width,
-        "moves": list(point.augmentation),
-        "order": point.strategy,
-        "refinement_steps": point.distillation_steps,
-        "validation_percent": 100 * point.accuracy,
-    }
-
-
-def point(plain: dict[str, Any]) -> OperatingPoint:
-    """An operating point from JSON."""
-    return OperatingPoint(
-        Downsampling(**plain["reduction"]),
-        plain["width"],
-        Augmentation(*plain["moves"]),
-        plain["validation_percent"] / 100,
-        plain["order"],
-        plain.get("refinement_steps", 0),
+    search: DistillConfig = DistillConfig()
+    brightness: tuple[str, ...] = ()
+    """Data sets whose search has the stage of brightness augmentation, ten minutes a budget."""
+    distilled_up_to: dict[str, int] = field(
+        default_factory=lambda: {"mnist": 0, "fashion_mnist": 30_000}
     )
+    """Largest budget, by data set, with the stage of distillation, which takes ten minutes."""
+    proxy: StudentConfig = StudentConfig(steps=4_000, falling=True)
+    """Compares baselines."""
+    second_proxy: StudentConfig = StudentConfig("convnet", 1_000, 64, 2e-3, 32, True)
+    """Decides between baselines that `proxy` finds alike."""
+    proxy_per_class: int = 2_000
+    strategies: tuple[str, ...] = tuple(CORESETS)
+    """Coresets among the baselines."""
+    coresets_up_to: int = 30_000
+    """Largest budget whose baselines try coresets, which takes five minutes each of many images;
+    below it none has beaten random images."""
 
 
-def file(
-    search: DistillConfig, train: Images, size: int, point: OperatingPoint, seed: int
-) -> bytes:
-    """The file of the training images at an operating point."""
-    return distilled_file.write(
-        train.pixels,
-        train.labels,
-        size,
-        point,
-        jax.random.key(seed),
-        upsampler_steps=search.upsampler_steps,
-    )
+class Candidate(NamedTuple):
+    """A baseline."""
+
+    downsampling: Downsampling
+    augmentation: Augmentation
+    strategy: str
+    images: int
+    validation_percent: float
+    second_validation_percent: float | None = None
+
+    @property
+    def point(self) -> OperatingPoint:
+        """To write its file."""
+        return OperatingPoint(self.downsampling, 0, self.augmentation, 0.0, self.strategy)
 
 
-def choose_subset(
-    search: DistillConfig,
-    trial: StudentConfig,
-    second_trial: StudentConfig,
-    orders: tuple[str, ...],
-    per_class: int,
-    size: int,
-    train: Images,
-    validation: Images,
-    moves: Augmentation,
-) -> dict[str, Any]:
-    """The best baseline on validation images, moved like ours or not at all.
+class Subset(NamedTuple):
+    """The best baseline, and all that were tried."""
+
+    best: Candidate
+    tried: tuple[Candidate, ...]
+
+
+def search(
+    settings: Settings, data: Data, name: str, size: int, train: Images
+) -> tuple[OperatingPoint, dict[str, Any]]:
+    """The operating point that `lgc.distill` would find; its stages are cached one by one.
 
     Args:
-      search: whose enlarger's steps do not matter here, as there is none.
-      trial: the student that judges.
-      second_trial: the student that decides between reductions which the first finds alike.
-      orders: coresets that are tried with the best random subset.
-      per_class: images drawn of each class for it.
+      settings: see `Settings`.
+      data: of the run.
+      name: of the data set.
       size: bytes.
-      train: images to choose from.
-      validation: images that judge.
-      moves: ours.
-    """
-    trials: list[dict[str, Any]] = []
+      train: the images, without the validation part of the experiment.
 
-    def judged(data: bytes, judge: StudentConfig) -> float:
-        drawn = files.sample(data, per_class=per_class, seed=0)
-        return downstream.accuracy_percent(judge, drawn, validation, seed=0)
+    Returns:
+      The point, and what each later stage compared.
+    """
+    key = jax.random.key(0)
+
+    def cached(stage: str, compute: Callable[[Bar], Any]) -> Any:
+        def with_bar() -> Any:
+            with Bar(f"{name}, {size:,} bytes: {stage}") as bar:
+                return compute(bar)
+
+        return data.cached(f"{name}_{size}_{stage}", with_bar)
+
+    def first(bar: Bar) -> OperatingPoint:
+        return budget_search.first_stage(
+            train.pixels, train.labels, size, key, config=settings.search, progress=bar
+        )
+
+    def compare(stage: Callable[..., Comparison], point: OperatingPoint, bar: Bar) -> Comparison:
+        trial = search_stages.trial(train.pixels, train.labels, size, point, key, settings.search)
+        return stage(trial, point, key, settings.search, bar)
+
+    point = restore(OperatingPoint, cached("first", first))
+    compared = {}
+    for stage, wanted in (
+        (search_stages.brightness, name in settings.brightness),
+        (search_stages.distillation, size <= settings.distilled_up_to.get(name, 0)),
+    ):
+        if wanted:
+            found = cached(stage.__name__, functools.partial(compare, stage, point))
+            point = restore(Comparison, found).point
+            compared[stage.__name__] = found
+    return point, compared
+
+
+def file(settings: Settings, train: Images, size: int, point: OperatingPoint, seed: int) -> bytes:
+    """The file of the training images at an operating point."""
+    steps, key = settings.search.upsampler_steps, jax.random.key(seed)
+    return distilled_file.write(train.pixels, train.labels, size, point, key, upsampler_steps=steps)
+
+
+def best_subset(
+    settings: Settings, size: int, train: Images, validation: Images, augmentation: Augmentation
+) -> Subset:
+    """The best baseline on validation images, augmented like ours or not at all."""
 
     @functools.cache
-    def made(reduction: Downsampling, moves: Augmentation, order: str) -> bytes:
-        return file(search, train, size, OperatingPoint(reduction, 0, moves, 0.0, order), 0)
+    def made(point: OperatingPoint) -> bytes:
+        return file(settings, train, size, point, 0)
 
-    def tried(reduction: Downsampling, moves: Augmentation, order: str) -> None:
+    def percent(point: OperatingPoint, proxy: StudentConfig) -> float:
+        drawn = lgc.decompress(made(point), per_class=settings.proxy_per_class, seed=0)
+        return downstream.accuracy_percent(proxy, drawn[:2], validation, seed=0)
+
+    def tried(downsampling: Downsampling, augmentation: Augmentation, strategy: str) -> None:
+        point = OperatingPoint(downsampling, 0, augmentation, 0.0, strategy)
         try:
-            data = made(reduction, moves, order)
+            images = files.summary(made(point))["images"]
         except InputError:
             return  # not even one image of each class
-        trials.append(
-            {
-                "reduction": asdict(reduction),
-                "moves": list(moves),
-                "order": order,
-                "images": files.summary(data)["images"],
-                "validation_percent": judged(data, trial),
-            }
+        accuracy = percent(point, settings.proxy)
+        found.append(Candidate(downsampling, augmentation, strategy, images, accuracy))
+        print(
+            f"  subset {downsampling} {strategy}: {found[-1].validation_percent:.2f} %", flush=True
         )
-        print(f"  subset {reduction} {order}: {trials[-1]['validation_percent']:.2f} %", flush=True)
 
-    for reduction in BASELINE_REDUCTIONS:
-        for each in dict.fromkeys((NONE, moves)):
-            tried(reduction, each, "random")
-    best = best_of(trials)
-    for order in orders if worthwhile(best["images"], len(train.labels)) else ():
-        tried(Downsampling(**best["reduction"]), Augmentation(*best["moves"]), order)
-    alike = contested(trials)
-    for each in alike:
-        data = made(Downsampling(**each["reduction"]), Augmentation(*each["moves"]), each["order"])
-        each["second_validation_percent"] = judged(data, second_trial)
-        print(f"  {each}", flush=True)
-    best = (
-        max(alike, key=lambda each: each["second_validation_percent"]) if alike else best_of(trials)
-    )
-    return {"subset": {**best, "width": 0}, "trials": trials}
+    found: list[Candidate] = []
+    for downsampling in BASELINE_DOWNSAMPLINGS:
+        for each in dict.fromkeys((NONE, augmentation)):
+            tried(downsampling, each, "random")
+    best = best_of(found)
+    if size <= settings.coresets_up_to and worthwhile(best.images, len(train.labels)):
+        for strategy in settings.strategies:
+            tried(best.downsampling, best.augmentation, strategy)
+    compared = {each: percent(each.point, settings.second_proxy) for each in contested(found)}
+    best = max(compared, key=lambda each: compared[each]) if compared else best_of(found)
+    again = {each: each._replace(second_validation_percent=compared.get(each)) for each in found}
+    return Subset(again[best], tuple(again.values()))
 
 
-def best_of(trials: list[dict[str, Any]]) -> dict[str, Any]:
-    """The trial that the first judge likes best."""
-    return max(trials, key=lambda each: each["validation_percent"])
+def best_of(candidates: list[Candidate]) -> Candidate:
+    """The best on validation images, by the first proxy."""
+    return max(candidates, key=lambda each: each.validation_percent)
 
 
-def contested(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The best trial and that of each other reduction within `ALIKE_POINTS`; none if there is none.
+def contested(candidates: list[Candidate]) -> list[Candidate]:
+    """The best candidate of each downsampling within `ALIKE_POINTS` of the best; none if it is one.
 
-    A student of another kind can find them far apart.
+    A classifier of another kind can find them far apart.
     """
-    best = best_of(trials)
-    found = [
-        best_of([each for each in trials if each["reduction"] == reduction])
-        for reduction in (asdict(reduction) for reduction in BASELINE_REDUCTIONS)
-        if any(each["reduction"] == reduction for each in trials)
+    limit = best_of(candidates).validation_percent - ALIKE_POINTS
+    each_best = [
+        best_of([each for each in candidates if each.downsampling == downsampling])
+        for downsampling in BASELINE_DOWNSAMPLINGS
+        if any(each.downsampling == downsampling for each in candidates)
     ]
-    limit = best["validation_percent"] - ALIKE_POINTS
-    alike = [each for each in found if each["validation_percent"] >= limit]
+    alike = [each for each in each_best if each.validation_percent >= limit]
     return alike if len(alike) > 1 else []
+
+
+def description(point: OperatingPoint) -> str:
+    """An operating point in a few words."""
+    factor, bits = point.downsampling.factor, point.downsampling.bits
+    side = "full side" if factor == 1 else f"1/{factor} side"
+    lossless = point.downsampling == LOSSLESS
+    parts = ["lossless" if lossless else f"{side}, {bits} bit{'s'[: bits - 1]}"]
+    parts += [point.strategy] * (point.strategy != "random")
+    parts += [f"upsampler of width {point.width}"] * bool(point.width)
+    parts += ["distilled"] * bool(point.distillation_steps)
+    plain = point.augmentation._replace(brightness=0) == NONE
+    parts.append("not augmented" if plain else "augmented")
+    return ", ".join(parts + ["brightness augmentation"] * bool(point.augmentation.brightness))
