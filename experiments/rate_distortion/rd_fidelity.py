@@ -1,27 +1,26 @@
-"""What fidelity of a few letters costs: dual prices, and which constraints bind at all.
+"""Prices of fidelity constraints, and which of the published ones bind.
 
-The report plots the prices of its global and its subset constraint. Here are both again with
-certificates, the three meanings that the word had (sum over the subset, mean within it, every
-letter), and the report's own settings: most of its subset constraints cost nothing, because the
-global one already implies them.
+"Convex Relaxations for Entropy-Constrained Compression" (Moussa Nasser) plots the prices of a
+global and a subset constraint. Here are both again with certificates, the three meanings that the
+subset has there (sum over it, mean within it, every letter), and the published settings: most of
+their subset constraints cost nothing, because the global one already implies them.
 
-    python -m experiments rd_fidelity paper
+Cost: paper: 1 min on 1 core; smoke: 30 s.
+Data: none.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 import ratedist
+from experiments.runner import experiment as ex
 from experiments.runner import plots
-from experiments.runner.records import Run, Seconds, write_record
-from experiments.runner.registry import Table
 from ratedist import sources
 
 
@@ -30,165 +29,135 @@ class Config:
     """One run of the experiment."""
 
     levels: int = 30
-    """Of the report's price curve."""
+    """Of the published price curve."""
     subset_sum: float = 0.015
-    """D' of the report's price curve: a sum over |x| < 0.1, not divided by its probability."""
+    """D' of the published price curve: a sum over |x| < 0.1, not divided by its probability."""
     clusters_side: int = 40
-    """Side of the grid of the report's four clusters."""
+    """Side of the grid of the published four clusters."""
 
 
-PRESETS = {
-    "paper": ("the report's 30 levels and settings", Config()),
-    "smoke": ("4 levels, a coarser grid of clusters", Config(levels=4, clusters_side=16)),
-}
+class Kind(NamedTuple):
+    """Kinds of fidelity on the published Gaussian (50 letters, 8 codewords).
+
+    The certificate is computed in NumPy, apart from the solver. Prices are in bits per unit of
+    distortion; both letters have the same.
+    """
+
+    kind: str
+    constraint: Annotated[str, ex.Key]
+    level: Annotated[float, ex.Key, ex.Column("D", "g")]
+    rate_lb: Annotated[float, ex.Column("rate, bits", ".7f")]
+    rate_ub: float
+    gap_bits: Annotated[float, ex.Column("gap", ".1e")]
+    certificate_bits: Annotated[
+        float, ex.Over(max, "bits"), ex.Column("certificate (NumPy)", ".7f"),
+        ex.Claim("ratedist.fidelity.{kind}.at_{level:g}", tolerance=1e-6),
+    ]  # fmt: skip
+    price: Annotated[float, ex.Column("price of D", ".4g")]
+    fidelity_price: Annotated[float | None, ex.Column("price of the fidelity", ".4g")]
+    prices: tuple[float, ...]
+    vacuous: tuple[bool, ...]
 
 
-def run(config: Config, run: Run) -> None:
-    """Solve, certify apart from the solver, record."""
-    began = time.perf_counter()
-    curve = _price_curve(config)
-    kinds = _kinds()
-    settings = _report_settings(config)
-    write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=(),
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics={"price_curve": curve, "kinds": kinds, "report_settings": settings},
-        data="synthetic sources of the report",
-        notes="the report prints prices in nats per unit of distortion; these are in bits",
-    )
-    for row in settings:
-        named = "vacuous" if row["subset_vacuous"] else "binds"
-        print(f"{row['name']}: R = {row['rate_ub']:.4f} bits, subset constraint {named}")
+class Setting(NamedTuple):
+    """The published settings.
+
+    D' bounds the sum over the subset, as the published code does.
+    """
+
+    experiment: Annotated[str, ex.Key]
+    level: Annotated[float, ex.Column("D", "g")]
+    subset_level: Annotated[float, ex.Column("D'", "g")]
+    rate_lb: float
+    rate_ub: Annotated[float, ex.Column("rate, bits", ".4f")]
+    gap_bits: float
+    subset_reached: Annotated[float, ex.Column("subset sum reached", ".4g")]
+    subset_price: float
+    subset_vacuous: Annotated[bool, ex.Column("D' costs nothing")]
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """The dual table, and what the report's constraints did."""
-    if "paper" not in records:
-        return []
-    metrics = records["paper"]["metrics"]
-    kinds = [
-        (
-            row["name"],
-            f"{row['level']:g}",
-            f"{row['rate_lb']:.7f}",
-            f"{row['gap_bits']:.1e}",
-            f"{row['certificate_bits']:.7f}",
-            ", ".join(f"{price:.4g}" for price in row["prices"]),
-        )
-        for row in metrics["kinds"]
-    ]
-    settings = [
-        (
-            row["name"],
-            f"{row['level']:g}",
-            f"{row['subset_level']:g}",
-            f"{row['rate_ub']:.4f}",
-            f"{row['subset_reached']:.4g}",
-            "costs nothing" if row["subset_vacuous"] else f"{row['subset_price']:.4g}",
-        )
-        for row in metrics["report_settings"]
-    ]
-    return [
-        Table(
-            "Kinds of fidelity on the report's Gaussian (50 letters, 8 codewords)",
-            ("constraint", "D", "rate, bits", "gap", "certificate (NumPy)", "prices, bits/unit"),
-            kinds,
-        ),
-        Table(
-            "The report's own settings",
-            ("experiment", "D", "D'", "rate, bits", "subset sum reached", "price of D'"),
-            settings,
-            "D' bounds the sum over the subset, as the report's code does.",
-        ),
-    ]
+class Price(NamedTuple):
+    """Prices at one level of the published curve."""
+
+    level: float
+    rate_lb: float
+    rate_ub: float
+    gap_bits: float
+    price_global: float
+    price_subset: float
+    rate_without: float
+    """Upper bound on the rate without the subset's constraint."""
 
 
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
-    """Both prices against the global distortion, and what the subset adds to the rate."""
-    if "paper" not in records:
-        return {}
-    rows = records["paper"]["metrics"]["price_curve"]
-    figure, (left, right) = plots.subplots(2)
-    x = [row["level"] for row in rows]
-    left.plot(x, [row["price_subset"] for row in rows], color=plots.OURS, label="subset")
-    left.plot(x, [row["price_global"] for row in rows], "--", label="global")
-    left.set(xlabel="global distortion D", ylabel="price, bits per unit", yscale="symlog")
-    right.plot(x, [row["rate_ub"] for row in rows], color=plots.OURS, label="with the subset")
-    right.plot(x, [row["rate_without"] for row in rows], "--", label="without")
-    right.set(xlabel="global distortion D", ylabel="rate, bits")
-    for axis in (left, right):
-        axis.legend()
-    return {"prices": figure}
+_X, _P = sources.gaussian(50).points[:, 0], sources.gaussian(50).p
+_D = sources.squared_error(_X, np.linspace(-3, 3, 8))
+_NEAR = np.abs(_X) < 0.1
 
 
-def _report_gaussian() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    source = sources.gaussian(50)
-    x = source.points[:, 0]
-    return x, source.p, sources.squared_error(x, np.linspace(-3, 3, 8)), np.abs(x) < 0.1
+def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list:
+    """Solve, and certify apart from the solver."""
+    ((part,),) = trials
+    if part == "kinds":
+        return [_kind(kind, level) for kind, level in _KINDS]
+    return _price_curve(config) if part == "price curve" else _settings(config)
 
 
-def _price_curve(config: Config) -> list[dict[str, float]]:
-    _, p, d, near = _report_gaussian()
-
+def _price_curve(config: Config) -> list[Price]:
     def both(level: jax.Array) -> tuple[ratedist.RDPoint, ratedist.RDPoint]:
-        mean = ratedist.mean_distortion(p, level)
-        inner = ratedist.subset_sum(p, near, config.subset_sum)
-        return ratedist.solve_fixed(p, d, (mean, inner)), ratedist.solve_fixed(p, d, mean)
+        mean = ratedist.mean_distortion(_P, level)
+        inner = ratedist.subset_sum(_P, _NEAR, config.subset_sum)
+        return ratedist.solve_fixed(_P, _D, (mean, inner)), ratedist.solve_fixed(_P, _D, mean)
 
     levels = np.linspace(0.5, 3.0, config.levels)
-    with_subset, without = ratedist.compiled(jax.vmap(both))(levels)
-    return [
-        {
-            "level": float(level),
-            "rate_lb": float(with_subset.rate_lb[i]),
-            "rate_ub": float(with_subset.rate_ub[i]),
-            "gap_bits": float(with_subset.gap_bits[i]),
-            "price_global": float(with_subset.nu[i, 0]),
-            "price_subset": float(with_subset.nu[i, 1]),
-            "rate_without": float(without.rate_ub[i]),
-        }
-        for i, level in enumerate(levels)
-    ]
+    point, without = ratedist.compiled(jax.vmap(both))(levels)
+    columns = (levels, point.rate_lb, point.rate_ub, point.gap_bits, *point.nu.T, without.rate_ub)
+    return [Price(*map(float, row)) for row in zip(*columns, strict=True)]
 
 
-def _kinds() -> list[dict[str, Any]]:
-    x, p, d, near = _report_gaussian()
-    mass, size = p[near].sum(), x.size
-    solve = ratedist.compiled(ratedist.solve_fixed)
-    found = []
-    for name, level, rules in (
-        ("global alone", 0.5, ()),
-        ("sum over the subset <= 0.015", 0.5, (ratedist.subset_sum(p, near, 0.015),)),
-        ("mean within it <= 0.015 / P(S)", 0.5, (ratedist.subset_mean(p, near, 0.015 / mass),)),
-        (
-            "both letters <= 0.20",
-            0.5,
-            tuple(ratedist.per_symbol(int(i), size, 0.2) for i in np.flatnonzero(near)),
+_KINDS = (
+    ("global", 0.5), ("subset_sum", 0.5), ("subset_mean", 0.5), ("every_letter", 0.5),
+    ("subset_sum", 1.0), ("subset_sum", 2.0),
+)  # fmt: skip
+
+
+def _rules(kind: str, level: float) -> tuple[str, tuple[ratedist.Constraint, ...]]:
+    """The words for a kind of fidelity, and its constraints with the global one first."""
+    letters = [ratedist.per_symbol(int(i), _X.size, 0.2) for i in np.flatnonzero(_NEAR)]
+    words, rules = {
+        "global": ("global alone", ()),
+        "subset_sum": (
+            "sum over the subset <= 0.015",
+            (ratedist.subset_sum(_P, _NEAR, 0.015),),
         ),
-        ("sum over the subset <= 0.015", 1.0, (ratedist.subset_sum(p, near, 0.015),)),
-        ("sum over the subset <= 0.015", 2.0, (ratedist.subset_sum(p, near, 0.015),)),
-    ):
-        every = (ratedist.mean_distortion(p, level), *rules)
-        point = solve(p, d, every)
-        found.append(
-            {
-                "name": name,
-                "level": level,
-                "rate_lb": float(point.rate_lb),
-                "rate_ub": float(point.rate_ub),
-                "gap_bits": float(point.gap_bits),
-                "certificate_bits": ratedist.certificate(p, d, every, point.dual, point.q),
-                "prices": np.asarray(point.nu),
-                "vacuous": np.asarray(point.vacuous),
-            }
-        )
-    return found
+        "subset_mean": (
+            "mean within it <= 0.015 / P(S)",
+            (ratedist.subset_mean(_P, _NEAR, 0.015 / _P[_NEAR].sum()),),
+        ),
+        "every_letter": ("both letters <= 0.20", letters),
+    }[kind]
+    return words, (ratedist.mean_distortion(_P, level), *rules)
 
 
-def _report_settings(config: Config) -> list[dict[str, Any]]:
+def _kind(kind: str, level: float) -> Kind:
+    words, rules = _rules(kind, level)
+    point = ratedist.compiled(ratedist.solve_fixed)(_P, _D, rules)
+    prices = tuple(np.asarray(point.nu).tolist())
+    return Kind(
+        kind,
+        words,
+        level,
+        float(point.rate_lb),
+        float(point.rate_ub),
+        float(point.gap_bits),
+        ratedist.certificate(_P, _D, rules, point.dual, point.q),
+        prices[0],
+        prices[1] if len(prices) > 1 else None,
+        prices,
+        tuple(np.asarray(point.vacuous).tolist()),
+    )
+
+
+def _settings(config: Config) -> list[Setting]:
     trimodal, spike = sources.trimodal(), sources.spike()
     clusters = sources.four_clusters(config.clusters_side)
     grid = np.linspace(-8.0, 8.0, 6)
@@ -207,17 +176,42 @@ def _report_settings(config: Config) -> list[dict[str, Any]]:
             ratedist.subset_sum(source.p, inside, inner),
         )
         point = ratedist.compiled(ratedist.solve_fixed)(source.p, d, rules)
-        found.append(
-            {
-                "name": name,
-                "level": level,
-                "subset_level": inner,
-                "rate_lb": float(point.rate_lb),
-                "rate_ub": float(point.rate_ub),
-                "gap_bits": float(point.gap_bits),
-                "subset_reached": float(point.distortion[1]),
-                "subset_price": float(point.nu[1]),
-                "subset_vacuous": bool(point.vacuous[1]),
-            }
-        )
+        reached, price = float(point.distortion[1]), float(point.nu[1])
+        bounds = map(float, (point.rate_lb, point.rate_ub, point.gap_bits))
+        found.append(Setting(name, level, inner, *bounds, reached, price, bool(point.vacuous[1])))
     return found
+
+
+def recompute(config: Config, row: Kind, data: ex.Data) -> float:
+    """The certificate of the prices in the record, with a marginal that is solved for again."""
+    _, rules = _rules(row.kind, row.level)
+    point = ratedist.solve_fixed(_P, _D, rules)
+    return ratedist.certificate(_P, _D, rules, row.prices, point.q)
+
+
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Both prices against the global distortion, and what the subset adds to the rate."""
+    rows = records["paper"].of(Price)
+    figure, (left, right) = plots.subplots(2)
+    x = [row.level for row in rows]
+    left.plot(x, [row.price_subset for row in rows], color=plots.OURS, label="subset")
+    left.plot(x, [row.price_global for row in rows], "--", label="global")
+    left.set(xlabel="global distortion D", ylabel="price, bits per unit", yscale="symlog")
+    right.plot(x, [row.rate_ub for row in rows], color=plots.OURS, label="with the subset")
+    right.plot(x, [row.rate_without for row in rows], "--", label="without")
+    right.set(xlabel="global distortion D", ylabel="rate, bits")
+    for axis in (left, right):
+        axis.legend()
+    return {"prices": figure}
+
+
+EXPERIMENT = ex.Experiment(
+    (Kind, Setting, Price),
+    {"paper": Config(), "smoke": Config(levels=4, clusters_side=16)},
+    measure,
+    grid=lambda config: (("price curve",), ("kinds",), ("settings",)),
+    recompute=recompute,
+    figures=figures,
+    data="synthetic sources",
+    notes="prices are published in nats per unit of distortion; these are in bits",
+)

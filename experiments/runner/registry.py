@@ -124,12 +124,6 @@ _UNCONVERTED = {
         "all: 1 min; smoke: 1 min",
         "fashion_mnist",
     ),
-    "rd_fidelity": Entry(
-        "experiments.rate_distortion.rd_fidelity",
-        "dual prices of fidelity constraints, and which of the report's bind",
-        "1 min on 1 core",
-        "none",
-    ),
     "rd_annealing": Entry(
         "experiments.rate_distortion.rd_annealing",
         "I(X;Y), H(Y), H(Y|X) against temperature; the gap to R(D) on the way",
