@@ -124,12 +124,6 @@ _UNCONVERTED = {
         "all: 1 min; smoke: 1 min",
         "fashion_mnist",
     ),
-    "rd_annealing": Entry(
-        "experiments.rate_distortion.rd_annealing",
-        "I(X;Y), H(Y), H(Y|X) against temperature; the gap to R(D) on the way",
-        "paper: 3 min on 1 core; smoke: 1 min",
-        "none",
-    ),
     "rd_codebook": Entry(
         "experiments.rate_distortion.rd_codebook",
         "64 codewords refined to a handful, by three gradients",

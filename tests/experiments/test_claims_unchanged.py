@@ -83,6 +83,13 @@ CHANGED = {
         ),
         "the experiment claimed nothing",
     ),
+    **dict.fromkeys(
+        (
+            f"ratedist.annealing.{curve}.cost_above_best: new"
+            for curve in ("gaussian_4.2", "gaussian_7.8")
+        ),
+        "the experiment claimed nothing",
+    ),
 }
 """`id: field` (or `id: gone`, `id: new`) -> why it may differ from what was published before."""
 
