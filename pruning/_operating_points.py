@@ -15,6 +15,7 @@ _FIRST_FACTORS = (0.5, 2.0, 8.0)
 _FIRST_SHARES = (0.5, 1.0, 2.0)
 _SPREAD = 4.0
 _LEAST_TRIALS = 3
+_CAUTION = 0.8
 
 
 class PruningWarning(UserWarning):
@@ -139,7 +140,8 @@ def strengths(
       tried: what has been found so far; the caller adds to it between two values.
       limit: see `Limit`.
       held_out: False where all data may have been trained on. Then nothing tells what a penalty
-        weight above the method's default costs on new data, and none is tried for a `max_loss`.
+        weight near the method's default or above costs on new data, and only smaller ones are
+        tried for a `max_loss`.
     """
     if settings.strengths is not None:
         yield from settings.strengths
@@ -152,7 +154,8 @@ def strengths(
                 limit.holds(one.point) for found in tried.values() for one in found
             ):
                 return
-            yield _at_most_one(named.strength * (2**number if share else 0.5**number), share)
+            factor = _CAUTION * 0.5**number
+            yield _at_most_one(named.strength * (1 / factor if share else factor), share)
         return
     factors = _FIRST_SHARES if share else _FIRST_FACTORS
     first = sorted({_at_most_one(named.strength * f, share) for f in factors}, reverse=share)

@@ -151,7 +151,8 @@ def search(
       key: typed PRNG key.
       settings: see `Settings`.
       held_out: False where the network may have been trained on the validation data: errors are
-        then measured on all data, and no penalty weight above the default is tried.
+        then measured on all data, all of it is trained on, and only penalty weights below
+        the default are tried.
       on_trial: called with (trials done, trials).
     """
     points.check_goal(goal)
@@ -159,7 +160,7 @@ def search(
     train, validation = _arrays(train, "train"), _arrays(validation, "validation")
     measured = validation
     if not held_out:
-        measured = jax.tree.map(lambda *parts: jnp.concatenate(parts), train, validation)
+        train = measured = jax.tree.map(lambda *parts: jnp.concatenate(parts), train, validation)
     problem = Problem(apply, params, state, mask, settings, train, validation, measured)
     weights, given = problem.floats(params), problem.error_percent(params, state)
     reference = given

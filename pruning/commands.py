@@ -69,9 +69,7 @@ def _compress(options: argparse.Namespace) -> str:
 
 def _report(path: Path, found: _prune.Search, total: int) -> str:
     """The Pareto table, the selected point marked, and what was selected."""
-    rows = [
-        f"{'bytes':>9} {'nonzeros':>9} {'validation error':>17} {'bits':>5} {'penalty weight':>15}"
-    ]
+    rows = [f"{'bytes':>9} {'nonzeros':>9} {'error':>9} {'bits':>5} {'penalty weight':>15}"]
     for point in found.pruned.points:
         rows.append(
             f"{point.size_bytes:>9,} {point.nonzeros:>9,} {point.error_percent:>7.2f} % "
@@ -201,8 +199,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
     compress.add_argument(
         "--validation",
         help="likewise; data that the network was not trained on. Without, a tenth of --data "
-        "decides the threshold, errors are measured on all of it, and no penalty weight above the "
-        "method's default is tried for --max-loss",
+        "decides the threshold, errors are measured on all of it, and only penalty weights below "
+        "the method's default are tried for --max-loss",
     )
     goal = compress.add_mutually_exclusive_group()
     goal.add_argument("--max-loss", type=float, metavar="P", help="points of accuracy; 0.5")
