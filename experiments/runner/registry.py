@@ -82,12 +82,6 @@ _UNCONVERTED = {
         "under 3 min on 2 cores",
         "digits (embedded)",
     ),
-    "spuco": Entry(
-        "experiments.dataset_compression.spuco",
-        "SpuCo MNIST: worst-group accuracy of raw data, subsets and equalised archives",
-        "paper: 1.2 h on 1 core; smoke (digits): 1 min",
-        "mnist",
-    ),
     "lgc_privacy": Entry(
         "experiments.dataset_compression.privacy.lgc_privacy",
         "who was in an archive: distance ratios, membership inference with 16 shadows",
@@ -99,12 +93,6 @@ _UNCONVERTED = {
         "VGG-16 within a point of its dense network: weights and file bytes",
         "gpu: not run yet, made for 10 min a method on one H100; smoke: 10 min on 2 cores",
         "cifar10_jpeg",
-    ),
-    "text_description_length": Entry(
-        "experiments.text.text_description_length",
-        "transformers as text compressors, files that decode: offline, online, xz, PPMd",
-        "cpu: 2 h on 2 cores; gpu: not run; smoke: 1 min",
-        "wiki text (file)",
     ),
     "bitalloc_seed": Entry(
         "experiments.bit_allocation.bitalloc_seed",
@@ -123,12 +111,6 @@ _UNCONVERTED = {
         "shadow price per bit, LP bound, integer program and knapsack on one plot",
         "all: 1 min; smoke: 1 min",
         "fashion_mnist",
-    ),
-    "rd_codebook": Entry(
-        "experiments.rate_distortion.rd_codebook",
-        "64 codewords refined to a handful, by three gradients",
-        "paper: 5 min on 1 core; smoke: 1 min",
-        "none",
     ),
     "rd_codes": Entry(
         "experiments.rate_distortion.rd_codes",

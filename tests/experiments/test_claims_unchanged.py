@@ -90,6 +90,40 @@ CHANGED = {
         ),
         "the experiment claimed nothing",
     ),
+    **dict.fromkeys(
+        (
+            f"pruning.{claim}: gone"
+            for claim in (
+                "lenet300.ratio_at_1.9",
+                "lenet300.file_bytes_at_98.0",
+                "lenet5.ratio_at_1.0",
+                "lenet5.file_bytes_at_99.1",
+            )
+        ),
+        "the target that they rest on was chosen by its test error",
+    ),
+    **dict.fromkeys(
+        (
+            f"pruning.{network}.at_{target}.{field}: new"
+            for network, target, size in (
+                ("lenet300", "150x", "ratio"),
+                ("lenet300", "92x", "ratio"),
+                ("lenet300", "3000_bytes", "bytes"),
+                ("lenet300", "5000_bytes", "bytes"),
+                ("lenet5", "500x", "ratio"),
+                ("lenet5", "342x", "ratio"),
+                ("lenet5", "1200_bytes", "bytes"),
+                ("lenet5", "3000_bytes", "bytes"),
+            )
+            for field in (size, "test_error_percent")
+        ),
+        "every target with the method chosen on validation, its size and its test error",
+    ),
+    "ratedist.codebook.gradient_disagreement: tolerance": (
+        "it had none; verify now compares the gradients again"
+    ),
+    "text.1MB.xz.bytes: tolerance": "it had none; verify now compresses the text again",
+    "text.4MB.xz.bytes: tolerance": "it had none; verify now compresses the text again",
 }
 """`id: field` (or `id: gone`, `id: new`) -> why it may differ from what was published before."""
 
