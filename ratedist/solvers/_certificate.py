@@ -16,6 +16,7 @@ squared error: a bound that a codebook which moved may be compared with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def certificate(
     p: Float[ArrayLike, " n"],
     d: Float[ArrayLike, "n m"],
     constraints: Any,
-    nu: Float[ArrayLike, " G"],
+    nu: Float[ArrayLike, " G"] | Sequence[float],
     q: Float[ArrayLike, " m"],
 ) -> float:
     """Lower bound on the rate over all encoders into this codebook, in bits per symbol.
@@ -79,7 +80,7 @@ def certificate_for_all_codebooks(
     x: Float[ArrayLike, "n k"] | Float[ArrayLike, " n"],
     y: Float[ArrayLike, "m k"] | Float[ArrayLike, " m"],
     constraints: Any,
-    nu: Float[ArrayLike, " G"],
+    nu: Float[ArrayLike, " G"] | Sequence[float],
     q: Float[ArrayLike, " m"],
     *,
     slack_bits: float = 1e-7,
