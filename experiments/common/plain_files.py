@@ -1,8 +1,4 @@
-"""Files of general-purpose compressors: what everybody has, decoded in a fresh process like ours.
-
-`python -m experiments.common.plain_files PATH ...` prints the SHA-256 of what each file holds; of a
-folder, that of the contents of its files, one after the other in the order of their names.
-"""
+"""Files of general-purpose compressors: what everybody has, decoded in a subprocess like ours."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,13 +44,15 @@ def save(path: Path, content: bytes) -> int:
 
 
 def check(files: Sequence[tuple[Path, bytes]]) -> None:
-    """One fresh process decompresses all files to the given contents.
+    """One subprocess decompresses all files to the given contents.
+
+    Of a folder the contents of its files count, one after the other in the order of their names.
 
     Raises:
       ValueError: one of them to another.
     """
-    printed = subprocesses.python("experiments.common.plain_files", [path for path, _ in files])
-    for (path, content), found in zip(files, printed.split(), strict=True):
+    digests = subprocesses.call(_digests, [path for path, _ in files])
+    for (path, content), found in zip(files, digests, strict=True):
         if found != hashlib.sha256(content).hexdigest():
             raise ValueError(f"{path.name} does not decompress to what was written")
 
@@ -68,14 +65,9 @@ def read(path: Path) -> bytes:
     return CODECS[path.suffix].decompress(path.read_bytes())
 
 
-def main(arguments: list[str]) -> int:
-    """`PATH ...`."""
-    for name in arguments:
-        path = Path(name)
+def _digests(paths: Sequence[Path]) -> list[str]:
+    found = []
+    for path in paths:
         parts = sorted(path.iterdir()) if path.is_dir() else [path]
-        print(hashlib.sha256(b"".join(map(read, parts))).hexdigest())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        found.append(hashlib.sha256(b"".join(map(read, parts))).hexdigest())
+    return found

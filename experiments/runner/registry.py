@@ -112,12 +112,6 @@ _UNCONVERTED = {
         "all: 1 min; smoke: 1 min",
         "fashion_mnist",
     ),
-    "rd_codes": Entry(
-        "experiments.rate_distortion.rd_codes",
-        "deployable codes against the certified bound, in bits and dB, as files",
-        "paper: 5 min on 1 core; smoke: 1 min",
-        "none",
-    ),
     "rd_patches": Entry(
         "experiments.rate_distortion.rd_patches",
         "2x2 patches of Fashion-MNIST with a faithful foreground: bounds and files",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.runner.records import REPOSITORY
 
@@ -46,3 +49,17 @@ def python(module: str, arguments: Sequence[str | Path], *, same_device: bool = 
             f"{' '.join(command[1:])} failed: {done.stderr.strip()[-2000:]}"
         )
     return done.stdout
+
+
+def call(function: Callable[..., Any], *arguments: Any, same_device: bool = False) -> Any:
+    """`function(*arguments)`, a function of a module, in such a process; see `python`."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, result = Path(folder) / "given", Path(folder) / "result"
+        given.write_bytes(pickle.dumps((function, arguments)))
+        python(__name__, [given, result], same_device=same_device)
+        return pickle.loads(result.read_bytes())
+
+
+if __name__ == "__main__":
+    _function, _arguments = pickle.loads(Path(sys.argv[1]).read_bytes())
+    Path(sys.argv[2]).write_bytes(pickle.dumps(_function(*_arguments)))

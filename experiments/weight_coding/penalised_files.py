@@ -1,35 +1,26 @@
-"""Files of penalised LeNets: a step chosen on validation, every coder, decoded in a fresh process.
+"""Files of penalised LeNets: a step chosen on validation, every coder, decoded in a subprocess.
 
 The measuring half of `experiments.weight_coding.l2_is_compression`, one seed's networks at a time.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import decoded_networks, plain_files
-from experiments.weight_coding.penalised_lenets import Networks
+from experiments.runner.experiment import Artifact, Column, Data, Key, MeanOverSeeds
 from fewbits.coding import container
 from fewbits.coding.weights import gaussian_code, prior_file, sparse_code, step_size
 from fewbits.io.datasets import Images
-from fewbits.training import evaluation, losses, trees
-from fewbits.training.networks import Network
+from fewbits.training import evaluation, losses, networks, trees
 
-CODERS: dict[str, Callable[[Any, float], bytes]] = {
-    "gaussian": lambda params, step: prior_file.write_coded(params, step, "gaussian"),
-    "laplace": lambda params, step: prior_file.write_coded(params, step, "laplace"),
-    "spike": lambda params, step: prior_file.write_coded(params, step, "spike"),
-    "empirical": lambda params, step: prior_file.write_coded(params, step, "empirical"),
-    "sparse": lambda params, step: sparse_code.write_sparse(params, step=step),
-}
+_PRIORS = ("gaussian", "laplace", "spike", "empirical")
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Steps:
     finest: float = 2.0**-10
     coarsest: float = 0.5
     fixed: float = 2.0**-9
-    """Step of the figure of codelength against strength."""
+    """Step of the figure of codelength against penalty weight."""
     probes: int = 4
     probe_images: int = 500
 
@@ -56,19 +47,75 @@ class Parts(NamedTuple):
     test: Images
 
 
+class Network(NamedTuple):
+    """Every network at the coarsest step that costs 0.1 points of validation accuracy.
+
+    Bytes of whole files under each prior; mean ± standard deviation over seeds.
+    """
+
+    penalty: Annotated[str, Key]
+    weight: Annotated[float, Key, Column(format="g")]
+    seed: int
+    test_percent: Annotated[float, MeanOverSeeds("%"), Column("test accuracy, %")]
+    squared_norm: Annotated[float, MeanOverSeeds(), Column(format=",.0f")]
+    log2_step: Annotated[float, MeanOverSeeds(), Column("log2 step", ".1f")]
+    gaussian: Annotated[int, MeanOverSeeds(), Column(format=",.0f")]
+    laplace: Annotated[int, MeanOverSeeds(), Column(format=",.0f")]
+    spike: Annotated[int, MeanOverSeeds(), Column(format=",.0f")]
+    empirical: Annotated[int, MeanOverSeeds(), Column(format=",.0f")]
+    sparse: Annotated[int, MeanOverSeeds(), Column(format=",.0f")]
+    xz: Annotated[int, MeanOverSeeds(), Column("xz -9e", ",.0f")]
+    unrounded_validation_percent: float
+    hessian_trace_nats: float
+    predicted_step: float
+    fixed_step_bits: float
+    """Codelength under a Gaussian prior at the step `Steps.fixed`."""
+    predicted_bits: float
+    """The same from the norm alone."""
+
+    @property
+    def bytes(self) -> int:
+        """Of the smallest of its files."""
+        return min(self.gaussian, self.laplace, self.spike, self.empirical, self.sparse)
+
+
+class File(NamedTuple):
+    """The smallest file of a network at one step."""
+
+    penalty: str
+    weight: float
+    seed: int
+    coarser: int
+    """Half octaves beyond the main step."""
+    step: float
+    coder: str
+    bytes: int
+    coded_bytes: dict[str, int]
+    """By coder."""
+    xz_bytes: int
+    validation_percent: float
+    test_percent: float
+    file: Annotated[Path, Artifact]
+
+
 def measure(
-    steps: Steps, folder: Path, net: Network, nets: Networks, seed: int, parts: Parts
-) -> list[dict[str, Any]]:
+    steps: Steps,
+    points: list[tuple[str, float]],
+    nets: list[Any],
+    seed: int,
+    parts: Parts,
+    data: Data,
+) -> list[Network | File]:
     """All files of one seed's networks, at three steps each, every one decoded."""
+    net = networks.lenet_300_100(parts.test.pixels.shape[1:])
 
     @jax.jit
-    def rounded_accuracy(params: Any, step: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-        rounded = jax.tree.map(lambda leaf: jnp.round(leaf / step) * step, params)
-        return 100 * evaluation.accuracy(net.apply, rounded, x, y)
-
-    @jax.jit
-    def accuracy(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    def percent(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
         return 100 * evaluation.accuracy(net.apply, params, x, y)
+
+    @jax.jit
+    def rounded_percent(params: Any, step: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+        return percent(jax.tree.map(lambda leaf: jnp.round(leaf / step) * step, params), x, y)
 
     @jax.jit
     def trace(key: jax.Array, params: Any, batch: Any) -> jax.Array:
@@ -78,69 +125,62 @@ def measure(
             key, lambda p: total * mean_loss(key, p, batch)[0], params, steps.probes
         )[0]
 
-    held = (jnp.asarray(parts.validation.pixels), jnp.asarray(parts.validation.labels))
-    tested = (jnp.asarray(parts.test.pixels), jnp.asarray(parts.test.labels))
-    count = steps.probe_images
-    probed = (parts.train.pixels[:count], parts.train.labels[:count])
+    held, tested = (tuple(map(jnp.asarray, part[:2])) for part in (parts.validation, parts.test))
+    probed = (parts.train.pixels[: steps.probe_images], parts.train.labels[: steps.probe_images])
     rows, files, plains = [], [], []
-    for number, params in enumerate(nets.params):
+    for number, ((penalty, weight), params) in enumerate(zip(points, nets, strict=True)):
         vector = np.asarray(trees.as_vector(params), np.float64)
-        unrounded = float(accuracy(params, *held))
-        found = trace(jax.random.key(seed), params, probed)
-        predicted = float(step_size.best_step(vector.size, found))
+        unrounded = float(percent(params, *held))
+        curvature = trace(jax.random.key(seed), params, probed)
+        predicted = float(step_size.best_step(vector.size, curvature))
 
         def acceptable(step: float, params: Any = params, unrounded: float = unrounded) -> bool:
-            return float(rounded_accuracy(params, step, *held)) >= unrounded - steps.drop_points
+            return float(rounded_percent(params, step, *held)) >= unrounded - steps.drop_points
 
         start = steps.coarsest * 2.0 ** (
             -0.5 * round(2 * np.log2(steps.coarsest / np.clip(predicted, steps.finest, 1.0)))
         )
         main = step_size.coarsest(acceptable, start, steps.finest, steps.coarsest)
+        of_network = []
         for extra in (0, *steps.coarser):
             step = main * step_size.HALF_OCTAVE**extra
-            coders = CODERS if extra == 0 else {k: CODERS[k] for k in ("empirical", "sparse")}
-            coded = {name: coder(params, step) for name, coder in coders.items()}
-            smallest = min(coded, key=lambda name, coded=coded: len(coded[name]))
             rounded = prior_file.quantise_coded(params, step)
-            stem = f"{nets.penalty[number]}{number}_{extra}_seed{seed}"
+            stem = f"l2_is_compression_{penalty}{number}_{extra}_seed{seed}"
             sizes = {}
-            for name, data in coded.items():
-                path = folder / f"{stem}_{name}.fwb"
-                container.save(path, data)
+            for name in (*(_PRIORS if extra == 0 else ("empirical",)), "sparse"):
+                path = data.path(f"{stem}_{name}.fwb")
+                container.save(path, _coded(params, step, name))
                 files.append((path, rounded))
                 sizes[name] = path.stat().st_size
-            plain = folder / f"{stem}.xz"
-            content = _whole_numbers(rounded, step)
-            plain_size = plain_files.save(plain, content)
-            plains.append((plain, content))
-            rows.append(
-                {
-                    "penalty": nets.penalty[number],
-                    "strength": nets.strength[number],
-                    "seed": seed,
-                    "step": step,
-                    "coarser": extra,
-                    "file": f"{stem}_{smallest}.fwb",
-                    "coder": smallest,
-                    "bytes": sizes[smallest],
-                    "coded_bytes": sizes,
-                    "xz_bytes": plain_size,
-                    "validation_percent": float(accuracy(rounded, *held)),
-                    "test_percent": float(accuracy(rounded, *tested)),
-                    "unrounded_validation_percent": unrounded,
-                    "squared_norm": float(vector @ vector),
-                    "hessian_trace_nats": float(found),
-                    "predicted_step": predicted,
-                    "fixed_step_bits": _fixed_bits(vector, steps.fixed),
-                    "predicted_bits": gaussian_code.predicted_bits(
-                        float(vector @ vector), vector.size, steps.fixed
-                    ),
-                    "sha256": _digest(rounded),
-                }
-            )
+            coder = min(sizes, key=sizes.__getitem__)
+            plains.append((data.path(f"{stem}.xz"), _whole_numbers(rounded, step)))
+            of_network.append(
+                File(
+                    penalty, weight, seed, extra, step, coder, sizes[coder], sizes,
+                    plain_files.save(*plains[-1]), float(percent(rounded, *held)),
+                    float(percent(rounded, *tested)), data.path(f"{stem}_{coder}.fwb"),
+                )
+            )  # fmt: skip
+        first, norm = of_network[0], float(vector @ vector)
+        rows += [
+            Network(
+                penalty, weight, seed, first.test_percent, norm, float(np.log2(main)),
+                **first.coded_bytes, xz=first.xz_bytes, unrounded_validation_percent=unrounded,
+                hessian_trace_nats=float(curvature), predicted_step=predicted,
+                fixed_step_bits=_fixed_bits(vector, steps.fixed),
+                predicted_bits=gaussian_code.predicted_bits(norm, vector.size, steps.fixed),
+            ),
+            *of_network,
+        ]  # fmt: skip
     decoded_networks.check(files)
     plain_files.check(plains)
     return rows
+
+
+def _coded(params: Any, step: float, coder: str) -> bytes:
+    if coder == "sparse":
+        return sparse_code.write_sparse(params, step=step)
+    return prior_file.write_coded(params, step, coder)
 
 
 def _fixed_bits(vector: np.ndarray, step: float) -> float:
@@ -152,10 +192,3 @@ def _whole_numbers(params: Any, step: float) -> bytes:
     symbols = np.rint(np.concatenate([np.ravel(x) for x in jax.tree.leaves(params)]) / exact)
     width = np.int8 if np.abs(symbols).max() < 128 else np.int16
     return symbols.astype(width).tobytes()
-
-
-def _digest(params: Any) -> str:
-    leaves = trees.named_leaves(params)
-    return hashlib.sha256(
-        b"".join(np.ravel(leaves[k]).tobytes() for k in sorted(leaves))
-    ).hexdigest()
