@@ -19,6 +19,11 @@ from experiments.runner.records import REPOSITORY
 from fewbits.io.datasets import DataError
 
 Source = Literal["wiki", "made_up"]
+NOTES: dict[Source, str] = {
+    "wiki": "English Wikipedia, May 2015 (CC BY-SA 3.0), whole articles spread over 101.7 MB",
+    "made_up": "made-up words, no natural language",
+}
+"""What has to be said wherever a number from a text is reported."""
 FILE = "wiki.txt.xz"
 SIZE = 101_727_961
 SHA256 = "8e9955cb1ad25fb2d375cdf48a2fc2ee35f967b56b8e08759ca1d1ee1d8ae25a"
@@ -33,12 +38,10 @@ class Sample(NamedTuple):
     Attributes:
       text: whole articles in the order of the file, at most so many bytes as were asked for.
       held_out: articles spread over the file.
-      note: what has to be said wherever a number from this text is reported.
     """
 
     text: bytes
     held_out: bytes
-    note: str
 
 
 def load(
@@ -60,10 +63,8 @@ def load(
         raise DataError(f"a text has at least 1 byte, not {size}")
     if source == "made_up":
         whole = made_up(max(20_000, (size + held_out) * 11 // 10 + 2 * _HELD_OUT_EVERY * 1000))
-        note = "made-up words, no natural language"
     else:
         whole = _read(_path(file, data_dir))
-        note = "English Wikipedia, May 2015 (CC BY-SA 3.0), whole articles spread over 101.7 MB"
     articles = [article for article in whole.split(_SEPARATOR) if article]
     # Every fiftieth, for any sample size: what is held out of a large sample is of a small one.
     apart = set(range(_HELD_OUT_EVERY // 2, len(articles), _HELD_OUT_EVERY))
@@ -72,7 +73,7 @@ def load(
     text, rest = spread(kept, size), spread(others, held_out)
     if not text or not rest:
         raise DataError(f"no article of the text fits into {min(size, held_out):,} bytes")
-    return Sample(text, rest, note)
+    return Sample(text, rest)
 
 
 def spread(articles: list[bytes], size: int) -> bytes:

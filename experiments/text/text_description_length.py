@@ -1,266 +1,229 @@
-"""Text in as few bytes as it takes: transformers offline and online, as files that decode.
+"""Transformers as text compressors, files that decode: offline, online, xz, PPMd.
 
 Offline, a file holds a regularised, pruned, quantised network and the text under it; online it
-holds no network, and the decoder repeats the training. Every size is that of a file which a fresh
-process decoded to the same bytes; beside it stands the paper's formula (4 bytes for each nonzero
-weight, no positions, no file), and general compressors on the same text, whole.
+holds no network, and the decoder repeats the training. Every size is that of a file which a
+subprocess decoded to the same bytes; beside it stands the paper's formula (4 bytes for each nonzero
+weight, no positions, no file), and general compressors on the same text, whole. `--bytes N` takes
+another amount of text.
 
-    python -m experiments text_description_length cpu --out runs/text
-
-goes on where it stopped: every row is a process that leaves its numbers in the run's folder.
-`--bytes N` takes another amount of text.
+Cost: cpu: 5 h on 2 cores; gpu: not run; smoke: 1 min.
+Data: wiki text (file).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, NamedTuple
 
-from experiments.runner import subprocesses
-from experiments.runner.records import Claim, Run, Seconds, write_claims, write_json, write_record
-from experiments.text import text_baselines, text_data, text_tables
-from experiments.text.text_rows import Model, Row, Training
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.runner import experiment as ex
+from experiments.runner import plots, rows, subprocesses
+from experiments.text import text_baselines, text_data, text_files, text_methods
+from experiments.text.text_files import Config, Model, Sweep, Training, Trial
 from fewbits.codecs.text.online import Learning
-from fewbits.io.datasets import DataError
+
+_QUICK_BYTES = 100_000
+"""A longer text is not coded again to verify a claim: that would take the whole run."""
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Strengths for each method, from weak to strong; the first ones are taken on the whole text.
+class Row(NamedTuple):
+    """Files of English Wikipedia.
 
-    The price of a weight, some 10 bits of a file, is 7 nats over the bytes of the text: 2e-6 nats a
-    byte at 4 MB. An l1 norm counts a weight by its size, about a tenth.
+    Decoded in a subprocess; general compressors on the whole text. Contexts: the network weighs
+    tables of what followed the last bytes.
     """
 
-    rl1: tuple[float, ...] = (1e-5, 1e-4)
-    drr: tuple[float, ...] = (2e-6, 2e-5)
-    pmmp_curvature: tuple[float, ...] = (2e-6, 2e-5)
+    text: Annotated[str, ex.Key]
+    """Its length, such as `4MB`."""
+    coder: Annotated[str, ex.Key, ex.Column("coded")]
+    method: Annotated[str | None, ex.Key]
+    weight: Annotated[float | None, ex.Key, ex.Column(format="g")]
+    trial: Trial
+    text_bytes: int
+    file_bytes: Annotated[
+        int, ex.Over(min, "bytes"), ex.Column("whole file, bytes", ",.0f"),
+        ex.Claim("text.{text}.{mode}.bytes", when=lambda row: row.mode in ("online", "offline")),
+        # Another version of xz may need a few bytes more or less.
+        ex.Claim("text.{text}.xz.bytes", 64, when=lambda row: row.mode == "xz"),
+    ]  # fmt: skip
+    bits_per_byte: Annotated[float, ex.Column("bits a byte", ".3f")]
+    model_bytes: Annotated[int | None, ex.Column("network, bytes", ",")] = None
+    nonzeros: Annotated[int | None, ex.Column(format=",")] = None
+    formula_bytes: Annotated[float | None, ex.Column("paper's formula, bytes", ",.0f")] = None
+    encode_speed: Annotated[float | None, ex.Column("encoded, bytes/s", ",.0f")] = None
+    decode_speed: Annotated[float | None, ex.Column("decoded, bytes/s", ",.0f")] = None
+    parameters: int | None = None
+    data_bytes: int | None = None
+    bits: int | None = None
+    """Of a weight's grid."""
+    loss_nats: float | None = None
+    held_out_nats: float | None = None
+    training_seconds: float | None = None
+    encode_seconds: float | None = None
+    decode_seconds: float | None = None
+
+    @property
+    def mode(self) -> str:
+        """The trial's, or the name of a general compressor."""
+        return self.coder.split()[0].strip(",")
 
 
-@dataclass(frozen=True)
-class Config:
-    """One run of the experiment."""
+class Speed(NamedTuple):
+    """Decoding the smallest file of the longest text."""
 
-    bytes: int = 4_000_000
-    """Of text: all methods, at their first strengths."""
-    small_bytes: int = 1_000_000
-    """Of text: the same, and offline all strengths and widths."""
-    source: text_data.Source = "wiki"
-    file: str | None = None
-    """The Wikipedia file, if it is not beside the folder of data sets."""
-    offline_model: Model = Model()
-    online_model: Model = Model(width=128, layers=2, window=64, contexts=True)
-    widths: tuple[int, ...] = (32, 96)
-    """Of further networks offline, for description length against model size."""
-    training: Training = Training()
-    learning: Learning = Learning()
-    sweep: Sweep = Sweep()
-    seed: int = 0
-    workers: int = 2
-    """Rows that are measured side by side."""
+    text: Annotated[str, ex.Key]
+    coder: Annotated[str, ex.Key, ex.Column("coded")]
+    decode_speed: Annotated[
+        float, ex.Over(np.mean, "bytes/s"), ex.Column("decoded, bytes/s", ",.0f"),
+        ex.Claim("text.decode_bytes_per_second"),
+    ]  # fmt: skip
 
 
-FREE_FIELDS = ("workers",)
-"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+def grid(config: Config) -> list[Trial]:
+    """Every file, the longest text first."""
 
-PRESETS = {
-    "smoke": (
-        "two methods on 10 kB of made-up words",
-        Config(
-            bytes=10_000,
-            small_bytes=10_000,
-            source="made_up",
-            offline_model=Model(width=16, layers=1, heads=2, window=16),
-            online_model=Model(width=16, layers=1, heads=2, window=16, contexts=True),
-            widths=(),
-            training=Training(steps=40, fine_tune_steps=20, length=64, tolerance=0.05, lanes=16),
-            learning=Learning(bytes_per_stream=500),
-            sweep=Sweep((), (1e-5,), ()),
-        ),
-    ),
-    "cpu": ("4 MB of Wikipedia on two cores", Config()),
-    "gpu": (
-        "100 MB of Wikipedia on an accelerator; a row is a part that resumes",
-        Config(
-            bytes=100_000_000,
-            small_bytes=16_000_000,
-            offline_model=Model(width=512, layers=8, heads=8, window=256, compute="bfloat16"),
-            online_model=Model(
-                width=512, layers=6, heads=8, window=256, contexts=True, compute="bfloat16"
-            ),
-            widths=(256,),
-            training=Training(
-                steps=12_000, fine_tune_steps=3_000, batch_size=64, length=512, lanes=512
-            ),
-            learning=Learning(streams=256, learning_rate=1e-3, warm_up_steps=200),
-            sweep=Sweep((1e-7, 1e-6), (1e-7, 1e-6), (1e-7, 1e-6)),
-            workers=1,
-        ),
-    ),
-}
+    def trials() -> Iterator[Trial]:
+        stored = config.offline_model.width
+        for size in (config.bytes, config.small_bytes):
+            yield from (Trial("online", size), Trial("offline", size, width=stored))
+            # The network of the offline rows, learned while coding.
+            yield Trial("online", size, width=stored)
+            for method, weights in dataclasses.asdict(config.sweep).items():
+                yield from (Trial("online", size, method, weight) for weight in weights[:1])
+                some = weights if size == config.small_bytes else weights[:1]
+                yield from (Trial("offline", size, method, weight, stored) for weight in some)
+            yield Trial("general", size)
+        yield from (Trial("offline", config.small_bytes, width=width) for width in config.widths)
+
+    return list(dict.fromkeys(trials()))
 
 
-def rows(config: Config) -> list[Row]:
-    """Every row, the longest first."""
-    large, small = _label(config.bytes), _label(config.small_bytes)
-    strengths = dataclasses.asdict(config.sweep)
-
-    def offline(size: str, method: str, strength: float, model: Model) -> Row:
-        return Row(
-            "offline",
-            method,
-            strength,
-            f"{size}.txt",
-            "held_out.txt",
-            model,
-            training=config.training,
-            seed=config.seed,
-        )
-
-    def online(size: str, method: str, strength: float, model: Model) -> Row:
-        return Row(
-            "online",
-            method,
-            strength,
-            f"{size}.txt",
-            "held_out.txt",
-            model,
-            learning=config.learning,
-            seed=config.seed,
-        )
-
-    learned, stored = config.online_model, config.offline_model
-    found = []
-    for size in (large, small):
-        found += [online(size, "none", 0.0, learned), offline(size, "none", 0.0, stored)]
-        # The network of the offline rows, learned while coding: only the way it is told differs.
-        found.append(online(size, "none", 0.0, stored))
-        for method, some in strengths.items():
-            found += [online(size, method, strength, learned) for strength in some[:1]]
-            offline_strengths = some if size == small else some[:1]
-            found += [offline(size, method, strength, stored) for strength in offline_strengths]
-    for width in config.widths:
-        wider = dataclasses.replace(stored, width=width)
-        found.append(offline(small, "none", 0.0, wider))
-    return list(dict.fromkeys(found))
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
+    """Write a file in a subprocess, where it can be stopped, and decode it in another."""
+    (trial,) = trials
+    label = f"{trial.bytes / 1e6:g}MB"
+    text, held_out = (_text(config, trial.bytes, part, data) for part in ("text", "held_out"))
+    size = text.stat().st_size
+    if trial.mode == "general":
+        found = text_baselines.sizes(text.read_bytes())
+        names = text_baselines.COMMANDS
+        return [
+            Row(label, names[name], None, None, trial, size, coded, 8 * coded / size)
+            for name, coded in found.items()
+        ]
+    name = f"{trial.mode}_{label}_{trial.method}_{trial.weight:g}_{trial.width or 'contexts'}.fwb"
+    arguments = (config, trial, text, held_out, data.path(name))
+    found = subprocesses.call(text_files.measure, *arguments, same_device=True)
+    contexts = ", contexts" * text_files.model(config, trial).contexts
+    coder = f"{trial.mode}, {found['parameters'] / 1e6:.2f} M{contexts}"
+    method = text_methods.title(trial.method)
+    return [Row(label, coder, method, trial.weight or None, trial, size, **found)]
 
 
-def run(config: Config, run: Run) -> None:
-    """Measure what is not measured yet, then write record and claims."""
-    began = time.perf_counter()
-    folder = run.folder / "rows"
-    folder.mkdir(parents=True, exist_ok=True)
-    texts, note = _texts(config, run, folder)
-    wanted = rows(config)
-    with ThreadPoolExecutor(config.workers) as pool:
-        failures = [one for one in pool.map(lambda row: _measure(row, folder), wanted) if one]
-    if failures:
-        raise RuntimeError("rows failed, the others are kept:\n" + "\n".join(failures))
-    measured = [
-        {**json.loads(_measured(row, folder).read_text()), "contexts": row.model.contexts}
-        for row in wanted
-    ]
-    metrics = {
-        "rows": measured,
-        "baselines": {label: _baselines(folder / f"{label}.txt") for label in texts},
-        "text_bytes": texts,
-    }
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=[config.seed],
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics=metrics,
-        data=note,
-        notes="file_bytes: a file that a fresh process decoded to the same bytes; formula_bytes: "
-        "4 bytes a nonzero weight and the mean loss of the unquantised network on every fifth "
-        "batch; speeds include compiling and are those of a process beside another. No artefact: "
-        "a decoder has to repeat floats, and so needs the same kind of device",
-    )
-    if config.source == "wiki":
-        write_claims(run, _claims(metrics, run, f"{run.experiment}/{record.name}"))
+def derive(record: ex.Record) -> list[Speed]:
+    """The decoder of the smallest file."""
+    longest = max(row.text_bytes for row in record.of(Row))
+    coded = [row for row in record.of(Row) if row.decode_speed and row.text_bytes == longest]
+    best = min(coded, key=lambda row: row.file_bytes)
+    return [Speed(best.text, best.coder, best.decode_speed)]
 
 
-tables, figures = text_tables.tables, text_tables.figures
+def recompute(config: Config, row: Row | Speed, data: ex.Data) -> float | None:
+    """The file written again, where that is quick; decoding needs the same kind of device."""
+    if isinstance(row, Speed) or (row.trial.mode != "general" and row.text_bytes > _QUICK_BYTES):
+        return None
+    again = measure(config, [row.trial], data)
+    return next(other.file_bytes for other in again if other.coder == row.coder)
 
 
-def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
-    """No claim of this experiment has a file: decoding repeats floats of one kind of device."""
-    raise ValueError(f"{claim.id} has no file to recompute it from, yet {artifact} was given")
-
-
-def _texts(config: Config, run: Run, folder: Path) -> tuple[dict[str, int], str]:
-    """Writes the texts that rows read; bytes of each by label, and what is to be said of them."""
-    sizes, note = {}, ""
-    for size in dict.fromkeys((config.bytes, config.small_bytes)):
-        sample = text_data.load(config.source, size, file=config.file, data_dir=run.data_dir)
-        parts = {_label(size): sample.text}
-        if not sizes:
-            parts["held_out"] = sample.held_out
-        for name, text in parts.items():
-            path = folder / f"{name}.txt"
-            if path.is_file() and path.read_bytes() != text:
-                raise DataError(f"{path} is another text; give another folder with --out")
-            path.write_bytes(text)
-        sizes[_label(size)], note = len(sample.text), sample.note
-    return sizes, note
-
-
-def _measure(row: Row, folder: Path) -> str:
-    """Runs one row in a process of its own, unless it was; what went wrong, or nothing."""
-    path = folder / f"{row.name}.json"
-    content = json.loads(json.dumps(dataclasses.asdict(row)))
-    if _measured(row, folder).is_file() and json.loads(path.read_text()) == content:
-        return ""
-    write_json(path, content)
-    try:
-        subprocesses.python("experiments.text.text_rows", [path], same_device=True)
-    except subprocesses.SubprocessFailedError as error:
-        return f"{row.name}: {error}"
-    measured = json.loads(_measured(row, folder).read_text())
-    print(
-        f"{row.name}: {measured['file_bytes']:,} bytes, {measured['bits_per_byte']:.3f} bits a "
-        f"byte, decoded {measured['decode_bytes_per_second']:,.0f} bytes/s",
-        flush=True,
-    )
-    return ""
-
-
-def _measured(row: Row, folder: Path) -> Path:
-    return folder / f"{row.name}.measured.json"
-
-
-def _baselines(path: Path) -> dict[str, int]:
-    stored = path.with_suffix(".baselines.json")
-    if not stored.is_file():
-        write_json(stored, text_baselines.sizes(path.read_bytes()))
-    return json.loads(stored.read_text())
-
-
-def _claims(metrics: dict[str, Any], run: Run, record: str) -> list[Claim]:
-    found = []
-
-    def claim(name: str, value: float, unit: str) -> None:
-        found.append(Claim(f"text.{name}", value, None, 1, unit, record, run.command))
-
-    for label in metrics["text_bytes"]:
-        for mode in ("offline", "online"):
-            same = [row for row in text_tables.of(metrics["rows"], label) if row["mode"] == mode]
-            if same:
-                claim(f"{label}.{mode}.bytes", min(row["file_bytes"] for row in same), "bytes")
-        claim(f"{label}.xz.bytes", metrics["baselines"][label]["xz"], "bytes")
-    longest = max(metrics["text_bytes"], key=metrics["text_bytes"].__getitem__)
-    best = min(text_tables.of(metrics["rows"], longest), key=lambda row: row["file_bytes"])
-    claim("decode_bytes_per_second", best["decode_bytes_per_second"], "bytes/s")
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Description length against penalty weight, and against model size, on the smaller text."""
+    found = {}
+    for name, record in records.items():
+        figure, (left, right) = plots.subplots(2, width=5.4)
+        small = [row for row in record.of(Row) if row.trial.bytes == record.config.small_bytes]
+        offline = [row for row in small if row.mode == "offline"]
+        plain = sorted((row for row in offline if not row.weight), key=lambda row: row.parameters)
+        for method, same in rows.grouped(offline, lambda row: row.method).items():
+            if same[0].weight is None:
+                continue
+            x = [row.weight for row in same]
+            drawn = left.plot(x, [row.file_bytes for row in same], marker="o", label=method)
+            style = {"ls": ":", "marker": ".", "color": drawn[0].get_color()}
+            left.plot(x, [row.formula_bytes for row in same], **style)
+        width = record.config.offline_model.width
+        own = next(row.file_bytes for row in plain if row.trial.width == width)
+        left.axhline(own, color="black", label="no penalty")
+        left.set(xscale="log", xlabel="penalty weight")
+        left.set_title("files (lines), the paper's formula (dots)", fontsize="medium")
+        for field, label, style in (
+            ("file_bytes", "file", "o-"),
+            ("data_bytes", "its text", "o--"),
+            ("formula_bytes", "formula", ".:"),
+        ):
+            x, y = zip(*((row.parameters, getattr(row, field)) for row in plain), strict=True)
+            right.plot(x, y, style, label=label)
+        right.set(xscale="log", xlabel="parameters")
+        xz = next(row.file_bytes for row in small if row.mode == "xz")
+        for axis in (left, right):
+            axis.axhline(xz, color=plots.BASELINE, ls="--", label="xz -9e")
+            axis.set_ylabel(f"bytes for {small[0].text} of text")
+            axis.legend()
+        found[f"{name}_description_length"] = figure
     return found
 
 
-def _label(size: int) -> str:
-    """`4MB` for 4,000,000."""
-    return f"{size / 1e6:g}MB"
+def _text(config: Config, size: int, part: str, data: ex.Data) -> Path:
+    """A file of the run's folder with the text to code, or what is held out of it."""
+
+    def write(path: Path) -> None:
+        sample = text_data.load(config.source, size, file=config.file, data_dir=data.data_dir)
+        path.write_bytes(getattr(sample, part))
+
+    return data.cached_file(f"{part}_{size}.txt", write)
+
+
+_TINY = Model(width=16, layers=1, heads=2, window=16)
+_LARGE = Model(width=512, layers=8, heads=8, window=256, compute="bfloat16")
+
+EXPERIMENT = ex.Experiment(
+    (Row, Speed),
+    {
+        "cpu": Config(),
+        "gpu": Config(
+            bytes=100_000_000,
+            small_bytes=16_000_000,
+            offline_model=_LARGE,
+            online_model=dataclasses.replace(_LARGE, layers=6, contexts=True),
+            widths=(256,),
+            training=Training(12_000, 3_000, batch_size=64, length=512, streams=512),
+            learning=Learning(streams=256, learning_rate=1e-3, warm_up_steps=200),
+            sweep=Sweep((1e-7, 1e-6), (1e-7, 1e-6), (1e-7, 1e-6)),
+        ),
+        "smoke": Config(
+            bytes=10_000,
+            small_bytes=10_000,
+            source="made_up",
+            offline_model=_TINY,
+            online_model=dataclasses.replace(_TINY, contexts=True),
+            widths=(),
+            training=Training(40, 20, length=64, tolerance=0.05, streams=16),
+            learning=Learning(bytes_per_stream=500),
+            sweep=Sweep((), (1e-5,), ()),
+        ),
+    },
+    measure,
+    grid=grid,
+    derive=derive,
+    recompute=recompute,
+    figures=figures,
+    data=lambda config: text_data.NOTES[config.source],
+    notes="formula_bytes: 4 bytes a nonzero weight and the mean loss of the unquantised network on "
+    "every fifth batch; speeds include compiling. No artefact: a decoder has to repeat floats, and "
+    "so needs the same kind of device",
+    headline="text.4MB.online.bytes",
+)

@@ -1,16 +1,8 @@
-"""The regularisers as learners of texts, online and offline; and the decoder that knows them all.
-
-    python -m experiments.text.text_methods IN OUT
-
-decodes any text file, also one that learned with a penalty, and prints what it cost as JSON. It
-goes on where it was stopped.
-"""
+"""The regularisers as learners of texts, online and offline, and the decoder of all of them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +15,7 @@ from jax.typing import ArrayLike
 
 from experiments.text import text_parts
 from fewbits.codecs.text import archive, online
-from fewbits.coding import FormatError, container
+from fewbits.coding import container
 from fewbits.training import gradient_descent
 from fewbits.training.method import Loss, Method, OptimizerFactory
 from pruning.methods import METHODS, schedule
@@ -82,24 +74,13 @@ def title(name: str) -> str:
     return "none" if name == "none" else METHODS[name].title
 
 
-def main(arguments: list[str]) -> int:
-    """Decodes IN to OUT; the exit status is 2 for a file's mistake."""
-    source, target = map(Path, arguments)
+def decode(path: Path) -> tuple[str, float]:
+    """SHA-256 of the text in any text file, also one that learned with a penalty, and seconds.
+
+    It goes on where it was stopped.
+    """
     began = time.perf_counter()
-    try:
-        data = container.load_bytes(source)
-        part = f"{target.name}.{hashlib.sha256(data).hexdigest()[:16]}.part"
-        text = archive.decompress(data, ONLINE, text_parts.resumable(target.with_name(part)))
-    except FormatError as error:
-        print(f"{source}: {error}", file=sys.stderr)
-        return 2
-    seconds = time.perf_counter() - began
-    container.save(target, text)
-    digest = hashlib.sha256(text).hexdigest()
-    device = jax.devices()[0].device_kind
-    print(json.dumps({"sha256": digest, "seconds": seconds, "device": device}))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    data = container.load_bytes(path)
+    part = f".{hashlib.sha256(data).hexdigest()[:16]}.decoded.part"
+    text = archive.decompress(data, ONLINE, text_parts.resumable(path.with_suffix(part)))
+    return hashlib.sha256(text).hexdigest(), time.perf_counter() - began

@@ -1,30 +1,21 @@
-"""One row of the text table: train, write the file, decode it in a fresh process, count.
-
-    python -m experiments.text.text_rows ROW.json
-
-reads a `Row` and writes what it measured beside it. A row runs in a process of its own, so that an
-interrupted experiment goes on with the next row and two rows can share a machine.
-"""
+"""One file of a text: train, write, decode in a subprocess, count."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.runner import subprocesses
-from experiments.runner.records import write_json
-from experiments.text import text_methods, text_parts
+from experiments.text import text_data, text_methods, text_parts
 from fewbits.codecs.text import header, offline, online
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.coding import container
@@ -51,7 +42,7 @@ class Model:
     compute: Literal["float32", "bfloat16"] = "float32"
 
     def config(self) -> TransformerConfig:
-        """As the room below knows it."""
+        """As `fewbits.training` knows it."""
         return TransformerConfig(
             self.width,
             self.layers,
@@ -74,113 +65,133 @@ class Training:
     fine_tune_rate: float = 1e-3
     tolerance: float = 0.003
     """By how much of itself the loss of held-out text may rise when weights are cut."""
-    lanes: int = 64
+    streams: int = 64
+    """The most streams that the text is coded in."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """What is measured, and where the texts lie (below the row's own folder)."""
+class Sweep:
+    """Penalty weights of each method, from weak to strong; the first are used on the whole text.
 
-    mode: Literal["offline", "online"]
-    method: str
-    strength: float
-    text: str
-    held_out: str
-    model: Model
+    The price of a weight, some 10 bits of a file, is 7 nats over the bytes of the text: 2e-6 nats a
+    byte at 4 MB. An l1 norm counts a weight by its size, about a tenth.
+    """
+
+    rl1: tuple[float, ...] = (1e-5, 1e-4)
+    drr: tuple[float, ...] = (2e-6, 2e-5)
+    pmmp_curvature: tuple[float, ...] = (2e-6, 2e-5)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    bytes: int = 4_000_000
+    """Of text: all methods, at their first weights."""
+    small_bytes: int = 1_000_000
+    """Of text: the same, and offline all weights and widths."""
+    source: text_data.Source = "wiki"
+    file: str | None = None
+    """The Wikipedia file, if it is not beside the folder of data sets."""
+    offline_model: Model = Model()
+    online_model: Model = Model(width=128, layers=2, window=64, contexts=True)
+    widths: tuple[int, ...] = (32, 96)
+    """Of further networks offline, for description length against model size."""
     training: Training = Training()
     learning: online.Learning = online.Learning()
+    sweep: Sweep = Sweep()
     seed: int = 0
 
-    @property
-    def name(self) -> str:
-        """Of its files."""
-        size = Path(self.text).stem
-        plain = "_alone" if self.mode == "online" and not self.model.contexts else ""
-        return f"{self.mode}_{size}_{self.method}_{self.strength:g}_{self.model.width}{plain}"
+
+class Trial(NamedTuple):
+    """One file to write, or all those of general compressors."""
+
+    mode: str
+    """`online`, `offline` or `general`."""
+    bytes: int
+    """Of text."""
+    method: str = "none"
+    weight: float = 0.0
+    width: int = 0
+    """Of the offline network; 0 for the online one."""
 
 
-def from_json(content: dict[str, Any]) -> Row:
-    """A row as `dataclasses.asdict` gives it."""
-    parts = {"model": Model, "training": Training, "learning": online.Learning}
-    built = {name: kind(**content[name]) for name, kind in parts.items()}
-    return Row(**{**content, **built})
+def model(config: Config, trial: Trial) -> Model:
+    """Of the trial's network."""
+    if not trial.width:
+        return config.online_model
+    return dataclasses.replace(config.offline_model, width=trial.width)
 
 
-def measure(row: Row, folder: Path) -> dict[str, Any]:
-    """The row's numbers; its file stays in the folder."""
-    text = (folder / row.text).read_bytes()
+def measure(
+    config: Config, trial: Trial, text_path: Path, held_out_path: Path, path: Path
+) -> dict[str, Any]:
+    """Write and decode a file; its numbers, by the names that the experiment's row has for them."""
+    text = text_path.read_bytes()
     began = time.perf_counter()
-    model = row.model.config()
-    identity = json.dumps(dataclasses.asdict(row)).encode() + text
-    part = f"{row.name}.{hashlib.sha256(identity).hexdigest()[:16]}.part"
-    resumable = text_parts.resumable(folder / part)
-    found: dict[str, Any] = {"parameters": _parameters(model)}
-    if row.mode == "online":
+    shape = model(config, trial).config()
+    identity = hashlib.sha256(repr((config, trial)).encode() + text).hexdigest()[:16]
+    run = text_parts.resumable(path.with_suffix(f".{identity}.part"))
+    found: dict[str, Any] = {"parameters": _parameters(shape)}
+    if trial.mode == "online":
         learning = dataclasses.replace(
-            row.learning, method=row.method, strength=row.strength, seed=row.seed
+            config.learning, method=trial.method, strength=trial.weight, seed=config.seed
         )
-        config = online.OnlineConfig(model, learning)
-        data = online.compress(text, config, text_methods.ONLINE, resumable)
+        how = online.OnlineConfig(shape, learning)
+        data = online.compress(text, how, text_methods.ONLINE, run)
     else:
-        params, trained = _train(row, model, text, (folder / row.held_out).read_bytes())
+        params, trained = _train(config, trial, shape, text, held_out_path.read_bytes())
         found |= trained | {"training_seconds": time.perf_counter() - began}
-        network, found["bits"] = _smallest(model, params, text)
+        network, found["bits"] = _smallest(shape, params, text)
         began = time.perf_counter()
-        data = offline.compress(text, model, network, max_streams=row.training.lanes, run=resumable)
+        data = offline.compress(text, shape, network, max_streams=config.training.streams, run=run)
     found["encode_seconds"] = time.perf_counter() - began
-    path = folder / f"{row.name}.fwb"
     container.save(path, data)
-    read = container.read_archive(data)
-    size = path.stat().st_size
-    model_bytes = len(read.sections.get(offline.NETWORK, b""))
-    decoded = _decode(path, folder / f"{row.name}.decoded")
-    if decoded["sha256"] != hashlib.sha256(text).hexdigest():
+    digest, seconds = subprocesses.call(text_methods.decode, path, same_device=True)
+    if digest != hashlib.sha256(text).hexdigest():
         raise ValueError(f"{path} decodes to another text")
+    size = path.stat().st_size
+    model_bytes = len(container.read_archive(data).sections.get(offline.NETWORK, b""))
     return {
         **found,
-        "name": row.name,
-        "mode": row.mode,
-        "method": row.method,
-        "strength": row.strength,
-        "text_bytes": len(text),
         "file_bytes": size,
         "model_bytes": model_bytes,
         "data_bytes": size - model_bytes,
         "bits_per_byte": 8 * size / len(text),
-        "decode_seconds": decoded["seconds"],
-        "encode_bytes_per_second": len(text) / found["encode_seconds"],
-        "decode_bytes_per_second": len(text) / decoded["seconds"],
+        "decode_seconds": seconds,
+        "encode_speed": len(text) / found["encode_seconds"],
+        "decode_speed": len(text) / seconds,
     }
 
 
 def _train(
-    row: Row, model: TransformerConfig, text: bytes, held_out: bytes
+    config: Config, trial: Trial, model: TransformerConfig, text: bytes, held_out: bytes
 ) -> tuple[Any, dict[str, Any]]:
     """Three phases; parameters, and the paper's description length of them."""
-    plan = row.training
+    plan = config.training
     data = _pieces(text, plan.length)
     validation = jax.tree.map(lambda a: a[:128], _pieces(held_out, plan.length))
     batch_size = min(plan.batch_size, len(data[0]))
     plain_loss = transformer.next_byte_loss(model)
     loss = data_parallel.split_batches(plain_loss, data_parallel.batch_mesh(batch_size))
-    key_params, key_run = jax.random.split(jax.random.key(row.seed))
+    key_params, key_run = jax.random.split(jax.random.key(config.seed))
 
     def objective(params: Any, batch: Any) -> jax.Array:
         return plain_loss(key_run, params, batch)[0]
 
     tune = loop.Plan(plan.fine_tune_steps, batch_size) if plan.fine_tune_steps else None
     phases = _three_phase.Phases(loop.Plan(plan.steps, batch_size), tune)
-    method, hyperparameters = text_methods.offline(row.method, loss, plan.steps)
-    tolerance = 0.0 if row.method == "none" else plan.tolerance
+    method, hyperparameters = text_methods.offline(trial.method, loss, plan.steps)
+    tolerance = 0.0 if trial.method == "none" else plan.tolerance
     point = _three_phase.Point(
-        hyperparameters(plan.learning_rate, jnp.asarray(row.strength)),
+        hyperparameters(plan.learning_rate, jnp.asarray(trial.weight)),
         tolerance,
         fine_tune_rate=plan.fine_tune_rate,
     )
     run = jax.jit(partial(_three_phase.run, phases, method, loss, objective))
     result = run(key_run, header.start_params(model, key_params), point, data, validation)
     if not bool(result.finite):
-        raise ValueError(f"{row.name} diverged")
+        raise ValueError(f"{trial} diverged")
     nats = _mean_nats(model, result.params, data, every=5)
     nonzeros = int(trees.nonzeros(result.params))
     formula = 4 * nonzeros + nats * len(text) / (8 * np.log(2))
@@ -232,22 +243,3 @@ def _pieces(text: bytes, length: int) -> tuple[jax.Array, jax.Array]:
 
 def _parameters(model: TransformerConfig) -> int:
     return trees.size(jax.eval_shape(partial(transformer.init, model), jax.random.key(0)))
-
-
-def _decode(path: Path, target: Path) -> dict[str, Any]:
-    """Decodes in a fresh process; what it says of the text and the time it took."""
-    said = subprocesses.python("experiments.text.text_methods", [path, target], same_device=True)
-    target.unlink(missing_ok=True)
-    return json.loads(said)
-
-
-def main(arguments: list[str]) -> int:
-    """Measures one row."""
-    path = Path(arguments[0])
-    row = from_json(json.loads(path.read_text()))
-    write_json(path.with_suffix(".measured.json"), measure(row, path.parent))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
