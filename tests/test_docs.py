@@ -20,7 +20,6 @@ TYPED = {
     "README.md": {
         "3.11 3.12 2.0": "versions of Python and the licence",
         "12,000 4": "budgets of the rows",
-        "0.9": "the error a row's file is held to",
         "2022 2505.17469": "a year, arXiv",
         "1.52 0.96 3.03 0.69": "MIRACLE, as published",
         "67 800": "the published bit allocation and its number of images",
@@ -34,7 +33,7 @@ TYPED = {
     "pruning.md": {
         "2505.17469": "arXiv",
         "97 98 99": "shares of zeros that the rows stand for",
-        "1.9 2 1.0 0.9": "errors that the rows are held to",
+        "150 500 1,200 3,000": "targets of the rows",
         "1.52 0.96 3.03 0.69": "MIRACLE, as published",
         "1": "the penalty's formula",
         "5": "a default",
