@@ -1,4 +1,4 @@
-"""The letters that `rd_codes` puts into files, and what a subprocess reads back from them."""
+"""Letters that are put into files, and what a subprocess reads back from them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.runner import subprocesses
+from fewbits import coding
 from ratedist.sources import Source
 
 
 class Measured(NamedTuple):
-    """A file as it is found on disk.
-
-    Attributes:
-      bytes: its size.
-      bits: of the whole file, per letter.
-      distortion: mean squared error of what a subprocess decodes from it.
-    """
+    """A file as it is found on disk."""
 
     bytes: int
     bits: float
+    """Of the whole file, per letter."""
     distortion: float
+    """Mean squared error of what a subprocess decodes from it."""
 
 
 def letters(source: Source, length: int, seed: int) -> np.ndarray:
@@ -41,8 +38,18 @@ def gaussian_samples(length: int, seed: int) -> np.ndarray:
     return (samples - samples.mean()) / samples.std()
 
 
+def write(path: Path, content: bytes, samples: np.ndarray) -> Measured:
+    """Write a file and `check` it."""
+    coding.save(path, content)
+    return check(path, samples)
+
+
 def check(path: Path, samples: np.ndarray) -> Measured:
-    """Decode in a subprocess and compare with the samples that went in."""
+    """Decode in a subprocess and compare with the samples that went in.
+
+    Raises:
+      ValueError: it decodes to another shape.
+    """
     with tempfile.TemporaryDirectory() as folder:
         decoded = Path(folder) / "decoded.npz"
         subprocesses.python("ratedist", ["decode", path, decoded])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +22,15 @@ _START_SHIFTS = (0.0, 0.5)
 _START_SIZE = 12
 _LEVEL_PRICES = (0.6, 0.66, 0.72)
 _FINALISTS, _BISECTIONS = 3, 7
+
+
+class Fitted(NamedTuple):
+    """A code of letters, or of pairs of them; rate and distortion are per letter."""
+
+    code: str
+    codewords: int
+    rate_bits: float
+    distortion: float
 
 
 def certified_rates(source: sources.Source, levels: Sequence[float]) -> list[float]:
@@ -44,57 +53,60 @@ def certified_rate_everywhere(source: sources.Source, level: float) -> float:
     )
 
 
-def scalar_codes(source: sources.Source, prices: Sequence[float]) -> list[dict[str, Any]]:
+def scalar_codes(source: sources.Source, prices: Sequence[float]) -> list[Fitted]:
     """Lloyd-Max at some sizes, with and without entropy coding, and the optimum at each price."""
     x, p = source.points[:, 0], source.p
-    rows = []
+    found = []
     padded = max(_LLOYD_SIZES)
     for size in _LLOYD_SIZES:
         quantiles = np.interp((np.arange(size) + 0.5) / size, np.cumsum(p), x)
         start = np.pad(quantiles, (0, padded - size))
         code = quantizers.lloyd_max(p, x, start, mask=np.arange(padded) < size)
-        rows.append(_row("Lloyd-Max, fixed length", code, 1, rate=np.log2(size)))
-        rows.append(_row("Lloyd-Max, entropy coded", code, 1))
-    rows += [_row("optimal scalar", quantizers.scalar_code(p, x, s), 1) for s in prices]
-    rows.sort(key=lambda row: (row["code"], row["rate_bits"]))
-    return rows
+        entropy_coded = _fitted("Lloyd-Max, entropy coded", code)
+        fixed = {"code": "Lloyd-Max, fixed length", "rate_bits": float(np.log2(size))}
+        found += [entropy_coded._replace(**fixed), entropy_coded]
+    found += [_fitted("optimal scalar", quantizers.scalar_code(p, x, s)) for s in prices]
+    return sorted(found, key=lambda row: (row.code, row.rate_bits))
 
 
-def vector_codes(source: sources.Source, prices: Sequence[float]) -> list[dict[str, Any]]:
-    """Pairs of letters: annealed codewords, then ECVQ, with rate and distortion per letter."""
+def vector_codes(source: sources.Source, prices: Sequence[float]) -> list[Fitted]:
+    """Pairs of letters: annealed codewords, then ECVQ."""
     x = source.points[:, 0]
     pairs = np.stack([a.ravel() for a in np.meshgrid(x, x, indexing="ij")], axis=1)
     p = np.outer(source.p, source.p).ravel()
     p = p / p.sum()
     rng = np.random.default_rng(0)
     start = merging.codebook(pairs[rng.choice(len(p), _CODEWORDS, p=p)])
-    rows = []
+    found = []
     for s in prices:
         path = ratedist.anneal(p, pairs, start, s, _TEMPERATURES, steps=20, least_mass=1e-5)
         code = quantizers.ecvq(p, pairs, path.book.points[-1], s, mask=path.book.mask[-1])
-        row = _row("pairs, annealed", code, 2)
-        if row["cells"] < _CODEWORDS:
-            rows.append(row)
-    return rows
+        found.append(_fitted("pairs, annealed", code, 2))
+    # A code that uses all codewords would use more.
+    return [row for row in found if row.codewords < _CODEWORDS]
 
 
-def gaussian_trellises(
-    training: np.ndarray, sequence: np.ndarray, prices: Sequence[float], rounds: int
-) -> list[Quantised]:
-    """One trellis code per price, fitted to `training`, applied to `sequence`."""
+def scalar_quantised(source: sources.Source, sequence: np.ndarray, level: float) -> Quantised:
+    """The optimal scalar code of the source at a level, applied to `sequence`."""
+    code = quantizers.scalar_code_at(source.p, source.points[:, 0], level)
+    used, index = np.unique(np.asarray(code.cell), return_inverse=True)
+    place = np.searchsorted(source.points[:, 0], sequence)
+    return Quantised(sequence.shape, (np.asarray(code.points)[used],), (index.reshape(-1)[place],))
+
+
+def gaussian_trellis(
+    training: np.ndarray, sequence: np.ndarray, s: float, iterations: int
+) -> Quantised:
+    """The trellis code at a price, fitted to `training`, applied to `sequence`."""
     fit = ratedist.compiled(trellis.fit, static_argnames=("iterations",))
-    encode = ratedist.compiled(trellis.encode)
-    found = []
-    for s in prices:
-        step = 0.6 * np.sqrt(6.0 / (np.log(2.0) * s))
-        size = 2 * int(np.ceil(2.5 / step)) + 6
-        fitted = fit(training, trellis.uniform_trellis(step, size), s, iterations=rounds)
-        found.append(_sent(fitted, encode(sequence, fitted, s)))
-    return found
+    step = 0.6 * np.sqrt(6.0 / (np.log(2.0) * s))
+    size = 2 * int(np.ceil(2.5 / step)) + 6
+    fitted = fit(training, trellis.uniform_trellis(step, size), s, iterations=iterations)
+    return _sent(fitted, ratedist.compiled(trellis.encode)(sequence, fitted, s))
 
 
 def trimodal_trellis(
-    training: np.ndarray, sequence: np.ndarray, level: float, rounds: int
+    training: np.ndarray, sequence: np.ndarray, level: float, iterations: int
 ) -> Quantised:
     """The cheapest trellis within the level: several starts and prices, fitted side by side."""
     starts = [
@@ -106,7 +118,7 @@ def trimodal_trellis(
     points = np.tile(np.stack(starts), (len(_LEVEL_PRICES), 1, 1))
     start = trellis.Trellis(points, np.full(points.shape, np.log2(_START_SIZE)))
     fit = ratedist.compiled(
-        jax.vmap(lambda t, s: trellis.fit(training, t, s, iterations=rounds), in_axes=(0, 0))
+        jax.vmap(lambda t, s: trellis.fit(training, t, s, iterations=iterations), in_axes=(0, 0))
     )
     fitted = fit(start, prices)
     encode = ratedist.compiled(
@@ -141,12 +153,6 @@ def _sent(fitted: trellis.Trellis, coded: trellis.Coded) -> Quantised:
     )
 
 
-def _row(
-    name: str, code: quantizers.Code, dimension: int, rate: float | None = None
-) -> dict[str, Any]:
-    return {
-        "code": name,
-        "cells": int(np.asarray(code.mass > 0).sum()),
-        "rate_bits": float(code.rate_bits) / dimension if rate is None else float(rate),
-        "distortion": float(code.distortion) / dimension,
-    }
+def _fitted(name: str, code: quantizers.Code, dimension: int = 1) -> Fitted:
+    used = int(np.asarray(code.mass > 0).sum())
+    return Fitted(name, used, float(code.rate_bits) / dimension, float(code.distortion) / dimension)

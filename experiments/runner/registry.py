@@ -88,12 +88,6 @@ _UNCONVERTED = {
         "small: 10 min, paper: 1 h on 1 core; smoke (digits): 1 min",
         "mnist",
     ),
-    "prune_vgg": Entry(
-        "experiments.pruning.vgg.prune_vgg",
-        "VGG-16 within a point of its dense network: weights and file bytes",
-        "gpu: not run yet, made for 10 min a method on one H100; smoke: 10 min on 2 cores",
-        "cifar10_jpeg",
-    ),
     "bitalloc_seed": Entry(
         "experiments.bit_allocation.bitalloc_seed",
         "bit allocation from 800 images, 20 random subsets, beside the published points",
@@ -110,12 +104,6 @@ _UNCONVERTED = {
         "experiments.bit_allocation.bitalloc_prices",
         "shadow price per bit, LP bound, integer program and knapsack on one plot",
         "all: 1 min; smoke: 1 min",
-        "fashion_mnist",
-    ),
-    "rd_patches": Entry(
-        "experiments.rate_distortion.rd_patches",
-        "2x2 patches of Fashion-MNIST with a faithful foreground: bounds and files",
-        "paper: 5 min on 1 core; smoke (digits): 1 min",
         "fashion_mnist",
     ),
 }
