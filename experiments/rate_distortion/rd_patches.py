@@ -1,35 +1,32 @@
-"""Patches of Fashion-MNIST: rate and distortion of real data, with the foreground kept faithful.
+"""2 x 2 patches of Fashion-MNIST with a faithful foreground: bounds and files.
 
 The source is the empirical distribution of 2 x 2 patches. Hundreds of thousands of them are rounded
 to a few hundred groups; how much that can change R(D) is known on both sides
 (`ratedist.solvers.rounded_source`), so the rates printed hold for all the patches. The fidelity
 subset is the foreground: patches with a pixel that is not nearly black. Its mean distortion is
-halved, and the constraint has a price. Two real codes stand beside the bound as files.
+halved, and the constraint has a price. Two real codes are beside the bound as files.
 
-    python -m experiments rd_patches paper
+Cost: paper: 5 min on 1 core; smoke (digits): 1 min.
+Data: fashion_mnist.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import ratedist
-from experiments.rate_distortion.rd_codes_files import check
+from experiments.rate_distortion import rd_codes_files as files
+from experiments.runner import experiment as ex
 from experiments.runner import plots
-from experiments.runner.records import Run, Seconds, write_record
-from experiments.runner.registry import Table
-from fewbits.coding import container
-from fewbits.io import datasets
 from ratedist import sources
-from ratedist.codes import code_file, design
 from ratedist.solvers import rounded_source
 
-SIDE = 2
+SIDE, PIXELS = 2, 4
 
 
 @dataclass(frozen=True)
@@ -48,153 +45,101 @@ class Config:
     """Of the distortion that the foreground has without a constraint of its own."""
 
 
-PRESETS = {
-    "paper": ("1,000 images, 512 groups, five distortions", Config()),
-    "smoke": (
-        "digits, 48 groups, two distortions",
-        Config("digits", 60, 40, 8, levels=(0.01, 0.02)),
-    ),
-}
+class Trial(NamedTuple):
+    """Bounds, which are solved together, or a file of `pixels` or `patches`."""
+
+    kind: str
+    level: float
 
 
-class Patches(NamedTuple):
-    """Rounded patches.
+class Bounds(NamedTuple):
+    """2 x 2 patches of Fashion-MNIST: certified rates.
 
-    Attributes:
-      source: centroids of the groups.
-      foreground: Bool[n].
-      spread: mean squared distance of a patch to its centroid; all patches.
-      foreground_spread: the same within the foreground.
+    Bits per pixel; prices in bits per pixel and unit of squared error. R(D) of every patch is
+    between "at least" and "at most"; "groups" is R(D) of their centroids.
+    """
+
+    level: Annotated[float, ex.Key, ex.Column("D per pixel", "g")]
+    lower: Annotated[
+        float, ex.Over(max, "bits"), ex.Column("at least", ".4f"),
+        ex.Claim("ratedist.patches.lower_bound.at_{level:g}", tolerance=2e-6),
+    ]  # fmt: skip
+    upper: Annotated[float, ex.Column("at most", ".4f")]
+    rate: Annotated[float, ex.Column("groups", ".5f")]
+    rate_foreground: Annotated[float, ex.Column("groups, foreground halved", ".5f")]
+    gap_bits: Annotated[float, ex.Column("gap", ".0e")]
+    foreground_distortion: Annotated[float, ex.Column("foreground's D before", ".4f")]
+    price: Annotated[float, ex.Column("price of D", ".1f")]
+    price_foreground: Annotated[float, ex.Column("price of the foreground", ".1f")]
+    lower_foreground: float
+    upper_foreground: float
+    price_with_foreground: float
+    foreground_vacuous: bool
+
+
+class Code(NamedTuple):
+    """The same patches as files.
+
+    All bytes of a file count; each was decoded in a subprocess.
+    """
+
+    code: Annotated[str, ex.Key]
+    level: Annotated[float, ex.Key, ex.Column("D asked", "g")]
+    distortion: Annotated[float, ex.Column("D measured", ".5f")]
+    bytes: Annotated[int, ex.Column("bytes", ",")]
+    bits: Annotated[float, ex.Column("bits per pixel", ".4f")]
+
+
+class Rounded(NamedTuple):
+    """Patches rounded to centroids of groups.
+
+    Spreads are mean squared distances of a patch to its centroid.
     """
 
     source: sources.Source
     foreground: np.ndarray
+    """Bool[n]."""
     spread: float
     foreground_spread: float
 
 
-def run(config: Config, run: Run) -> None:
-    """Round the patches, solve with and without the foreground, write the codes, record."""
-    began = time.perf_counter()
-    pixels = datasets.load(config.data, "train", data_dir=run.data_dir).pixels
-    patches = _cut(pixels[: config.images, :, :, 0] / 255.0)
-    rounded = _round(config, patches)
-    share = 100 * rounded.source.p[rounded.foreground].sum()
-    print(
-        f"{len(patches):,} patches, {len(rounded.source.p)} groups, {share:.1f} % foreground",
-        flush=True,
-    )
-    rows = [_at(config, rounded, level) for level in config.levels]
-    codes = []
-    for level in config.levels[1::2]:
-        for name in ("pixels", "patches"):
-            codes.append(_code(run, patches, level, name))
-    write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=(0,),
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics={
+def grid(config: Config) -> Iterator[Trial]:
+    """Bounds at every level, files at every second."""
+    yield from (Trial("bounds", level) for level in config.levels)
+    yield from (Trial(n, level) for level in config.levels[1::2] for n in ("pixels", "patches"))
+
+
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Code] | ex.Measurement:
+    """Round the patches and solve with and without the foreground, or write a file."""
+    patches = _patches(config, data)
+    if trials[0].kind == "bounds":
+        rounded = _round(config, patches)
+        extras = {
             "patches": len(patches),
             "groups": len(rounded.source.p),
             "foreground_probability": float(rounded.source.p[rounded.foreground].sum()),
-            "spread_per_pixel": rounded.spread / SIDE**2,
-            "levels": rows,
-            "codes": codes,
-        },
-        data=datasets.SOURCES[config.data].note,
-        notes="the first images of the training split; rates in bits per pixel; bounds hold for "
-        "memoryless coding of these patches with any reconstruction among the groups' centroids",
+            "spread_per_pixel": rounded.spread / PIXELS,
+        }
+        return ex.Measurement([_at(config, rounded, trial.level) for trial in trials], extras)
+    ((name, level),) = trials
+    flat = patches.reshape(-1)
+    content = ratedist.encode(flat, level, dimension=1 if name == "pixels" else PIXELS)
+    # Too large to publish, and nothing is claimed for it.
+    size, bits, distortion = files.write(
+        data.path(f"rd_patches_{name}_{level:g}.fwb"), content, flat
     )
-    for row in rows:
-        print(f"D = {row['level']:g}: {row['lower']:.4f} to {row['upper']:.4f} bits per pixel, "
-              f"foreground halved: {row['lower_foreground']:.4f} to "
-              f"{row['upper_foreground']:.4f}")  # fmt: skip
+    return [Code(name, level, distortion, size, bits)]
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """Bounds with and without the foreground, and the files."""
-    if "paper" not in records:
-        return []
-    metrics = records["paper"]["metrics"]
-    bounds = [
-        (
-            f"{row['level']:g}",
-            f"{row['lower']:.4f} .. {row['upper']:.4f}",
-            f"{row['rate']:.5f}",
-            f"{row['rate_foreground']:.5f}",
-            f"{row['gap_bits']:.0e}",
-            f"{row['foreground_distortion']:.4f}",
-            f"{row['price']:.1f}",
-            f"{row['price_foreground']:.1f}",
-        )
-        for row in metrics["levels"]
-    ]
-    codes = [
-        (
-            row["code"],
-            f"{row['level']:g}",
-            f"{row['distortion']:.5f}",
-            f"{row['bytes']:,}",
-            f"{row['bits']:.4f}",
-        )
-        for row in metrics["codes"]
-    ]
-    return [
-        Table(
-            "2 x 2 patches of Fashion-MNIST: certified rates",
-            (
-                "D per pixel",
-                "all patches",
-                "groups",
-                "foreground halved",
-                "gap",
-                "its distortion before",
-                "price of D",
-                "price of the foreground",
-            ),
-            bounds,
-            "Bits per pixel; prices in bits per pixel and unit of squared error. 'All patches' "
-            "brackets R(D) of every patch, 'groups' is R(D) of their centroids.",
-        ),
-        Table(
-            "The same patches as files",
-            ("code", "D asked", "D measured", "bytes", "bits per pixel"),
-            codes,
-            "All bytes of a file count; each was decoded in a fresh process.",
-        ),
-    ]
-
-
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
-    """Bounds, the foreground's cost, and the codes."""
-    if "paper" not in records:
-        return {}
-    metrics = records["paper"]["metrics"]
-    rows = metrics["levels"]
-    figure, (axis,) = plots.subplots(width=5.4)
-    x = [row["level"] for row in rows]
-    axis.fill_between(x, [r["lower"] for r in rows], [r["upper"] for r in rows],
-                      color=plots.OURS, alpha=0.3, label="R(D), both sides certified")  # fmt: skip
-    axis.plot(x, [r["rate_foreground"] for r in rows], "--", label="foreground halved (groups)")
-    for name, marker in (("pixels", "s"), ("patches", "o")):
-        found = [row for row in metrics["codes"] if row["code"] == name]
-        axis.plot([r["distortion"] for r in found], [r["bits"] for r in found], marker, ls="none",
-                  label=f"file, {name}")  # fmt: skip
-    axis.set(xlabel="mean squared error of a pixel", ylabel="bits per pixel", xscale="log")
-    axis.legend()
-    return {"patches": figure}
-
-
-def _cut(images: np.ndarray) -> np.ndarray:
-    """Float[N, 4]: non-overlapping 2 x 2 patches of Float[n, H, W]."""
+def _patches(config: Config, data: ex.Data) -> np.ndarray:
+    """Float[N, 4]: non-overlapping patches of the first images."""
+    images = data.images(config.data, "train").pixels[: config.images, :, :, 0] / 255.0
     n, height, width = images.shape
     cut = images.reshape(n, height // SIDE, SIDE, width // SIDE, SIDE)
-    return cut.transpose(0, 1, 3, 2, 4).reshape(-1, SIDE**2)
+    return cut.transpose(0, 1, 3, 2, 4).reshape(-1, PIXELS)
 
 
-def _round(config: Config, patches: np.ndarray) -> Patches:
+def _round(config: Config, patches: np.ndarray) -> Rounded:
     """Foreground and background in groups of their own, so that the subset is one of groups."""
     bright = patches.max(axis=1) > config.threshold
     share = bright.mean()
@@ -204,71 +149,91 @@ def _round(config: Config, patches: np.ndarray) -> Patches:
     p = np.concatenate([share * front.source.p, (1.0 - share) * back.source.p])
     foreground = np.arange(len(p)) < len(front.source.p)
     spread = share * front.spread + (1.0 - share) * back.spread
-    return Patches(sources.Source(points, p / p.sum()), foreground, spread, front.spread)
+    return Rounded(sources.Source(points, p / p.sum()), foreground, spread, front.spread)
 
 
-def _at(config: Config, rounded: Patches, level: float) -> dict[str, float]:
-    """Rates at one distortion per pixel, in bits per pixel."""
-    k = SIDE**2
-    p, points = rounded.source.p, rounded.source.points
+def _solve(rounded: Rounded, level: float, inner: float | None = None) -> ratedist.RDPoint:
+    """At a distortion of a patch, and of the foreground's if given."""
+    points, p = rounded.source
+    rules = [ratedist.mean_distortion(p, level)]
+    if inner is not None:
+        rules.append(ratedist.subset_mean(p, rounded.foreground, inner))
+    return ratedist.solve_fixed(p, sources.squared_error(points, points), tuple(rules))
+
+
+def _outer(level: float, spread: float) -> float:
+    """What the centroids have at least where the patches have `level`."""
+    return float((np.sqrt(level) + np.sqrt(spread)) ** 2)
+
+
+def _at(config: Config, rounded: Rounded, pixel_level: float) -> Bounds:
+    points, p = rounded.source
     d = sources.squared_error(points, points)
-    free = _solve(p, d, (ratedist.mean_distortion(p, k * level),))
+    level, inside = PIXELS * pixel_level, rounded.foreground
+    free = _solve(rounded, level)
     letter = np.asarray(ratedist.encoder(p, d, free))
-    inside = rounded.foreground
     reached = float((p[inside] @ (letter[inside] * d[inside]).sum(axis=1)) / p[inside].sum())
     inner = config.foreground_share * reached
-    both = _both(rounded, d, k * level, inner)
-    outer, outer_inner = (
-        (np.sqrt(value) + np.sqrt(spread)) ** 2
-        for value, spread in ((k * level, rounded.spread), (inner, rounded.foreground_spread))
+    both = _solve(rounded, level, inner)
+    outer, outer_inner = _outer(level, rounded.spread), _outer(inner, rounded.foreground_spread)
+    tight = max(level - rounded.spread, 0.0)
+    tight_inner = max(inner - rounded.foreground_spread, 0.0)
+    lower, upper = _solve(rounded, outer), _solve(rounded, tight)
+    lower_both = _solve(rounded, outer, outer_inner)
+    upper_both = _solve(rounded, tight, tight_inner)
+    return Bounds(
+        level=pixel_level,
+        lower=float(lower.rate_lb) / PIXELS,
+        upper=float(upper.rate_ub) / PIXELS,
+        rate=float(free.rate_ub) / PIXELS,
+        rate_foreground=float(both.rate_ub) / PIXELS,
+        gap_bits=max(float(one.gap_bits) for one in (free, both, lower, lower_both)),
+        foreground_distortion=reached / PIXELS,
+        price=float(free.nu[0]),
+        price_foreground=float(both.nu[1]),
+        lower_foreground=float(lower_both.rate_lb) / PIXELS,
+        upper_foreground=float(upper_both.rate_ub) / PIXELS,
+        price_with_foreground=float(both.nu[0]),
+        foreground_vacuous=bool(both.vacuous[1]),
     )
-    tight, tight_inner = k * level - rounded.spread, inner - rounded.foreground_spread
-    lower = _solve(p, d, (ratedist.mean_distortion(p, outer),))
-    upper = _solve(p, d, (ratedist.mean_distortion(p, max(tight, 0.0)),))
-    lower_both = _both(rounded, d, outer, outer_inner)
-    upper_both = _both(rounded, d, max(tight, 0.0), max(tight_inner, 0.0))
-    return {
-        "level": level,
-        "rate": float(free.rate_ub) / k,
-        "gap_bits": max(float(one.gap_bits) for one in (free, both, lower, lower_both)),
-        "lower": float(lower.rate_lb) / k,
-        "upper": float(upper.rate_ub) / k,
-        "price": float(free.nu[0]),
-        "foreground_distortion": reached / k,
-        "rate_foreground": float(both.rate_ub) / k,
-        "lower_foreground": float(lower_both.rate_lb) / k,
-        "upper_foreground": float(upper_both.rate_ub) / k,
-        "price_with_foreground": float(both.nu[0]),
-        "price_foreground": float(both.nu[1]),
-        "foreground_vacuous": bool(both.vacuous[1]),
-    }
 
 
-_SOLVE = ratedist.compiled(ratedist.solve_fixed)
+def recompute(config: Config, row: Bounds, data: ex.Data) -> float:
+    """Round the patches again, and solve for the lower bound alone."""
+    rounded = _round(config, _patches(config, data))
+    outer = _outer(PIXELS * row.level, rounded.spread)
+    return float(_solve(rounded, outer).rate_lb) / PIXELS
 
 
-def _solve(p: np.ndarray, d: np.ndarray, rules: Any) -> ratedist.RDPoint:
-    return _SOLVE(p, d, rules)
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Bounds, the foreground's cost, and the codes."""
+    rows, codes = records["paper"].of(Bounds), records["paper"].of(Code)
+    figure, (axis,) = plots.subplots(width=5.4)
+    x = [row.level for row in rows]
+    axis.fill_between(x, [r.lower for r in rows], [r.upper for r in rows],
+                      color=plots.OURS, alpha=0.3, label="R(D), both sides certified")  # fmt: skip
+    axis.plot(x, [r.rate_foreground for r in rows], "--", label="foreground halved (groups)")
+    for name, marker in (("pixels", "s"), ("patches", "o")):
+        found = [row for row in codes if row.code == name]
+        axis.plot([r.distortion for r in found], [r.bits for r in found], marker, ls="none",
+                  label=f"file, {name}")  # fmt: skip
+    axis.set(xlabel="mean squared error of a pixel", ylabel="bits per pixel", xscale="log")
+    axis.legend()
+    return {"patches": figure}
 
 
-def _both(rounded: Patches, d: np.ndarray, level: float, inner: float) -> ratedist.RDPoint:
-    p = rounded.source.p
-    rules = (
-        ratedist.mean_distortion(p, level),
-        ratedist.subset_mean(p, rounded.foreground, inner),
-    )
-    return _solve(p, d, rules)
-
-
-def _code(run: Run, patches: np.ndarray, level: float, name: str) -> dict[str, Any]:
-    """One file: every pixel by the optimal scalar code, or every patch by a vector code."""
-    flat = patches.reshape(-1)
-    if name == "pixels":
-        quantised = design.scalar(flat, level)
-    else:
-        quantised = design.vector(flat, level, SIDE**2)
-    # Too large to publish: nothing is claimed for it, and the run's folder keeps it.
-    path = run.folder / f"rd_patches_{name}_{level:g}.fwb"
-    container.save(path, code_file.write(quantised))
-    measured = check(path, flat)
-    return {"code": name, "level": level, **measured._asdict()}
+EXPERIMENT = ex.Experiment(
+    (Bounds, Code),
+    {
+        "paper": Config(),
+        "smoke": Config("digits", 60, 40, 8, levels=(0.01, 0.02)),
+    },
+    measure,
+    grid=grid,
+    batch=lambda trial: trial[:1] if trial.kind == "bounds" else trial,
+    recompute=recompute,
+    figures=figures,
+    data=lambda config: config.data,
+    notes="the first images of the training split; rates in bits per pixel; bounds hold for "
+    "memoryless coding of these patches with any reconstruction among the groups' centroids",
+)

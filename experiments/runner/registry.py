@@ -82,12 +82,6 @@ _UNCONVERTED = {
         "under 3 min on 2 cores",
         "digits (embedded)",
     ),
-    "lgc_privacy": Entry(
-        "experiments.dataset_compression.privacy.lgc_privacy",
-        "who was in an archive: distance ratios, membership inference with 16 shadows",
-        "small: 10 min, paper: 1 h on 1 core; smoke (digits): 1 min",
-        "mnist",
-    ),
     "bitalloc_seed": Entry(
         "experiments.bit_allocation.bitalloc_seed",
         "bit allocation from 800 images, 20 random subsets, beside the published points",

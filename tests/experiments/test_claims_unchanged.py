@@ -124,6 +124,13 @@ CHANGED = {
     ),
     "text.1MB.xz.bytes: tolerance": "it had none; verify now compresses the text again",
     "text.4MB.xz.bytes: tolerance": "it had none; verify now compresses the text again",
+    **dict.fromkeys(
+        (
+            f"ratedist.patches.lower_bound.at_{level}: new"
+            for level in ("0.003", "0.005", "0.008", "0.013", "0.02")
+        ),
+        "the experiment claimed nothing",
+    ),
 }
 """`id: field` (or `id: gone`, `id: new`) -> why it may differ from what was published before."""
 
