@@ -15,7 +15,7 @@ _FIRST_FACTORS = (0.5, 2.0, 8.0)
 _FIRST_SHARES = (0.5, 1.0, 2.0)
 _SPREAD = 4.0
 _LEAST_TRIALS = 3
-_CAUTION = 0.8
+_CAUTION = 0.4
 
 
 class PruningWarning(UserWarning):
@@ -44,7 +44,7 @@ class Settings:
 
     method: str = "drr"
     strengths: tuple[float, ...] | None = None
-    trials: int = 7
+    trials: int = 5
     steps: int | None = None
     fine_tune_steps: int | None = None
     batch_size: int = 128

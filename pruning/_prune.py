@@ -93,7 +93,7 @@ def prune(
       mask: leaves to prune: a tree of bools (or a prefix of one), a function of the params that
         gives one, None for all. Only for drr, rl1, their proximal forms and magnitude.
       key: typed PRNG key of the batches; None is `jax.random.key(0)`.
-      **settings: `strengths` (penalty weights), `trials` (7), `steps` (ten epochs, at least 2,000),
+      **settings: `strengths` (penalty weights), `trials` (5), `steps` (ten epochs, at least 6,000),
         `fine_tune_steps` (half of them), `batch_size` (128), `learning_rate` (Adam's, 2e-3),
         `tolerance` (of the threshold, 0.1), `label_smoothing` (0.1), `bits` ((5, 6, 7, 8))
         and `tuned_bits` (4).

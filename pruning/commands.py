@@ -210,9 +210,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     compress.add_argument(
         "--strength", type=float, nargs="+", help="penalty weights to try, in the method's unit"
     )
-    compress.add_argument("--trials", type=int, help="penalty weights to try; at most 7")
+    compress.add_argument("--trials", type=int, help="penalty weights to try; at most 5")
     compress.add_argument("--tolerance", type=float, default=0.1, help="share the loss may rise by")
-    compress.add_argument("--steps", type=int, help="of the first phase; ten epochs, at least 2000")
+    compress.add_argument("--steps", type=int, help="of the first phase; ten epochs, at least 6000")
     compress.add_argument("--fine-tune-steps", type=int, help="of the last one; half of the first")
     compress.add_argument(
         "--bits", type=int, choices=range(2, 17), metavar="2..16", help="per weight; 5 to 8"

@@ -1,4 +1,4 @@
-"""How many bytes model and data take together: as the paper counts, and as files are.
+"""How many bytes model and data take together: as published, and as files are.
 
 Offline description length: first the model, then the labels given the model. The paper counts
 4 bytes for each nonzero weight (which weights those are costs nothing), and the mean loss times
@@ -16,7 +16,7 @@ from fewbits.coding import entropy_coder, tables, units
 from fewbits.coding.entropy_coder import StreamPlan, SymbolStream
 
 BYTES_PER_NONZERO = 4
-"""The paper's price of a weight (scipy's count of stored numbers times four)."""
+"""Bytes that Barth & von Petersenn (arXiv 2505.17469) charge for a weight: scipy stores four."""
 
 STEP_NATS, LEAST_NATS = 0.25, -16.0
 """Grid on which labels are coded: ln p below its largest, in steps down to an end."""

@@ -56,13 +56,13 @@ class Solution(NamedTuple):
     Attributes:
       weights: Float[inputs, outputs], exact zeros where gamma < 1/2.
       residual: Float[], E ||y - w x||^2 at the rounded gates.
-      undecided: Float[], share of gates that were neither 0 nor 1.
-      converged: Bool[], whether none was undecided.
+      fractional_gates: Float[], share of gates that were neither 0 nor 1.
+      converged: Bool[], whether no gate was fractional.
     """
 
     weights: jax.Array
     residual: jax.Array
-    undecided: jax.Array
+    fractional_gates: jax.Array
     converged: jax.Array
 
 
@@ -129,9 +129,9 @@ def solve_layer(
     kept = (gate >= 0.5) & (target != 0)
     weights = jnp.where(kept, w, jnp.zeros_like(w))
     open_gates = (gate > config.tolerance) & (gate < 1 - config.tolerance) & (target != 0)
-    undecided = jnp.mean(open_gates)
+    fractional_gates = jnp.mean(open_gates)
     residual = expected_error(gram, target, weights, jnp.ones_like(weights))
-    return Solution(weights, residual, undecided, undecided == 0)
+    return Solution(weights, residual, fractional_gates, fractional_gates == 0)
 
 
 def prune(

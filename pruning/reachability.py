@@ -30,20 +30,26 @@ def random_gradient(
     """Random-gradient pruning: zeros wherever the gradient on random data is exactly zero.
 
     Inputs and the slope of the loss at the outputs are drawn from N(0, 1); one backward pass.
-    Differs from the paper: the random labels enter as a random slope at the outputs instead of
-    through the loss at hand, whose slope at random labels is as good as any.
+    Differs from what is published: the random labels enter as a random slope at the outputs instead
+    of through the loss at hand, whose slope at random labels is as good as any.
 
     Args:
       key: typed PRNG key; consumed.
       apply: the network, on float inputs.
       params: pruned parameters.
-      inputs: shape of one batch, examples first; the more examples, the fewer firing paths missed.
+      inputs: shape and dtype of one batch, examples first; the more examples, the fewer firing
+        paths missed.
 
     Returns:
       Parameters with zeros at weights without a gradient.
+
+    Raises:
+      ValueError: inputs that are no floats.
     """
     key_inputs, key_outputs = jax.random.split(key)
-    drawn = jax.random.normal(key_inputs, inputs.shape)
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise ValueError(f"random inputs are floats, not {inputs.dtype}")
+    drawn = jax.random.normal(key_inputs, inputs.shape, inputs.dtype)
     outputs, pull_back = jax.vjp(lambda p: apply(p, drawn), params)
     (gradient,) = pull_back(jax.random.normal(key_outputs, outputs.shape, outputs.dtype))
     return trees.masked(params, jax.tree.map(lambda g: g != 0, gradient))

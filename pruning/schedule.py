@@ -1,7 +1,7 @@
 """How the learning rate and the penalty change over a run: factors, given as functions of the step.
 
 An optax schedule inside the optimiser would be invisible to a proximal step, which has to use the
-same rate as the gradient step before it. So the methods of this room multiply their swept
+same rate as the gradient step before it. So the methods of this package multiply their swept
 `learning_rate` and `strength` by these factors and hand the product to both.
 """
 

@@ -5,8 +5,8 @@ run is saturated once the first half's mean exceeds the second's by no more than
 is the standard deviation of the values around their own smooth (an Epanechnikov kernel). What
 comes back is the state of least validation loss.
 
-In a sweep every lane runs for the same number of steps and a saturated one just stands still: no
-lane's result depends on its neighbours.
+In a sweep every run has the same number of steps and a saturated one just stands still: no
+run depends on its neighbours.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every training method promises, tested on each row of `contract.TABLE`.
 
 Compiling costs more than anything else here, so each row is compiled once: its three functions, and
-one vmapped run of three lanes. The tests below only look at what came out.
+one vmapped run of three runs. The tests below only look at what came out.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Ran(NamedTuple):
       case: the row's case.
       jitted: the method with every function jitted.
       traces: how often each function was traced, counted as it happens.
-      by_hand: for two lanes (key and hyperparameters both differ), a Python loop over jitted
+      by_hand: for two runs (key and hyperparameters both differ), a Python loop over jitted
         steps: (state, params, stacked infos).
-      together: `loop.run` vmapped over those lanes and a third, the first one with NaN inputs.
+      together: `loop.run` vmapped over those runs and a third, the first one with NaN inputs.
     """
 
     case: Case
@@ -46,11 +46,11 @@ def point(case: Case, index: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], case.grid)
 
 
-def lane(tree: Any, index: Any) -> Any:
+def at_run(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def lane_keys() -> jax.Array:
+def run_keys() -> jax.Array:
     return jax.random.split(jax.random.key(0), 2)
 
 
@@ -79,7 +79,7 @@ def run_row(name: str) -> Ran:
         return jax.jit(trace, compiler_options=QUICK)
 
     jitted = Method(*(counted(label, getattr(case.method, label)) for label in Method._fields))
-    by_hand = [step_by_hand(jitted, case, lane_keys()[i], point(case, i)) for i in range(2)]
+    by_hand = [step_by_hand(jitted, case, run_keys()[i], point(case, i)) for i in range(2)]
 
     broken = jax.tree.map(
         lambda a: jnp.full_like(a, jnp.nan) if jnp.issubdtype(a.dtype, jnp.floating) else a,
@@ -88,11 +88,11 @@ def run_row(name: str) -> Ran:
     data = jax.tree.map(lambda a, b: jnp.stack([a, a, b]), case.data, broken)
     which = jnp.array([0, 1, 0])
 
-    def one_lane(key, hyperparameters, data):
+    def one_run(key, hyperparameters, data):
         return loop.run(case.method, PLAN, key, case.params, data, hyperparameters)
 
-    lanes = jax.jit(jax.vmap(one_lane), compiler_options=QUICK)
-    together = lanes(lane_keys()[which], lane(case.grid, which), data)
+    runs = jax.jit(jax.vmap(one_run), compiler_options=QUICK)
+    together = runs(run_keys()[which], at_run(case.grid, which), data)
     return Ran(case, jitted, traces, by_hand, together)
 
 
@@ -129,7 +129,7 @@ def signature(tree: Any) -> Any:
 
 def test_state_keeps_its_structure(ran):
     case = ran.case
-    first = jax.eval_shape(case.method.init, lane_keys()[0], case.params, point(case, 0))
+    first = jax.eval_shape(case.method.init, run_keys()[0], case.params, point(case, 0))
     assert signature(ran.by_hand[0][0]) == signature(first)
     assert signature(ran.by_hand[0][1]) == signature(case.params)
 
@@ -139,7 +139,7 @@ def test_state_info_and_hyperparameters_are_named_tuples_of_arrays(ran):
     assert hasattr(state, "_fields")
     assert hasattr(infos, "_fields")
     assert hasattr(ran.case.grid, "_fields")
-    eager = ran.case.method.init(lane_keys()[0], ran.case.params, point(ran.case, 0))
+    eager = ran.case.method.init(run_keys()[0], ran.case.params, point(ran.case, 0))
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(eager))
 
 
@@ -154,13 +154,13 @@ def test_one_trace_for_all_steps_and_all_hyperparameters(ran):
 
 
 def test_default_hyperparameters_are_the_configs(ran):
-    method, params, key = ran.case.method, ran.case.params, lane_keys()[0]
+    method, params, key = ran.case.method, ran.case.params, run_keys()[0]
     given = jax.eval_shape(method.init, key, params, point(ran.case, 0))
     assert signature(jax.eval_shape(method.init, key, params)) == signature(given)
 
 
 def test_jit_changes_nothing(ran):
-    method, key = ran.case.method, lane_keys()[1]
+    method, key = ran.case.method, run_keys()[1]
     state = method.init(key, ran.case.params, point(ran.case, 1))
     assert_close(ran.jitted.init(key, ran.case.params, point(ran.case, 1)), state)
     after = method.step(key, state, ran.case.data)
@@ -171,21 +171,21 @@ def test_jit_changes_nothing(ran):
 @pytest.mark.parametrize("index", [0, 1])
 def test_vmapped_loop_is_a_python_loop(ran, index):
     state, params, infos = ran.by_hand[index]
-    assert_close(lane(ran.together.state, index), state)
-    assert_close(lane(ran.together.params, index), params)
-    assert_close(jax.tree.map(np.asarray, lane(ran.together.log, index)), infos)
+    assert_close(at_run(ran.together.state, index), state)
+    assert_close(at_run(ran.together.params, index), params)
+    assert_close(jax.tree.map(np.asarray, at_run(ran.together.log, index)), infos)
 
 
 def test_hyperparameters_matter(ran):
     """From one key, two points of the grid end in different places."""
-    first = step_by_hand(ran.jitted, ran.case, lane_keys()[0], point(ran.case, 0))
-    second = step_by_hand(ran.jitted, ran.case, lane_keys()[0], point(ran.case, 1))
+    first = step_by_hand(ran.jitted, ran.case, run_keys()[0], point(ran.case, 0))
+    second = step_by_hand(ran.jitted, ran.case, run_keys()[0], point(ran.case, 1))
     differences = jax.tree.map(lambda a, b: np.max(np.abs(a - b)), first[1], second[1])
     assert max(jax.tree.leaves(differences)) > 0
 
 
 def test_same_key_same_result(ran):
-    again = step_by_hand(ran.jitted, ran.case, lane_keys()[0], point(ran.case, 0))
+    again = step_by_hand(ran.jitted, ran.case, run_keys()[0], point(ran.case, 0))
     for a, b in zip(jax.tree.leaves(raw(ran.by_hand[0])), jax.tree.leaves(raw(again)), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -197,7 +197,7 @@ def test_finite(ran):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
 
-def test_a_diverging_lane_says_so_and_disturbs_no_other(ran):
-    """Lane 2 is lane 0 with NaN inputs; that lane 0 is as if alone is tested above."""
+def test_a_diverging_run_says_so_and_disturbs_no_other(ran):
+    """Run 2 is run 0 with NaN inputs; that run 0 is as if alone is tested above."""
     assert ran.together.finite.tolist() == [True, True, False]
     assert not ran.together.log.finite[2].any()

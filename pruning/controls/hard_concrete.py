@@ -31,7 +31,7 @@ from fewbits.training.method import (
 from pruning.schedule import Schedule, scheduled
 
 TEMPERATURE, LOW, HIGH = 2 / 3, -0.1, 1.1
-"""b, gamma and zeta of the paper."""
+"""b, gamma and zeta of Louizos, Welling & Kingma."""
 
 _OPEN_SHIFT = TEMPERATURE * math.log(-LOW / HIGH)
 

@@ -1,4 +1,4 @@
-"""PMMP, the probabilistic minimax pruning of the paper, and FPP, its averaged form.
+"""PMMP, probabilistic minimax pruning (arXiv 2505.17469), and FPP, its averaged form.
 
     min_{theta, w, gamma in [0,1]^n}  max_u   L(theta) + alpha sum_i gamma_i
         + sum_i u_i [ (theta_i - w_i gamma_i)^2 + w_i^2 gamma_i (1 - gamma_i) ]      (Eq. 10)
@@ -43,7 +43,7 @@ class Hyperparameters(NamedTuple):
     Attributes:
       learning_rate: Float[], handed to the optimiser factory.
       strength: Float[], alpha, nats per weight.
-      initial_gate: Float[] in [0, 1], gamma at the start (the paper's `p_init`).
+      initial_gate: Float[] in [0, 1], gamma at the start (published as `p_init`).
       initial_multiplier: Float[], u at the start (`u_init`).
     """
 
@@ -79,7 +79,7 @@ class Variables(NamedTuple):
       network: theta, what the network computes with.
       weights: w, the weights behind the gates.
       gates: gamma in [0, 1], the probability of keeping a weight.
-      multipliers: u, the price of theta differing from w z.
+      multipliers: u, the dual variables of theta differing from w z.
     """
 
     network: Params
@@ -112,7 +112,7 @@ class PmmpInfo(NamedTuple):
     Attributes:
       loss_nats: Float[], mean loss of the batch before the step, nats per example.
       expected_nonzeros: Float[], sum of the gates.
-      undecided: Float[], share of gates in (0.1, 0.9); the paper also waits for it to fall to 1 %.
+      fractional_gates: Float[], share of gates in (0.1, 0.9); published runs also wait for 1 %.
       violation: Float[], sum of the squared constraint.
       largest_multiplier: Float[], max u.
       finite: Bool[], whether loss, violation and new variables were finite.
@@ -121,7 +121,7 @@ class PmmpInfo(NamedTuple):
 
     loss_nats: jax.Array
     expected_nonzeros: jax.Array
-    undecided: jax.Array
+    fractional_gates: jax.Array
     violation: jax.Array
     largest_multiplier: jax.Array
     finite: jax.Array
@@ -262,12 +262,12 @@ def _averaged(
 def _info(loss_nats: jax.Array, aux: dict[str, jax.Array], variables: Variables) -> PmmpInfo:
     gates = jax.tree.leaves(variables.gates)
     n_gates = sum(gate.size for gate in gates)
-    undecided = sum(jnp.count_nonzero((gate > 0.1) & (gate < 0.9)) for gate in gates)
+    fractional_gates = sum(jnp.count_nonzero((gate > 0.1) & (gate < 0.9)) for gate in gates)
     squared = jnp.stack([jnp.sum(leaf) for leaf in jax.tree.leaves(violation(variables))]).sum()
     return PmmpInfo(
         loss_nats=loss_nats,
         expected_nonzeros=jnp.stack([jnp.sum(gate) for gate in gates]).sum(),
-        undecided=jnp.asarray(undecided / n_gates),
+        fractional_gates=jnp.asarray(fractional_gates / n_gates),
         violation=squared,
         largest_multiplier=jnp.stack(
             [jnp.max(leaf) for leaf in jax.tree.leaves(variables.multipliers)]

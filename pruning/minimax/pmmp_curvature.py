@@ -111,7 +111,7 @@ class PmmpCurvatureInfo(NamedTuple):
     Attributes:
       loss_nats: Float[], mean loss of the batch at w gamma, nats per example.
       expected_nonzeros: Float[], sum of the gates.
-      undecided: Float[], share of fractional gates, in (0.1, 0.9).
+      fractional_gates: Float[], share of fractional gates, in (0.1, 0.9).
       variance_nats: Float[], 1/2 sum h w^2 gamma (1 - gamma), what rounding the gates risks.
       gradient_norm: Float[], global l2 norm of the data gradient.
       finite: Bool[], whether loss, gradient, variance and new parameters were finite.
@@ -120,7 +120,7 @@ class PmmpCurvatureInfo(NamedTuple):
 
     loss_nats: jax.Array
     expected_nonzeros: jax.Array
-    undecided: jax.Array
+    fractional_gates: jax.Array
     variance_nats: jax.Array
     gradient_norm: jax.Array
     finite: jax.Array
@@ -246,11 +246,11 @@ def build(
         variance = variance_term(curvature, state.weights, gates)
         gradient_norm = optax.tree.norm(data_gradient)
         leaves = jax.tree.leaves(gates)
-        undecided = sum(jnp.count_nonzero((gate > 0.1) & (gate < 0.9)) for gate in leaves)
+        fractional_gates = sum(jnp.count_nonzero((gate > 0.1) & (gate < 0.9)) for gate in leaves)
         info = PmmpCurvatureInfo(
             loss_nats=loss_nats,
             expected_nonzeros=jnp.stack([jnp.sum(gate) for gate in leaves]).sum(),
-            undecided=jnp.asarray(undecided) / sum(gate.size for gate in leaves),
+            fractional_gates=jnp.asarray(fractional_gates) / sum(gate.size for gate in leaves),
             variance_nats=variance,
             gradient_norm=gradient_norm,
             finite=jnp.isfinite(loss_nats)

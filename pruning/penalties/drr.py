@@ -61,7 +61,7 @@ def value(hyperparameters: Hyperparameters, theta: jax.Array) -> jax.Array:
 
 
 def slope(hyperparameters: Hyperparameters, theta: jax.Array) -> jax.Array:
-    """Slope alpha beta sign(theta) exp(-beta |theta|), elementwise, as in the paper."""
+    """Slope alpha beta sign(theta) exp(-beta |theta|), elementwise, as published."""
     strength, sharpness = _constants(hyperparameters, theta)
     return strength * sharpness * jnp.sign(theta) * jnp.exp(-sharpness * jnp.abs(theta))
 
@@ -150,7 +150,7 @@ def build(
 ) -> Method:
     """Minimises L + alpha sum(1 - exp(-beta |theta|)) + rho ||theta||^2; see `penalized.build`.
 
-    Differs from the paper: nothing with `update="coupled"` and a constant schedule.
+    Differs from what is published: nothing with `update="coupled"` and a constant schedule.
 
     Args:
       config: static choices and default hyperparameters.

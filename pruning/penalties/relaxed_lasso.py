@@ -55,7 +55,7 @@ def value(hyperparameters: Hyperparameters, theta: jax.Array) -> jax.Array:
 
 
 def slope(hyperparameters: Hyperparameters, theta: jax.Array) -> jax.Array:
-    """Slope alpha sign(theta), elementwise: the subgradient used in the paper, 0 at 0."""
+    """Slope alpha sign(theta), elementwise: the subgradient that is published, 0 at 0."""
     return jnp.asarray(hyperparameters.strength, theta.dtype) * jnp.sign(theta)
 
 
@@ -120,7 +120,7 @@ def build(
 ) -> Method:
     """Minimises L + alpha ||theta||_1 + rho ||theta||^2; see `penalized.build`.
 
-    Differs from the paper: nothing with `update="coupled"` and a constant schedule.
+    Differs from what is published: nothing with `update="coupled"` and a constant schedule.
 
     Args:
       config: static choices and default hyperparameters.

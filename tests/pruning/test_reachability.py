@@ -148,13 +148,13 @@ def test_random_gradient_on_convolutions_finds_only_unreachable_weights():
 
 
 @pytest.mark.slow
-def test_it_is_traceable_and_maps_over_lanes():
-    lanes = [sparse(RELU_MLP, seed, 0.2) for seed in range(3)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
+def test_it_is_traceable_and_maps_over_runs():
+    runs = [sparse(RELU_MLP, seed, 0.2) for seed in range(3)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
     together = jax.jit(jax.vmap(reachability.remove_unreachable))(stacked)
-    for lane, params in enumerate(lanes):
+    for number, params in enumerate(runs):
         alone = reachability.remove_unreachable(params)
-        picked = jax.tree.map(lambda leaf, lane=lane: leaf[lane], together)
+        picked = jax.tree.map(lambda leaf, number=number: leaf[number], together)
         for a, b in zip(jax.tree.leaves(picked), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 

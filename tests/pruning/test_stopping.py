@@ -41,17 +41,17 @@ def test_the_rule_on_known_series():
     assert not stopping.saturated(jnp.full(10, jnp.nan), 3)
 
 
-def test_lanes_stop_on_their_own():
-    """A fast lane stops early, a slow one not at all, and each is what it is alone."""
+def test_runs_stop_on_their_own():
+    """A fast run stops early, a slow one not at all, and each is what it is alone."""
     rates = jnp.array([0.3, 1e-3])
     together = jax.jit(jax.vmap(run))(rates)
     assert together.saturated.tolist() == [True, False]
     assert together.stopped_at[0] < 100
     assert together.stopped_at[1] == 200
-    for lane, rate in enumerate(rates):
+    for number, rate in enumerate(rates):
         alone = jax.jit(run)(rate)
-        np.testing.assert_allclose(together.params[lane], alone.params, rtol=1e-5, atol=1e-7)
-        np.testing.assert_array_equal(together.stopped_at[lane], alone.stopped_at)
+        np.testing.assert_allclose(together.params[number], alone.params, rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(together.stopped_at[number], alone.stopped_at)
 
 
 def test_the_best_measurement_is_kept():

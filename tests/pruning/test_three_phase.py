@@ -32,7 +32,7 @@ def simplify(key, params):
     return reachability.remove_unreachable(params)
 
 
-def lane(method, search="rank", fine_tune=200):
+def three_phases(method, search="rank", fine_tune=200):
     phases = _three_phase.Phases(
         loop.Plan(400, 50, log_points=4),
         loop.Plan(fine_tune, 50, log_points=2) if fine_tune else None,
@@ -58,8 +58,8 @@ def lane(method, search="rank", fine_tune=200):
 
 @functools.cache
 def program():
-    """All three phases of DRR on four lanes, compiled once."""
-    run = lane(drr.build(drr.DrrConfig(), LOSS, optax.sgd))
+    """All three phases of DRR on four runs, compiled once."""
+    run = three_phases(drr.build(drr.DrrConfig(), LOSS, optax.sgd))
     return jax.jit(jax.vmap(run, in_axes=(None, 0, None)))
 
 
@@ -107,8 +107,8 @@ def test_weights_outside_the_mask_stay_zero():
     np.testing.assert_array_equal(sizes, found.n_kept)
 
 
-def test_diverging_lanes_say_so_and_leave_the_others_alone():
-    """Penalty 1e6 at learning rate 10, and NaN: bit for bit, the first lane does not notice."""
+def test_diverging_runs_say_so_and_leave_the_others_alone():
+    """Penalty 1e6 at learning rate 10, and NaN: bit for bit, the first run does not notice."""
     broken = points([0.5, 10.0, 10.0, 0.5], [0.0, 1e6, 3e-3, jnp.nan])
     found = program()(jax.random.key(0), broken, problem())
     assert found.finite[0]
@@ -132,7 +132,7 @@ def test_exact_methods_need_no_fine_tuning_to_be_sparse():
     config = pmmp_curvature.PmmpCurvatureConfig(
         pmmp_curvature.Hyperparameters(1e-2, 3e-3, 0.05), curvature="fisher"
     )
-    run = lane(pmmp_curvature.build(config, LOSS), "magnitude", fine_tune=0)
+    run = three_phases(pmmp_curvature.build(config, LOSS), "magnitude", fine_tune=0)
     point = _three_phase.Point(config.hyperparameters, 0.0)
     found = jax.jit(run)(jax.random.key(0), point, problem())
     assert found.fine_tune_log is None

@@ -53,7 +53,7 @@ def test_searches_find_the_last_tolerable_threshold(params, search, tolerance):
     assert np.isfinite(found.magnitude)
 
 
-def test_parallel_probes_need_fewer_rounds(params):
+def test_parallel_probes_need_fewer_passes(params):
     objective = functools.partial(removed_square, reference=params)
     alone, together = (
         thresholding.by_rank(objective, params, jnp.float32(2.0), probes=probes)
@@ -83,7 +83,7 @@ def test_keeping_counts(params):
         assert trees.nonzeros(thresholding.keeping(params, count)) == count
 
 
-def test_lanes_search_on_their_own(params):
+def test_runs_search_on_their_own(params):
     objective = functools.partial(removed_square, reference=params)
     limits = jnp.array([1.01, 2.0, 50.0])
     search = functools.partial(thresholding.by_rank, objective, params)

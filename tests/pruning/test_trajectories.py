@@ -27,7 +27,7 @@ EVERY, POINTS = 12, 6
 
 
 def falling(step: jax.Array) -> jax.Array:
-    """A factor without rounding, which a weight that flips about zero would enlarge."""
+    """A factor without rounding, which grows where a weight flips about zero."""
     return jnp.where(step < 30, 1.0, 0.25)
 
 
