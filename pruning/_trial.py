@@ -19,8 +19,8 @@ from pruning._operating_points import Candidate, Point, Settings
 from pruning.methods import METHODS
 
 LEAST_STEPS = 6_000
-"""Of the first phase. On a small data set no penalty closes a weight in a few epochs, and more steps
-at a smaller penalty weight end with fewer weights at the same accuracy."""
+"""Of the first phase. On a small data set no penalty closes a weight in a few epochs, and more
+steps at a smaller penalty weight end with fewer weights at the same accuracy."""
 
 _EPOCHS, _MOST_STEPS = 10, 20_000
 _VECTOR_BITS, _STATE_BITS = 8, 16
