@@ -10,13 +10,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import bitalloc
 from bitalloc import files
 from bitalloc import model as models
-from bitalloc.encoders import sensors
+from bitalloc.encoders import sensors, thresholds
 from bitalloc.encoders.bottleneck import BottleneckConfig
+from bitalloc.fitting import proposals
 from bitalloc.fitting.fit import FitConfig, Problem, Sample
 from experiments.runner import subprocesses
 from fewbits.coding import container
@@ -67,6 +70,19 @@ def problem(
         IMAGE_SHAPE,
         CLASSES,
     )
+
+
+def gains(problem: Problem, n_levels: int, n_depths: int) -> jax.Array:
+    """Float[784, n_depths]: information about the class of a pixel's best quantiser of each depth.
+
+    Of the precision in which it is called.
+    """
+    candidates = proposals.find_candidates(problem, n_levels)
+    histogram = thresholds.class_histograms(
+        candidates.level, problem.train.labels, n_levels, len(problem.classes)
+    )
+    best = jax.jit(thresholds.best_quantisers, static_argnums=1)
+    return best(jnp.asarray(histogram, float), n_depths).gain_bits
 
 
 def accuracy_percent(model: models.Model, sample: Sample) -> float:

@@ -94,12 +94,6 @@ _UNCONVERTED = {
         "all: 5 min on 1 core; smoke: 1 min",
         "fashion_mnist",
     ),
-    "bitalloc_prices": Entry(
-        "experiments.bit_allocation.bitalloc_prices",
-        "shadow price per bit, LP bound, integer program and knapsack on one plot",
-        "all: 1 min; smoke: 1 min",
-        "fashion_mnist",
-    ),
 }
 
 
