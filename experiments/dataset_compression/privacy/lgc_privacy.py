@@ -1,26 +1,26 @@
-"""Does an archive tell who was in it? Distances of what it draws, and membership inference.
+"""Who was in an archive: distance ratios, membership inference with 16 shadow archives.
 
-The report says that its compression "anonymizes" and never tests it. Here an archive is made of a
-random half of a pool of images. An attacker who has it, and made 16 others of other halves
-(*shadows*), says of every image of the pool whether it was in (`lgc.privacy.membership`): by the
-scores of `lgc.privacy.inversion`, raw and calibrated by the shadows, online and offline. A mode's
-number is that of the strongest attack on it. Beside it: how much closer drawn images lie to the
-archive's half than to the other (`lgc.privacy.distance_ratios`). A lossy subset, which holds its
-images, is the control that must leak.
+"Latent Gaussian Compression" says that it anonymises and never tests it. Here an archive is made of
+a random half of a pool of images. An attacker who has it, and made 16 others of other halves
+(*shadow* archives), says of every image of the pool whether it was in: by the scores of
+`lgc.privacy.inversion`, raw and calibrated by the shadows, online and offline. A mode's number is
+that of the strongest attack on it. Beside it: how much closer drawn images lie to the archive's
+half than to the other (`lgc.privacy.distance_ratios`). A lossy subset, which holds its images, is
+the control that must leak; its claim is measured again by `verify`.
 
 Small training sets leak more than large ones: `paper` makes archives of half of MNIST, `small` of
-5,000 images. A run that was cut off goes on.
+5,000 images.
 
-    python -m experiments lgc_privacy paper
+Cost: small: 10 min, paper: 1 h on 1 core; smoke (digits): 1 min.
+Data: mnist.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,22 +28,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
-from experiments.dataset_compression.privacy import (
-    lgc_privacy_tables,
-    privacy_archives,
-    privacy_attacks,
-)
+from experiments.dataset_compression.privacy import privacy_archives, privacy_attacks
 from experiments.dataset_compression.privacy.privacy_archives import Pool
-from experiments.runner.records import Claim, Run, Seconds, kept, write_claims, write_record
-from experiments.runner.registry import Table, aligned
+from experiments.runner import experiment as ex
+from experiments.runner import plots
+from experiments.runner.rows import grouped, mean_over_seeds
 from fewbits.coding import container
-from fewbits.io import datasets
 from fewbits.io.progress import Bar
 from lgc import Config as Compression
 from lgc.coresets import lossy_subset
 from lgc.coresets.downsampling import Downsampling
-from lgc.privacy import inversion
-from lgc.privacy.inversion import InversionConfig
+from lgc.privacy import InversionConfig, Scores
+from lgc.privacy.distance_ratios import QUANTILES
 
 CONTROL = "lossy_subset"
 MODES = {
@@ -51,9 +47,7 @@ MODES = {
     "ae_diagonal": Compression(variant="ae", components=8, covariance="diagonal"),
     "vae": Compression(variant="vae", components=1),
 }
-"""The report's autoencoders; as many components as BIC chose there, so that shapes are fixed."""
-SHOWN = ("paper", "small")
-"""Presets that RESULTS shows."""
+"""Published autoencoders; as many components as BIC chose there, so that shapes are fixed."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +67,9 @@ class Config:
       batch_size: of their training.
       inversion: see there.
       drawn_per_class: images drawn from each target for the distances.
-      neighbours: of each drawn image that are looked at.
+      neighbours: of each drawn image that are examined.
       permutations: of the distances' test.
-      lanes_per_chunk: autoencoders side by side; one is fastest on a CPU, None takes many.
+      runs_per_chunk: autoencoders side by side; one is fastest on a CPU, None takes many.
       seed: of everything.
     """
 
@@ -93,189 +87,234 @@ class Config:
     drawn_per_class: int = 200
     neighbours: int = 16
     permutations: int = 999
-    lanes_per_chunk: int | None = 1
+    runs_per_chunk: int | None = 1
     seed: int = 0
 
 
-FREE_FIELDS = ("modes",)
-"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+class Strongest(NamedTuple):
+    """The strongest attack on each mode.
 
-PRESETS = {
-    "paper": ("three modes of mixtures, 16 shadows and 5 targets of 27,000 MNIST images", Config()),
-    "small": ("the same, of 5,000 images", Config(per_class=1_000)),
-    "smoke": (
-        "one mode, 4 shadows, 1 target of 300 of the embedded digits",
-        Config(
-            data="digits",
-            modes=("ae",),
-            per_class=60,
-            control_per_class=10,
-            shadows=4,
-            targets=1,
-            epochs=5,
-            hidden=32,
-            latent=8,
-            batch_size=64,
-            inversion=InversionConfig(draws=100, steps=5),
-            drawn_per_class=20,
-            permutations=99,
-        ),
-    ),
-}
+    Mean ± standard deviation over targets. AUC 0.5: no better than chance; the strongest of all
+    attacks by the AUC itself, which flatters the attacker a little. Distance ratio: nearest member
+    over nearest held-out image, of drawn images; p: probability that another random half would have
+    been as close (median over targets). The lossy subset is the control. An archive holds half of
+    the images of its pool.
+    """
 
-
-def run(config: Config, run: Run) -> None:
-    """Make all archives, score the pool under each, attack the targets."""
-    train = datasets.load(config.data, "train", data_dir=run.data_dir)
-    rows = []
-    for mode in (*config.modes, CONTROL):
-        path = run.folder / "rows" / f"{mode}.json"
-        rows.append(kept(path, partial(_measure, config, run, mode, train)))
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=range(config.targets),
-        seconds=Seconds(
-            sum(row["archive_seconds"] for row in rows), sum(row["attack_seconds"] for row in rows)
-        ),
-        metrics={"rows": rows},
-        data=datasets.SOURCES[config.data].note,
-        notes="seconds.compile is making the archives, seconds.run attacking them; both with "
-        "their compilation; seeds are the targets",
-    )
-    if run.preset == "paper":
-        write_claims(run, [_claim(run, rows, record)])
-    print(aligned([lgc_privacy_tables.COLUMNS, *lgc_privacy_tables.summaries(rows)]))
+    mode: Annotated[str, ex.Key]
+    members: Annotated[int, ex.Key, ex.Column("images in it", ",.0f")]
+    target: int
+    bytes: Annotated[int, ex.Over(np.mean), ex.Column("file, bytes", ",.0f")]
+    score: Annotated[str, ex.Key, ex.Column("strongest attack")]
+    calibration: Annotated[str, ex.Key]
+    auc: Annotated[
+        float, ex.MeanOverSeeds(), ex.Column("AUC", ".3f"),
+        ex.Claim("lgc.privacy.{claim}", when=lambda row: row.claim and row.mode != CONTROL),
+        ex.Claim("lgc.privacy.{claim}", 0.01, when=lambda row: row.claim and row.mode == CONTROL),
+    ]  # fmt: skip
+    true_positive_percent: Annotated[
+        float, ex.MeanOverSeeds(), ex.Column("TPR at 0.1 % FPR, %", ".2f")
+    ]
+    median_ratio: Annotated[float, ex.Over(np.mean), ex.Column("median distance ratio", ".3f")]
+    closer_percent: Annotated[float, ex.Over(np.mean), ex.Column("closer to members, %", ".1f")]
+    p_value: Annotated[float, ex.Over(np.median), ex.Column("p, one-sided", ".3f")]
+    claim: str
+    """Empty where nothing is claimed."""
 
 
-def _measure(config: Config, run: Run, mode: str, train: datasets.Images) -> dict[str, Any]:
-    began = time.perf_counter()
+class Attack(NamedTuple):
+    """Every attack.
+
+    Raw: the target's score alone. Offline and online: likelihood-ratio attacks with shadow archives
+    that were all made without, and half of them with, the image.
+    """
+
+    mode: Annotated[str, ex.Key]
+    score: Annotated[str, ex.Key]
+    calibration: Annotated[str, ex.Key]
+    target: int
+    auc: Annotated[float, ex.MeanOverSeeds(), ex.Column("AUC", ".3f")]
+    standard_error: Annotated[
+        float, ex.Over(np.mean), ex.Column("its standard error over images", ".3f")
+    ]
+    true_positive_percent: Annotated[
+        float, ex.MeanOverSeeds(), ex.Column("TPR at 0.1 % FPR, %", ".2f")
+    ]
+
+
+class Distances(NamedTuple):
+    """Distances of images drawn from one target to the two halves of its pool."""
+
+    mode: str
+    target: int
+    members: int
+    bytes: int
+    ratio_quantiles: tuple[float, ...]
+    mean_log_ratio: float
+    closer_share: float
+    p_value: float
+
+
+def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measurement:
+    """Make all archives of a mode, score the pool under each, attack the targets."""
+    ((mode,),) = trials
     per_class = config.control_per_class if mode == CONTROL else config.per_class
-    pool = privacy_archives.make_pool(train, per_class)
-    key = jax.random.key(config.seed)
-    key_shadows, key_targets, key_test = jax.random.split(key, 3)
+    pool = privacy_archives.make_pool(data.images(config.data, "train"), per_class)
+    key_shadows, key_targets, key_test = jax.random.split(jax.random.key(config.seed), 3)
     classes = jnp.asarray(pool.classes)
     inside = privacy_attacks.random_halves(key_shadows, classes, config.shadows)
     of_targets = privacy_attacks.random_halves(key_targets, classes, 2 * config.targets)
     targets = np.asarray(of_targets[: config.targets])
-    halves = np.concatenate([inside, targets])
-    folder = run.folder / "archives"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {number: folder / f"{mode}_{number}.lgc" for number in range(len(halves))}
+    archives = _archives(config, mode, pool, np.concatenate([inside, targets]), data)
     with Bar(mode) as bar:
-        if mode == CONTROL:
-            privacy_archives.write_subsets(paths, pool, halves, Downsampling())
-        else:
-            settings = _compression(config, mode)
-            privacy_archives.write_mixtures(
-                paths,
-                pool,
-                halves,
-                settings,
-                config.seed,
-                runs_per_chunk=config.lanes_per_chunk,
-                progress=bar,
-            )
-        made = time.perf_counter()
-        scores = {}
-        for number, path in paths.items():
-            bar("scoring the pool", number, len(paths))
-            for name, values in _scores(config, mode, path, pool, number).items():
-                scores.setdefault(name, []).append(values)
-        bar("scoring the pool", len(paths), len(paths))
-    stacked = {name: jnp.stack(values) for name, values in scores.items()}
-    attacks = privacy_attacks.attacks(stacked, inside, jnp.asarray(targets))
-    strongest = max(attacks, key=lambda attack: np.mean(attack["auc"]))
-    distances = [
-        privacy_attacks.distances(
-            key,
-            _drawn(config, mode, paths[config.shadows + place]),
-            pool,
-            members,
-            neighbours=config.neighbours,
-            permutations=config.permutations,
-        )
-        for place, (members, key) in enumerate(
-            zip(targets, jax.random.split(key_test, len(targets)), strict=True)
-        )
+        scores = []
+        for number, archive in enumerate(archives):
+            bar("scoring the pool", number, len(archives))
+            scores.append(_scores(config, mode, archive, pool, number, data))
+    names = ("nearness",) if mode == CONTROL else Scores._fields
+    by_name = dict(zip(names, jnp.stack(scores, axis=1), strict=True))
+    attacks = privacy_attacks.attacks(by_name, inside, jnp.asarray(targets))
+    strongest = max(attacks, key=lambda attack: np.mean(attack.auc))
+    rows: list[Any] = [
+        Attack(mode, attack.score, attack.calibration, target, *map(float, values))
+        for attack in attacks
+        for target, values in enumerate(zip(*attack[2:5], strict=True))
     ]
-    return {
-        "mode": mode,
-        "pool": len(pool.classes),
-        "bytes": [paths[config.shadows + place].stat().st_size for place in range(len(targets))],
-        "attacks": [{k: v for k, v in attack.items() if k != "roc"} for attack in attacks],
-        "strongest": attacks.index(strongest),
-        "roc": strongest["roc"],
-        "distances": distances,
-        "archive_seconds": made - began,
-        "attack_seconds": time.perf_counter() - made,
-    }
+    for target, key in enumerate(jax.random.split(key_test, config.targets)):
+        archive, members = archives[config.shadows + target], targets[target]
+        path = data.path(f"{mode}_{target}.lgc")
+        container.save(path, archive)
+        if mode == CONTROL:  # nothing can be drawn from it: its own images
+            drawn = lossy_subset.read(archive)[0]
+        else:
+            drawn = decoded_sets.from_archive(path, config.drawn_per_class, config.seed)[0]
+        found = privacy_attacks.distances(
+            key, drawn, pool, members, config.neighbours, config.permutations
+        )
+        rows.append(Distances(mode, target, int(members.sum()), len(archive), *found))
+    return ex.Measurement(rows, {"roc": {mode: strongest.roc}})
 
 
-def _compression(config: Config, mode: str) -> Compression:
+def strongest(record: ex.Record) -> list[Strongest]:
+    """The strongest attack on each mode; the strongest on any mode of mixtures is claimed."""
+    by_mode = grouped(record.of(Attack), lambda row: row.mode)
+    best = {mode: max(grouped(rows).values(), key=_area) for mode, rows in by_mode.items()}
+    weakest = max(best.keys() - {CONTROL}, key=lambda mode: _area(best[mode]))
+    claims = {CONTROL: "control_auc", weakest: "membership_auc"}
+    distances = {(row.mode, row.target): row for row in record.of(Distances)}
+    found = []
+    for attack in (attack for attacks in best.values() for attack in attacks):
+        near, claim = distances[attack.mode, attack.target], claims.get(attack.mode, "")
+        if record.preset == "small":
+            claim = f"{claim}.{near.members}_images" if attack.mode == weakest else ""
+        found.append(Strongest(
+            attack.mode, near.members, attack.target, near.bytes, attack.score,
+            attack.calibration, attack.auc, attack.true_positive_percent,
+            near.ratio_quantiles[QUANTILES.index(0.5)], 100 * near.closer_share, near.p_value,
+            claim,
+        ))  # fmt: skip
+    return found
+
+
+def _area(rows: Sequence[Attack]) -> float:
+    return mean_over_seeds(rows, "auc").mean
+
+
+def recompute(config: Config, row: Strongest, data: ex.Data) -> float | None:
+    """Make and attack the control's files again; archives of mixtures take too long."""
+    if row.mode != CONTROL:
+        return None
+    attacks = [row for row in measure(config, [(CONTROL,)], data).rows if isinstance(row, Attack)]
+    same = (row.score, row.calibration, row.target)
+    return next(each.auc for each in attacks if each[1:4] == same)
+
+
+def _archives(
+    config: Config, mode: str, pool: Pool, halves: np.ndarray, data: ex.Data
+) -> list[bytes]:
+    if mode == CONTROL:
+        return [
+            lossy_subset.write(pool.pixels[half], pool.classes[half], Downsampling())
+            for half in halves
+        ]
     chosen = MODES[mode]
     # A smoke test's classes are too few for more than one component each.
-    fewest = max(1, min(chosen.components or 1, config.per_class // 100))
-    return replace(
-        chosen,
-        epochs=config.epochs,
-        hidden=config.hidden,
-        latent=config.latent,
-        batch_size=config.batch_size,
-        components=fewest,
-    )
+    components = max(1, min(chosen.components or 1, config.per_class // 100))
+    settings = replace(
+        chosen, epochs=config.epochs, hidden=config.hidden, latent=config.latent,
+        batch_size=config.batch_size, components=components,
+    )  # fmt: skip
+
+    def write(path: Any) -> None:
+        with Bar(mode) as bar:
+            made = privacy_archives.mixtures(
+                pool, halves, settings, config.seed, config.runs_per_chunk, bar
+            )
+        np.savez(path, *(np.frombuffer(archive, np.uint8) for archive in made))
+
+    with np.load(data.cached_file(f"{mode}.npz", write)) as arrays:
+        return [array.tobytes() for array in arrays.values()]
 
 
-def _scores(config: Config, mode: str, path: Path, pool: Pool, number: int) -> dict[str, jax.Array]:
-    """Scores of every image of the pool under one archive; kept beside it."""
-    kept = path.with_suffix(".npy")
-    names = ("nearness",) if mode == CONTROL else inversion.Scores._fields
-    if not kept.is_file():
-        data = container.load_bytes(path)
-        if mode == CONTROL:
-            found = privacy_attacks.control_scores(data, pool)
-        else:
-            key = jax.random.fold_in(jax.random.key(config.seed), number)
-            found = privacy_attacks.mixture_scores(data, pool, key, config.inversion)
-        temporary = kept.with_suffix(".tmp.npy")
-        np.save(temporary, found.astype(np.float32))
-        temporary.replace(kept)
-    return dict(zip(names, jnp.asarray(np.load(kept)), strict=True))
-
-
-def _drawn(config: Config, mode: str, path: Path) -> np.ndarray:
-    """Images that a fresh process has drawn; the control's own images, which it cannot draw."""
+def _scores(
+    config: Config, mode: str, archive: bytes, pool: Pool, number: int, data: ex.Data
+) -> np.ndarray:
+    """Float32[scores, n], of every image of the pool under one archive."""
     if mode == CONTROL:
-        return lossy_subset.read(container.load_bytes(path))[0]
-    return decoded_sets.from_archive(path, config.drawn_per_class, config.seed)[0]
-
-
-def _claim(run: Run, rows: list[dict[str, Any]], record: Path) -> Claim:
-    """The strongest attack on any mode of mixtures."""
-    of_mixtures = [row for row in rows if row["mode"] != CONTROL]
-    areas = max((row["attacks"][row["strongest"]]["auc"] for row in of_mixtures), key=np.mean)
-    return Claim(
-        id="lgc.privacy.membership_auc",
-        value=float(np.mean(areas)),
-        std=float(np.std(areas, ddof=1)) if len(areas) > 1 else None,
-        seeds=len(areas),
-        unit="",
-        record=f"lgc_privacy/{record.name}",
-        command=run.command,
+        return privacy_attacks.control_scores(archive, pool).astype(np.float32)
+    key = jax.random.fold_in(jax.random.key(config.seed), number)
+    score = partial(privacy_attacks.mixture_scores, archive, pool, key, config.inversion)
+    path = data.cached_file(
+        f"{mode}_{number}.npy", lambda path: np.save(path, score().astype(np.float32))
     )
+    return np.load(path)
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """The strongest attack on each mode, and all attacks."""
-    shown = [records[name]["metrics"]["rows"] for name in SHOWN if name in records]
-    return [table for rows in shown for table in lgc_privacy_tables.tables(rows)]
-
-
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """ROC curves of the strongest attacks, and distance ratios."""
-    return {
-        f"{name}_attacks": lgc_privacy_tables.figure(records[name]["metrics"]["rows"])
-        for name in SHOWN
-        if name in records
-    }
+    return {f"{name}_attacks": _figure(record) for name, record in records.items()}
+
+
+def _figure(record: ex.Record) -> Figure:
+    drawn, (curve, ratio) = plots.subplots(2, width=4.4)
+    for mode, rows in grouped(record.of(Distances), lambda row: row.mode).items():
+        roc, name = record.extras["roc"][mode], mode.replace("_", " ")
+        curve.plot(roc["false_positive_rate"], roc["true_positive_rate"], label=name)
+        quantiles = np.mean([row.ratio_quantiles for row in rows], axis=0)
+        ratio.plot(quantiles, QUANTILES, "o-", label=name)
+    curve.plot([1e-4, 1], [1e-4, 1], "--", color=plots.BASELINE, lw=0.8)
+    curve.set(
+        xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-4, 1.2),
+        xlabel="false-positive rate", ylabel="true-positive rate",
+    )  # fmt: skip
+    curve.set_title("the strongest attack on one target", loc="left")
+    curve.legend()
+    ratio.axvline(1, ls="--", color=plots.BASELINE, lw=0.8)
+    ratio.set(
+        xscale="log", xlabel="nearest member / nearest held-out", ylabel="share of drawn images"
+    )
+    ratio.set_title("distances of drawn images", loc="left")
+    return drawn
+
+
+EXPERIMENT = ex.Experiment(
+    (Strongest, Attack, Distances),
+    {
+        "paper": Config(),
+        "small": Config(per_class=1_000),
+        "smoke": Config(
+            data="digits", modes=("ae",), per_class=40, control_per_class=10, shadows=4, targets=1,
+            epochs=3, hidden=32, latent=8, batch_size=64,
+            inversion=InversionConfig(draws=50, steps=3), drawn_per_class=20, permutations=99,
+        ),
+    },
+    measure,
+    grid=lambda config: ((mode,) for mode in (*config.modes, CONTROL)),
+    derive=strongest,
+    recompute=recompute,
+    figures=figures,
+    data=lambda config: config.data,
+    notes="target: number of the archive that is attacked",
+    free=("modes",),
+    headline="lgc.privacy.membership_auc",
+)  # fmt: skip

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewbits.coding import container
 from fewbits.io.datasets import Images
 from fewbits.training import loop, sweep
 from lgc import Config as Compression
 from lgc import archive, compression
 from lgc.autoencoders import architectures, variants
 from lgc.autoencoders.decoders import ImageShape
-from lgc.coresets import lossy_subset
-from lgc.coresets.downsampling import Downsampling
 from lgc.gmm import selection
 
 _DEAD = 1e-6
@@ -59,7 +55,7 @@ def make_pool(images: Images, per_class: int) -> Pool:
     return Pool(images.pixels[chosen], images.labels[chosen], n_classes)
 
 
-class _Lane(NamedTuple):
+class _Archive(NamedTuple):
     """What differs between archives."""
 
     number: jax.Array | np.ndarray
@@ -73,20 +69,17 @@ class _Trained(NamedTuple):
     finite: jax.Array
 
 
-def write_mixtures(
-    paths: dict[int, Path],
+def mixtures(
     pool: Pool,
     halves: np.ndarray,
     config: Compression,
     seed: int,
-    *,
     runs_per_chunk: int | None = 1,
     progress: Any = None,
-) -> None:
-    """Write the missing archives of mixtures; all their autoencoders are one sweep.
+) -> list[bytes]:
+    """Archives of mixtures; all their autoencoders are one sweep.
 
     Args:
-      paths: of the archives to write, by their number.
       pool: see there.
       halves: bool[archives, n], which images an archive is made of.
       config: with a fixed number of components, so that all archives have the same shape.
@@ -95,43 +88,27 @@ def write_mixtures(
         many as fit in memory.
       progress: called with (stage, done, total).
     """
-    missing = [number for number, path in paths.items() if not path.is_file()]
-    if not missing:
-        return
-    members = np.stack([np.flatnonzero(halves[number]) for number in missing])
-    lanes = _Lane(np.array(missing, np.int32), members.astype(np.int32))
+    members = np.stack([np.flatnonzero(half) for half in halves])
+    points = _Archive(np.arange(len(halves), dtype=np.int32), members.astype(np.int32))
     trained: _Trained = sweep(
         partial(_train, config, pool.pixels.shape[1:], pool.n_classes),
-        lanes,
+        points,
         (seed,),
         (pool.flat, pool.classes),
         runs_per_chunk=runs_per_chunk,
         progress=None if progress is None else partial(progress, "training autoencoders"),
     )
-    for place, number in enumerate(missing):
-        if not trained.finite[place, 0]:
+    made = []
+    for number, rows in enumerate(members):
+        if not trained.finite[number, 0]:
             raise ValueError(f"the autoencoder of archive {number} did not stay finite")
-        decoder = jax.tree.map(lambda leaf, p=place: leaf[p, 0], trained.decoder)
+        decoder = jax.tree.map(lambda leaf, n=number: leaf[n, 0], trained.decoder)
+        latents, classes = np.asarray(trained.latents[number, 0]), pool.classes[rows]
         key_fit = jax.random.fold_in(jax.random.key(seed), number)
-        classes = pool.classes[members[place]]
-        data = _archive(
-            np.asarray(trained.latents[place, 0]), decoder, classes, pool, config, key_fit
-        )
-        container.save(paths[number], data)
+        made.append(_archive(latents, decoder, classes, pool, config, key_fit))
         if progress is not None:
-            progress("fitting mixtures", place + 1, len(missing))
-
-
-def write_subsets(
-    paths: dict[int, Path], pool: Pool, halves: np.ndarray, reduction: Downsampling
-) -> None:
-    """Write the missing lossy subsets, each of all images of its half."""
-    for number, path in paths.items():
-        if not path.is_file():
-            chosen = halves[number]
-            container.save(
-                path, lossy_subset.write(pool.pixels[chosen], pool.classes[chosen], reduction)
-            )
+            progress("fitting mixtures", number + 1, len(members))
+    return made
 
 
 def _train(
@@ -139,14 +116,14 @@ def _train(
     image_shape: ImageShape,
     n_classes: int,
     key: jax.Array,
-    lane: _Lane,
+    point: _Archive,
     pool: Any,
 ) -> _Trained:
     pixels, classes = pool
-    data = (pixels[lane.members], classes[lane.members])
+    data = (pixels[point.members], classes[point.members])
     variant = variants.build(config.variant, image_shape, n_classes, config.hidden, config.latent)
-    method, plan = compression.training_run(variant, config, lane.members.shape[0])
-    key_params, key_run, key_encode = jax.random.split(jax.random.fold_in(key, lane.number), 3)
+    method, plan = compression.training_run(variant, config, point.members.shape[0])
+    key_params, key_run, key_encode = jax.random.split(jax.random.fold_in(key, point.number), 3)
     result = loop.run(method, plan, key_run, variant.init(key_params), data)
     scaled = data[0].astype(jnp.float32) / 255
     latents = variant.encode(key_encode, result.params["encoder"], scaled, data[1])

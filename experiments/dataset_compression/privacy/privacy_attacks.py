@@ -3,51 +3,47 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.dataset_compression.privacy import lgc_privacy_tables
 from experiments.dataset_compression.privacy.privacy_archives import Pool
 from fewbits.training.method import Key
-from lgc import archive
+from lgc import archive, privacy
 from lgc.coresets import lossy_subset
-from lgc.privacy import distance_ratios, inversion, membership
-from lgc.privacy.inversion import InversionConfig
 
 FALSE_POSITIVE_RATE = 0.001
+_ROC_POINTS = 60
 
-random_halves = jax.jit(membership.random_halves, static_argnums=2)
-_invert = jax.jit(inversion.scores, static_argnums=(4, 5))
-_nearest = jax.jit(distance_ratios.nearest, static_argnames="count")
-_memorisation = jax.jit(distance_ratios.memorisation, static_argnames="permutations")
-_calibrate = jax.jit(membership.calibrate)
+random_halves = jax.jit(privacy.random_halves, static_argnums=2)
+_invert = jax.jit(privacy.scores, static_argnums=(4, 5))
+_nearest = jax.jit(privacy.nearest, static_argnames="count")
+_memorisation = jax.jit(privacy.memorisation, static_argnames="permutations")
+_calibrate = jax.jit(privacy.calibrate)
 _offline, _online = (
     jax.jit(jax.vmap(attack, in_axes=(0, None)))
-    for attack in (membership.lira_offline, membership.lira_online)
+    for attack in (privacy.lira_offline, privacy.lira_online)
 )
-_areas = jax.jit(jax.vmap(membership.auc))
+_areas = jax.jit(jax.vmap(privacy.auc))
 _rates = jax.jit(
-    jax.vmap(partial(membership.true_positive_rate, false_positive_rate=FALSE_POSITIVE_RATE))
+    jax.vmap(partial(privacy.true_positive_rate, false_positive_rate=FALSE_POSITIVE_RATE))
 )
 
 
-def mixture_scores(data: bytes, pool: Pool, key: Key, config: InversionConfig) -> np.ndarray:
-    """Float32[scores, n]: `inversion.Scores` of every image of the pool under an archive."""
+def mixture_scores(
+    data: bytes, pool: Pool, key: Key, config: privacy.InversionConfig
+) -> np.ndarray:
+    """Float32[scores, n]: `privacy.Scores` of every image of the pool under an archive."""
     contents = archive.read(data)
     parts = []
-    for label, mixture in enumerate(inversion.class_mixtures(contents)):
+    for label, mixture in enumerate(privacy.class_mixtures(contents)):
         images = jnp.asarray(pool.flat[pool.classes == label])
         key_class = jax.random.fold_in(key, label)
-        parts.append(
-            np.stack(
-                _invert(
-                    key_class, contents.decoder, mixture, images, contents.image_shape, config
-                )
-            )
-        )  # fmt: skip
+        shape = contents.image_shape
+        found = _invert(key_class, contents.decoder, mixture, images, shape, config)
+        parts.append(np.stack(found))
     return np.concatenate(parts, axis=1)
 
 
@@ -62,9 +58,19 @@ def control_scores(data: bytes, pool: Pool) -> np.ndarray:
     return np.concatenate(parts)[None]
 
 
-def attacks(
-    scores: dict[str, jax.Array], inside: jax.Array, targets: jax.Array
-) -> list[dict[str, Any]]:
+class Attacked(NamedTuple):
+    """What one attack finds, for each target."""
+
+    score: str
+    calibration: str
+    auc: np.ndarray
+    standard_error: np.ndarray
+    true_positive_percent: np.ndarray
+    roc: dict[str, list[float]]
+    """Of the first target."""
+
+
+def attacks(scores: dict[str, jax.Array], inside: jax.Array, targets: jax.Array) -> list[Attacked]:
     """Every score, raw and calibrated, against every target.
 
     Args:
@@ -81,19 +87,37 @@ def attacks(
             "offline": _offline(of_targets, shadows),
             "online": _online(of_targets, shadows),
         }
-        for calibration, judged in calibrations.items():
-            area = _areas(judged, targets)
+        for calibration, evidence in calibrations.items():
+            area = _areas(evidence, targets)
             found.append(
-                {
-                    "score": name,
-                    "calibration": calibration,
-                    "auc": np.asarray(area.value).tolist(),
-                    "standard_error": np.asarray(area.standard_error).tolist(),
-                    "true_positive_rate": np.asarray(_rates(judged, targets)).tolist(),
-                    "roc": lgc_privacy_tables.roc(np.asarray(judged[0]), np.asarray(targets[0])),
-                }
+                Attacked(
+                    name,
+                    calibration,
+                    np.asarray(area.value),
+                    np.asarray(area.standard_error),
+                    100 * np.asarray(_rates(evidence, targets), float),
+                    roc(np.asarray(evidence[0]), np.asarray(targets[0])),
+                )
             )
     return found
+
+
+def roc(scores: np.ndarray, members: np.ndarray) -> dict[str, list[float]]:
+    """Some points of a ROC curve, evenly spaced in the logarithm of the false-positive rate.
+
+    Args:
+      scores: float[n], larger for members.
+      members: bool[n].
+    """
+    others = np.sort(scores[~members])[::-1]
+    count = len(others)
+    allowed = np.unique(np.geomspace(1, count, _ROC_POINTS).astype(int)) - 1
+    ordered = np.sort(scores[members])
+    above = len(ordered) - np.searchsorted(ordered, others[allowed], side="right")
+    return {
+        "false_positive_rate": (allowed / count).tolist(),
+        "true_positive_rate": (above / len(ordered)).tolist(),
+    }
 
 
 def distances(
@@ -101,10 +125,9 @@ def distances(
     images: np.ndarray,
     pool: Pool,
     members: np.ndarray,
-    *,
     neighbours: int,
     permutations: int,
-) -> dict[str, Any]:
+) -> tuple[tuple[float, ...], float, float, float]:
     """How much closer images lie to the members of the pool than to the others.
 
     Args:
@@ -112,20 +135,16 @@ def distances(
       images: UInt8[n, height, width, channels], drawn from an archive.
       pool: see `privacy_archives`.
       members: Bool[pool], who was in the archive.
-      neighbours: of each image that are looked at.
+      neighbours: of each image that are examined.
       permutations: of the test.
+
+    Returns:
+      Quantiles of the distance ratio, its mean logarithm, share closer to members, p value.
     """
     drawn = jnp.asarray(images.reshape(len(images), -1))
-    found = _memorisation(
-        key,
-        _nearest(drawn, jnp.asarray(pool.flat), count=neighbours),
-        jnp.asarray(members),
-        jnp.asarray(pool.classes),
-        permutations=permutations,
-    )
-    return {
-        "ratio_quantiles": np.asarray(found.ratio_quantiles).tolist(),
-        "mean_log_ratio": float(found.mean_log_ratio),
-        "closer_share": float(found.closer_share),
-        "p_value": float(found.p_value),
-    }
+    nearest = _nearest(drawn, jnp.asarray(pool.flat), count=neighbours)
+    classes = jnp.asarray(pool.classes)
+    found = _memorisation(key, nearest, jnp.asarray(members), classes, permutations=permutations)
+    quantiles = tuple(np.asarray(found.ratio_quantiles).tolist())
+    shares = float(found.closer_share), float(found.p_value)
+    return quantiles, float(found.mean_log_ratio), *shares
