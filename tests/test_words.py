@@ -15,6 +15,21 @@ FOLDERS = (
 )  # fmt: skip
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "RESULTS.md")
 NOT_READ = ("tests/test_words.py", "tests/golden")
+PENDING = (
+    "RESULTS.md",
+    "experiments/bit_allocation/bitalloc_seed.py",
+    "experiments/common/",
+    "experiments/dataset_compression/privacy/",
+    "experiments/digits/",
+    "experiments/rate_distortion/",
+    "tests/experiments/",
+)
+"""Not checked yet; take a line out when its files say what the field says."""
+TEACHER_STUDENT = (
+    "experiments/pruning/prune_teacher_student.py",
+    "pruning/teacher_student.py",
+    "tests/pruning/test_teacher_student.py",
+)
 
 
 class Word(NamedTuple):
@@ -24,22 +39,22 @@ class Word(NamedTuple):
       pattern: what must not be found, whatever the case.
       instead: what to write.
       unless: lines that match this are right: names that files hold, and other senses.
-      pending: folders that are not checked yet.
+      elsewhere: paths below which the word has another sense.
     """
 
     pattern: str
     instead: str
     unless: str = r"(?!)"
-    pending: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 WORDS = (
     Word(r"second[ _-]thoughts?", "search stage"),
     Word(r"\bjudge[sd]?\b", "proxy evaluation, evaluate"),
-    Word(r"\benlarge\w*", "upsampler", unless=r"[\"'`]enlarger"),
-    Word(r"\bgreys\b", "grey levels"),
-    Word(r"\bexemplars?\b", "distilled images", unless=r"[\"'`]exemplars[\"'`]"),
-    Word(r"\bstudents?\b", "downstream classifier", unless=r"[Tt]eacher|student_[nw]|n_student"),
+    Word(r"\benlargers?\b", "upsampler", unless=r"[\"'`]enlarger"),
+    Word(r"\bgreys\b", "grey levels", elsewhere=("tests/",)),
+    Word(r"\bexemplars?\b", "distilled images", unless=r"[\"'`](v1\.)?exemplars[\"'`]|EXEMPLARS"),
+    Word(r"\bstudents?\b", "downstream classifier", r"[Tt]eacher", TEACHER_STUDENT),
     Word(r"\blanes?\b", "runs of a sweep, streams of a coder", unless=r"[\"'`]lanes[\"'`]"),
     Word(r"fresh process", "subprocess"),
     Word(r"\bstrangers?\b", "a user, a subprocess"),
@@ -48,13 +63,13 @@ WORDS = (
     Word(r"\bthe report\b", "its name and citation", unless=r"report\.html|html_report"),
     Word(r"\bbegun\b", "initialised"),
     Word(r"\bwire\b", "varint, file"),
-    Word(r"\bcanonical\b", "deterministic CBOR"),
+    Word(r"\bcanonical\b", "deterministic CBOR", unless=r"canonical ones"),
     Word(r"\bundecided\b", "fractional gates"),
-    Word(r"\bhints?\b", "context-mixing features", unless=r"[\"'`]hints[\"'`/]|type_hints?"),
+    Word(r"\bhints?\b", "context-mixing features", elsewhere=("experiments/runner/",)),
     Word(r"\blit\b", "brightness augmentation"),
     Word(r"\bdeformations?\b", "augmentation", unless=r"[Ee]lastic deformations?"),
     Word(r"speaks? for\b", "selected operating point"),
-    Word(r"\b(this|the|ground) floor\b", "layer"),
+    Word(r"\b(this|ground) floor\b", "layer"),
     Word(r"\b(this|the) (room|house)\b", "package"),
     Word(r"\bat home\b", "in this package"),
     Word(r"\bopinions?\b", "log odds, prediction"),
@@ -85,7 +100,7 @@ def test_a_word_of_our_own_is_not_used(word: Word):
     found = [
         f"{name}:{number}: {line.strip()}"
         for name, lines in LINES.items()
-        if not name.startswith(word.pending or ("//",))
+        if not name.startswith(PENDING + word.elsewhere)
         for number, line in enumerate(lines, 1)
         if re.search(word.pattern, line, re.IGNORECASE) and not re.search(word.unless, line)
     ]

@@ -1,8 +1,8 @@
-"""This room's slow tests train for a few steps each: compiling them takes longest."""
+"""The slow tests of lgc train for a few steps each: compiling them takes longest."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compile_quickly(quick_compilation):
-    """Everywhere in this room."""
+    """For all tests of lgc."""

@@ -1,4 +1,4 @@
-"""k-center, herding, quotas, and the report's own coreset."""
+"""k-center, herding, quotas, and the published coreset."""
 
 from __future__ import annotations
 

@@ -78,12 +78,12 @@ def test_an_image_of_the_file_is_explained_and_another_is_not(covariance):
 def test_the_search_begins_at_the_nearest_draw_and_never_ends_below_it():
     contents = _archive("diagonal")
     images = _images(contents)
-    begun, astray = (
+    started, astray = (
         _scored(contents, images, InversionConfig(50, steps, 100.0, batch_size=30))
         for steps in (0, 1)
     )
-    np.testing.assert_allclose(begun.reconstruction, -(begun.nearness**2) / 20, rtol=1e-4)
-    assert (astray.likelihood >= begun.likelihood - 1e-3).all()
+    np.testing.assert_allclose(started.reconstruction, -(started.nearness**2) / 20, rtol=1e-4)
+    assert (astray.likelihood >= started.likelihood - 1e-3).all()
 
 
 @pytest.mark.parametrize(

@@ -29,17 +29,17 @@ def test_each_class_has_its_colour_as_often_as_the_strength_says(n_classes):
 
 
 def test_judging_sets_have_all_backgrounds_equally():
-    judges = spuco_mnist.balanced_set(_digits(), Colouring(), 0)
-    counts = judges.counts().reshape(5, 5)
+    balanced = spuco_mnist.balanced_set(_digits(), Colouring(), 0)
+    counts = balanced.counts().reshape(5, 5)
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
 
 
 def test_only_zeros_are_coloured_and_all_of_them():
     digits = _digits()
-    recipe = Colouring(palette="tab10", n_classes=10)
-    train = spuco_mnist.training_set(digits, recipe, 1)
+    colouring = Colouring(palette="tab10", n_classes=10)
+    train = spuco_mnist.training_set(digits, colouring, 1)
     black = digits.pixels[..., 0] == 0
-    colour = spuco_mnist.colours(recipe)[train.backgrounds]
+    colour = spuco_mnist.colours(colouring)[train.backgrounds]
     expected = np.broadcast_to(colour[:, None, None], train.pixels.shape)
     np.testing.assert_array_equal(train.pixels[black], expected[black])
     grey = np.broadcast_to(digits.pixels, train.pixels.shape)
@@ -62,8 +62,8 @@ def test_colours_are_those_of_the_maps():
 )  # fmt: skip
 def test_masks_have_their_sizes(mask, pixels):
     black = Images(np.zeros((30, 20, 20, 1), np.uint8), np.arange(30, dtype=np.int32) % 10, ())
-    judges = spuco_mnist.balanced_set(black, Colouring(mask=mask), 0)
-    coloured = judges.pixels.any(axis=-1)
+    balanced = spuco_mnist.balanced_set(black, Colouring(mask=mask), 0)
+    coloured = balanced.pixels.any(axis=-1)
     assert (coloured.sum(axis=(1, 2)) == pixels).all()
     same = (coloured == coloured[:1]).all()
     assert same == (mask not in ("variance_high", "variance_medium"))
@@ -79,8 +79,8 @@ def test_noise_changes_labels_and_not_backgrounds():
     after = spuco_mnist.training_set(digits, noisy, 3)
     assert np.sum(before.classes != after.classes) == 500
     np.testing.assert_array_equal(after.backgrounds, before.classes)
-    lit = digits.pixels[..., 0] > 0
-    kept = (after.pixels[lit] == before.pixels[lit]).all(axis=-1).mean()
+    foreground = digits.pixels[..., 0] > 0
+    kept = (after.pixels[foreground] == before.pixels[foreground]).all(axis=-1).mean()
     assert kept == pytest.approx(0.40, abs=0.02)  # P(N(0, 1) > 0.25)
 
 
@@ -95,7 +95,7 @@ def test_accuracies_by_group():
     counts = np.arange(25)
     right = spuco_mnist.group_accuracies(test.classes, test, counts)
     assert right.worst == right.average == right.even == 1
-    # A student that reads the background is right on the diagonal alone.
+    # A classifier that reads the background is right on the diagonal alone.
     blind = spuco_mnist.group_accuracies(test.backgrounds, test, counts)
     np.testing.assert_array_equal(blind.each.reshape(5, 5), np.eye(5))
     assert blind.worst == 0
@@ -106,6 +106,6 @@ def test_accuracies_by_group():
 @pytest.mark.parametrize(
     ("field", "value"), [("n_classes", 3), ("strength", 1.5), ("label_noise", -0.1)]
 )
-def test_recipes_without_sense_are_refused(field, value):
+def test_colourings_without_sense_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):
         Colouring(**{field: value})

@@ -1,4 +1,4 @@
-"""Two independent solvers agree, and the lower bound never exceeds the referee's optimum."""
+"""Two independent solvers agree, and the lower bound never exceeds the reference optimum."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_agrees_with_the_interior_point(rules):
     if ours.rate_ub > 1e-3:
         # At rate zero many marginals are optimal.
         np.testing.assert_allclose(theirs.q, ours.q, atol=2e-3)
-    # The referee's own prices and marginal, certified without trusting either solver.
+    # The reference solver's own prices and marginal, certified without trusting either solver.
     prices = np.maximum(theirs.nu, 0.0)
     bound = ratedist.certificate(GRID.p, TABLE, rules, prices, np.maximum(theirs.q, 1e-12))
     assert bound <= ours.rate_ub + 1e-9

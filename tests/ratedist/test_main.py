@@ -40,7 +40,7 @@ def fails(capsys, arguments, *said):
 
 @pytest.fixture
 def report(tmp_path):
-    """The report's fidelity set-up: 50 letters, 8 codewords, the two letters around zero."""
+    """The published fidelity set-up: 50 letters, 8 codewords, the two letters around zero."""
     source = sources.gaussian(50)
     np.savez(
         tmp_path / "report.npz",
@@ -57,7 +57,7 @@ def test_bound_of_the_report(report, capsys):
     text = printed(capsys, "bound", report, "--distortion", 0.5)
     assert number(text, "rate:") == pytest.approx(0.4827261, abs=1e-6)
     assert "1.4389" in text
-    # subset_sum .015 of the report is subset_mean .015 / P(S).
+    # subset_sum .015 as published is subset_mean .015 / P(S).
     mass = 0.015 / 0.0976998
     text = printed(capsys, "bound", report, "--distortion", 0.5, "--subset", mass)
     assert number(text, "rate:") == pytest.approx(0.5175, abs=1e-3)

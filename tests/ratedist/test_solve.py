@@ -116,7 +116,7 @@ def test_no_rate_beyond_the_largest_useful_distortion():
 
 
 def test_report_table():
-    """The report's rates, corrected: for its own codebook Y = X, and for a dense one."""
+    """The published rates, corrected: for its own codebook Y = X, and for a dense one."""
     trimodal, spike = sources.trimodal(), sources.spike()
     dense = np.linspace(-8, 8, 397)
     for source, code, level, rate in (

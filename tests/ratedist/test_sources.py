@@ -1,4 +1,4 @@
-"""Sources are distributions, and the report's grids are the report's grids."""
+"""Sources are distributions, and the published grids are as published."""
 
 from __future__ import annotations
 
