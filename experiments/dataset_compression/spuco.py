@@ -1,229 +1,277 @@
-"""Spurious correlations: does a compressed data set teach the digit or the background?
+"""SpuCo MNIST: worst-group accuracy of raw data, subsets and equalised archives.
 
-SpuCo MNIST (`lgc.groups.spuco_mnist`), five classes of two digits on five colours of which each
-class has its own in 99.5 % of the training images. Students that read the background are right on
-average and wrong in the worst group. They are trained, for equally many steps, on: all images; a
-lossless random subset of the convolutional archive's bytes; what a fresh process draws from that
-archive with the training set's own group sizes (`natural`) or with equal ones (`equalised`), which
-costs no bytes since the file holds classes and backgrounds apart. Groups are the known colours;
-`raw_equalised` and `subset_equalised` know them too, and repeat the rare images. The same again
-with a dense decoder. Official test images, all groups equally large.
+SpuCo MNIST (`lgc.groups.spuco_mnist`): five classes of two digits on five background colours, of
+which each class has its own in 99.5 % of the training images. Classifiers that read the background
+are right on average and wrong in the worst group. They are trained, for equally many steps, on: all
+images; a lossless random subset of the convolutional archive's bytes; what a subprocess draws from
+that archive with the training set's own group sizes (`natural`) or with equal ones (`equalised`),
+which costs no bytes since the file holds classes and backgrounds apart. Groups are the known
+colours; `raw_equalised` and `subset_equalised` know them too, and repeat the rare images. The same
+again with a dense decoder. Official test images, all groups equally large; choices belong to the
+validation part (`--test validation`).
 
-Choices belong to the validation part (`--test validation`). Cells that are done are kept, and a run
-that was cut off goes on.
-
-    python -m experiments spuco paper
+Cost: paper: 1.2 h on 1 core; smoke (digits): 1 min.
+Data: mnist.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from functools import cache, partial
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
+import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets, downstream
 from experiments.common.downstream import StudentConfig
 from experiments.dataset_compression import spuco_figures
-from experiments.dataset_compression.spuco_sets import Arm, Config, coloured, for_arm, path_of
-from experiments.runner.records import Claim, Run, Seconds, kept, write_claims, write_record
-from experiments.runner.registry import Table, aligned
-from experiments.runner.statistics import mean_with, over_seeds
+from experiments.runner import experiment as ex
+from fewbits.coding import container
 from fewbits.io import datasets
+from fewbits.io.progress import Bar
 from lgc import Config as Mixtures
+from lgc.coresets import lossless_subset
 from lgc.groups import grouped_compression as compression
 from lgc.groups.grouped import Architecture
-from lgc.groups.spuco_mnist import Colouring, Grouped, group_accuracies
-
-CLAIMED: dict[str, Arm] = {
-    "lgc.spuco5.worst_group.raw": "raw",
-    "lgc.spuco5.worst_group.equalised": "convolutional_equalised",
-}
-"""Of the preset `paper`."""
-
-
-_FEW: tuple[Arm, ...] = (
-    "raw",
-    "raw_equalised",
-    "convolutional_natural",
-    "convolutional_equalised",
+from lgc.groups.grouped_compression import equal_groups
+from lgc.groups.spuco_mnist import (
+    VALIDATION_SHARE,
+    Colouring,
+    GroupAccuracies,
+    Grouped,
+    balanced_set,
+    group_accuracies,
+    training_set,
 )
-FREE_FIELDS = ("seeds", "arms", "strengths")
-"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
 
-PRESETS = {
-    "paper": ("5 classes, 5 colours, strength 0.995, five seeds", Config()),
-    "strengths": (
-        "four arms at five strengths, three seeds",
-        Config(strengths=(0.9, 0.97, 0.99, 0.995, 0.999), arms=_FEW, seeds=(0, 1, 2)),
-    ),
-    "ten": (
-        "10 classes, 10 colours of the report's palette, strength 0.99, three seeds",
-        Config(
-            recipe=Colouring(n_classes=10, palette="tab10", label_noise=0.001),
-            strengths=(0.99,),
-            arms=_FEW,
-            seeds=(0, 1, 2),
-        ),
-    ),
-    "smoke": (
-        "the embedded digits, strength 0.9, short training, one seed",
-        Config(
-            data="digits",
-            strengths=(0.9,),
-            arms=("raw", "subset", "dense_natural", "convolutional_equalised"),
-            archive=compression.Config(
-                Architecture(latent=8, hidden=64, dense_hidden=(32,)),
-                steps=200,
-                mixtures=Mixtures(components=2),
-            ),
-            student=StudentConfig(steps=200),
-            seeds=(0,),
-        ),
-    ),
-}
+TrainingSet = Literal[
+    "raw", "raw_equalised", "subset", "subset_equalised", "dense_natural", "dense_equalised",
+    "convolutional_natural", "convolutional_equalised",
+]  # fmt: skip
+USUAL_STRENGTH = 0.995
 
 
-def run(config: Config, run: Run) -> None:
-    """Colour, compress, decode in a fresh process, train and judge; cell by cell."""
-    rows = []
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment.
+
+    Attributes:
+      data: name of the data set whose digits are coloured.
+      colouring: how; its strength is replaced by each of `strengths`.
+      strengths: shares of a class's training images on its own background.
+      training_sets: of the classifiers.
+      archive: how archives are made; each with both decoders.
+      classifier: the network and its training.
+      test: "test" for published numbers, "validation" for choices.
+      seeds: of colouring, training and drawing.
+    """
+
+    data: str = "mnist"
+    colouring: Colouring = Colouring()
+    strengths: tuple[float, ...] = (USUAL_STRENGTH,)
+    training_sets: tuple[TrainingSet, ...] = get_args(TrainingSet)
+    archive: compression.Config = compression.Config()
+    classifier: StudentConfig = StudentConfig(steps=8_000, falling=True)
+    test: Literal["test", "validation"] = "test"
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+
+class Trial(NamedTuple):
+    """One classifier."""
+
+    training_set: TrainingSet
+    strength: float
+    seed: int
+
+
+class Row(NamedTuple):
+    """Spurious backgrounds.
+
+    Mean ± standard deviation over seeds; official test digits, every background equally frequent in
+    each class. Average: groups weighted as in training. Raw: all images, no file. Convolutional and
+    dense: archives with that decoder, drawn with the training set's group sizes (natural) or with
+    equal ones; the subset has the convolutional archive's bytes.
+    """
+
+    training_set: Annotated[TrainingSet, ex.Key]
+    classes: Annotated[int, ex.Key, ex.Column("classes and colours")]
+    strength: Annotated[float, ex.Key, ex.Column(format="g")]
+    seed: int
+    bytes: Annotated[int | None, ex.Over(np.mean), ex.Column(format=",.0f")]
+    worst_percent: Annotated[
+        float, ex.MeanOverSeeds("%"), ex.Column("worst group, %"),
+        ex.Claim("lgc.spuco5.worst_group.raw{suffix}",
+                 when=lambda row: row.claimed and row.training_set == "raw"),
+        ex.Claim("lgc.spuco5.worst_group.equalised{suffix}", tolerance=2.0,
+                 when=lambda row: row.claimed and row.training_set == "convolutional_equalised"),
+    ]  # fmt: skip
+    average_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("average, %")]
+    even_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("groups' mean, %")]
+    groups_percent: tuple[float, ...]
+    """By class, then background."""
+    finite: bool
+    file: Annotated[Path | None, ex.Artifact] = None
+
+    @property
+    def claimed(self) -> bool:
+        """Whether it is of the literature's five classes."""
+        return self.classes == 5
+
+    @property
+    def suffix(self) -> str:
+        """Of the claim's id."""
+        return "" if self.strength == USUAL_STRENGTH else f".{self.strength:g}"
+
+
+def grid(config: Config) -> Iterator[Trial]:
+    """Every classifier."""
     for strength in config.strengths:
         for seed in config.seeds:
-            images = cache(partial(coloured, config, strength, seed, run.data_dir))
-
-            def of_arm(arm: Arm, strength=strength, seed=seed, images=images) -> dict[str, Any]:
-                return _measure(config, run, arm, strength, seed, *images())
-
-            for arm in config.arms:
-                path = run.folder / "rows" / f"{arm}_{strength}_{seed}.json"
-                rows.append(kept(path, partial(of_arm, arm)))
-    pictures = {}
-    for path in sorted((run.folder / "pictures").glob("*.json")):
-        pictures |= json.loads(path.read_text())
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=config.seeds,
-        seconds=Seconds(
-            sum(row["data_seconds"] for row in rows), sum(row["student_seconds"] for row in rows)
-        ),
-        metrics={"rows": rows, "pictures": pictures},
-        data=f"coloured by lgc/groups/spuco_mnist.py: {datasets.SOURCES[config.data].note}",
-        notes="seconds.compile is all up to the decoded files, seconds.run training the students; "
-        "both with their compilation",
-    )
-    if run.preset == "paper" and config.test == "test":
-        claims = [_claim(config, run, id_, arm, rows, record) for id_, arm in CLAIMED.items()]
-        write_claims(run, [claim for claim in claims if claim is not None])
-    print(aligned([spuco_figures.COLUMNS, *spuco_figures.summaries(rows)]))
+            yield from (Trial(name, strength, seed) for name in config.training_sets)
 
 
-def _measure(
-    config: Config, run: Run, arm: Arm, strength: float, seed: int, train: Grouped, test: Grouped
-) -> dict[str, Any]:
-    began = time.perf_counter()
-    images, labels, size_bytes = for_arm(config, run, arm, strength, seed, train, test)
-    ready = time.perf_counter()
-    worst, row = _judge(config.student, images, labels, train, test, seed)
-    return {
-        "arm": arm,
-        "strength": strength,
-        "seed": seed,
-        "bytes": size_bytes,
-        "worst_percent": worst,
-        **row,
-        "data_seconds": ready - began,
-        "student_seconds": time.perf_counter() - ready,
-    }
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measurement:
+    """Colour, compress, decode in a subprocess, train and test."""
+    (trial,) = trials
+    train, test = coloured(config, trial.strength, trial.seed, data)
+    kind, _, weights = trial.training_set.partition("_")
+    size, seed = len(train.classes), trial.seed
+    path, pictures = None, {}
+    if kind == "raw":
+        rows = equal_groups(train.groups, size, seed) if weights else np.arange(size)
+        decoded = train.pixels[rows], train.classes[rows]
+    else:
+        decoder = "convolutional" if kind == "subset" else kind
+        path, pictures = _archive(config, data, decoder, trial, train, test)
+        if kind == "subset":
+            content = _subset(train, path.stat().st_size, weights == "equalised", seed)
+            path = data.path(f"spuco_{trial.training_set}_{trial.strength}_{seed}.bin")
+            container.save(path, content)
+            decoded = decoded_sets.from_subset(path, size, seed)
+        else:
+            per_group = None if weights == "natural" else size // len(train.counts())
+            decoded = decoded_sets.from_archive(path, per_group, seed)
+    found, finite = _group_accuracies(config.classifier, decoded, train, test, seed)
+    row = Row(
+        *trial[:1], train.n_classes, *trial[1:], path.stat().st_size if path else None,
+        100 * found.worst, 100 * found.average, 100 * found.even,
+        tuple(np.round(100 * found.each, 2).tolist()), finite, path,
+    )  # fmt: skip
+    return ex.Measurement([row], {"pictures": pictures})
 
 
-def _judge(
-    student: StudentConfig,
-    images: np.ndarray,
-    labels: np.ndarray,
+def recompute(config: Config, row: Row, data: ex.Data) -> float:
+    """Draw from the archive again, train the classifier again, test it; percent."""
+    assert row.file is not None
+    train, test = coloured(config, row.strength, row.seed, data)
+    per_group = len(train.classes) // len(train.counts())
+    decoded = decoded_sets.from_archive(row.file, per_group, row.seed)
+    return 100 * _group_accuracies(config.classifier, decoded, train, test, row.seed)[0].worst
+
+
+def coloured(config: Config, strength: float, seed: int, data: ex.Data) -> tuple[Grouped, Grouped]:
+    """Training set, and the official test images or the validation part, as `config.test` says.
+
+    The validation part and its colours do not depend on the seed, nor do the test's colours.
+    """
+    colouring = replace(config.colouring, strength=strength)
+    digits = data.images(config.data, "train")
+    held_out = round(VALIDATION_SHARE * len(digits.labels))
+    digits, test = datasets.split_validation(digits, held_out)
+    if config.test == "test":
+        test = data.images(config.data, "test")
+    return training_set(digits, colouring, seed), balanced_set(test, colouring, 0)
+
+
+def _group_accuracies(
+    classifier: StudentConfig,
+    images: tuple[np.ndarray, np.ndarray],
     train: Grouped,
     test: Grouped,
     seed: int,
-) -> tuple[float, dict[str, Any]]:
-    outcome = downstream.train(
-        student, [(images, labels)], test.images(), seeds=(seed,), runs_per_chunk=1
-    )
-    found = group_accuracies(np.asarray(outcome.predictions)[0, 0], test, train.counts())
-    return 100 * found.worst, {
-        "average_percent": 100 * found.average,
-        "even_percent": 100 * found.even,
-        "groups_percent": np.round(100 * found.each, 2).tolist(),
-        "finite": bool(outcome.finite[0, 0]),
-    }
+) -> tuple[GroupAccuracies, bool]:
+    outcome = downstream.train(classifier, [images], test.images(), seeds=(seed,), runs_per_chunk=1)
+    predictions = np.asarray(outcome.predictions)[0, 0]
+    return group_accuracies(predictions, test, train.counts()), bool(outcome.finite[0, 0])
 
 
-def _claim(
-    config: Config, run: Run, identifier: str, arm: Arm, rows: list[dict[str, Any]], record: Path
-) -> Claim | None:
-    strength = config.strengths[0]
-    mine = [row for row in rows if row["arm"] == arm and row["strength"] == strength]
-    if not mine:
-        return None
-    worst = over_seeds(row["worst_percent"] for row in mine)
-    return Claim(
-        id=identifier,
-        value=worst.mean,
-        std=worst.std,
-        seeds=worst.count,
-        unit="%",
-        tolerance=None if arm == "raw" else 2.0,
-        bytes=mine[0]["bytes"],
-        artifact=None
-        if arm == "raw"
-        else path_of(config, run, "convolutional", strength, config.seeds[0]).name,
-        record=f"spuco/{record.name}",
-        command=run.command,
-    )
+def _subset(train: Grouped, budget_bytes: int, equalised: bool, seed: int) -> bytes:
+    """The largest random subset that fits; equalised, from as many images of every group."""
+    if equalised:
+        present = int(np.count_nonzero(train.counts()))
+        fewest = train.counts()[train.counts() > 0].min()
+        train = train.take(equal_groups(train.groups, int(fewest) * present, seed))
+    return lossless_subset.largest(train.pixels, train.classes, budget_bytes, seed)[0]
 
 
-def recompute(claim: Claim, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
-    """The first seed's student again, averaged with the other seeds' as recorded; percent."""
-    stored, first = record["config"], record["seeds"][0]
-    strength, arm = stored["strengths"][0], CLAIMED[claim.id]
-    config = Config(data=stored["data"], recipe=Colouring(**stored["recipe"]), test=stored["test"])
-    train, test = coloured(config, strength, first, data_dir)
-    per_group = len(train.classes) // len(train.counts())
-    images, labels = decoded_sets.from_archive(artifact, per_group, first)
-    student = StudentConfig(**stored["student"])
-    worst, _ = _judge(student, images, labels, train, test, first)
-    rows = [
-        row
-        for row in record["metrics"]["rows"]
-        if row["arm"] == arm and row["strength"] == strength
-    ]
-    return mean_with(worst, rows, "worst_percent", first)
+def _archive(
+    config: Config, data: ex.Data, decoder: str, trial: Trial, train: Grouped, test: Grouped
+) -> tuple[Path, dict[str, str]]:
+    """Path of the archive, and pictures of the first one's reconstructions."""
+    name = f"spuco_{decoder}_{trial.strength}_{trial.seed}"
+    architecture = replace(config.archive.architecture, decoder=decoder)
+
+    def compressed() -> dict[str, Any]:
+        with Bar(f"{decoder}, strength {trial.strength}, seed {trial.seed}") as bar:
+            made = compression.compress(
+                train.pixels, train.classes, train.backgrounds,
+                config=replace(config.archive, architecture=architecture),
+                key=jax.random.key(trial.seed), progress=bar,
+            )  # fmt: skip
+        pictures = {}
+        if trial[1:] == (config.strengths[0], config.seeds[0]):
+            shown = spuco_figures.shown_of(test)
+            reconstructed = made.reconstruct(shown.pixels, shown.backgrounds)
+            pictures = {"originals": shown.pixels, decoder: reconstructed}
+        return {
+            "archive": base64.b64encode(made.data).decode(),
+            "pictures": {name: spuco_figures.pack(each) for name, each in pictures.items()},
+        }
+
+    stage, path = data.cached(name, compressed), data.path(f"{name}.lgc")
+    container.save(path, base64.b64decode(stage["archive"]))
+    return path, stage["pictures"]
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """Worst-group and average accuracy of every arm."""
-    return [
-        spuco_figures.table(preset, records[preset]["metrics"]["rows"])
-        for preset in spuco_figures.TITLES
-        if preset in records
-    ]
+_FEW: tuple[TrainingSet, ...] = (
+    "raw", "raw_equalised", "convolutional_natural", "convolutional_equalised",
+)  # fmt: skip
 
-
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
-    """Accuracy by group, reconstructions by both decoders, accuracy against strength."""
-    found = {}
-    if "paper" in records:
-        paper = records["paper"]
-        found |= spuco_figures.draw(
-            paper["metrics"]["rows"],
-            paper["metrics"]["pictures"],
-            paper["config"]["recipe"]["n_classes"],
-        )
-    if "strengths" in records:
-        rows = records["strengths"]["metrics"]["rows"]
-        found["against_strength"] = spuco_figures.against_strength(rows)
-    return found
+EXPERIMENT = ex.Experiment(
+    Row,
+    {
+        "paper": Config(),
+        "strengths": Config(
+            strengths=(0.9, 0.97, 0.99, 0.999), training_sets=_FEW, seeds=(0, 1, 2)
+        ),
+        "ten": Config(
+            colouring=Colouring(n_classes=10, palette="tab10", label_noise=0.001),
+            strengths=(0.99,),
+            training_sets=_FEW,
+            seeds=(0, 1, 2),
+        ),
+        "smoke": Config(
+            data="digits",
+            strengths=(0.9,),
+            training_sets=("raw", "subset", "dense_natural", "convolutional_equalised"),
+            archive=compression.Config(
+                Architecture(latent=4, hidden=32, dense_hidden=(16,), widths=(4, 4, 4)),
+                steps=60,
+                mixtures=Mixtures(components=1),
+            ),
+            classifier=StudentConfig(steps=60),
+            seeds=(0,),
+        ),
+    },
+    measure,
+    grid=grid,
+    recompute=recompute,
+    figures=spuco_figures.draw,
+    data=lambda config: f"coloured by lgc/groups/spuco_mnist.py: "
+    f"{datasets.SOURCES[config.data].note}",
+    free=("seeds", "training_sets", "strengths"),
+    headline="lgc.spuco5.worst_group.equalised",
+)  # fmt: skip

@@ -1,84 +1,35 @@
-"""Tables and pictures of coloured digits: accuracies by group, reconstructions."""
+"""Pictures of coloured digits: accuracies by group, reconstructions, accuracy against strength."""
 
 from __future__ import annotations
 
 import base64
-import zlib
+import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.runner import plots
-from experiments.runner.registry import Table
-from experiments.runner.statistics import over_seeds
+from experiments.runner.experiment import Record
+from experiments.runner.rows import grouped, mean_over_seeds
 from lgc.groups.spuco_mnist import Grouped
 
 SHOWN = 20
 """Images in each row of reconstructions."""
 
-TITLES = {
-    "paper": "Spurious backgrounds: five classes on five colours",
-    "strengths": "Spurious backgrounds at several strengths",
-    "ten": "Spurious backgrounds: ten classes on ten colours",
-}
-"""Of the table of each preset that has one."""
 
-COLUMNS = (
-    "training set",
-    "strength",
-    "bytes",
-    "worst group, %",
-    "average, %",
-    "groups' mean, %",
-    "seeds",
-)
+def pack(images: np.ndarray) -> str:
+    """Images as text: compressed, in base 64."""
+    file = io.BytesIO()
+    np.savez_compressed(file, images)
+    return base64.b64encode(file.getvalue()).decode()
 
 
-def table(preset: str, rows: list[dict[str, Any]]) -> Table:
-    """Worst-group and average accuracy of every arm."""
-    return Table(
-        TITLES[preset],
-        COLUMNS,
-        summaries(rows),
-        "Mean ± standard deviation over seeds; official test digits, every background equally "
-        "frequent in each class. Average: groups weighted as in training. `convolutional` and "
-        "`dense`: archives with that decoder, drawn with the training set's group sizes "
-        "(natural) or with equal ones; the subset has the convolutional archive's bytes.",
-    )
-
-
-def summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """One line for each arm and strength."""
-    found = []
-    for arm, strength in dict.fromkeys((row["arm"], row["strength"]) for row in rows):
-        mine = [row for row in rows if row["arm"] == arm and row["strength"] == strength]
-        sizes = [row["bytes"] for row in mine if row["bytes"] is not None]
-        found.append(
-            (
-                arm.replace("_", ", "),
-                f"{strength:g}",
-                f"{np.mean(sizes):,.0f}" if sizes else "all images",
-                *(
-                    over_seeds(row[f"{name}_percent"] for row in mine).text()
-                    for name in ("worst", "average", "even")
-                ),
-                str(len(mine)),
-            )
-        )
-    return found
-
-
-def pack(images: np.ndarray) -> dict[str, Any]:
-    """uint8[n, height, width, 3] as text: compressed, in base 64."""
-    text = base64.b64encode(zlib.compress(images.tobytes(), 9)).decode()
-    return {"pixels": text, "shape": list(images.shape)}
-
-
-def unpack(kept: dict[str, Any]) -> np.ndarray:
+def unpack(text: str) -> np.ndarray:
     """The images that `pack` was given."""
-    raw = zlib.decompress(base64.b64decode(kept["pixels"]))
-    return np.frombuffer(raw, np.uint8).reshape(kept["shape"])
+    with np.load(io.BytesIO(base64.b64decode(text))) as arrays:
+        return arrays["arr_0"]
 
 
 def shown_of(images: Grouped) -> Grouped:
@@ -90,26 +41,27 @@ def shown_of(images: Grouped) -> Grouped:
     return images.take(firsts[np.argsort((groups % n - groups // n) % n, kind="stable")][:SHOWN])
 
 
-def draw(rows: list[dict[str, Any]], pictures: dict[str, Any], n_classes: int) -> dict[str, Figure]:
-    """All figures, from a record."""
-    found = {"groups": _groups(rows, n_classes)}
+def draw(records: dict[str, Record]) -> dict[str, Figure]:
+    """All figures."""
+    paper = records["paper"]
+    found = {"groups": _groups(paper.rows)}
+    pictures = paper.extras["pictures"].items()
     if pictures:
         found["reconstructions"] = plots.image_grid(
-            [(title.replace("_", " "), unpack(kept)) for title, kept in pictures.items()]
+            [(title.replace("_", " "), unpack(text)) for title, text in pictures]
         )
+    if "strengths" in records:
+        found["against_strength"] = _against_strength([*records["strengths"].rows, *paper.rows])
     return found
 
 
-def against_strength(rows: list[dict[str, Any]]) -> Figure:
+def _against_strength(rows: Sequence[Any]) -> Figure:
     """Worst group's accuracy against the strength of the correlation."""
     figure, (axis,) = plots.subplots(width=5.4)
-    strengths = sorted({row["strength"] for row in rows})
-    for arm in dict.fromkeys(row["arm"] for row in rows):
-        curve = []
-        for strength in strengths:
-            mine = [r for r in rows if r["arm"] == arm and r["strength"] == strength]
-            curve.append(np.mean([row["worst_percent"] for row in mine]) if mine else np.nan)
-        axis.plot(1 - np.array(strengths), curve, "o-", label=arm.replace("_", " "))
+    for name, mine in grouped(rows, lambda row: row.training_set).items():
+        strengths = sorted({row.strength for row in mine})
+        curve = [mean_over_seeds(mine, "worst_percent", strength=each).mean for each in strengths]
+        axis.plot(1 - np.array(strengths), curve, "o-", label=name.replace("_", " "))
     axis.set(
         xscale="log",
         xlabel="share of training images on another background",
@@ -119,24 +71,24 @@ def against_strength(rows: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _groups(rows: list[dict[str, Any]], n_classes: int) -> Figure:
-    """Mean accuracy of every (class, background), a map for each arm."""
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    columns = min(4, len(arms))
-    figure, axes = plots.subplots(columns, rows=-(-len(arms) // columns), width=2.1, height=2.4)
-    for spare in axes[len(arms) :]:
+def _groups(rows: Sequence[Any]) -> Figure:
+    """Mean accuracy of every (class, background), a map for each training set."""
+    by_set = grouped(rows, lambda row: row.training_set)
+    columns = min(4, len(by_set))
+    figure, axes = plots.subplots(columns, rows=-(-len(by_set) // columns), width=2.1, height=2.4)
+    for spare in axes[len(by_set) :]:
         spare.set_visible(False)
-    for axis, arm in zip(axes, arms, strict=False):
-        each = np.mean([row["groups_percent"] for row in rows if row["arm"] == arm], axis=0)
+    for axis, (name, mine) in zip(axes, by_set.items(), strict=False):
+        n_classes = mine[0].classes
+        each = np.mean([row.groups_percent for row in mine], axis=0)
         axis.imshow(each.reshape(n_classes, n_classes), cmap="viridis", vmin=0, vmax=100)
         axis.grid(visible=False)
         if n_classes <= 5:
             for place, value in enumerate(each):
-                shade = "white" if value < 60 else "black"
                 axis.text(
-                    place % n_classes, place // n_classes, f"{value:.0f}",
-                    ha="center", va="center", fontsize=6, color=shade,
+                    place % n_classes, place // n_classes, f"{value:.0f}", ha="center",
+                    va="center", fontsize=6, color="white" if value < 60 else "black",
                 )  # fmt: skip
         axis.set(xlabel="background", ylabel="class")
-        axis.set_title(arm.replace("_", " "), loc="left", fontsize=7)
+        axis.set_title(name.replace("_", " "), loc="left", fontsize=7)
     return figure

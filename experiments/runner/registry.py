@@ -88,12 +88,6 @@ _UNCONVERTED = {
         "published: 25 min on 1 core; smoke: 1 min",
         "fashion_mnist",
     ),
-    "bitalloc_sensors": Entry(
-        "experiments.bit_allocation.bitalloc_sensors",
-        "which quadrant gets how many bits as the budget grows",
-        "all: 5 min on 1 core; smoke: 1 min",
-        "fashion_mnist",
-    ),
 }
 
 
