@@ -251,7 +251,7 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
 _QUICK = DistillConfig(
     downsamplings=(Downsampling(1, 2),), augmentations=(NONE,), candidate_upsampler_steps=5,
     upsampler_steps=20, screening_steps=5, final_steps=5, finalists=1, proxy_images_per_class=20,
-    proxy_width=4, proxy_batch_size=16, strategies=(), distillation_steps=4, evaluation_seeds=1,
+    proxy_width=4, proxy_batch_size=16, strategies=(), distillation_steps=0, evaluation_seeds=1,
     brightness_percent=(30,),
 )  # fmt: skip
 
@@ -267,7 +267,7 @@ EXPERIMENT = ex.Experiment(
             choice=choices.Settings(
                 search=_QUICK,
                 brightness=("digits",),
-                distilled_up_to={"digits": 700},
+                distilled_up_to={},
                 proxy=StudentConfig(steps=20),
                 second_proxy=StudentConfig("convnet", 5, 64, 2e-3, 4, True),
                 proxy_per_class=20,
