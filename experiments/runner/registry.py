@@ -82,12 +82,6 @@ _UNCONVERTED = {
         "under 3 min on 2 cores",
         "digits (embedded)",
     ),
-    "bitalloc_seed": Entry(
-        "experiments.bit_allocation.bitalloc_seed",
-        "bit allocation from 800 images, 20 random subsets, beside the published points",
-        "published: 25 min on 1 core; smoke: 1 min",
-        "fashion_mnist",
-    ),
 }
 
 

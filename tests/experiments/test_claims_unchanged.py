@@ -139,6 +139,24 @@ CHANGED = {
         ),
         "they had none; verify now measures again",
     ),
+    **dict.fromkeys(
+        (f"bitalloc.sensors.validation.{bits}: new" for bits in (2, 8)),
+        "the experiment claimed nothing",
+    ),
+    **dict.fromkeys(
+        (
+            f"bitalloc.{name}: tolerance"
+            for name in (
+                *(f"pixel800.central.{bits}" for bits in (2, 4, 8, 16, 32, 160)),
+                *(
+                    f"published_recipe.{view}.{bits}"
+                    for view in ("central", "quadrants")
+                    for bits in (4, 160)
+                ),
+            )
+        ),
+        "they had none; verify now fits the first subset again",
+    ),
 }
 """`id: field` (or `id: gone`, `id: new`) -> why it may differ from what was published before."""
 
