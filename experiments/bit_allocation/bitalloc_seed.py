@@ -1,19 +1,21 @@
-"""The published system's own setting: 800 training, 200 validation and 500 test images.
+"""Bit allocation from 800 images, 20 random subsets, beside the published points.
 
-Twenty random subsets of Fashion-MNIST's T-shirts, dresses and coats, the 500 test images drawn from
-the official test set. Beside the published baseline, centralised and by quadrants with an equal
-split, stands our pixel encoder fitted on the same 800 images and tested on the same 500, and,
-for the goals, on all 3,000. The published points are one subset, which is not public.
+The published system's own setting: 800 training, 200 validation and 500 test images. Twenty random
+subsets of Fashion-MNIST's T-shirts, dresses and coats, the 500 test images drawn from the official
+test set. Beside the published baseline, centralised and by quadrants with an equal split, is our
+pixel encoder fitted on the same 800 images and tested on the same 500 and on all 3,000. The
+published points are one subset, which is not public.
 
-    python -m experiments bitalloc_seed published
+Cost: published: 25 min on 1 core; smoke: 1 min.
+Data: fashion_mnist.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
@@ -25,19 +27,19 @@ from bitalloc.fitting import modes, published_baseline
 from bitalloc.fitting.fit import Problem
 from experiments.bit_allocation import bitalloc_data
 from experiments.bit_allocation.bitalloc_curves import PUBLISHED, UNCOMPRESSED_PUBLISHED
-from experiments.runner import plots
-from experiments.runner.records import Claim, Run, Seconds, kept, write_claims, write_record
-from experiments.runner.registry import Table, aligned
-from experiments.runner.statistics import over_seeds
-from fewbits.io import datasets
+from experiments.runner import experiment as ex
+from experiments.runner import figures, plots
+
+BASELINE, PIXEL = "published baseline", "pixel"
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Raw images -> labels 0..2."""
 
 
 @dataclass(frozen=True)
 class Config:
     """One run of the experiment."""
 
-    subsets: int = 20
-    recipe_bits: tuple[int, ...] = (4, 8, 16, 32, 64, 160)
+    baseline_bits: tuple[int, ...] = (4, 8, 16, 32, 64, 160)
     pixel_bits: tuple[int, ...] = (2, 4, 8, 16, 32, 160)
     n_train: int = 800
     n_validation: int = 200
@@ -45,199 +47,141 @@ class Config:
     importance_penalty: float = 3e-3
     retrain_penalty: float = 1e-3
     restarts: int = 10
+    seeds: tuple[int, ...] = tuple(range(20))
+    """One for each subset."""
 
 
-FREE_FIELDS = ("subsets",)
-"""What is kept in a run's folder is kept apart by these; see `records.claim_folder`."""
+class Row(NamedTuple):
+    """800 training images: the published baseline, and ours.
 
-PRESETS = {
-    "published": ("twenty subsets", Config()),
-    "smoke": (
-        "one small subset",
-        Config(1, (4,), (2,), 150, 50, 100, importance_penalty=3e-2, restarts=0),
-    ),
-}
+    Mean ± standard deviation over twenty random subsets; the published points are one subset that
+    is not public.
+    """
 
-
-def run(config: Config, run: Run) -> None:
-    """Both systems on every subset; a run that was cut off goes on with the next subset."""
-    train = bitalloc_data.three_classes("train", run.data_dir)
-    test = bitalloc_data.three_classes("test", run.data_dir)
-    rows, began = [], time.perf_counter()
-    for seed in range(config.subsets):
-        path = run.folder / "subsets" / f"{seed}.json"
-        rows += kept(path, partial(_measure_subset, config, seed, train, test))
-    record = write_record(
-        run,
-        run.preset,
-        config=config,
-        seeds=range(config.subsets),
-        seconds=Seconds(0.0, time.perf_counter() - began),
-        metrics={"rows": rows},
-        data=datasets.SOURCES["fashion_mnist"].note,
-        notes="seconds.run covers the subsets measured by the last start of the run",
-    )
-    if run.preset != "smoke":
-        write_claims(run, _claims(run, rows, f"bitalloc_seed/{record.name}"))
-    print(aligned([("system", "view", "bits", "500 images, %", "3,000, %"), *_summaries(rows)]))
+    system: Annotated[str, ex.Key]
+    view: Annotated[str, ex.Key, ex.Panel]
+    bits: Annotated[int, ex.Key, ex.Axis("bits per image", scale="log2"), ex.Column("bits")]
+    # The tolerances allow one percent of one of the twenty subsets, which verify fits again.
+    few_test_percent: Annotated[
+        float, ex.MeanOverSeeds("%"), ex.Axis("accuracy on 500 test images, %"),
+        ex.Claim("bitalloc.published_recipe.{view}.{bits}", tolerance=0.05,
+                 when=lambda row: row.system == BASELINE and row.bits in (4, 160)),
+    ]  # fmt: skip
+    all_test_percent: Annotated[
+        float | None, ex.MeanOverSeeds("%"), ex.Column("on all 3,000, %"),
+        ex.Claim("bitalloc.pixel800.{view}.{bits}", tolerance=0.05,
+                 when=lambda row: row.system == PIXEL),
+    ] = None  # fmt: skip
+    subset: int | None = None
 
 
-def _measure_subset(config: Config, seed: int, train, test) -> list[dict[str, Any]]:
-    chosen = np.random.default_rng(seed).permutation(len(test.labels))[: config.n_test]
-    few = bitalloc_data.Sample(test.features[chosen], test.labels[chosen])
+def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
+    """Both systems on one subset."""
+    ((seed,),) = trials
     rows = []
-
-    def note(system: str, view: str, bits: int, predict) -> None:
-        few_percent, all_percent = (
-            100 * float(np.mean(predict(sample.features) == sample.labels))
-            for sample in (few, test)
-        )
-        rows.append(
-            {
-                "system": system,
-                "view": view,
-                "bits": bits,
-                "subset": seed,
-                "few_test_percent": few_percent,
-                "all_test_percent": all_percent,
-            }
-        )
-
     for view in ("central", "quadrants"):
-        problem = bitalloc_data.problem(
-            train, seed, view, n_train=config.n_train, n_validation=config.n_validation
-        )
-        for bits, predict in _recipe(config, problem):
-            note("recipe", view, bits, predict)
-    problem = bitalloc_data.problem(
-        train, seed, "central", n_train=config.n_train, n_validation=config.n_validation
-    )
-    settings = replace(bitalloc_data.RECORDED, restarts=config.restarts, networks=False)
+        problem = _problem(config, seed, view, data)
+        importance = _importances(config, problem)
+        for bits in config.baseline_bits:
+            predict = _baseline(config, problem, bits, importance)
+            rows.append(_tested(config, BASELINE, view, bits, seed, predict, data))
+    problem = _problem(config, seed, "central", data)
     for bits in config.pixel_bits:
-        model = modes.fit(jax.random.key(seed), problem, "pixel", bits, settings)
-        note("pixel", "central", bits, _reader(model.encoder, model.decoder, problem, 1.0))
+        predict = _pixel(config, problem, bits, seed)
+        rows.append(_tested(config, PIXEL, "central", bits, seed, predict, data))
     return rows
 
 
-def _reader(encoder, decoder, problem: Problem, unit: float):
-    """Classes of raw images, through the symbols."""
-    depth = encoders.depth_bits(encoder)
+def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float | None]:
+    """Fit the system to the first subset again."""
+    assert row.subset is not None
+    problem = _problem(config, row.subset, row.view, data)
+    if row.system == BASELINE:
+        predict = _baseline(config, problem, row.bits, _importances(config, problem))
+    else:
+        predict = _pixel(config, problem, row.bits, row.subset)
+    return _tested(config, *row[:3], row.subset, predict, data)._asdict()
 
-    def predict(features: np.ndarray) -> np.ndarray:
-        symbols = encoders.encode(encoder, features / unit, problem.sensor_of)
-        return decoders.decode(decoder, symbols, depth)
 
-    return predict
-
-
-def _recipe(config: Config, problem: Problem):
-    """(bits, predict) of the published baseline at every budget; importances are shared."""
-    features, labels = problem.train.features / 255.0, problem.train.labels
-    n_classes = len(problem.classes)
-    importance = published_baseline.importances(
-        features, labels, n_classes, problem.sensor_of, config.importance_penalty
+def _problem(config: Config, seed: int, view: str, data: ex.Data) -> Problem:
+    train = bitalloc_data.three_classes("train", data.data_dir)
+    return bitalloc_data.problem(
+        train, seed, view, n_train=config.n_train, n_validation=config.n_validation
     )
-    for bits in config.recipe_bits:
-        fitted = published_baseline.fit(
-            features,
-            labels,
-            n_classes,
-            problem.sensor_of,
-            bits,
-            importance,
-            config.retrain_penalty,
-        )
-        yield bits, _reader(fitted.encoder, fitted.decoder, problem, 255.0)
 
 
-def _claims(run: Run, rows: list[dict[str, Any]], record: str) -> list[Claim]:
-    wanted = [
-        ("recipe", view, bits, "few") for view in ("central", "quadrants") for bits in (4, 160)
-    ]
-    wanted += [
-        ("pixel", "central", bits, "all")
-        for bits in sorted({row["bits"] for row in rows if row["system"] == "pixel"})
-    ]
-    claims = []
-    for system, view, bits, which in wanted:
-        accuracy = over_seeds(_values(rows, (system, view, bits), f"{which}_test_percent"))
-        name = "published_recipe" if system == "recipe" else "pixel800"
-        claims.append(
-            Claim(
-                id=f"bitalloc.{name}.{view}.{bits}",
-                value=accuracy.mean,
-                std=accuracy.std,
-                seeds=accuracy.count,
-                unit="%",
-                record=record,
-                command=run.command,
-            )
-        )
-    return claims
+def _tested(
+    config: Config, system: str, view: str, bits: int, seed: int, predict: Predict, data: ex.Data
+) -> Row:
+    test = bitalloc_data.three_classes("test", data.data_dir)
+    right = predict(test.features) == test.labels
+    few = np.random.default_rng(seed).permutation(len(right))[: config.n_test]
+    few_percent, all_percent = (100 * float(np.mean(each)) for each in (right[few], right))
+    return Row(system, view, bits, few_percent, all_percent, seed)
 
 
-def _values(rows: list[dict[str, Any]], key: tuple[str, str, int], field: str) -> np.ndarray:
-    return np.array([r[field] for r in rows if (r["system"], r["view"], r["bits"]) == key])
+def _pixel(config: Config, problem: Problem, bits: int, seed: int) -> Predict:
+    settings = replace(bitalloc_data.RECORDED, restarts=config.restarts, networks=False)
+    model = modes.fit(jax.random.key(seed), problem, "pixel", bits, settings)
+    return partial(_predict, model.encoder, model.decoder, problem.sensor_of, 1.0)
 
 
-def _summaries(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    summaries = []
-    for key in dict.fromkeys((row["system"], row["view"], row["bits"]) for row in rows):
-        cells = [
-            over_seeds(_values(rows, key, field)).text()
-            for field in ("few_test_percent", "all_test_percent")
-        ]
-        summaries.append((key[0], key[1], str(key[2]), *cells))
-    return summaries
+def _importances(config: Config, problem: Problem) -> np.ndarray:
+    """Of the pixels; every budget of the baseline uses the same."""
+    train, classes = problem.train, len(problem.classes)
+    return published_baseline.importances(
+        train.features / 255.0, train.labels, classes, problem.sensor_of, config.importance_penalty
+    )
 
 
-def tables(records: dict[str, dict[str, Any]]) -> list[Table]:
-    """Baseline and pixel encoder over the subsets, the published points first."""
-    if "published" not in records:
-        return []
-    points = [
-        ("as published", view, str(bits), f"{v:.0f}", "")
-        for (_, view, bits), v in PUBLISHED.items()
-    ]
-    return [
-        Table(
-            "800 training images: the published recipe, and ours",
-            ("system", "view", "bits per image", "500 test images, %", "3,000 test images, %"),
-            [*points, *_summaries(records["published"]["metrics"]["rows"])],
-            "Mean ± standard deviation over twenty random subsets; the published points are one "
-            "subset that is not public.",
-        )
-    ]
+def _baseline(config: Config, problem: Problem, bits: int, importance: np.ndarray) -> Predict:
+    fitted = published_baseline.fit(
+        problem.train.features / 255.0,
+        problem.train.labels,
+        len(problem.classes),
+        problem.sensor_of,
+        bits,
+        importance,
+        config.retrain_penalty,
+    )
+    return partial(_predict, fitted.encoder, fitted.decoder, problem.sensor_of, 255.0)
 
 
-def figures(records: dict[str, dict[str, Any]]) -> dict[str, Figure]:
-    """Accuracy against bits with the spread over subsets; the published points as markers."""
-    if "published" not in records:
-        return {}
-    rows = records["published"]["metrics"]["rows"]
-    figure, (axis,) = plots.subplots(width=5.4)
-    for system, view, colour in (
-        ("pixel", "central", plots.OURS),
-        ("recipe", "central", plots.BASELINE),
-        ("recipe", "quadrants", "#c9a227"),
-    ):
-        budgets = sorted({r["bits"] for r in rows if (r["system"], r["view"]) == (system, view)})
-        values = [_values(rows, (system, view, bits), "few_test_percent") for bits in budgets]
-        axis.errorbar(
-            budgets,
-            [v.mean() for v in values],
-            [v.std(ddof=1) for v in values],
-            fmt="o-",
-            color=colour,
-            capsize=2,
-            label=f"{system}, {view}",
-        )
-    for (_, view, bits), value in PUBLISHED.items():
-        marker = "*" if view == "central" else "P"
-        label = f"published, {view}" if bits == 160 else None
-        axis.plot(bits, value, marker, color=plots.PUBLISHED, ms=9, ls="none", label=label)
-    axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
-    axis.set(xlabel="bits per image", ylabel="accuracy on 500 test images, %")
-    plots.doubling_axis(axis)
-    axis.legend()
+def _predict(
+    encoder: encoders.Encoder,
+    decoder: decoders.Decoder,
+    sensor_of: np.ndarray,
+    unit: float,
+    features: np.ndarray,
+) -> np.ndarray:
+    """Classes of raw images, through the symbols."""
+    symbols = encoders.encode(encoder, features / unit, sensor_of)
+    return decoders.decode(decoder, symbols, encoders.depth_bits(encoder))
+
+
+def draw(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Accuracy against bits with the spread over subsets, beside the published points."""
+    figure, axes = figures.draw(EXPERIMENT, records["published"].rows)
+    for axis in axes.values():
+        axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
+        axis.annotate(
+            "published, uncompressed", (0.02, 90.3), xycoords=axis.get_yaxis_transform(),
+            color=plots.PUBLISHED, fontsize=7,
+        )  # fmt: skip
+        axis.set_ylim(45, 95)
     return {"eight_hundred_images": figure}
+
+
+EXPERIMENT = ex.Experiment(
+    Row,
+    {
+        "published": Config(),
+        "smoke": Config((4,), (2,), 150, 50, 100, importance_penalty=3e-2, restarts=0, seeds=(0,)),
+    },
+    measure,
+    grid=lambda config: ((seed,) for seed in config.seeds),
+    recompute=recompute,
+    published=[Row("as published", view, bits, v) for (_, view, bits), v in PUBLISHED.items()],
+    figures=draw,
+    data="fashion_mnist",
+)
