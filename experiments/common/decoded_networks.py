@@ -22,6 +22,19 @@ def decode(path: Path) -> Any:
     return subprocesses.call(_read, [path])[0]
 
 
+def decode_tested(path: Path, net: Network, images: Images, expected_percent: float) -> Any:
+    """The parameters of one file, once their accuracy is what was measured before.
+
+    Raises:
+      ValueError: it is another.
+    """
+    params = decode(path)
+    found = accuracy_percent(net, params, images)
+    if abs(found - expected_percent) > 0.03:
+        raise ValueError(f"accuracy {found:.2f} %, the record says {expected_percent:.2f} %")
+    return params
+
+
 def check(files: Sequence[tuple[Path, Any]]) -> None:
     """One subprocess decodes all files to the given parameters.
 

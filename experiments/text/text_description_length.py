@@ -23,8 +23,10 @@ from matplotlib.figure import Figure
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows, subprocesses
 from experiments.text import text_baselines, text_data, text_files, text_methods
-from experiments.text.text_files import Config, Model, Sweep, Training, Trial
+from experiments.text.text_files import Config, Sweep, Training, Trial
+from fewbits.codecs.text.contexts import SHAPE
 from fewbits.codecs.text.online import Learning
+from fewbits.training.transformer import TransformerConfig
 
 _QUICK_BYTES = 100_000
 """A longer text is not coded again to verify a claim: that would take the whole run."""
@@ -110,15 +112,14 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     size = text.stat().st_size
     if trial.mode == "general":
         found = text_baselines.sizes(text.read_bytes())
-        names = text_baselines.COMMANDS
         return [
-            Row(label, names[name], None, None, trial, size, coded, 8 * coded / size)
-            for name, coded in found.items()
+            Row(label, command, None, None, trial, size, coded, 8 * coded / size)
+            for command, coded in found.items()
         ]
     name = f"{trial.mode}_{label}_{trial.method}_{trial.weight:g}_{trial.width or 'contexts'}.fwb"
     arguments = (config, trial, text, held_out, data.path(name))
     found = subprocesses.call(text_files.measure, *arguments, same_device=True)
-    contexts = ", contexts" * text_files.model(config, trial).contexts
+    contexts = ", contexts" if text_files.model(config, trial).contexts else ""
     coder = f"{trial.mode}, {found['parameters'] / 1e6:.2f} M{contexts}"
     method = text_methods.title(trial.method)
     return [Row(label, coder, method, trial.weight or None, trial, size, **found)]
@@ -187,43 +188,31 @@ def _text(config: Config, size: int, part: str, data: ex.Data) -> Path:
     return data.cached_file(f"{part}_{size}.txt", write)
 
 
-_TINY = Model(width=16, layers=1, heads=2, window=16)
-_LARGE = Model(width=512, layers=8, heads=8, window=256, compute="bfloat16")
+_TINY = TransformerConfig(16, 1, 2, window=16)
+_LARGE = TransformerConfig(512, 8, 8, window=256, compute="bfloat16")
 
 EXPERIMENT = ex.Experiment(
     (Row, Speed),
     {
         "cpu": Config(),
         "gpu": Config(
-            bytes=100_000_000,
-            small_bytes=16_000_000,
-            offline_model=_LARGE,
-            online_model=dataclasses.replace(_LARGE, layers=6, contexts=True),
-            widths=(256,),
+            bytes=100_000_000, small_bytes=16_000_000, widths=(256,), offline_model=_LARGE,
+            online_model=dataclasses.replace(_LARGE, layers=6, contexts=SHAPE),
             training=Training(12_000, 3_000, batch_size=64, length=512, streams=512),
             learning=Learning(streams=256, learning_rate=1e-3, warm_up_steps=200),
             sweep=Sweep((1e-7, 1e-6), (1e-7, 1e-6), (1e-7, 1e-6)),
         ),
         "smoke": Config(
-            bytes=10_000,
-            small_bytes=10_000,
-            source="made_up",
-            offline_model=_TINY,
-            online_model=dataclasses.replace(_TINY, contexts=True),
-            widths=(),
+            bytes=10_000, small_bytes=10_000, source="made_up", widths=(), offline_model=_TINY,
+            online_model=dataclasses.replace(_TINY, contexts=SHAPE),
             training=Training(40, 20, length=64, tolerance=0.05, streams=16),
-            learning=Learning(bytes_per_stream=500),
-            sweep=Sweep((), (1e-5,), ()),
+            learning=Learning(bytes_per_stream=500), sweep=Sweep((), (1e-5,), ()),
         ),
     },
-    measure,
-    grid=grid,
-    derive=derive,
-    recompute=recompute,
-    figures=figures,
+    measure, grid=grid, derive=derive, recompute=recompute, figures=figures,
     data=lambda config: text_data.NOTES[config.source],
     notes="formula_bytes: 4 bytes a nonzero weight and the mean loss of the unquantised network on "
     "every fifth batch; speeds include compiling. No artefact: a decoder has to repeat floats, and "
     "so needs the same kind of device",
     headline="text.4MB.online.bytes",
-)
+)  # fmt: skip

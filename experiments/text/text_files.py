@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,29 +28,6 @@ CANDIDATE_BITS = (4, 5, 6, 7)
 """Widths of the network's grid; the one with the shortest text and network is taken."""
 _EVALUATED_BYTES = 1 << 18
 _BATCH = 32
-
-
-@dataclass(frozen=True)
-class Model:
-    """Shape of a network; see `fewbits.training.transformer`."""
-
-    width: int = 64
-    layers: int = 4
-    heads: int = 4
-    window: int = 128
-    contexts: bool = False
-    compute: Literal["float32", "bfloat16"] = "float32"
-
-    def config(self) -> TransformerConfig:
-        """As `fewbits.training` knows it."""
-        return TransformerConfig(
-            self.width,
-            self.layers,
-            self.heads,
-            self.window,
-            contexts=SHAPE if self.contexts else None,
-            compute=self.compute,
-        )
 
 
 @dataclass(frozen=True)
@@ -93,8 +70,8 @@ class Config:
     source: text_data.Source = "wiki"
     file: str | None = None
     """The Wikipedia file, if it is not beside the folder of data sets."""
-    offline_model: Model = Model()
-    online_model: Model = Model(width=128, layers=2, window=64, contexts=True)
+    offline_model: TransformerConfig = TransformerConfig(64, 4, 4, window=128)
+    online_model: TransformerConfig = TransformerConfig(128, 2, 4, window=64, contexts=SHAPE)
     widths: tuple[int, ...] = (32, 96)
     """Of further networks offline, for description length against model size."""
     training: Training = Training()
@@ -116,7 +93,7 @@ class Trial(NamedTuple):
     """Of the offline network; 0 for the online one."""
 
 
-def model(config: Config, trial: Trial) -> Model:
+def model(config: Config, trial: Trial) -> TransformerConfig:
     """Of the trial's network."""
     if not trial.width:
         return config.online_model
@@ -129,10 +106,11 @@ def measure(
     """Write and decode a file; its numbers, by the names that the experiment's row has for them."""
     text = text_path.read_bytes()
     began = time.perf_counter()
-    shape = model(config, trial).config()
+    shape = model(config, trial)
     identity = hashlib.sha256(repr((config, trial)).encode() + text).hexdigest()[:16]
     run = text_parts.resumable(path.with_suffix(f".{identity}.part"))
-    found: dict[str, Any] = {"parameters": _parameters(shape)}
+    initial = jax.eval_shape(partial(transformer.init, shape), jax.random.key(0))
+    found: dict[str, Any] = {"parameters": trees.size(initial)}
     if trial.mode == "online":
         learning = dataclasses.replace(
             config.learning, method=trial.method, strength=trial.weight, seed=config.seed
@@ -239,7 +217,3 @@ def _pieces(text: bytes, length: int) -> tuple[jax.Array, jax.Array]:
     array = np.frombuffer(text, np.uint8).astype(np.int32)
     read = array[: count * length].reshape(count, length)
     return jnp.asarray(read), jnp.asarray(array[1 : count * length + 1].reshape(count, length))
-
-
-def _parameters(model: TransformerConfig) -> int:
-    return trees.size(jax.eval_shape(partial(transformer.init, model), jax.random.key(0)))

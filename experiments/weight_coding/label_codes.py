@@ -91,20 +91,8 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row
     if model is not None:
         net = networks.lenet_300_100(images.pixels.shape[1:])
         accuracy = decoded_networks.accuracy_percent(net, decoded_networks.decode(model), images)
-    return [
-        Row(
-            code,
-            size,
-            size / uniform,
-            of_labels,
-            of_model,
-            path,
-            model,
-            accuracy,
-            tuple(ends),
-            *seconds,
-        )
-    ]
+    row = (code, size, size / uniform, of_labels, of_model, path, model, accuracy, tuple(ends))
+    return [Row(*row, *seconds)]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
@@ -176,9 +164,7 @@ EXPERIMENT = ex.Experiment(
         "paper": Config(),
         "smoke": Config("digits", 600, sparse_lenets.SMOKE, training=Training(60, 4, 32, shift=0)),
     },
-    measure,
+    measure, recompute=recompute, data=lambda config: config.data,
     grid=lambda config: ((code,) for code in (UNIFORM, TWO_PART, PREQUENTIAL)),
-    recompute=recompute,
-    data=lambda config: config.data,
     notes="the prequential file decodes only where the same program trains to the same bits",
-)
+)  # fmt: skip

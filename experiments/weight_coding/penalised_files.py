@@ -99,14 +99,17 @@ class File(NamedTuple):
 
 
 def measure(
-    steps: Steps,
-    points: list[tuple[str, float]],
-    nets: list[Any],
-    seed: int,
-    parts: Parts,
-    data: Data,
+    steps: Steps, nets: dict[tuple[str, float], Any], seed: int, parts: Parts, data: Data
 ) -> list[Network | File]:
-    """All files of one seed's networks, at three steps each, every one decoded."""
+    """All files of one seed's networks, at three steps each, every one decoded.
+
+    Args:
+      steps: how they are chosen.
+      nets: parameters by penalty and its weight.
+      seed: of the networks.
+      parts: images.
+      data: where files go.
+    """
     net = networks.lenet_300_100(parts.test.pixels.shape[1:])
 
     @jax.jit
@@ -128,7 +131,7 @@ def measure(
     held, tested = (tuple(map(jnp.asarray, part[:2])) for part in (parts.validation, parts.test))
     probed = (parts.train.pixels[: steps.probe_images], parts.train.labels[: steps.probe_images])
     rows, files, plains = [], [], []
-    for number, ((penalty, weight), params) in enumerate(zip(points, nets, strict=True)):
+    for number, ((penalty, weight), params) in enumerate(nets.items()):
         vector = np.asarray(trees.as_vector(params), np.float64)
         unrounded = float(percent(params, *held))
         curvature = trace(jax.random.key(seed), params, probed)

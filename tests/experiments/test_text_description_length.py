@@ -18,7 +18,7 @@ def test_every_trial_is_a_file_of_its_own():
         assert len(set(trials)) == len(trials)
         for trial in trials:
             if trial.mode != "general":
-                text_files.model(config, trial).config()
+                assert text_files.model(config, trial).window > 0
     modes = [(trial.mode, trial.bytes) for trial in experiment.grid(PRESETS["cpu"])]
     assert modes.count(("offline", 4_000_000)) == 4
     assert modes.count(("online", 4_000_000)) == modes.count(("online", 1_000_000)) == 5
@@ -28,7 +28,7 @@ def test_every_trial_is_a_file_of_its_own():
 def test_baselines_shrink_what_repeats():
     text = b"what repeats, repeats; " * 500
     sizes = text_baselines.sizes(text)
-    assert {"xz", "bzip2", "gzip"} <= sizes.keys() <= text_baselines.COMMANDS.keys()
+    assert {"xz -9e", "bzip2 -9", "gzip -9"} <= sizes.keys()
     assert max(sizes.values()) < len(text) / 10
 
 
