@@ -34,6 +34,8 @@ PROJECT = {
     "SECURITY.md": "security.md",
     "RESULTS.md": "RESULTS.md",
 }
+MADE = ("api/", "tutorials/", "formats/")
+"""Folders of pages that have no file in the repository."""
 TUTORIALS = (  # in the order in which they are listed
     "compress_a_data_set",
     "distil_within_a_budget",
@@ -73,7 +75,7 @@ def relink(text: str, source: Path, page: str) -> str:
 
     def link(match: re.Match[str]) -> str:
         whole, mark, label, target, anchor = match.group(0, 1, 2, 3, 4)
-        if "://" in target or not target:
+        if "://" in target or not target or target.startswith(MADE):
             return whole
         path = Path(os.path.normpath(source.parent / target))
         if not path.exists():
@@ -133,7 +135,7 @@ def tutorial(name: str) -> None:
             continue
         parts.append(f"```python\n{text}\n```")
         if output := next(printed).rstrip():
-            parts.append(f":::{{div}} output\n```text\n{output}\n```\n:::")
+            parts.append(f"```{{code-block}} text\n:class: output\n\n{output}\n```")
         for picture in re.findall(r"savefig\(\s*\"([\w.]+)\"", text):
             parts.append(f"![{title.rstrip('.')}]({picture})")
     parts.append(f"The whole script is `examples/{name}.py`; the tests run it.")

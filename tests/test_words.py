@@ -65,7 +65,7 @@ WORDS = (
     Word(r"\bwire\b", "varint, file"),
     Word(r"\bcanonical\b", "deterministic CBOR", unless=r"canonical ones"),
     Word(r"\bundecided\b", "fractional gates"),
-    Word(r"\bhints?\b", "context-mixing features", elsewhere=("experiments/runner/",)),
+    Word(r"\bhints?\b", "context-mixing features", "PARAMS = ", elsewhere=("experiments/runner/",)),
     Word(r"\blit\b", "brightness augmentation"),
     Word(r"\bdeformations?\b", "augmentation", unless=r"[Ee]lastic deformations?"),
     Word(r"speaks? for\b", "selected operating point"),
