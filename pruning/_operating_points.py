@@ -15,7 +15,7 @@ _FIRST_FACTORS = (0.5, 2.0, 8.0)
 _FIRST_SHARES = (0.5, 1.0, 2.0)
 _SPREAD = 4.0
 _LEAST_TRIALS = 3
-_CAUTION = 0.4
+_CAUTION = 0.3
 
 
 class PruningWarning(UserWarning):
