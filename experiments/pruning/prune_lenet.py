@@ -1,32 +1,31 @@
-"""Every pruning method on the LeNets: weights, error, and bytes of a file that is decoded.
+"""LeNet-300-100 and LeNet-5-Caffe pruned by every method, down to decoded files.
 
-LeNet-300-100 (266,610 parameters) and LeNet-5-Caffe (431,080) on MNIST; all methods, equal
-epochs; choices on 5,000 validation images, official test set. The CPU presets train in rounds on
-shrunken networks (see `prune_rounds`), with images moved by up to a pixel, which the publications
-did not; a run that was cut off goes on. The GPU presets train all lanes of a method, strengths on a
-log grid, in one program and store them; `files` writes the files on any machine.
+266,610 and 431,080 parameters, MNIST; all methods, equal epochs; choices on 5,000 validation
+images, official test set. The CPU presets prune iteratively on shrunken networks, with images moved
+by up to a pixel, which the publications did not. The GPU presets train all runs of a method,
+penalty weights on a log grid, in one program.
 
-    python -m experiments prune_lenet gpu300 --out runs/lenet300
-    python -m experiments prune_lenet files --config.lanes runs/lenet300/lanes --out runs/files
+Cost: cpu300, cpu5: 3 h on one core each; gpu300, gpu5: 10 min on one H100; smoke: 1 min.
+Data: mnist.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
+import numpy as np
+from matplotlib.figure import Figure
 
-from experiments.pruning import iterative, prune_runs, prune_tables
-from experiments.pruning.iterative import FEWER_EPOCHS, FROM_WEAKER, Chain
-from experiments.pruning.prune_runs import Grid, Lanes, Training
-from experiments.runner.records import Run, Seconds, start_run, write_record
-from fewbits.io import datasets
-from fewbits.io.progress import Bar
-from fewbits.training import networks
+from experiments.pruning import files, iterative, operating_points, runs
+from experiments.pruning.files import File, Selected, Target
+from experiments.pruning.iterative import FEWER_EPOCHS, FROM_WEAKER, Iterative, PruningStep
+from experiments.pruning.runs import Grid, Problem, Run, Training
+from experiments.runner import experiment as ex
+from experiments.runner import plots, rows
+from pruning.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -36,33 +35,191 @@ class Config:
     network: Literal["lenet300", "lenet5"] = "lenet300"
     data: str = "mnist"
     grids: tuple[Grid, ...] = ()
-    """Trained all at once; see `prune_lanes`."""
-    chains: tuple[Chain, ...] = ()
-    """Trained in rounds, one after another; see `prune_rounds`."""
-    training: Training = field(default_factory=Training)
+    """Trained all at once."""
+    iterative: tuple[Iterative, ...] = ()
+    training: Training = Training()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     validation_images: int = 5_000
-    train_images: int | None = None
-    """The first so many training images; all if not given."""
-    lanes: str | None = None
-    """Folder of lanes trained before; nothing is trained then."""
-    write_files: bool = True
-    """Whether the chosen lanes become files, which needs the coder."""
+    ratios: tuple[int, ...] = (150, 92)
+    """Of weights, that files have to reach on average over seeds."""
+    file_bytes: tuple[int, ...] = (3_000, 5_000)
+    """That files may have on average."""
+    compared_from_percent: float = 1.9
+    """Least validation error at which the exact methods are compared with DRR."""
+
+    def targets(self) -> list[Target]:
+        """Of files."""
+        return [*(Target("ratio", n) for n in self.ratios),
+                *(Target("bytes", n) for n in self.file_bytes)]  # fmt: skip
 
 
-def _grids(scale: dict[str, tuple[float, float, int]], **settings: Any) -> tuple[Grid, ...]:
-    """One grid for each method: strengths from low to high, equally spaced in the logarithm."""
-    return tuple(
-        Grid(
-            name,
-            tuple(low * (high / low) ** (i / max(count - 1, 1)) for i in range(count)),
-            **settings,
-        )
-        for name, (low, high, count) in scale.items()
-    )
+class Choice(NamedTuple):
+    """Methods at ratios of weights.
+
+    Chosen on validation: of all points with so many times fewer weights, the one with the least
+    error. Mean ± standard deviation over seeds; biases count.
+    """
+
+    network: Annotated[str, ex.Key]
+    method: Annotated[str, ex.Key]
+    at_least: Annotated[str, ex.Key, ex.Column("at least")]
+    ratio: Annotated[float | None, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
+    nonzeros: Annotated[int | None, ex.MeanOverSeeds(), ex.Column(format=",.0f")] = None
+    test_error_percent: Annotated[
+        float | None, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")
+    ] = None
+    validation_error_percent: Annotated[
+        float | None, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")
+    ] = None
+    seed: Annotated[int | None, ex.Over(len), ex.Column("seeds", ".0f")] = None
 
 
-STRENGTHS = {
+class Comparison(NamedTuple):
+    """Weights of the best exact method over those of the best DRR.
+
+    At the least validation error, in steps of 0.1 %, that both keep.
+    """
+
+    network: Annotated[str, ex.Key]
+    validation_percent: Annotated[float, ex.Column("validation error, %", ".1f")]
+    ratio: Annotated[
+        float, ex.Over(max), ex.Column("ratio of nonzeros", ".2f"),
+        ex.Claim("pruning.{network}.pmmp_over_drr_nonzeros"),
+    ]  # fmt: skip
+    seeds: Annotated[int, ex.Column()]
+
+
+class Trial(NamedTuple):
+    """A method with all its seeds."""
+
+    method: str
+    seeds: tuple[int, ...]
+
+
+def _published(network: str, title: str, ratio: float, error_percent: float) -> Choice:
+    return Choice(network, f"{title} (published)", "", ratio, test_error_percent=error_percent)
+
+
+PUBLISHED = [
+    _published("lenet300", "Sparse VD", 68, 1.92),
+    _published("lenet300", "DNS", 56, 1.99),
+    _published("lenet300", "SWS", 23, 1.94),
+    _published("lenet300", "SNIP", 50, 2.4),
+    _published("lenet5", "Sparse VD", 280, 0.75),
+    _published("lenet5", "DNS", 111, 0.91),
+    _published("lenet5", "SWS", 200, 0.97),
+    _published("lenet5", "SNIP", 100, 1.1),
+]
+
+
+def grid(config: Config) -> list[Trial]:
+    """One trial for each method."""
+    return [
+        *(Trial(each.method, config.seeds) for each in config.grids),
+        *(Trial(each.method, config.seeds[: each.seeds]) for each in config.iterative),
+    ]
+
+
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measurement:
+    """Train a method, choose its files and write them."""
+    ((method, seeds),) = trials
+    plan = next(each for each in (*config.grids, *config.iterative) if each.method == method)
+    problem = _problem(config, data)
+    trained = _train(plan, config.training, problem, seeds, data)
+    settings, targets = plan.settings(), config.targets()
+    metrics, size = trained["metrics"], problem.n_parameters
+    measured = [
+        *runs.as_rows(problem.name, method, settings, seeds, metrics, size),
+        *files.of_method(problem, method, settings, seeds, trained, targets, data),
+    ]
+    return ex.Measurement(measured, {"parameters": size})
+
+
+def _problem(config: Config, data: ex.Data) -> Problem:
+    return runs.lenet(config.network, runs.parts_of(data, config.data, config.validation_images))
+
+
+def _train(
+    plan: Grid | Iterative,
+    training: Training,
+    problem: Problem,
+    seeds: tuple[int, ...],
+    data: ex.Data,
+) -> dict[str, Any]:
+    """Params and metrics [settings, seeds], from the run's folder where it has them."""
+    if isinstance(plan, Iterative):
+        each = [iterative.train(plan, training, problem, seed, data) for seed in seeds]
+        return jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
+
+    def write(path: Path) -> None:
+        runs.save(path, runs.train_grid(plan, training, problem, seeds))
+
+    name = "_".join([problem.name, plan.method, *map(str, seeds)])
+    return runs.load(data.cached_file(f"{name}.npz", write))
+
+
+def derive(record: ex.Record) -> list[Any]:
+    """Choices on validation: each method at each ratio, the best method for each size."""
+    config, measured, found = record.config, record.of(Run), []
+    for method in METHODS:
+        mine = [run for run in measured if run.method == method]
+        for ratio in config.ratios if mine else ():
+            best = operating_points.least_error(mine, record.extras["parameters"] / ratio)
+            wanted = [name for name in Choice._fields if name in Run._fields]
+            labels = {"at_least": f"{ratio}x", "network": config.network, "method": method}
+            found += [
+                Choice(**({name: getattr(run, name) for name in wanted} | labels)) for run in best
+            ] or [Choice(**labels, ratio=None)]
+    compared = operating_points.with_all_seeds(measured)
+    against = operating_points.exact_over_drr(compared, config.compared_from_percent)
+    if against is not None:
+        found.append(Comparison(config.network, against[1], against[0], len(config.seeds)))
+    return [*found, *files.selected(record.of(File))]
+
+
+def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | None:
+    """From the file of one seed; nothing where the claim is about trained networks."""
+    if not isinstance(row, Selected):
+        return None
+    test = data.images(config.data, "test")
+    network = runs.NETWORKS[config.network](test.pixels.shape[1:], len(test.label_names))
+    return files.recompute(row, network.apply, test)
+
+
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Pareto fronts of nonzeros and test error, and bytes of files."""
+    drawn = {}
+    for record in records.values():
+        network, top = record.config.network, 3 * record.config.compared_from_percent
+        figure, (left, right) = plots.subplots(2)
+        colours = {"smooth": plots.OURS, "exact": "#2a9d5c", "control": plots.BASELINE}
+        by_method = rows.grouped(record.of(Run), lambda run: run.method)
+        for marker, (method, measured) in zip(plots.MARKERS, by_method.items(), strict=False):
+            style = {"color": colours[METHODS[method].family], "alpha": 0.8}
+            points = rows.grouped(measured, lambda run: run.step).values()
+            left.plot(
+                [operating_points.mean(point, "nonzeros") for point in points],
+                [operating_points.mean(point, "test_error_percent") for point in points],
+                marker, label=method, **style,
+            )  # fmt: skip
+            written = [row for row in record.of(File) if row.method == method]
+            right.plot([row.bytes for row in written],
+                       [row.test_error_percent for row in written], marker, **style)  # fmt: skip
+        for other in (each for each in PUBLISHED if each.network == network):
+            spot = (record.extras["parameters"] / other.ratio, other.test_error_percent)
+            left.plot(*spot, "x", color=plots.PUBLISHED)
+            title = other.method.partition(" (")[0]
+            left.annotate(title, spot, color=plots.PUBLISHED, fontsize=7)
+        for axis, label in ((left, "nonzeros"), (right, "bytes of the file")):
+            axis.set(xlabel=label, ylabel="test error, %", ylim=(0.5, top))
+            plots.logarithmic(axis)
+        left.set_title(f"{network}, MNIST", loc="left")
+        left.legend(fontsize=6)
+        drawn[f"{network}_pareto"] = figure
+    return drawn
+
+
+SCALES = {
     "pmmp_curvature": (1e-5, 2e-4, 8),
     "drr": (3e-5, 1e-3, 8),
     "drr_proximal": (5e-2, 0.5, 8),
@@ -74,225 +231,80 @@ STRENGTHS = {
     "hard_concrete": (1e-6, 1e-4, 6),
     "fpp": (1e-3, 0.3, 6),
 }
-"""Lowest and highest strength, and how many: found on short runs of LeNet-300-100."""
+"""Lowest and highest penalty weight, and how many: found on short runs of LeNet-300-100."""
 
-FIRST_STRENGTHS = {
-    "lenet300": {
-        "pmmp_curvature": 5e-6,
-        "drr": 1e-5,
-        "drr_proximal": 0.01,
-        "pmmp_admm": 0.01,
-        "rl1_proximal": 0.03,
-        "magnitude": 0.1,
-    },
-    "lenet5": {
-        "drr": 2e-5,
-        "pmmp_curvature": 4e-6,
-    },
+FIRST_WEIGHTS = {
+    "pmmp_curvature": 5e-6,
+    "drr": 1e-5,
+    "drr_proximal": 0.01,
+    "pmmp_admm": 0.01,
+    "rl1_proximal": 0.03,
+    "magnitude": 0.1,
 }
-"""Of the first round of a chain."""
-
-PRESETS: dict[str, tuple[str, Config]] = {
-    "smoke": (
-        "digits, LeNet-300-100, four methods for a few epochs, files too: two minutes on 2 cores",
-        Config(
-            data="digits",
-            grids=_grids(
-                {
-                    name: (*STRENGTHS[name][:2], 2)
-                    for name in ("pmmp_curvature", "drr", "pmmp", "magnitude")
-                }
-            ),
-            training=Training(epochs=40, fine_tune_epochs=20, batch_size=100),
-            seeds=(0,),
-            validation_images=297,
-        ),
-    ),
-    "cpu300": (
-        "LeNet-300-100 on MNIST, DRR and curvature PMMP in rounds, five seeds; four others, one",
-        Config(
-            chains=tuple(
-                Chain(method, strength, seeds=None if method in ("drr", "pmmp_curvature") else 1)
-                for method, strength in FIRST_STRENGTHS["lenet300"].items()
-            ),
-            training=Training(shift_pixels=1),
-        ),
-    ),
-    "cpu5": (
-        "LeNet-5-Caffe on MNIST, DRR and curvature PMMP in rounds, three seeds",
-        Config(
-            network="lenet5",
-            chains=tuple(
-                Chain(method, strength, FEWER_EPOCHS if method == "drr" else FROM_WEAKER)
-                for method, strength in FIRST_STRENGTHS["lenet5"].items()
-            ),
-            training=Training(batch_size=125, shift_pixels=1),
-            seeds=(0, 1, 2),
-        ),
-    ),
-    "gpu300": (
-        "LeNet-300-100 on MNIST, all methods, five seeds: under 10 minutes on one H100",
-        Config(grids=_grids(STRENGTHS), write_files=False),
-    ),
-    "gpu5": (
-        "LeNet-5-Caffe on MNIST, all methods, five seeds: under 10 minutes on one H100",
-        Config(
-            network="lenet5",
-            grids=_grids(STRENGTHS, tolerances=(0.3,)),
-            training=Training(epochs=50, fine_tune_epochs=25),
-            write_files=False,
-        ),
-    ),
-    "files": ("files and tables from stored lanes: minutes on 2 cores", Config()),
-}
+"""Of the first step of iterative pruning of LeNet-300-100."""
 
 
-def run(config: Config, run: Run) -> None:
-    """Train (or read) the lanes of every method, record them, write the files at the goal lines."""
-    parts = load_parts(config, run.data_dir)
-    if config.lanes is not None:
-        folder = Path(config.lanes)
-        names = [path.stem for path in sorted(folder.glob("*.npz"))]
-        if not names:
-            raise datasets.DataError(f"no lanes (*.npz) in {folder}")
-        trained = {name: (prune_runs.load(folder / f"{name}.npz"), None) for name in names}
-    else:
-        if not (config.grids or config.chains):
-            raise datasets.DataError("nothing to train: choose another preset, or give lanes")
-        trained = {}
-        for work in (*config.grids, *config.chains):
-            if isinstance(work, Grid):
-                lanes, seconds = train_grid(config, work, parts)
-            else:
-                lanes, seconds = train_chain(config, work, parts, run.folder / "chains")
-            prune_runs.save(run.folder / "lanes" / f"{work.method}.npz", lanes)
-            trained[work.method] = (lanes, seconds)
-            name = f"{config.network}_{work.method}"
-            record(run, name, config, work.method, lanes, seconds, config.data)
-            took = f"{seconds.compile:.0f} s to compile, {seconds.run:.0f} s to run"
-            print(f"{prune_tables.best_line(work.method, lanes)} [{took}]", flush=True)
-    if config.write_files:
-        from experiments.pruning import prune_files  # needs the coder, which training does not
-
-        prune_files.write(
-            run,
-            config.network,
-            {name: lanes for name, (lanes, _) in trained.items()},
-            network_for(config, parts),
-            parts,
-            config,
+def _grids(**settings: Any) -> tuple[Grid, ...]:
+    """One grid for each method: penalty weights equally spaced in the logarithm."""
+    return tuple(
+        Grid(
+            name,
+            tuple(low * (high / low) ** (i / max(count - 1, 1)) for i in range(count)),
+            **settings,
         )
-
-
-def load_parts(config: Config, data_dir: str | None) -> dict[str, datasets.Images]:
-    """`train`, `validation` (cut off the training set) and `test`."""
-    train = datasets.load(config.data, "train", data_dir=data_dir)
-    train, validation = datasets.split_validation(train, config.validation_images)
-    train = train.first(config.train_images)
-    test = datasets.load(config.data, "test", data_dir=data_dir)
-    return {"train": train, "validation": validation, "test": test}
-
-
-def network_for(config: Config, parts: dict[str, datasets.Images]) -> networks.Network:
-    """The network of a run, for the shape and the classes of its images."""
-    train = parts["train"]
-    return prune_runs.NETWORKS[config.network][0](train.pixels.shape[1:], len(train.label_names))
-
-
-def train_grid(
-    config: Config, grid: Grid, parts: dict[str, datasets.Images]
-) -> tuple[Lanes, Seconds]:
-    """All lanes of one grid, and how long they took."""
-    network = network_for(config, parts)
-    began, compiled = time.perf_counter(), [0.0]
-
-    def progress(done: int, total: int) -> None:
-        if done == 0:
-            compiled[0] = time.perf_counter() - began
-        bar(done, total)
-
-    with Bar(grid.method) as bar:
-        simplify = iterative.simplifier(config.network, parts["train"].pixels.shape[1:])
-        lanes = prune_runs.train(
-            grid, config.training, network, simplify, parts, config.seeds, progress
-        )
-    seconds = time.perf_counter() - began
-    return lanes, Seconds(compiled[0], seconds - compiled[0])
-
-
-def train_chain(
-    config: Config, chain: Chain, parts: dict[str, datasets.Images], folder: Path
-) -> tuple[Lanes, Seconds]:
-    """The chain of every seed; those in `folder` go on where they stopped."""
-    network, began, lanes = network_for(config, parts), time.perf_counter(), []
-    for seed in config.seeds[: chain.seeds]:
-        path = folder / f"{config.network}_{chain.method}_{seed}.npz"
-        with Bar(f"{chain.method}, seed {seed}") as bar:
-            lanes.append(
-                iterative.train(
-                    chain, config.training, config.network, network, parts, seed, path, bar
-                )
-            )
-        print(prune_tables.best_line(f"{chain.method}, seed {seed}", lanes[-1]), flush=True)
-    # Every round compiles its own program; the two are not told apart.
-    return iterative.side_by_side(lanes), Seconds(0.0, time.perf_counter() - began)
-
-
-def record(
-    run: Run, name: str, config: Any, method: str, lanes: Lanes, seconds: Seconds, data: str
-) -> None:
-    """Write the record of one method's lanes."""
-    points = {name: values.tolist() for name, values in lanes.points.items()}
-    metrics = {name: values.tolist() for name, values in lanes.metrics.items()}
-    write_record(
-        run,
-        name,
-        config=config,
-        seeds=lanes.seeds.tolist(),
-        seconds=seconds,
-        metrics={"method": method, "points": points, "lanes": metrics},
-        data=datasets.SOURCES[data].note,
-        notes="points[name][h], lanes[name][h][s]: point h, seed s; errors are shares, "
-        "validation and test",
+        for name, (low, high, count) in SCALES.items()
     )
 
 
-tables = prune_tables.tables
-figures = prune_tables.figures
+_LENET5: dict[str, Any] = {
+    "network": "lenet5", "ratios": (500, 342), "file_bytes": (1_200, 3_000),
+    "compared_from_percent": 1.0,
+}  # fmt: skip
 
-
-def recompute(claim: Any, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
-    """The claimed number again, from the file alone; see `prune_files.recompute`."""
-    from experiments.pruning import prune_files
-
-    return prune_files.recompute(claim, record, artifact, data_dir)
-
-
-def main(arguments: list[str]) -> int:
-    """Train the lanes of a preset where the command line's own needs are not installed.
-
-    python -m experiments.pruning.prune_lenet PRESET FOLDER [METHOD ...]
-    """
-    preset, folder, *methods = [*arguments, "", ""] if len(arguments) < 2 else arguments
-    unknown = [name for name in methods if name and name not in STRENGTHS]
-    if preset not in PRESETS or not folder or unknown:
-        print(
-            f"usage: python -m experiments.pruning.prune_lenet {{{','.join(PRESETS)}}} "
-            "FOLDER [METHOD ...]"
-            f"\nmethods: {', '.join(STRENGTHS)}",
-            file=sys.stderr,
-        )
-        return 2
-    config = PRESETS[preset][1]
-    if methods:
-        grids = tuple(grid for grid in config.grids if grid.method in methods)
-        chains = tuple(chain for chain in config.chains if chain.method in methods)
-        config = replace(config, grids=grids, chains=chains)
-    command = f"python -m experiments prune_lenet {preset}"
-    print(jax.devices(), flush=True)
-    run(config, start_run("prune_lenet", preset, command, out=folder, data_dir=None))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+EXPERIMENT = ex.Experiment(
+    (Selected, Choice, Comparison, File, Run),
+    {
+        "cpu300": Config(
+            iterative=tuple(
+                Iterative(method, weight, seeds=None if method in ("drr", "pmmp_curvature") else 1)
+                for method, weight in FIRST_WEIGHTS.items()
+            ),
+            training=Training(shift_pixels=1),
+        ),
+        "cpu5": Config(
+            iterative=(
+                Iterative("drr", 2e-5, FEWER_EPOCHS),
+                Iterative("pmmp_curvature", 4e-6, FROM_WEAKER),
+            ),
+            training=Training(batch_size=125, shift_pixels=1),
+            seeds=(0, 1, 2),
+            **_LENET5,
+        ),
+        "gpu300": Config(grids=_grids()),
+        "gpu5": Config(
+            grids=_grids(tolerances=(0.3,)),
+            training=Training(epochs=50, fine_tune_epochs=25),
+            **_LENET5,
+        ),
+        "smoke": Config(
+            data="digits",
+            grids=(Grid("drr", (3e-4,), (0.1,)), Grid("pmmp_curvature", (1e-4,), (0.1,))),
+            iterative=(Iterative("magnitude", 0.3, (PruningStep(1.0, 5), PruningStep(3.0, 5, 5))),),
+            training=Training(epochs=10, fine_tune_epochs=5, batch_size=100),
+            seeds=(0,),
+            validation_images=297,
+            ratios=(4,),
+            file_bytes=(20_000,),
+            compared_from_percent=30.0,
+        ),
+    },
+    measure,
+    grid=grid,
+    derive=derive,
+    recompute=recompute,
+    published=PUBLISHED,
+    figures=figures,
+    data=lambda config: config.data,
+    notes="bits of files are those of kernels and of biases",
+    together=True,
+)  # fmt: skip

@@ -52,7 +52,7 @@ class Run(NamedTuple):
     ]
     validation_loss_nats: float
     finite: bool
-    nonzeros_regularised: int | None
+    nonzeros_regularised: int | None = None
     """After the first phase."""
     nonzeros_thresholded: int | None = None
     threshold: float | None = None

@@ -76,12 +76,6 @@ def _texts(tree: ast.Module) -> dict[str, str]:
 
 
 _UNCONVERTED = {
-    "digits": Entry(
-        "experiments.digits.main_job",
-        "the main job: every method once, end to end",
-        "under 3 min on 2 cores",
-        "digits (embedded)",
-    ),
 }
 
 

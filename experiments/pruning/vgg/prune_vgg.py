@@ -1,225 +1,213 @@
-"""VGG-16 on small colour images: how few weights stay within a point of the dense network.
+"""VGG-16 within a point of its dense network: weights and file bytes.
 
-The dense network, and three methods in rounds of rising strength, with mirrored and shifted
-images; see `prune_vgg_rounds`. What is counted and written is the deployed network, whose
-normalisation is folded into scales and shifts. A command that was interrupted goes on from its
-last checkpoint.
+The dense network, and three methods that prune iteratively, with mirrored and shifted images. What
+is counted and written is the deployed network, whose normalisation is folded into scales and
+shifts: kernels are rounded first and the normalisation is folded after that, so that it makes up
+for what rounding has done to a channel. Training that is interrupted goes on from its last
+checkpoint.
 
-    python -m experiments.pruning.vgg.prune_vgg gpu runs/vgg dense     # likewise drr,
-    pmmp_curvature, magnitude python -m experiments prune_vgg files --config.lanes runs/vgg/lanes
-    --out runs/vgg_files
+Cost: gpu: not run yet, made for 10 min a method on one H100; smoke: 1 min.
+Data: cifar10_jpeg.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
-import time
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
-from experiments.pruning import iterative, prune_lenet, prune_runs
-from experiments.pruning.iterative import Chain, Round
-from experiments.pruning.prune_runs import Lanes, Training
-from experiments.pruning.vgg import prune_vgg_tables
-from experiments.pruning.vgg.prune_vgg_iterative import (
-    DENSE,
-    Config,
-    Trainer,
-    train_chain,
-    train_dense,
-)
-from experiments.runner import records
-from experiments.runner.records import Run, Seconds, start_run, write_record
-from fewbits.io import datasets
-from fewbits.training import checkpoints, vgg
+from experiments.pruning import files, operating_points, runs
+from experiments.pruning.files import File, Selected
+from experiments.pruning.iterative import Iterative, PruningStep
+from experiments.pruning.runs import Run, Setting, Training
+from experiments.pruning.vgg.training import DENSE, Config, Trainer, as_arrays, network_for
+from experiments.runner import experiment as ex
+from experiments.runner import plots, rows
+from fewbits.coding.weights import sparse_code
+from fewbits.io.datasets import Images
+from fewbits.training import trees, vgg
+from fewbits.training.method import Params
 from pruning.methods import METHODS
 
-_ROUNDS = (
-    Round(1.0, 60),
-    *(Round(factor, 20, 10) for factor in (3.0, 6.0, 12.0, 24.0, 48.0)),
-)
-_STRENGTHS = {"drr": 1e-6, "pmmp_curvature": 3e-7, "magnitude": 0.1}
-_SMOKE_ROUNDS = (Round(1.0, 5, 5), Round(3.0, 5, 5))
+KERNEL_BITS = (3, 4, 5, 6, 8)
+"""Tried in this order; scales, shifts and biases have 8."""
 
-FREE_FIELDS = ("dense", "chains", "seeds", "checkpoint_epochs", "lanes", "write_files")
-"""Which parts are trained in one call, and how often they are stored: a folder takes any."""
 
-PRESETS: dict[str, tuple[str, Config]] = {
-    "smoke": (
-        "a narrow VGG of five convolutions, 1,000 images, files too: minutes on 2 cores",
-        Config(
-            width=1 / 8,
-            blocks=((64,), (128,), (256,), (512,), (512,)),
-            chains=(
-                Chain("drr", 1e-4, _SMOKE_ROUNDS, learning_rate=1e-3),
-                Chain("magnitude", 0.3, _SMOKE_ROUNDS, learning_rate=1e-3),
-            ),
-            training=Training(epochs=5, batch_size=50, fine_tune_rate=1e-3, shift_pixels=2),
-            validation_images=500,
-            calibration_images=500,
-            train_images=1_000,
-        ),
-    ),
-    "gpu": (
-        "VGG-16, one method a call: made for 10 minutes each on one H100, not yet run",
-        Config(
+class Choice(NamedTuple):
+    """The fewest weights within the limit on validation.
+
+    Scales, shifts and biases count. Mean ± standard deviation over seeds.
+    """
+
+    method: Annotated[str, ex.Key]
+    ratio: Annotated[float | None, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
+    nonzeros: Annotated[int | None, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+    test_error_percent: Annotated[
+        float | None, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")
+    ]
+    validation_error_percent: Annotated[
+        float | None, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")
+    ] = None
+
+
+PUBLISHED = [Choice("SNIP (published)", 33, None, 8.0), Choice("BC-GHS (published)", 18, None, 9.0)]
+"""For VGG-like networks on CIFAR-10 itself."""
+
+
+def grid(config: Config) -> list[tuple[str, tuple[int, ...]]]:
+    """The dense network and each method, with all seeds."""
+    return [(name, config.seeds) for name in (DENSE, *(p.method for p in config.iterative))]
+
+
+def measure(config: Config, trials: list[tuple[str, tuple[int, ...]]], data: ex.Data) -> list[Any]:
+    """Train one of them, choose its files and write them."""
+    ((method, seeds),) = trials
+    parts = runs.parts_of(data, config.data, config.validation_images)
+    trainer = Trainer(config, parts, data)
+    name = "vgg16" if (config.width, config.blocks) == (1, vgg.BLOCKS) else "narrow_vgg"
+    size = _n_parameters(trainer)
+    dense = as_arrays([trainer.dense(seed) for seed in seeds])
+    if method == DENSE:
+        setting = Setting(0.0, 0.0, config.training.fine_tune_rate)
+        return runs.as_rows(name, method, [setting], seeds, dense, size)
+    plan = next(each for each in config.iterative if each.method == method)
+    each = [trainer.prune(plan, seed) for seed in seeds]
+    trained = jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
+    measured = runs.as_rows(name, method, plan.settings(), seeds, trained["metrics"], size)
+    limit = 100 * float(np.mean(dense["validation_error"])) + config.points_lost
+    return [*measured, *_files(trainer, measured, trained["params"], limit, parts)]
+
+
+def _n_parameters(trainer: Trainer) -> int:
+    """Of the whole deployed network."""
+    params = jax.eval_shape(trainer.network.init, jax.random.key(0))
+    images = trainer.arrays["train"][0][: trainer.config.calibration_images]
+    return trees.size(jax.eval_shape(trainer.deployed.fold, params, images))
+
+
+def _files(
+    trainer: Trainer, measured: list[Run], params: Params, limit: float, parts: dict[str, Images]
+) -> list[File]:
+    """The fewest weights, then the fewest bits, within the limit as decoded; none if none is."""
+    error = files.error_percent(trainer.deployed.apply_folded, batch_size=250)
+    fold = jax.jit(trainer.deployed.fold)
+    calibration = parts["train"].pixels[: trainer.config.calibration_images]
+
+    def deployed(run: Run, number: int, bits: dict[str, int]) -> Params:
+        trained = jax.tree.map(lambda leaf: leaf[run.step, number], params)
+        rounded = sparse_code.quantise_sparse(trained, bits)
+        norms = {name: trained[name] for name in trained if name.startswith("norm")}
+        return jax.tree.map(np.asarray, fold({**rounded, **norms}, calibration))
+
+    def within_limit(point: list[Run]) -> list[File]:
+        for kernel_bits in KERNEL_BITS:
+            bits = {"*/bias": 8, "*/scale": 8, "*": kernel_bits}
+            coded = [
+                sparse_code.write_sparse(deployed(run, number, bits), bits)
+                for number, run in enumerate(point)
+            ]
+            errors = [error(sparse_code.read_sparse(one), parts["validation"]) for one in coded]
+            if np.mean(errors) <= limit:
+                target = f"{trainer.config.points_lost:g}-point loss"
+                return [
+                    files.write(
+                        trainer.data.path(f"{run.network}_{run.method}_seed{run.seed}.fb"), one,
+                        (run.network, run.method, target, run.seed, *run[3:5]),
+                        (kernel_bits, 8), error, parts,
+                    )
+                    for run, one in zip(point, coded, strict=True)
+                ]  # fmt: skip
+        return []
+
+    points = operating_points.operating_points(measured)
+    allowed = [p for p in points if operating_points.mean(p, "validation_error_percent") <= limit]
+    allowed.sort(key=lambda point: operating_points.mean(point, "nonzeros"))
+    written = next(filter(None, map(within_limit, allowed)), [])
+    files.check([row.file for row in written])
+    return written
+
+
+def derive(record: ex.Record) -> list[Any]:
+    """The dense network, each method's fewest weights within a point of it, the best method."""
+    by_method = rows.grouped(record.of(Run), lambda run: run.method)
+    dense, found = by_method.pop(DENSE), []
+    limit = operating_points.mean(dense, "validation_error_percent") + record.config.points_lost
+    for method, measured in {DENSE: dense, **by_method}.items():
+        best = operating_points.fewest_weights(measured, limit)
+        found += [Choice(method, *(getattr(run, name) for name in Choice._fields[1:]))
+                  for run in best] or [Choice(method, None, None, None)]  # fmt: skip
+    written = record.of(File)
+    return [*found, *files.selected(written, lambda same: -operating_points.mean(same, "ratio"))]
+
+
+def recompute(config: Config, row: Selected, data: ex.Data) -> dict[str, float]:
+    """From the file of one seed."""
+    test = data.images(config.data, "test")
+    return files.recompute(row, network_for(config, test).apply_folded, test, batch_size=250)
+
+
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Nonzeros and test error of every method's steps, beside the dense network's error."""
+    figure, (axis,) = plots.subplots(1)
+    measured = next(iter(records.values())).of(Run)
+    colours = {"smooth": plots.OURS, "exact": "#2a9d5c", "control": plots.BASELINE}
+    for method, mine in rows.grouped(measured, lambda run: run.method).items():
+        points = rows.grouped(mine, lambda run: run.step).values()
+        sizes, errors = (
+            [operating_points.mean(point, field) for point in points]
+            for field in ("nonzeros", "test_error_percent")
+        )
+        if method == DENSE:
+            axis.axhline(errors[0], color="black", lw=0.8, ls=":", label=DENSE)
+        else:
+            axis.plot(sizes, errors, "o-", color=colours[METHODS[method].family], label=method)
+    size = measured[0].nonzeros * (measured[0].ratio or 1)
+    for other in PUBLISHED:
+        spot = (size / (other.ratio or 1), other.test_error_percent)
+        axis.plot(*spot, "x", color=plots.PUBLISHED)
+        axis.annotate(other.method.partition(" (")[0], spot, color=plots.PUBLISHED, fontsize=7)
+    axis.set(xscale="log", xlabel="nonzeros", ylabel="test error, %")
+    axis.legend()
+    return {"vgg16_front": figure}
+
+
+_STEPS = (PruningStep(1.0, 60), *(PruningStep(f, 20, 10) for f in (3.0, 6.0, 12.0, 24.0, 48.0)))
+_FIRST_WEIGHTS = {"drr": 1e-6, "pmmp_curvature": 3e-7, "magnitude": 0.1}
+_SMOKE_STEPS = (PruningStep(1.0, 4), PruningStep(10.0, 4, 4))
+
+EXPERIMENT = ex.Experiment(
+    (Selected, Choice, File, Run),
+    {
+        "gpu": Config(
             bfloat16=True,
-            chains=tuple(
-                Chain(method, strength, _ROUNDS, learning_rate=1e-3)
-                for method, strength in _STRENGTHS.items()
+            iterative=tuple(
+                Iterative(method, weight, _STEPS, learning_rate=1e-3)
+                for method, weight in _FIRST_WEIGHTS.items()
             ),
             training=Training(epochs=120, fine_tune_rate=1e-3, shift_pixels=4),
-            write_files=False,
         ),
-    ),
-    "files": ("files from stored networks: about an hour on 2 cores", Config(dense=False)),
-}
-
-
-def run(config: Config, run: Run) -> None:
-    """Train (or read) the dense network and the chains, record them, write the files."""
-    if config.lanes is None and not (config.dense or config.chains):
-        raise datasets.DataError("nothing to train: choose another preset, or give lanes")
-    wanted = prune_lenet.Config(
-        data=config.data,
-        validation_images=config.validation_images,
-        train_images=config.train_images,
-    )
-    parts = prune_lenet.load_parts(wanted, run.data_dir)
-    folder = run.folder / "lanes" if config.lanes is None else Path(config.lanes)
-    if config.lanes is None:
-        _train_and_record(config, parts, run, folder)
-    if config.write_files:
-        from experiments.pruning.vgg import (
-            prune_vgg_files,  # needs the coder, which training does not
-        )
-
-        found = {method: read_chain(folder, method) for method in METHODS}
-        trained = {method: lanes for method, lanes in found.items() if lanes is not None}
-        name, dense = name_of(config), read_dense(folder)
-        prune_vgg_files.write(run, config, name, dense, trained, parts)
-
-
-def name_of(config: Config) -> str:
-    """What records and files of a run begin with: only the whole network has the paper's name."""
-    return "vgg16" if config.width == 1 and config.blocks == vgg.BLOCKS else "narrow"
-
-
-tables = prune_vgg_tables.tables
-figures = prune_vgg_tables.figures
-
-
-def recompute(claim: Any, record: dict[str, Any], artifact: Path, data_dir: str | None) -> float:
-    """The claimed ratio again, from the file alone; see `prune_vgg_files.recompute`."""
-    from experiments.pruning.vgg import prune_vgg_files
-
-    return prune_vgg_files.recompute(claim, record, artifact, data_dir)
-
-
-def read_dense(folder: Path) -> dict[str, list[float]]:
-    """Metrics of the dense networks in a folder of lanes: name -> [seeds].
-
-    Raises:
-      DataError: none there.
-    """
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob(f"{DENSE}_*.json"))]
-    if not found:
-        raise datasets.DataError(
-            f"no dense network ({DENSE}_SEED.json) in {folder}; train it first, see --help"
-        )
-    return {name: [one[name] for one in found] for name in found[0]}
-
-
-def read_chain(folder: Path, method: str) -> Lanes | None:
-    """All rounds and seeds of a method in a folder of lanes; None where there are none."""
-    seeds = []
-    stems = [path.stem.removesuffix("_0") for path in folder.glob(f"{method}_[0-9]*_0.npz")]
-    # A seed that was interrupted has fewer rounds; all are compared by those they share.
-    n_rounds = min((len(list(folder.glob(f"{stem}_[0-9]*.npz"))) for stem in stems), default=0)
-    for stem in sorted(stems):
-        rounds = [prune_runs.load(folder / f"{stem}_{number}.npz") for number in range(n_rounds)]
-        together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *rounds)
-        seeds.append(together._replace(seeds=rounds[0].seeds))
-    return iterative.side_by_side(seeds) if seeds else None
-
-
-def claim_folder(folder: Path, config: Config, chain: Chain | None) -> Path:
-    """The folder, made for this run, or found to be of the same one; else `records.RunError`."""
-    settings = {**dataclasses.asdict(config), "chain": chain}
-    return records.claim_folder(folder, settings, FREE_FIELDS)
-
-
-def _train_and_record(config: Config, parts: Any, run: Run, folder: Path) -> None:
-    trainer, note = Trainer(config, parts), datasets.SOURCES[config.data].note
-    if config.dense:
-        began = time.perf_counter()
-        for seed in config.seeds:
-            path = folder / f"{DENSE}_{seed}.json"
-            part = claim_folder(run.folder / "checkpoints" / f"{DENSE}_{seed}", config, None)
-            records.kept(path, partial(train_dense, trainer, seed, part))
-            checkpoints.discard(part / DENSE)
-        metrics = {"method": DENSE, **read_dense(folder)}
-        seconds = Seconds(0.0, time.perf_counter() - began)
-        print(f"dense: {100 * np.mean(metrics['validation_error']):.2f} % on validation")
-        write_record(
-            run,
-            f"{name_of(config)}_{DENSE}",
-            config=config,
-            seeds=config.seeds,
-            seconds=seconds,
-            metrics=metrics,
-            data=note,
-            notes="one entry for each seed; errors are shares, validation and test",
-        )
-    for chain in config.chains:
-        began = time.perf_counter()
-        for seed in config.seeds:
-            name = f"{chain.method}_{seed}"
-            part = claim_folder(run.folder / "checkpoints" / name, config, chain)
-            train_chain(trainer, chain, seed, folder, part)
-        lanes = read_chain(folder, chain.method)
-        assert lanes is not None
-        seconds = Seconds(0.0, time.perf_counter() - began)
-        name = f"{name_of(config)}_{chain.method}"
-        prune_lenet.record(run, name, config, chain.method, lanes, seconds, config.data)
-
-
-def main(arguments: list[str]) -> int:
-    """Train parts of a preset where the command line's own needs are not installed.
-
-    python -m experiments.pruning.vgg.prune_vgg PRESET FOLDER [dense] [METHOD ...]
-    """
-    preset, folder, *names = [*arguments, "", ""] if len(arguments) < 2 else arguments
-    config = PRESETS[preset][1] if preset in PRESETS else Config()
-    known = [DENSE, *(chain.method for chain in config.chains)]
-    unknown = [name for name in names if name not in known]
-    if preset not in PRESETS or not folder or unknown:
-        print(
-            f"usage: python -m experiments.pruning.vgg.prune_vgg {{{','.join(PRESETS)}}} "
-            "FOLDER [NAME ...]\n"
-            f"names: {', '.join(known)}; all of them if none is given",
-            file=sys.stderr,
-        )
-        return 2
-    if names:
-        chains = tuple(chain for chain in config.chains if chain.method in names)
-        config = replace(config, dense=DENSE in names, chains=chains)
-    command = f"python -m experiments prune_vgg {preset}"
-    print(jax.devices(), flush=True)
-    try:
-        run(config, start_run("prune_vgg", preset, command, out=folder, data_dir=None))
-    except datasets.DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        "smoke": Config(
+            data="digits",
+            width=1 / 8,
+            blocks=((64,), (128,)),
+            iterative=(Iterative("drr", 1e-4, _SMOKE_STEPS),),
+            training=Training(epochs=6, batch_size=100),
+            mirrored=False,
+            validation_images=297,
+            calibration_images=200,
+            points_lost=60.0,
+            checkpoint_epochs=2,
+        ),
+    },
+    measure,
+    grid=grid,
+    derive=derive,
+    recompute=recompute,
+    published=PUBLISHED,
+    figures=figures,
+    data=lambda config: config.data,
+    free=("seeds", "checkpoint_epochs"),
+    notes="bits of files are those of kernels",
+)

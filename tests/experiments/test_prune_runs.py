@@ -1,0 +1,175 @@
+"""Pruning experiments: training at toy size, choices on validation, small networks, mirroring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.pruning import files, iterative, operating_points, runs
+from experiments.pruning.files import File, Target
+from experiments.pruning.iterative import Iterative, PruningStep
+from experiments.pruning.runs import Grid, Run, Training
+from experiments.pruning.vgg import training as vgg_training
+from experiments.runner.folder import Data
+from fewbits.training import trees
+from pruning import reachability, shrink
+from tests.pruning.test_reachability import sparse
+
+SHAPE = (16, 16, 1)
+
+
+def run_of(method, step, seed, nonzeros, validation, test=0.0, finite=True) -> Run:
+    return Run(
+        "toy", method, step, 1e-3, 0.1, 1e-3, None, seed, None, nonzeros, test, validation, 0.0,
+        finite,
+    )  # fmt: skip
+
+
+def test_choice_is_made_on_validation():
+    found = [
+        *(run_of("drr", 0, s, n, v, 2.0) for s, n, v in ((0, 100, 1.0), (1, 110, 1.2))),
+        *(run_of("drr", 1, s, n, v, 3.0) for s, n, v in ((0, 50, 1.8), (1, 60, 1.9))),
+        *(run_of("drr", 2, s, 10, v, 1.0) for s, v in ((0, 1.8), (1, 2.1))),
+        *(run_of("drr", 3, s, 1, 0.1, 0.0, finite=s == 0) for s in (0, 1)),
+    ]
+    chosen = operating_points.fewest_weights(found, 1.9)
+    assert {run.step for run in chosen} == {1}
+    assert operating_points.mean(chosen, "nonzeros") == 55
+    assert operating_points.fewest_weights(found, 0.5) == []
+    assert {run.step for run in operating_points.least_error(found, 60)} == {1}
+    assert operating_points.least_error(found, 9) == []
+
+
+def test_methods_are_compared_at_the_least_error_that_both_keep():
+    drr = [run_of("drr", step, 0, n, v) for step, (v, n) in enumerate([(2.0, 1000), (2.5, 500)])]
+    exact = [(1.5, 900), (2.4, 400)]
+    curvature = [run_of("pmmp_curvature", step, 0, n, v) for step, (v, n) in enumerate(exact)]
+    found = operating_points.exact_over_drr([*drr, *curvature], 1.9)
+    assert found == pytest.approx((0.9, 2.0))
+    control = [run._replace(method="magnitude") for run in curvature]
+    assert operating_points.exact_over_drr([*drr, *control], 1.9) is None
+
+
+def test_the_claimed_method_is_chosen_on_validation_among_those_with_all_seeds():
+    def file_of(method, seed, validation, test, size):
+        ratios = (10, 5.0, size, 2.0)
+        return File("toy", method, "3,000 bytes", seed, 1e-3, 0.1, 6, 8, *ratios, test, validation,
+                    Path(f"{method}_{seed}.fb"))  # fmt: skip
+
+    written = [
+        *(file_of("drr", seed, 2.0, 1.0, 2000 + seed) for seed in (0, 1)),
+        *(file_of("pmmp_curvature", seed, 1.9, 1.5, 2500) for seed in (0, 1)),
+        file_of("magnitude", 0, 0.5, 0.5, 100),
+    ]
+    assert [row.method for row in files.selected(written)] == ["pmmp_curvature"] * 2
+    smallest = files.selected(written, lambda same: operating_points.mean(same, "bytes"))
+    assert [(row.method, row.seed) for row in smallest] == [("drr", 0), ("drr", 1)]
+    assert smallest[0].at_target == "at_3000_bytes"
+
+
+def test_a_target_is_met_on_average_with_the_least_validation_error():
+    candidates = [
+        files._Candidate(0, (8, 10), 3_100.0, 90.0, 1.0),
+        files._Candidate(1, (6, 8), 2_900.0, 50.0, 2.0),
+        files._Candidate(2, (5, 8), 2_000.0, 40.0, 3.0),
+    ]
+    of_ratio = files.choose(candidates, Target("ratio", 10), 1_000)
+    of_bytes = files.choose(candidates, Target("bytes", 3_000), 1_000)
+    assert of_ratio is not None
+    assert of_bytes is not None
+    assert (of_ratio.point, of_bytes.point) == (0, 1)
+    assert files.choose(candidates, Target("bytes", 100), 1_000) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "value"),
+    [
+        ({"method": "guess", "penalty_weights": (1.0,)}, "'guess'"),
+        ({"method": "rl1", "penalty_weights": ()}, "rl1"),
+        ({"method": "rl1", "penalty_weights": (1.0,), "sharpnesses": (5.0,)}, "5.0"),
+    ],
+)
+def test_bad_grids_are_named(settings, value):
+    with pytest.raises(ValueError, match=value):
+        Grid(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({"method": "drrr"}, "drrr"), ({"steps": ()}, "at least one step")]
+)
+def test_bad_plans_are_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        Iterative(**{"method": "drr", "penalty_weight": 1e-4, **settings})
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_grid_learn_and_are_sparse(tmp_path):
+    problem = runs.lenet("lenet300", runs.parts_of(Data(tmp_path), "digits", 297))
+    grid = Grid("drr", (1e-4, 1e-3), (0.05,), sharpnesses=(5.0, 10.0))
+    training = Training(epochs=20, fine_tune_epochs=10, batch_size=100)
+    trained = runs.train_grid(grid, training, problem, (0, 1))
+    runs.save(tmp_path / "drr.npz", trained)
+    jax.tree.map(np.testing.assert_array_equal, runs.load(tmp_path / "drr.npz"), trained)
+    found = runs.as_rows(
+        "lenet300", "drr", grid.settings(), (0, 1), trained["metrics"], problem.n_parameters
+    )
+    assert [(run.step, run.seed) for run in found[:3]] == [(0, 0), (0, 1), (1, 0)]
+    assert {run.sharpness for run in found} == {5.0, 10.0}
+    assert all(run.finite for run in found)
+    assert np.mean([run.test_error_percent for run in found]) < 20
+    strong = [run.nonzeros for run in found if run.penalty_weight > 5e-4]
+    assert np.mean(strong) < np.mean([run.nonzeros for run in found])
+    params = jax.tree.map(lambda leaf: leaf[3, 1], trained["params"])
+    assert trees.nonzeros(params) == found[-1].nonzeros
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet300", "lenet5"])
+def test_the_small_network_computes_what_the_whole_one_does(name):
+    network = runs.NETWORKS[name](SHAPE, 10)
+    params = reachability.remove_unreachable(sparse(network, 0, 0.02))
+    units = shrink.live(params)
+    small = iterative.small_network(name, units, SHAPE)
+    start = shrink.shrunk(params, units)
+    assert trees.size(start) < trees.size(params) / 2
+    images = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), dtype=np.uint8)
+    np.testing.assert_allclose(
+        small.apply(start, images), network.apply(params, images), atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_iterative_pruning_removes_more_with_every_step(tmp_path):
+    data = Data(tmp_path)
+    problem = runs.lenet("lenet300", runs.parts_of(data, "digits", 297))
+    plan = Iterative("drr", 1e-4, (PruningStep(1.0, 20), PruningStep(3.0, 20, 10)))
+    trained = iterative.train(plan, Training(batch_size=100), problem, 0, data)
+    first, second = trained["metrics"]["nonzeros"]
+    assert second < first
+    assert trained["metrics"]["test_error"].max() < 0.3
+    assert [each.penalty_weight for each in plan.settings()] == pytest.approx([1e-4, 3e-4])
+    picked = jax.tree.map(lambda leaf: leaf[1], trained["params"])
+    assert trees.nonzeros(picked) == second
+    test = problem.parts["test"]
+    found = np.mean(np.argmax(problem.network.apply(picked, test.pixels), axis=1) != test.labels)
+    assert found == pytest.approx(trained["metrics"]["test_error"][1], abs=2e-3)
+
+
+def test_mirrored_shows_either_side_of_an_image():
+    images = jnp.arange(2 * 3 * 4 * 1.0).reshape(2, 3, 4, 1)
+    images = jnp.tile(images, (50, 1, 1, 1))
+
+    def loss(key, params, batch):
+        del key, params
+        return jnp.zeros(()), {"seen": batch[0]}
+
+    labels = jnp.zeros(100, jnp.int32)
+    seen = vgg_training.mirrored(loss)(jax.random.key(0), {}, (images, labels))[1]["seen"]
+    as_it_is = np.all(seen == images, axis=(1, 2, 3))
+    turned = np.all(seen == images[:, :, ::-1, :], axis=(1, 2, 3))
+    assert np.all(as_it_is ^ turned)
+    assert 30 < turned.sum() < 70
