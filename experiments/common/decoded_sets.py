@@ -1,4 +1,4 @@
-"""Training sets that a fresh process has decoded from a file."""
+"""Training sets that a subprocess has decoded from a file."""
 
 from __future__ import annotations
 

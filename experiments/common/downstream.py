@@ -1,4 +1,4 @@
-"""Training the classifier that judges a decoded data set, many at once."""
+"""Training downstream classifiers of decoded data sets, many at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fewbits.training import evaluation, gradient_descent, loop, losses, network
 
 @dataclass(frozen=True)
 class StudentConfig:
-    """How a student is trained; the same number of steps whatever it is trained on."""
+    """How a downstream classifier is trained; equally many steps whatever it is trained on."""
 
     network: str = "report_classifier"
     """A constructor of `fewbits.training.networks` that takes (image_shape, n_classes)."""
@@ -31,14 +31,14 @@ class StudentConfig:
     """Whether the rate falls to zero along half a cosine; the report's does not."""
 
 
-class _Lane(NamedTuple):
-    """What differs between lanes: which training set."""
+class _Point(NamedTuple):
+    """What differs between runs: which training set."""
 
     training_set: jax.Array | np.ndarray
 
 
 class Outcome(NamedTuple):
-    """Test accuracies of students, shape (training sets, seeds)."""
+    """Test accuracies of classifiers, shape (training sets, seeds)."""
 
     accuracy: np.ndarray | jax.Array
     """In [0, 1]."""
@@ -57,7 +57,7 @@ def train(
     runs_per_chunk: int | None = None,
     progress: Any = None,
 ) -> Outcome:
-    """Train one student for each training set and seed, and test each once.
+    """Train one classifier for each training set and seed, and test each once.
 
     Args:
       config: network and training.
@@ -66,8 +66,8 @@ def train(
       test: the test set.
       seeds: of initialisation and batch order, which also differ between training sets.
       first: number of the first training set, to train one of several again with its own keys.
-      runs_per_chunk: students trained side by side; by default as many as fit in memory.
-      progress: called with (students done, students in all).
+      runs_per_chunk: classifiers trained side by side; by default as many as fit in memory.
+      progress: called with (classifiers done, all of them).
     """
     shape = test.pixels.shape[1:]
     widths = {} if config.width is None else {"width": config.width}
@@ -82,7 +82,7 @@ def train(
     size = len(training_sets[0][1])
     plan = loop.Plan(config.steps, min(config.batch_size, size), log_points=10)
 
-    def lane(key: jax.Array, point: _Lane, data: Any) -> Outcome:
+    def run(key: jax.Array, point: _Point, data: Any) -> Outcome:
         images, labels, test_images, test_labels = data
         key_params, key_run = jax.random.split(jax.random.fold_in(key, first + point.training_set))
         chosen = (images[point.training_set], labels[point.training_set])
@@ -96,10 +96,8 @@ def train(
         test.pixels,
         test.labels,
     )
-    points = _Lane(np.arange(len(training_sets), dtype=np.int32))
-    return sweep(
-        lane, points, seeds, data, runs_per_chunk=runs_per_chunk, progress=progress
-    )
+    points = _Point(np.arange(len(training_sets), dtype=np.int32))
+    return sweep(run, points, seeds, data, runs_per_chunk=runs_per_chunk, progress=progress)
 
 
 def accuracy_percent(
@@ -110,7 +108,7 @@ def accuracy_percent(
     *,
     first: int = 0,
 ) -> float:
-    """Of one student of one training set; see `train`."""
+    """Of one classifier of one training set; see `train`."""
     outcome = train(config, [training_set], test, seeds=(seed,), first=first, runs_per_chunk=1)
     return 100 * float(outcome.accuracy[0, 0])
 
@@ -120,10 +118,10 @@ def to_size(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Repeat a training set in random order up to `size` examples, or cut it down to them.
 
-    Students see equally many steps whatever the set's size, so repetition changes nothing but the
+    Classifiers see equally many steps whatever the set's size, so repetition changes nothing but the
     shape, which one compiled program needs to be common.
     """
     rng = np.random.default_rng(seed)
-    rounds = [rng.permutation(len(labels)) for _ in range(-(-size // len(labels)))]
-    order = np.concatenate(rounds)[:size]
+    repeats = [rng.permutation(len(labels)) for _ in range(-(-size // len(labels)))]
+    order = np.concatenate(repeats)[:size]
     return images[order], labels[order]
