@@ -118,8 +118,8 @@ def to_size(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Repeat a training set in random order up to `size` examples, or cut it down to them.
 
-    Classifiers see equally many steps whatever the set's size, so repetition changes nothing but the
-    shape, which one compiled program needs to be common.
+    Classifiers see equally many steps whatever the set's size, so repetition changes nothing but
+    the shape, which one compiled program needs to be common.
     """
     rng = np.random.default_rng(seed)
     repeats = [rng.permutation(len(labels)) for _ in range(-(-size // len(labels)))]
