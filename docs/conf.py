@@ -35,7 +35,10 @@ napoleon_use_rtype = False
 napoleon_custom_sections = ["Errors", "Cost"]
 add_module_names = False
 toc_object_entries = False
-autodoc_type_aliases = {name: name for name in ("ArrayLike", "Constraints", "Params", "Batch")}
+autodoc_type_aliases = {
+    name: name
+    for name in ("ArrayLike", "Constraints", "Params", "Batch", "optax.ScalarOrSchedule", "Number")
+}
 
 
 _SPANS = re.compile(r"(``?[^`]+``?|(?<![\w*])\*\w[^*\n]*\w\*(?![\w*]))")

@@ -85,6 +85,12 @@ def test_no_number_is_allowed_that_is_not_there(page: Path):
     assert allowed <= set(_numbers(page.read_text()))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_no_line_begins_with_a_claim(page: Path):
+    """A comment at the beginning of a line ends a paragraph in Markdown."""
+    assert "\n<!-- claim" not in page.read_text()
+
+
 @pytest.mark.parametrize("page", LINKED, ids=[path.name for path in LINKED])
 def test_links_lead_somewhere(page: Path):
     made = ("api/", "tutorials/", "formats/")  # by docs/build.py
