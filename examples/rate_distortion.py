@@ -40,7 +40,7 @@ strict = [
     for level in levels
 ]
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-axes.plot(levels, -0.5 * np.log2(levels), ":", color="gray", label="Gaussian: -log2(D) / 2")
+axes.plot(levels, -0.5 * np.log2(levels), "k:", zorder=3, label="Gaussian: -log2(D) / 2")
 axes.plot(levels, plain.rate_ub, "o-", label="mean distortion at most D")
 axes.plot(levels, [point.rate_ub for point in strict], "s-", label="and D / 10 for large values")
 axes.set(xlabel="mean squared error D", ylabel="bits per symbol", xlim=(0, None), ylim=(0, None))
