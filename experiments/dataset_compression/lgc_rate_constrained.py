@@ -105,7 +105,9 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     return [*rows, _row(config, data, path, ("subset", None, None, seed))]
 
 
-def _row(config: Config, data: ex.Data, path: Path, key: tuple[Any, ...]) -> Row:
+def _row(
+    config: Config, data: ex.Data, path: Path, key: tuple[str, float | None, float | None, int]
+) -> Row:
     """A file's row; its accuracies are cached."""
 
     def accuracies() -> dict[str, float]:
