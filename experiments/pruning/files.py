@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.common import decoded_networks
 from experiments.pruning.operating_points import mean, with_all_seeds
-from experiments.pruning.runs import Problem, Setting
+from experiments.pruning.runs import Problem, Ratio, Setting, TestError, ValidationError
 from experiments.runner import experiment as ex
 from experiments.runner import rows
 from fewbits import coding
@@ -42,14 +42,12 @@ class File(NamedTuple):
     """Of kernels."""
     bias_bits: int
     nonzeros: int
-    ratio: Annotated[float, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
+    ratio: Ratio
     bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f")]
     bytes_ratio: Annotated[float, ex.Over(np.mean), ex.Column("fewer bytes by", ".0f")]
     """Four bytes for each parameter over the file's."""
-    test_error_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")]
-    validation_error_percent: Annotated[
-        float, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")
-    ]
+    test_error_percent: TestError
+    validation_error_percent: ValidationError
     file: Annotated[Path, ex.Artifact]
 
 
@@ -74,12 +72,9 @@ class Selected(NamedTuple):
                  when=lambda row: row.target.endswith("bytes")),
     ]  # fmt: skip
     test_error_percent: Annotated[
-        float, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f"),
-        ex.Claim("pruning.{network}.{at_target}.test_error_percent", tolerance=0.05),
-    ]  # fmt: skip
-    validation_error_percent: Annotated[
-        float, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")
+        TestError, ex.Claim("pruning.{network}.{at_target}.test_error_percent", tolerance=0.05)
     ]
+    validation_error_percent: ValidationError
     seed: int
     file: Annotated[Path, ex.Artifact]
 
@@ -121,17 +116,7 @@ def of_method(
     targets: Sequence[Target],
     data: ex.Data,
 ) -> list[File]:
-    """The files of a method for every target that it meets.
-
-    Args:
-      problem: its test images are read once, after all choices.
-      method: for rows and names.
-      settings: of the operating points.
-      seeds: of the runs.
-      trained: `params` and `metrics`, leaves [settings, seeds, ...].
-      targets: what to meet.
-      data: where files go.
-    """
+    """The files of a method for every target that it meets; `trained` as `runs.train_grid`."""
 
     def encode(point: int, number: int, bits: tuple[int, int]) -> bytes:
         params = jax.tree.map(lambda leaf: leaf[point, number], trained["params"])
@@ -139,7 +124,7 @@ def of_method(
 
     error = error_percent(problem.network.apply)
     candidates = []
-    for point in np.flatnonzero(trained["metrics"]["finite"].all(axis=1)):
+    for point in map(int, np.flatnonzero(trained["metrics"]["finite"].all(axis=1))):
         for bits in PRECISIONS:
             coded = [encode(point, number, bits) for number in range(len(seeds))]
             decoded = [sparse_code.read_sparse(each) for each in coded]
@@ -148,7 +133,7 @@ def of_method(
                 float(np.mean([int(trees.nonzeros(params)) for params in decoded])),
                 float(np.mean([error(p, problem.parts["validation"]) for p in decoded])),
             )
-            candidates.append(_Candidate(int(point), bits, *found))
+            candidates.append(_Candidate(point, bits, *found))
     written = []
     for target in targets:
         chosen = choose(candidates, target, problem.n_parameters)
@@ -187,15 +172,12 @@ def write(
     nonzeros, size = int(trees.nonzeros(params)), path.stat().st_size
     ratios = trees.size(params) / nonzeros, 4 * trees.size(params) / size
     errors = error(params, parts["test"]), error(params, parts["validation"])
-    return File(*labels, *bits, nonzeros, ratios[0], size, ratios[1], *errors, path)
+    values = (*labels, *bits, nonzeros, ratios[0], size, ratios[1], *errors, path)
+    return File(*values)
 
 
 def check(paths: Sequence[Path]) -> None:
-    """One subprocess decodes all files to what they decode to here.
-
-    Raises:
-      ValueError: one of them to something else.
-    """
+    """Raises ValueError unless a subprocess decodes all files to what they decode to here."""
     if paths:
         decoded_networks.check([(p, sparse_code.read_sparse(p.read_bytes())) for p in paths])
 

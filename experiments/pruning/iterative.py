@@ -8,7 +8,7 @@ first on the whole network, the others with growing penalty weights.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,27 +37,20 @@ class PruningStep:
     fine_tune_epochs: int = 0
 
 
-STEPS = (
-    PruningStep(1.0, 20),
-    PruningStep(1.7, 30),
-    PruningStep(3.3, 50, 20),
-    PruningStep(6.0, 50, 20),
-    PruningStep(10.0, 50, 20),
-    PruningStep(15.0, 50, 20),
-    PruningStep(20.0, 60, 30),
-    PruningStep(28.0, 60, 30),
-)
+def _steps(*steps: tuple[float, int, int]) -> tuple[PruningStep, ...]:
+    return tuple(PruningStep(*each) for each in steps)
+
+
+STEPS = _steps(
+    (1.0, 20, 0), (1.7, 30, 0), (3.3, 50, 20), (6.0, 50, 20), (10.0, 50, 20), (15.0, 50, 20),
+    (20.0, 60, 30), (28.0, 60, 30),
+)  # fmt: skip
 """A gentle start: what the first steps prune too much, no later one brings back."""
 
-FEWER_EPOCHS = (
-    PruningStep(1.0, 3),
-    PruningStep(3.0, 3),
-    PruningStep(5.0, 6, 2),
-    PruningStep(8.0, 10, 5),
-    PruningStep(11.0, 12, 6),
-    PruningStep(15.0, 12, 8),
-    PruningStep(20.0, 12, 8),
-)
+FEWER_EPOCHS = _steps(
+    (1.0, 3, 0), (3.0, 3, 0), (5.0, 6, 2), (8.0, 10, 5), (11.0, 12, 6), (15.0, 12, 8),
+    (20.0, 12, 8),
+)  # fmt: skip
 """For convolutional networks, whose epochs are dear until channels have died."""
 
 FROM_WEAKER = tuple(
@@ -95,13 +88,7 @@ class Iterative:
 
 
 def small_network(name: str, units: shrink.Live, image_shape: ImageShape) -> Network:
-    """The network of a shrunken LeNet's parameters, on whole images.
-
-    Args:
-      name: `lenet300` or `lenet5`.
-      units: what is left of it.
-      image_shape: (height, width, channels).
-    """
+    """The network of a shrunken LeNet's parameters, on whole images."""
     widths = units.widths()
     if name == "lenet5":
         _, first, second, third, n_classes = widths
@@ -118,13 +105,6 @@ def train(
     plan: Iterative, training: Training, problem: Problem, seed: int, data: ex.Data
 ) -> dict[str, Any]:
     """All steps with one seed; those that the run's folder has are not trained again.
-
-    Args:
-      plan: method and steps.
-      training: what all methods share; its epochs are the steps'.
-      problem: the whole network and its images.
-      seed: of initialisation and batches.
-      data: the run's folder.
 
     Returns:
       `params` (in the whole network's shapes) and `metrics`, leaves [steps, ...].
@@ -143,12 +123,9 @@ def train(
         weight = settings[number].penalty_weight
         if named.strength_is_share:
             weight = min(1.0, weight * trees.size(whole) / trees.size(start))
-        epochs = plan.steps[number]
-        prune = runs.three_phases(
-            plan.method,
-            replace(training, epochs=epochs.epochs, fine_tune_epochs=epochs.fine_tune_epochs),
-            small,
-        )
+        _, epochs, fine_tune_epochs = astuple(plan.steps[number])
+        epochs = replace(training, epochs=epochs, fine_tune_epochs=fine_tune_epochs)
+        prune = runs.three_phases(plan.method, epochs, small)
         rate = jnp.float32(plan.learning_rate)
         hyperparameters = named.hyperparameters(rate, jnp.float32(weight))
         point = _three_phase.Point(hyperparameters, plan.tolerance, 0.0, training.fine_tune_rate)

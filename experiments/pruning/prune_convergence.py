@@ -12,13 +12,13 @@ Data: digits (embedded).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.pruning import runs
-from experiments.pruning.runs import Grid, Run, Training
+from experiments.pruning.runs import Grid, Run, TestError, Training
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 
@@ -60,9 +60,7 @@ class Rate(NamedTuple):
 
     method: Annotated[str, ex.Key]
     learning_rate: Annotated[float, ex.Key, ex.Column(format="g")]
-    test_error_percent: Annotated[
-        float | None, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")
-    ]
+    test_error_percent: TestError
     nonzeros: Annotated[int | None, ex.Over(np.median), ex.Column("median nonzeros", ",.0f")]
     lost_percent: Annotated[
         float, ex.Over(np.mean, "%"), ex.Column("runs lost, %", ".0f"),
@@ -109,8 +107,9 @@ def derive(record: ex.Record) -> list[Rate]:
 
 def _rate(run: Run, n_seeds: int = 1) -> Rate:
     lost = not run.finite or run.test_error_percent > COLLAPSED_PERCENT
-    found = (None, None) if lost else (run.test_error_percent, run.nonzeros)
-    return Rate(run.method, run.learning_rate, *found, 100.0 * lost, run, n_seeds)
+    error: Any = None if lost else run.test_error_percent
+    nonzeros = None if lost else run.nonzeros
+    return Rate(run.method, run.learning_rate, error, nonzeros, 100.0 * lost, run, n_seeds)
 
 
 def recompute(config: Config, row: Rate, data: ex.Data) -> float:

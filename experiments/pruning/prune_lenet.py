@@ -22,9 +22,10 @@ from matplotlib.figure import Figure
 from experiments.pruning import files, iterative, operating_points, runs
 from experiments.pruning.files import File, Selected, Target
 from experiments.pruning.iterative import FEWER_EPOCHS, FROM_WEAKER, Iterative, PruningStep
+from experiments.pruning.operating_points import Choice, published
 from experiments.pruning.runs import Grid, Problem, Run, Training
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
+from experiments.runner import plots
 from pruning.methods import METHODS
 
 
@@ -53,27 +54,6 @@ class Config:
                 *(Target("bytes", n) for n in self.file_bytes)]  # fmt: skip
 
 
-class Choice(NamedTuple):
-    """Methods at ratios of weights.
-
-    Chosen on validation: of all points with so many times fewer weights, the one with the least
-    error. Mean ± standard deviation over seeds; biases count.
-    """
-
-    network: Annotated[str, ex.Key]
-    method: Annotated[str, ex.Key]
-    at_least: Annotated[str, ex.Key, ex.Column("at least")]
-    ratio: Annotated[float | None, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
-    nonzeros: Annotated[int | None, ex.MeanOverSeeds(), ex.Column(format=",.0f")] = None
-    test_error_percent: Annotated[
-        float | None, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")
-    ] = None
-    validation_error_percent: Annotated[
-        float | None, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")
-    ] = None
-    seed: Annotated[int | None, ex.Over(len), ex.Column("seeds", ".0f")] = None
-
-
 class Comparison(NamedTuple):
     """Weights of the best exact method over those of the best DRR.
 
@@ -96,20 +76,16 @@ class Trial(NamedTuple):
     seeds: tuple[int, ...]
 
 
-def _published(network: str, title: str, ratio: float, error_percent: float) -> Choice:
-    return Choice(network, f"{title} (published)", "", ratio, test_error_percent=error_percent)
-
-
-PUBLISHED = [
-    _published("lenet300", "Sparse VD", 68, 1.92),
-    _published("lenet300", "DNS", 56, 1.99),
-    _published("lenet300", "SWS", 23, 1.94),
-    _published("lenet300", "SNIP", 50, 2.4),
-    _published("lenet5", "Sparse VD", 280, 0.75),
-    _published("lenet5", "DNS", 111, 0.91),
-    _published("lenet5", "SWS", 200, 0.97),
-    _published("lenet5", "SNIP", 100, 1.1),
-]
+_PUBLISHED = {
+    "lenet300": (("Sparse VD", 68, 1.92), ("DNS", 56, 1.99), ("SWS", 23, 1.94), ("SNIP", 50, 2.4)),
+    "lenet5": (
+        ("Sparse VD", 280, 0.75),
+        ("DNS", 111, 0.91),
+        ("SWS", 200, 0.97),
+        ("SNIP", 100, 1.1),
+    ),
+}
+PUBLISHED = [published(name, *each) for name in _PUBLISHED for each in _PUBLISHED[name]]
 
 
 def grid(config: Config) -> list[Trial]:
@@ -165,11 +141,7 @@ def derive(record: ex.Record) -> list[Any]:
         mine = [run for run in measured if run.method == method]
         for ratio in config.ratios if mine else ():
             best = operating_points.least_error(mine, record.extras["parameters"] / ratio)
-            wanted = [name for name in Choice._fields if name in Run._fields]
-            labels = {"at_least": f"{ratio}x", "network": config.network, "method": method}
-            found += [
-                Choice(**({name: getattr(run, name) for name in wanted} | labels)) for run in best
-            ] or [Choice(**labels, ratio=None)]
+            found += operating_points.choices(config.network, method, f"{ratio}x", best)
     compared = operating_points.with_all_seeds(measured)
     against = operating_points.exact_over_drr(compared, config.compared_from_percent)
     if against is not None:
@@ -192,29 +164,16 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     for record in records.values():
         network, top = record.config.network, 3 * record.config.compared_from_percent
         figure, (left, right) = plots.subplots(2)
-        colours = {"smooth": plots.OURS, "exact": "#2a9d5c", "control": plots.BASELINE}
-        by_method = rows.grouped(record.of(Run), lambda run: run.method)
-        for marker, (method, measured) in zip(plots.MARKERS, by_method.items(), strict=False):
-            style = {"color": colours[METHODS[method].family], "alpha": 0.8}
-            points = rows.grouped(measured, lambda run: run.step).values()
-            left.plot(
-                [operating_points.mean(point, "nonzeros") for point in points],
-                [operating_points.mean(point, "test_error_percent") for point in points],
-                marker, label=method, **style,
-            )  # fmt: skip
-            written = [row for row in record.of(File) if row.method == method]
-            right.plot([row.bytes for row in written],
-                       [row.test_error_percent for row in written], marker, **style)  # fmt: skip
-        for other in (each for each in PUBLISHED if each.network == network):
-            spot = (record.extras["parameters"] / other.ratio, other.test_error_percent)
-            left.plot(*spot, "x", color=plots.PUBLISHED)
-            title = other.method.partition(" (")[0]
-            left.annotate(title, spot, color=plots.PUBLISHED, fontsize=7)
-        for axis, label in ((left, "nonzeros"), (right, "bytes of the file")):
-            axis.set(xlabel=label, ylabel="test error, %", ylim=(0.5, top))
+        others = [each for each in PUBLISHED if each.network == network]
+        operating_points.draw(left, record.of(Run), others, record.extras["parameters"])
+        for row in record.of(File):
+            colour = operating_points.colour(row.method)
+            right.plot(row.bytes, row.test_error_percent, "o", color=colour)
+        right.set(xlabel="bytes of the file", ylabel="test error, %")
+        for axis in (left, right):
+            axis.set_ylim(0.5, top)
             plots.logarithmic(axis)
         left.set_title(f"{network}, MNIST", loc="left")
-        left.legend(fontsize=6)
         drawn[f"{network}_pareto"] = figure
     return drawn
 

@@ -25,6 +25,13 @@ NETWORKS = {"lenet300": networks.lenet_300_100, "lenet5": networks.lenet_5_caffe
 _HELD_OUT = ("validation", "test")
 
 
+Ratio = Annotated[float, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
+Nonzeros = Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+TestError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")]
+ValidationError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")]
+"""Fields that several rows have."""
+
+
 class Run(NamedTuple):
     """Every operating point.
 
@@ -44,12 +51,10 @@ class Run(NamedTuple):
     sharpness: float | None
     """DRR's beta; None is the default."""
     seed: int
-    ratio: Annotated[float | None, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
-    nonzeros: Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
-    test_error_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")]
-    validation_error_percent: Annotated[
-        float, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")
-    ]
+    ratio: Ratio
+    nonzeros: Nonzeros
+    test_error_percent: TestError
+    validation_error_percent: ValidationError
     validation_loss_nats: float
     finite: bool
     nonzeros_regularised: int | None = None
@@ -159,13 +164,7 @@ def lenet(name: str, parts: dict[str, datasets.Images]) -> Problem:
 def three_phases(
     method_name: str, training: Training, problem: Problem
 ) -> Callable[[Key, Params, _three_phase.Point, Any], dict[str, Any]]:
-    """One run, as a pure function: (key, params, point, data) -> {"params", "metrics"}.
-
-    Args:
-      method_name: in `pruning.methods.METHODS`.
-      training: epochs, batches, augmentation.
-      problem: its test images are only measured on.
-    """
+    """One run, as a pure function: (key, params, point, data) -> {"params", "metrics"}."""
     network, n_train = problem.network, len(problem.parts["train"].labels)
     batch_size = min(training.batch_size, n_train)
     per_epoch = n_train // batch_size
@@ -207,11 +206,7 @@ def three_phases(
 def train_grid(
     grid: Grid, training: Training, problem: Problem, seeds: tuple[int, ...]
 ) -> dict[str, Any]:
-    """Every setting of a grid with every seed, in one program.
-
-    Returns:
-      `params` and `metrics`, leaves [settings, seeds, ...].
-    """
+    """All settings and seeds in one program: params, metrics with leaves [settings, seeds, ...]."""
     prune = three_phases(grid.method, training, problem)
 
     def one_run(key: Key, point: _three_phase.Point, data: Any) -> dict[str, Any]:
@@ -227,13 +222,9 @@ def train_grid(
     tolerance = jnp.asarray(tolerances, jnp.float32)
     points = _three_phase.Point(hyperparameters, tolerance, 0.0, training.fine_tune_rate)
     with Bar(grid.method) as bar:
+        together = training.runs_per_chunk
         return sweep(
-            one_run,
-            points,
-            seeds,
-            problem.arrays(),
-            runs_per_chunk=training.runs_per_chunk,
-            progress=bar,
+            one_run, points, seeds, problem.arrays(), runs_per_chunk=together, progress=bar
         )
 
 
@@ -251,7 +242,7 @@ def as_rows(
         for number, seed in enumerate(seeds):
             one = {name: values[step, number].item() for name, values in metrics.items()}
             errors = {f"{n}_error_percent": 100 * one.pop(f"{n}_error") for n in _HELD_OUT}
-            ratio = n_parameters / one["nonzeros"] if one["nonzeros"] else None
+            ratio: Any = n_parameters / one["nonzeros"] if one["nonzeros"] else None
             found.append(Run(network, method, step, *setting, seed, ratio, **one, **errors))
     return found
 

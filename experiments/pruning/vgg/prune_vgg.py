@@ -12,7 +12,7 @@ Data: cifar10_jpeg.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from experiments.pruning import files, operating_points, runs
 from experiments.pruning.files import File, Selected
 from experiments.pruning.iterative import Iterative, PruningStep
+from experiments.pruning.operating_points import Choice, published
 from experiments.pruning.runs import Run, Setting, Training
 from experiments.pruning.vgg.training import DENSE, Config, Trainer, as_arrays, network_for
 from experiments.runner import experiment as ex
@@ -29,30 +30,12 @@ from fewbits.coding.weights import sparse_code
 from fewbits.io.datasets import Images
 from fewbits.training import trees, vgg
 from fewbits.training.method import Params
-from pruning.methods import METHODS
 
 KERNEL_BITS = (3, 4, 5, 6, 8)
 """Tried in this order; scales, shifts and biases have 8."""
 
 
-class Choice(NamedTuple):
-    """The fewest weights within the limit on validation.
-
-    Scales, shifts and biases count. Mean ± standard deviation over seeds.
-    """
-
-    method: Annotated[str, ex.Key]
-    ratio: Annotated[float | None, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
-    nonzeros: Annotated[int | None, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
-    test_error_percent: Annotated[
-        float | None, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")
-    ]
-    validation_error_percent: Annotated[
-        float | None, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")
-    ] = None
-
-
-PUBLISHED = [Choice("SNIP (published)", 33, None, 8.0), Choice("BC-GHS (published)", 18, None, 9.0)]
+PUBLISHED = [published("vgg16", "SNIP", 33, 8.0), published("vgg16", "BC-GHS", 18, 9.0)]
 """For VGG-like networks on CIFAR-10 itself."""
 
 
@@ -61,7 +44,9 @@ def grid(config: Config) -> list[tuple[str, tuple[int, ...]]]:
     return [(name, config.seeds) for name in (DENSE, *(p.method for p in config.iterative))]
 
 
-def measure(config: Config, trials: list[tuple[str, tuple[int, ...]]], data: ex.Data) -> list[Any]:
+def measure(
+    config: Config, trials: list[tuple[str, tuple[int, ...]]], data: ex.Data
+) -> ex.Measurement:
     """Train one of them, choose its files and write them."""
     ((method, seeds),) = trials
     parts = runs.parts_of(data, config.data, config.validation_images)
@@ -71,13 +56,19 @@ def measure(config: Config, trials: list[tuple[str, tuple[int, ...]]], data: ex.
     dense = as_arrays([trainer.dense(seed) for seed in seeds])
     if method == DENSE:
         setting = Setting(0.0, 0.0, config.training.fine_tune_rate)
-        return runs.as_rows(name, method, [setting], seeds, dense, size)
+        rows_of = runs.as_rows(name, method, [setting], seeds, dense, size)
+        return ex.Measurement(rows_of, {"parameters": size})
     plan = next(each for each in config.iterative if each.method == method)
     each = [trainer.prune(plan, seed) for seed in seeds]
     trained = jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
     measured = runs.as_rows(name, method, plan.settings(), seeds, trained["metrics"], size)
     limit = 100 * float(np.mean(dense["validation_error"])) + config.points_lost
-    return [*measured, *_files(trainer, measured, trained["params"], limit, parts)]
+    written = _files(trainer, measured, trained["params"], limit, parts)
+    return ex.Measurement([*measured, *written], {"parameters": size})
+
+
+def _target(config: Config) -> str:
+    return f"{config.points_lost:g}-point loss"
 
 
 def _n_parameters(trainer: Trainer) -> int:
@@ -110,7 +101,7 @@ def _files(
             ]
             errors = [error(sparse_code.read_sparse(one), parts["validation"]) for one in coded]
             if np.mean(errors) <= limit:
-                target = f"{trainer.config.points_lost:g}-point loss"
+                target = _target(trainer.config)
                 return [
                     files.write(
                         trainer.data.path(f"{run.network}_{run.method}_seed{run.seed}.fb"), one,
@@ -136,8 +127,7 @@ def derive(record: ex.Record) -> list[Any]:
     limit = operating_points.mean(dense, "validation_error_percent") + record.config.points_lost
     for method, measured in {DENSE: dense, **by_method}.items():
         best = operating_points.fewest_weights(measured, limit)
-        found += [Choice(method, *(getattr(run, name) for name in Choice._fields[1:]))
-                  for run in best] or [Choice(method, None, None, None)]  # fmt: skip
+        found += operating_points.choices(dense[0].network, method, _target(record.config), best)
     written = record.of(File)
     return [*found, *files.selected(written, lambda same: -operating_points.mean(same, "ratio"))]
 
@@ -151,25 +141,13 @@ def recompute(config: Config, row: Selected, data: ex.Data) -> dict[str, float]:
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """Nonzeros and test error of every method's steps, beside the dense network's error."""
     figure, (axis,) = plots.subplots(1)
-    measured = next(iter(records.values())).of(Run)
-    colours = {"smooth": plots.OURS, "exact": "#2a9d5c", "control": plots.BASELINE}
-    for method, mine in rows.grouped(measured, lambda run: run.method).items():
-        points = rows.grouped(mine, lambda run: run.step).values()
-        sizes, errors = (
-            [operating_points.mean(point, field) for point in points]
-            for field in ("nonzeros", "test_error_percent")
-        )
-        if method == DENSE:
-            axis.axhline(errors[0], color="black", lw=0.8, ls=":", label=DENSE)
-        else:
-            axis.plot(sizes, errors, "o-", color=colours[METHODS[method].family], label=method)
-    size = measured[0].nonzeros * (measured[0].ratio or 1)
-    for other in PUBLISHED:
-        spot = (size / (other.ratio or 1), other.test_error_percent)
-        axis.plot(*spot, "x", color=plots.PUBLISHED)
-        axis.annotate(other.method.partition(" (")[0], spot, color=plots.PUBLISHED, fontsize=7)
-    axis.set(xscale="log", xlabel="nonzeros", ylabel="test error, %")
-    axis.legend()
+    record = next(iter(records.values()))
+    dense = [run for run in record.of(Run) if run.method == DENSE]
+    error = operating_points.mean(dense, "test_error_percent")
+    axis.axhline(error, color="black", lw=0.8, ls=":", label=DENSE)
+    measured = [run for run in record.of(Run) if run.method != DENSE]
+    operating_points.draw(axis, measured, PUBLISHED, record.extras["parameters"])
+    axis.set_xscale("log")
     return {"vgg16_front": figure}
 
 
