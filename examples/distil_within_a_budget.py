@@ -32,8 +32,8 @@ def accuracy(images, labels):
 # %% A budget of 2,000 bytes. Leave `config` out for the full search.
 config = replace(
     lgc.DistillConfig.quick(),
-    downsamplings=lgc.DistillConfig().downsamplings[:3],  # full resolution, 2 to 8 grey levels
-    upsampler_steps=200,
+    downsamplings=lgc.DistillConfig().downsamplings[1:3],  # full resolution, 4 or 8 grey levels
+    upsampler_steps=100,
     screening_steps=50,
     final_steps=100,
     proxy_images_per_class=100,
