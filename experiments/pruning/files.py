@@ -172,8 +172,7 @@ def write(
     nonzeros, size = int(trees.nonzeros(params)), path.stat().st_size
     ratios = trees.size(params) / nonzeros, 4 * trees.size(params) / size
     errors = error(params, parts["test"]), error(params, parts["validation"])
-    values = (*labels, *bits, nonzeros, ratios[0], size, ratios[1], *errors, path)
-    return File(*values)
+    return File._make([*labels, *bits, nonzeros, ratios[0], size, ratios[1], *errors, path])
 
 
 def check(paths: Sequence[Path]) -> None:

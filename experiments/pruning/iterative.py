@@ -75,11 +75,6 @@ class Iterative:
     seeds: int | None = None
     """The first so many of the run's; all if not given. No claim rests on fewer than all."""
 
-    def __post_init__(self):
-        runs.check_method(self.method)
-        if not self.steps:
-            raise ValueError(f"{self.method} needs at least one step")
-
     def settings(self) -> list[Setting]:
         """Of every step."""
         share, first = METHODS[self.method].strength_is_share, self.penalty_weight

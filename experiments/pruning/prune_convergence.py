@@ -131,14 +131,14 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     drawn = {}
     for title in ("test error, %", "log10 of nonzeros"):
         field = "test_error_percent" if "error" in title else "nonzeros"
-        of_cells = {
+        means = {
             key: rows.mean_over_seeds(same, field).mean
             for key, same in rows.grouped(
                 measured, lambda run: (run.tolerance, run.sharpness, run.penalty_weight)
             ).items()
         }
-        tolerances, betas, alphas = (sorted(set(values)) for values in zip(*of_cells, strict=True))
-        values = np.array([[[of_cells[t, b, a] for a in alphas] for b in betas]
+        tolerances, betas, alphas = (sorted(set(values)) for values in zip(*means, strict=True))
+        values = np.array([[[means[t, b, a] for a in alphas] for b in betas]
                            for t in tolerances])  # fmt: skip
         values = values if "error" in title else np.log10(np.maximum(values, 1))
         middle = (values.min() + values.max()) / 2

@@ -69,12 +69,8 @@ class Comparison(NamedTuple):
     seeds: Annotated[int, ex.Column()]
 
 
-class Trial(NamedTuple):
-    """A method with all its seeds."""
-
-    method: str
-    seeds: tuple[int, ...]
-
+Trial = tuple[str, tuple[int, ...]]
+"""A method with all its seeds."""
 
 _PUBLISHED = {
     "lenet300": (("Sparse VD", 68, 1.92), ("DNS", 56, 1.99), ("SWS", 23, 1.94), ("SNIP", 50, 2.4)),
@@ -91,8 +87,8 @@ PUBLISHED = [published(name, *each) for name in _PUBLISHED for each in _PUBLISHE
 def grid(config: Config) -> list[Trial]:
     """One trial for each method."""
     return [
-        *(Trial(each.method, config.seeds) for each in config.grids),
-        *(Trial(each.method, config.seeds[: each.seeds]) for each in config.iterative),
+        *((each.method, config.seeds) for each in config.grids),
+        *((each.method, config.seeds[: each.seeds]) for each in config.iterative),
     ]
 
 
@@ -179,27 +175,17 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
 
 
 SCALES = {
-    "pmmp_curvature": (1e-5, 2e-4, 8),
-    "drr": (3e-5, 1e-3, 8),
-    "drr_proximal": (5e-2, 0.5, 8),
-    "rl1_proximal": (0.1, 1.5, 8),
-    "pmmp_admm": (2e-2, 0.4, 8),
-    "magnitude": (3e-3, 2e-2, 6),
-    "pmmp": (1e-3, 0.3, 6),
-    "rl1": (2e-5, 1e-3, 8),
-    "hard_concrete": (1e-6, 1e-4, 6),
+    "pmmp_curvature": (1e-5, 2e-4, 8), "drr": (3e-5, 1e-3, 8), "drr_proximal": (5e-2, 0.5, 8),
+    "rl1_proximal": (0.1, 1.5, 8), "pmmp_admm": (2e-2, 0.4, 8), "magnitude": (3e-3, 2e-2, 6),
+    "pmmp": (1e-3, 0.3, 6), "rl1": (2e-5, 1e-3, 8), "hard_concrete": (1e-6, 1e-4, 6),
     "fpp": (1e-3, 0.3, 6),
-}
+}  # fmt: skip
 """Lowest and highest penalty weight, and how many: found on short runs of LeNet-300-100."""
 
 FIRST_WEIGHTS = {
-    "pmmp_curvature": 5e-6,
-    "drr": 1e-5,
-    "drr_proximal": 0.01,
-    "pmmp_admm": 0.01,
-    "rl1_proximal": 0.03,
-    "magnitude": 0.1,
-}
+    "pmmp_curvature": 5e-6, "drr": 1e-5, "drr_proximal": 0.01, "pmmp_admm": 0.01,
+    "rl1_proximal": 0.03, "magnitude": 0.1,
+}  # fmt: skip
 """Of the first step of iterative pruning of LeNet-300-100."""
 
 

@@ -29,8 +29,6 @@ from fewbits.training.method import Key, Loss, Params
 from pruning import _three_phase, reachability, teacher_student
 from pruning.methods import METHODS
 
-PUBLISHED_PENALTIES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.5, 2, 5, 10)
-
 
 @dataclass(frozen=True)
 class Config:
@@ -38,8 +36,10 @@ class Config:
 
     setting: teacher_student.Setting = teacher_student.Setting()
     methods: tuple[str, ...] = ("drr", "pmmp_curvature")
-    penalties_bits: tuple[float, ...] = PUBLISHED_PENALTIES
-    """Of each weight; divided by N, since losses are means over N examples. The first is 0."""
+    penalties_bits: tuple[float, ...] = (
+        0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.5, 2, 5, 10,
+    )  # fmt: skip
+    """Of each weight, as published; divided by N, since losses are means over N examples."""
     n_examples: tuple[int, ...] = (30, 300, 2000)
     n_validation: int = 1000
     n_test: int = 5000
@@ -86,24 +86,15 @@ class Best(NamedTuple):
     ]
     excess: Annotated[float, ex.MeanOverSeeds(), ex.Column("excess test loss", ".1e")]
     unpenalised: Annotated[float, ex.MeanOverSeeds(), ex.Column("without a penalty", ".1e")]
-    recovered: Annotated[int, ex.Over(max), ex.Column("teachers recovered, at the best penalty")]
-
-
-class Share(NamedTuple):
-    """Excess test loss at the best penalty over that without one.
-
-    Of the means over seeds.
-    """
-
-    method: Annotated[str, ex.Key]
-    n_examples: Annotated[int, ex.Key, ex.Column("N")]
     share: Annotated[
-        float, ex.Over(max, "of that without a penalty"), ex.Column("share", ".2f"),
+        float, ex.Over(lambda shares: shares[0], "of that without a penalty"),
+        ex.Column("share of it", ".2f"),
         # verify trains again, and long training on few examples is chaotic
         ex.Claim("pruning.teacher_student.{method}.excess_at_{n_examples}", tolerance=0.15,
                  when=lambda row: row.smallest),
     ]  # fmt: skip
-    penalty_bits: float
+    """The ratio of the means over seeds, equal in all rows."""
+    recovered: Annotated[int, ex.Over(max), ex.Column("teachers recovered, at the best penalty")]
     seeds: int
     smallest: bool
     """Whether N is the smallest."""
@@ -161,12 +152,9 @@ def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> lis
         }
 
     weights = units.bits_to_nats(np.asarray(config.penalties_bits)) / n_examples
-    point = _three_phase.Point(
-        named.hyperparameters(config.learning_rate, jnp.asarray(weights, jnp.float32)),
-        config.tolerance,
-        0.0,
-        config.learning_rate,
-    )
+    rate = config.learning_rate
+    hyperparameters = named.hyperparameters(rate, jnp.asarray(weights, jnp.float32))
+    point = _three_phase.Point(hyperparameters, config.tolerance, 0.0, rate)
     with Bar(f"{method_name}, N = {n_examples}") as bar:
         found = sweep(
             one_run, point, config.seeds, runs_per_chunk=config.runs_per_chunk, progress=bar
@@ -193,7 +181,7 @@ def gaussian_code_length(apply: Any, noise: float) -> Loss:
     return loss
 
 
-def derive(record: ex.Record) -> list[Any]:
+def derive(record: ex.Record) -> list[Best]:
     """The penalty with the least mean validation loss of every method and N."""
     variance, found = record.config.setting.noise**2, []
     for (method, n), mine in rows.grouped(record.rows, lambda r: (r.method, r.n_examples)).items():
@@ -204,17 +192,16 @@ def derive(record: ex.Record) -> list[Any]:
         excess, unpenalised = (
             [run.test_loss - variance for run in by_penalty[p]] for p in (best, 0.0)
         )
+        share = float(np.mean(excess) / np.mean(unpenalised))
+        labels = (share, recovered, len(excess), n == min(record.config.n_examples))
         found += [
-            Best(method, n, best, run.nonzeros, one, other, recovered)
+            Best(method, n, best, run.nonzeros, one, other, *labels)
             for run, one, other in zip(by_penalty[best], excess, unpenalised, strict=True)
         ]
-        share = float(np.mean(excess) / np.mean(unpenalised))
-        smallest = n == min(record.config.n_examples)
-        found.append(Share(method, n, share, best, len(excess), smallest))
     return found
 
 
-def recompute(config: Config, row: Share, data: ex.Data) -> float:
+def recompute(config: Config, row: Best, data: ex.Data) -> float:
     """Train all students of the claim again, with the best penalty and with none."""
     config = replace(config, penalties_bits=(0.0, row.penalty_bits))
     again = measure(config, [(row.method, row.n_examples)], data)
@@ -231,18 +218,17 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     config = record.config
     penalties = np.asarray(config.penalties_bits, float)
     shown = np.where(penalties > 0, penalties, penalties[penalties > 0].min() / 3)
+    excess = [run._replace(test_loss=run.test_loss - config.setting.noise**2)
+              for run in record.of(Run) if run.test_loss is not None]  # fmt: skip
     for method in config.methods:
         figure, axes = plots.subplots(2)
         titles = {"test_loss": "excess test loss", "nonzeros": "nonzeros"}
         for axis, (field, title) in zip(axes, titles.items(), strict=True):
             for n in config.n_examples:
-                condition = {"method": method, "n_examples": n}
-                means = [
-                    rows.mean_over_seeds(record.of(Run), field, penalty_bits=p, **condition).mean
-                    for p in config.penalties_bits
-                ]
-                noise = config.setting.noise**2 if field == "test_loss" else 0
-                axis.plot(shown, np.asarray(means) - noise, "o-", label=f"N = {n}")
+                mine = [run for run in excess if (run.method, run.n_examples) == (method, n)]
+                means = [rows.mean_over_seeds(mine, field, penalty_bits=p).mean
+                         for p in config.penalties_bits]  # fmt: skip
+                axis.plot(shown, means, "o-", label=f"N = {n}")
             if field == "nonzeros":
                 axis.axhline(72, color=plots.PUBLISHED, linestyle="--", label="teacher")
             axis.set(xscale="log", yscale="log", ylabel=title)
@@ -254,12 +240,12 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
 
 
 EXPERIMENT = ex.Experiment(
-    (Run, Best, Share),
+    (Run, Best),
     {
         "paper": Config(),
         "smoke": Config(
             penalties_bits=(0, 1, 10),
-            n_examples=(30, 100),
+            n_examples=(30,),
             seeds=(0, 1),
             steps=400,
             fine_tune_steps=100,

@@ -85,13 +85,6 @@ class Grid:
     sharpnesses: tuple[float, ...] = ()
     """DRR's beta; empty for the default, and for every other method."""
 
-    def __post_init__(self):
-        check_method(self.method)
-        if not (self.penalty_weights and self.tolerances and self.learning_rates):
-            raise ValueError(f"{self.method} needs a penalty weight, tolerance and learning rate")
-        if self.sharpnesses and not self.method.startswith("drr"):
-            raise ValueError(f"{self.method} has no sharpness, got {self.sharpnesses}")
-
     def settings(self) -> list[Setting]:
         """Every combination."""
         values = (self.penalty_weights, self.tolerances, self.learning_rates)
@@ -131,12 +124,6 @@ class Problem(NamedTuple):
     def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Pixels and labels of every part."""
         return {name: (images.pixels, images.labels) for name, images in self.parts.items()}
-
-
-def check_method(name: str) -> None:
-    """Raises ValueError for a name that is not in `METHODS`."""
-    if name not in METHODS:
-        raise ValueError(f"no method {name!r}; known are {', '.join(METHODS)}")
 
 
 def parts_of(

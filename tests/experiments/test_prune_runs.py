@@ -85,27 +85,6 @@ def test_a_target_is_met_on_average_with_the_least_validation_error():
     assert files.choose(candidates, Target("bytes", 100), 1_000) is None
 
 
-@pytest.mark.parametrize(
-    ("settings", "value"),
-    [
-        ({"method": "guess", "penalty_weights": (1.0,)}, "'guess'"),
-        ({"method": "rl1", "penalty_weights": ()}, "rl1"),
-        ({"method": "rl1", "penalty_weights": (1.0,), "sharpnesses": (5.0,)}, "5.0"),
-    ],
-)
-def test_bad_grids_are_named(settings, value):
-    with pytest.raises(ValueError, match=value):
-        Grid(**settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"), [({"method": "drrr"}, "drrr"), ({"steps": ()}, "at least one step")]
-)
-def test_bad_plans_are_refused(settings, said):
-    with pytest.raises(ValueError, match=said):
-        Iterative(**{"method": "drr", "penalty_weight": 1e-4, **settings})
-
-
 @pytest.mark.slow
 def test_the_runs_of_a_grid_learn_and_are_sparse(tmp_path):
     problem = runs.lenet("lenet300", runs.parts_of(Data(tmp_path), "digits", 297))
