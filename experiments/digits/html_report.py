@@ -1,13 +1,11 @@
-"""A report in one HTML file: a table and its pictures, nothing to fetch."""
+"""The main job's report in one HTML file: a table and its pictures, nothing to fetch."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
-from pathlib import Path
+from html import escape
 
-from experiments.digits.row import Picture
-from experiments.runner import plots
+from experiments.runner import rows
+from experiments.runner.experiment import Data, Record
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -34,30 +32,27 @@ figcaption {{ color: #555; }}
 """
 
 
-def write(
-    path: Path,
-    title: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    pictures: Sequence[Picture],
-    introduction: str,
-) -> None:
-    """Write the report; pictures become part of the file."""
+def write(record: Record, data: Data) -> None:
+    """Write `report.html` into the run's folder; pictures are part of the file."""
+    table = rows.table(type(record.rows[0]), record.rows)
+    assert table is not None
     figures = "\n".join(
-        f'<figure><img alt="{html.escape(picture.caption)}" src="{plots.data_uri(picture.figure)}">'
-        f"<figcaption>{html.escape(picture.caption)}</figcaption></figure>"
-        for picture in pictures
+        f'<figure><img alt="{escape(each["caption"])}" src="{each["image"]}">'
+        f"<figcaption>{escape(each['caption'])}</figcaption></figure>"
+        for each in record.extras["pictures"]
     )
     page = _PAGE.format(
-        title=html.escape(title),
-        introduction=html.escape(introduction),
-        head="".join(f"<th>{html.escape(column)}</th>" for column in columns),
+        title="fewbits: the main job",
+        introduction=escape(f"{record.content['data']}. {table.note}"),
+        head="".join(f"<th>{escape(column)}</th>" for column in table.columns),
         body="\n".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in rows
+            "<tr>" + "".join(f"<td>{escape(entry)}</td>" for entry in row) + "</tr>"
+            for row in table.rows
         ),
         figures=figures,
     )
+    path = data.folder / "report.html"
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(page)
     temporary.replace(path)
+    print(f"\n{record.content['seconds']:.0f} s; report with pictures: {path}")

@@ -11,136 +11,108 @@ import numpy as np
 
 import pruning
 from experiments.common import decoded_networks
-from experiments.digits.row import Job, Picture, Row
+from experiments.digits.row import Job, Picture, Row, bytes_of, picture
 from experiments.runner import plots
-from fewbits.coding import account, container
-from fewbits.coding.weights import model_file, sparse_code
+from fewbits.coding import container, params_from_bytes, params_to_bytes
+from fewbits.io.datasets import Images, split_validation
 from fewbits.io.progress import Bar
-from fewbits.training import evaluation, gradient_descent, loop, losses, networks
+from fewbits.training import gradient_descent, loop, losses, networks
+from fewbits.training.networks import Network
 
-_EPOCHS, _FINE_TUNE_EPOCHS, _BATCH = 500, 250, 500
-_STRENGTH, _RATE, _TOLERANCE = 1e-4, 2e-3, 0.3
-_BITS = {"*/bias": 6, "*": 4}
-_DENSE_BITS = 6
-_DENSE_STEPS = 3_000
+_BYTES = 350
+_HIDDEN = 20
+_VALIDATION_IMAGES = 300
+_STEPS, _PRUNING_STEPS, _FINE_TUNE_STEPS = 3_000, 3_000, 1_500
+_DENSE_BITS = (4, 5, 6)
 
 
-def rows(job: Job, bar: Bar) -> list[Row]:
-    """LeNet-300-100 pruned and written, and the dense network that its bytes would buy."""
-    epochs, tuning = (max(2, round(count * job.effort)) for count in (_EPOCHS, _FINE_TUNE_EPOCHS))
-    shape = job.train.pixels.shape[1:]
-    net = networks.lenet_300_100(shape)
+def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
+    """A trained network pruned into a file, and the dense network that its bytes would buy."""
+    train, validation = split_validation(job.train, _VALIDATION_IMAGES, job.seed)
+    steps, pruning_steps, tune_steps = (
+        max(50, round(count * job.effort)) for count in (_STEPS, _PRUNING_STEPS, _FINE_TUNE_STEPS)
+    )
     bar("pruning", 0, 2)
-    pruned = _pruned(job, net, epochs, tuning)
-    path = job.run.artifacts / "digits_pruned.fwb"
-    container.save(path, sparse_code.write_sparse(pruned, _BITS))
-    decoded = decoded_networks.decode(path)
-
+    net = _network(train, _HIDDEN)
+    pruned = pruning.prune(
+        net.apply, _trained(job, net, train, steps), train[:2], validation[:2],
+        budget_bytes=_BYTES, steps=pruning_steps, fine_tune_steps=tune_steps,
+        key=jax.random.key(job.seed),
+    )  # fmt: skip
+    path, dense_path = job.path("pruned.fwb"), job.path("dense.fwb")
+    container.save(path, pruned.file)
     bar("dense network of as many bytes", 1, 2)
-    dense_path, dense_net, hidden = _dense(job, path.stat().st_size)
-    dense = decoded_networks.decode(dense_path)
+    steps += pruning_steps + tune_steps
+    dense = [_dense(job, train, path.stat().st_size, bits, steps) for bits in _DENSE_BITS]
+    data, bits, hidden = max(
+        dense, key=lambda made: _percent(params_from_bytes(made[0]), validation)
+    )
+    container.save(dense_path, data)
     bar("dense network of as many bytes", 2, 2)
-    size = path.stat().st_size
-    return [
-        Row(
-            "pruned network (PMMP, curvature)",
-            size,
-            8 * size / len(job.train.labels),
-            _percent(net, decoded, job),
-            _percent(dense_net, dense, job),
-            f"dense, {hidden} hidden units of {_DENSE_BITS} bits, "
-            f"{dense_path.stat().st_size:,} bytes",
-            (_first_layer(decoded, shape), _account(path)),
-        )
-    ]
+    row = job.row(
+        "pruned network (DRR)", path, percent(path, job.test), percent(dense_path, job.test),
+        f"dense, {hidden} hidden units of {bits} bits, {len(data):,} bytes",
+        baseline_file=dense_path,
+    )  # fmt: skip
+    decoded = decoded_networks.decode(path)
+    return [row], [_weights(decoded, job), bytes_of(path, "the pruned network's file")]
 
 
-def _pruned(job: Job, net: Any, epochs: int, tuning: int) -> Any:
-    """The three phases, a tenth of the training data deciding the threshold."""
-    order = np.random.default_rng(job.seed).permutation(len(job.train.labels))
-    held, kept = np.split(order, [max(len(order) // 10, 1)])
-    train, validation = ((job.train.pixels[rows], job.train.labels[rows]) for rows in (kept, held))
-    batch = min(_BATCH, len(kept))
-    steps, tune_steps = (count * (len(kept) // batch) for count in (epochs, tuning))
-    loss = losses.cross_entropy(net.apply)
-    method = pruning.pmmp_curvature(loss, strength=_STRENGTH, learning_rate=_RATE, steps=steps)
-
-    def run(params: Any, train: Any, validation: Any) -> Any:
-        return pruning.three_phase(
-            jax.random.key(job.seed),
-            params,
-            train,
-            validation,
-            method=method,
-            loss=loss,
-            objective=lambda p, data: evaluation.mean_cross_entropy(net.apply, p, *data),
-            steps=steps,
-            fine_tune_steps=tune_steps,
-            batch_size=batch,
-            tolerance=_TOLERANCE,
-            fine_tune_rate=_RATE,
-            simplify=lambda key, p: pruning.remove_unreachable(p, zero_padding=True),
-        ).params
-
-    found = jax.jit(run)(net.init(jax.random.key(job.seed)), train, validation)
-    return jax.tree.map(np.asarray, found)
+def percent(path: Path, images: Images) -> float:
+    """Accuracy of the network that a subprocess decodes."""
+    return _percent(decoded_networks.decode(path), images)
 
 
-def _dense(job: Job, size_bytes: int) -> tuple[Path, Any, int]:
-    """The widest network of one hidden layer whose file has at most so many bytes."""
-    inputs, classes = job.train.pixels[0].size, len(job.train.label_names)
-    per_unit = (inputs + 1 + classes) * _DENSE_BITS / 8
-    hidden = max(1, int(size_bytes / per_unit))
-    path = job.run.artifacts / "digits_dense.fwb"
+def _percent(params: Any, images: Images) -> float:
+    return decoded_networks.accuracy_percent(
+        _network(images, params["dense1"]["kernel"].shape[1]), params, images
+    )
+
+
+def _network(images: Images, hidden: int) -> Network:
+    return networks.mlp((images.pixels[0].size, hidden, len(images.label_names)))
+
+
+def _dense(
+    job: Job, train: Images, size_bytes: int, bits: int, steps: int
+) -> tuple[bytes, int, int]:
+    """The widest network of one hidden layer whose file has at most so many bytes, and bits."""
+    hidden = max(1, int(8 * size_bytes / (train.pixels[0].size * bits)))
     while True:
-        net = networks.mlp((inputs, hidden, classes))
-        data = model_file.write_model(_train(job, net), bits=_DENSE_BITS)
-        if len(data) <= size_bytes or hidden == 1:
-            container.save(path, data)
-            return path, net, hidden
+        net = _network(train, hidden)
+        # Trained ones differ by a few bytes: no need to train what is far too large.
+        data = params_to_bytes(net.init(jax.random.key(job.seed)), bits=bits)
+        if len(data) <= 1.02 * size_bytes or hidden == 1:
+            data = params_to_bytes(_trained(job, net, train, steps), bits=bits)
+            if len(data) <= size_bytes or hidden == 1:
+                return data, bits, hidden
         hidden -= 1
 
 
-def _train(job: Job, net: Any) -> Any:
+def _trained(job: Job, net: Network, train: Images, steps: int) -> Any:
     method = gradient_descent.build(
         gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(2e-3)),
         losses.cross_entropy(net.apply),
     )
-    steps = max(50, round(_DENSE_STEPS * job.effort))
-    data = (jnp.asarray(job.train.pixels), jnp.asarray(job.train.labels))
+    data = (jnp.asarray(train.pixels), jnp.asarray(train.labels))
     key_params, key_run = jax.random.split(jax.random.key(job.seed))
     plan = loop.Plan(steps, 64, log_points=1)
     return jax.jit(lambda p: loop.run(method, plan, key_run, p, data).params)(net.init(key_params))
 
 
-def _percent(net: Any, params: Any, job: Job) -> float:
-    test = (jnp.asarray(job.test.pixels), jnp.asarray(job.test.labels))
-    return 100 * float(evaluation.accuracy(net.apply, params, *test))
-
-
-def _first_layer(params: Any, shape: tuple[int, ...]) -> Picture:
-    kernel = np.asarray(params["dense1"]["kernel"])
+def _weights(params: Any, job: Job) -> Picture:
+    kernel = params["dense1"]["kernel"]
     alive = np.count_nonzero(kernel.any(axis=0))
     figure, (left, right) = plots.subplots(2, width=3.4, height=3.0)
-    left.imshow(np.count_nonzero(kernel, axis=1).reshape(shape[:2]), cmap="Blues")
+    shape = job.train.pixels.shape[1:3]
+    left.imshow(np.count_nonzero(kernel, axis=1).reshape(shape), cmap="Blues")
     left.grid(False)
     left.set(title="weights per pixel", xticks=[], yticks=[])
     values = np.concatenate([np.ravel(layer["kernel"]) for layer in params.values()])
     right.hist(values[values != 0], bins=31, color=plots.OURS)
     right.set(title="values of the weights left", xlabel="weight")
-    total = sum(np.size(leaf) for leaf in jax.tree.leaves(params))
     caption = (
-        f"{np.count_nonzero(values)} of {total:,} parameters are left; {alive} of "
-        f"{kernel.shape[1]} units of the first layer see anything."
+        f"{np.count_nonzero(values)} of {values.size:,} weights are left; {alive} of "
+        f"{kernel.shape[1]} hidden units see anything."
     )
-    return Picture(caption, figure)
-
-
-def _account(path: Path) -> Picture:
-    figure, (axis,) = plots.subplots(width=6.5, height=3.4)
-    listed = account(path)
-    axis.barh([row.part for row in listed], [row.size_bytes for row in listed], color=plots.OURS)
-    axis.invert_yaxis()
-    axis.set(xlabel="bytes")
-    caption = f"Every byte of the pruned network's file, {path.stat().st_size:,} in all."
-    return Picture(caption, figure)
+    return picture(caption, figure)

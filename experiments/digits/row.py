@@ -2,41 +2,118 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 from matplotlib.figure import Figure
 
-from experiments.runner.records import Run
+from experiments.common.downstream import StudentConfig
+from experiments.runner import experiment as ex
+from experiments.runner import plots
+from fewbits.coding import account
 from fewbits.io.datasets import Images
 
 
-class Job(NamedTuple):
-    """The common ground of all rows."""
+@dataclass(frozen=True)
+class Config:
+    """One run of the main job."""
 
-    run: Run
+    seeds: tuple[int, ...] = (0,)
+    quick: bool = False
+    """Train a tenth as long: to see that everything works, not what it reaches."""
+
+
+class Row(NamedTuple):
+    """Every method once, on scikit-learn's handwritten digits.
+
+    Every size is that of a file on disk that a subprocess has decoded; accuracy is on the test
+    images.
+    """
+
+    method: Annotated[str, ex.Key]
+    seed: int
+    bytes: Annotated[int, ex.Column("bytes on disk", ",.0f")]
+    bits_per_image: Annotated[float, ex.Column(format=".1f")]
+    accuracy_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("accuracy, %", ".1f")]
+    baseline_percent: Annotated[
+        float | None, ex.MeanOverSeeds("%"), ex.Column("baseline, %", ".1f")
+    ]
+    """What the plain way reaches with as many bytes; None for a baseline itself."""
+    baseline: Annotated[str, ex.Column("baseline is")]
+    gain_points: Annotated[
+        float | None, ex.MeanOverSeeds("points"), ex.Column(shown=False),
+        ex.Claim("pruning.digits.main_job.gain_points", tolerance=0.05,
+                 when=lambda row: row.baseline_file is not None),
+    ]  # fmt: skip
+    file: Annotated[Path, ex.Artifact]
+    baseline_file: Annotated[Path | None, ex.Artifact] = None
+
+
+class Picture(NamedTuple):
+    """A figure of `report.html`, with what it shows."""
+
+    caption: str
+    image: str
+    """A `data:` address."""
+
+
+class Job(NamedTuple):
+    """What all methods are given."""
+
+    data: ex.Data
     train: Images
     test: Images
     seed: int
     effort: float
     """Share of the normal number of training steps."""
 
+    def path(self, name: str) -> Path:
+        """Of a file of this seed."""
+        return self.data.path(f"digits_{self.seed}_{name}")
 
-class Picture(NamedTuple):
-    """A figure of the report, with what it shows."""
+    @property
+    def classifier(self) -> StudentConfig:
+        """What learns from decoded images."""
+        return StudentConfig(
+            steps=max(50, round(3_000 * self.effort)), batch_size=64, learning_rate=2e-3
+        )
 
-    caption: str
-    figure: Figure
+    def row(
+        self,
+        method: str,
+        path: Path,
+        percent: float,
+        baseline_percent: float | None = None,
+        baseline: str = "",
+        *,
+        bits_per_image: float | None = None,
+        baseline_file: Path | None = None,
+    ) -> Row:
+        """A row of the table; bits are those of the file over the training images if not given."""
+        size = path.stat().st_size
+        bits = 8 * size / len(self.train.labels) if bits_per_image is None else bits_per_image
+        gain = None if baseline_percent is None else percent - baseline_percent
+        return Row(
+            method, self.seed, size, bits, percent, baseline_percent, baseline, gain, path,
+            baseline_file,
+        )  # fmt: skip
 
 
-class Row(NamedTuple):
-    """One line of the main job's table."""
+def picture(caption: str, figure: Figure) -> Picture:
+    """A figure for `report.html`."""
+    found = Picture(caption, plots.data_uri(figure))
+    plots.close([figure])
+    return found
 
-    method: str
-    bytes: int
-    """Of the file on disk."""
-    bits_per_image: float
-    accuracy_percent: float
-    baseline_percent: float | None
-    """What the plain way reaches with as many bytes; None for a baseline itself."""
-    baseline: str
-    pictures: tuple[Picture, ...] = ()
+
+def bytes_of(path: Path, what: str) -> Picture:
+    """Where the bytes of a file are."""
+    figure, (axis,) = plots.subplots(width=6.5, height=3.4)
+    parts = account(path)
+    names = [part.part.removeprefix("section model_symbols: ") for part in parts]
+    axis.barh(names, [part.size_bytes for part in parts], color=plots.OURS)
+    axis.invert_yaxis()
+    axis.set(xlabel="bytes")
+    size = path.stat().st_size
+    return picture(f"Every byte of {what}; the bars add up to its {size:,} bytes.", figure)

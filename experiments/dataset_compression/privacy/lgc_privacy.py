@@ -55,22 +55,15 @@ class Config:
     """One run of the experiment.
 
     Attributes:
-      data: name of the data set.
       modes: of `MODES`, beside the control.
       per_class: images of each class in the pool; an archive holds half.
       control_per_class: the same for the control.
       shadows: archives that the attacker makes, an even number.
       targets: archives that are attacked, each by itself.
-      epochs: of each autoencoder.
-      hidden: width of the autoencoders' layers.
-      latent: numbers per image.
-      batch_size: of their training.
-      inversion: see there.
       drawn_per_class: images drawn from each target for the distances.
       neighbours: of each drawn image that are examined.
       permutations: of the distances' test.
       runs_per_chunk: autoencoders side by side; one is fastest on a CPU, None takes many.
-      seed: of everything.
     """
 
     data: str = "mnist"

@@ -112,13 +112,9 @@ def mixtures(
 
 
 def _train(
-    config: Compression,
-    image_shape: ImageShape,
-    n_classes: int,
-    key: jax.Array,
-    point: _Archive,
+    config: Compression, image_shape: ImageShape, n_classes: int, key: jax.Array, point: _Archive,
     pool: Any,
-) -> _Trained:
+) -> _Trained:  # fmt: skip
     pixels, classes = pool
     data = (pixels[point.members], classes[point.members])
     variant = variants.build(config.variant, image_shape, n_classes, config.hidden, config.latent)
@@ -131,13 +127,9 @@ def _train(
 
 
 def _archive(
-    latents: np.ndarray,
-    decoder: Any,
-    classes: np.ndarray,
-    pool: Pool,
-    config: Compression,
+    latents: np.ndarray, decoder: Any, classes: np.ndarray, pool: Pool, config: Compression,
     key: jax.Array,
-) -> bytes:
+) -> bytes:  # fmt: skip
     """Unlike `compression.standardise`, dead dimensions stay: one program serves all archives."""
     shift, scale = latents.mean(axis=0), latents.std(axis=0)
     scale = np.where(scale > _DEAD * scale.max(), scale, 1).astype(np.float32)
