@@ -138,6 +138,7 @@ def _solve(data: _Data) -> tuple[jax.Array, jax.Array]:
     slack = -_conditions(flat, everything, data)[: point.q.size]
     active = jnp.concatenate([(point.q > slack) & mask, binds])
     flat = jnp.where(active, flat, 0.0)
+    is_price = jnp.arange(flat.size) >= point.q.size
 
     def polish(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         v, active = carry
@@ -145,13 +146,19 @@ def _solve(data: _Data) -> tuple[jax.Array, jax.Array]:
         jacobian = jax.jacfwd(lambda w: _conditions(w, active, data))(v)
         moved = v - jnp.linalg.solve(jacobian, residual)
         # What Newton's step makes negative was not positive at the optimum.
-        fewer = active & (moved >= 0)
+        fewer = active & ((moved >= 0) | is_price)
         moved = jnp.where(fewer, moved, 0.0)
         better = jnp.abs(_conditions(moved, fewer, data)).max() < jnp.abs(residual).max()
-        accept = better | jnp.any(fewer != active)
+        # A step that turns a price around has left the neighbourhood where Newton's is right.
+        sound = jnp.all(jnp.isfinite(moved)) & jnp.all(~is_price | ~active | (moved > 0))
+        accept = sound & (better | jnp.any(fewer != active))
         return jnp.where(accept, moved, v), jnp.where(accept, fewer, active)
 
-    flat, _ = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, (flat, active))
+    polished, used = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, (flat, active))
+    # On fine grids the equations are nearly singular: then the interior point is the better one.
+    before = jnp.abs(_conditions(flat, active, data)).max()
+    after = jnp.abs(_conditions(polished, used, data)).max()
+    flat = jnp.where(after <= before, polished, flat)
     q, nu = jnp.split(flat, [point.q.size])
     # The polish must not turn an undetermined price into a number.
     nu = jnp.where(jnp.isnan(prices), jnp.nan, nu)

@@ -198,3 +198,13 @@ def test_one_bit():
     assert float(ratedist.rate([1.0], [[0.0]], 0.0)) == pytest.approx(0.0, abs=1e-12)
     exact = closed_forms.bernoulli_hamming(0.3, 0.1)
     assert float(ratedist.rate([0.3, 0.7], 1.0 - np.eye(2), 0.1)) == pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_the_slope_on_a_fine_grid_is_the_price():
+    points = np.linspace(-4, 4, 65)
+    p = np.exp(-(points**2) / 2) / np.exp(-(points**2) / 2).sum()
+    d = (points[:, None] - points) ** 2
+    slope = ratedist.compiled(jax.grad(ratedist.rate, argnums=2))(p, d, 0.25)
+    price = ratedist.rate_point(p, d, 0.25).nu[0]
+    assert float(slope) == pytest.approx(-float(price), rel=1e-5)
