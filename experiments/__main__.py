@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from experiments.runner import folder, records, registry
+from experiments.runner import records, registry
+from experiments.runner.folder import RunError
 from fewbits.io import datasets
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
         return commands[arguments[0]](arguments[1:])
     try:
         return _run(arguments)
-    except (registry.UnknownExperimentError, datasets.DataError, records.RunError) as error:
+    except (registry.UnknownExperimentError, datasets.DataError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -57,11 +58,8 @@ def _run(arguments: list[str]) -> int:
 
     from experiments.runner import run as runner
 
-    experiment: Experiment | None = getattr(module, "EXPERIMENT", None)
-    if experiment is None:  # not converted yet
-        presets = {key: config for key, (_, config) in module.PRESETS.items()}
-    else:
-        presets = dict(experiment.presets)
+    experiment: Experiment = module.EXPERIMENT
+    presets = dict(experiment.presets)
     default = next(iter(presets))
     preset = rest[0] if rest and not rest[0].startswith("-") else default
     rest = rest[1:] if rest and rest[0] == preset else rest
@@ -87,20 +85,9 @@ def _run(arguments: list[str]) -> int:
     # Where a run writes and finds its data is the machine's business, not part of what ran.
     command = shlex.join(["python", "-m", "experiments", name, preset, *_without_folders(rest)])
     where = Path(chosen.out) if chosen.out else runner.default_folder(name)
-    if experiment is not None:
-        runner.run(
-            experiment,
-            preset,
-            chosen.config,
-            folder=where,
-            data_dir=chosen.data_dir,
-            command=command,
-        )
-        return 0
-    with folder.locked(where):
-        run = records.start_run(name, preset, command, out=str(where), data_dir=chosen.data_dir)
-        folder.check_settings(where, chosen.config, getattr(module, "FREE_FIELDS", ("seeds",)))
-        module.run(chosen.config, run)
+    runner.run(
+        experiment, preset, chosen.config, folder=where, data_dir=chosen.data_dir, command=command
+    )
     return 0
 
 
@@ -153,7 +140,7 @@ def _prepare(arguments: list[str]) -> int:
     parser.add_argument("name", help=", ".join(datasets.SOURCES))
     parser.add_argument("--from-idx", metavar="DIR", help="read the four IDX files in this folder")
     parser.add_argument(
-        "--accept-other", action="store_true", help="take IDX files that are not the canonical ones"
+        "--accept-other", action="store_true", help="take IDX files that are not the original ones"
     )
     parser.add_argument("--data-dir", help="where TFDS prepares (its own default if not given)")
     options = parser.parse_args(arguments)

@@ -12,14 +12,12 @@ import os
 import platform
 import shutil
 import subprocess
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.runner.folder import RunError as RunError
-from experiments.runner.folder import cached, check_settings, write_json
+from experiments.runner.folder import write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "results"
@@ -28,25 +26,14 @@ CLAIMS = RESULTS / "claims.json"
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "numpy", "constriction", "scikit-learn")
 
 
-class Run(NamedTuple):
-    """Where one run of an experiment writes, and how it was called."""
-
-    experiment: str
-    preset: str
-    folder: Path
-    command: str
-    data_dir: str | None
-
-    @property
-    def artifacts(self) -> Path:
-        """The folder for files that a claim rests on; made on first use."""
-        folder = self.folder / "artifacts"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-
 class Claim(NamedTuple):
-    """One headline number, a row of `results/claims.json`."""
+    """One headline number, a row of `results/claims.json`.
+
+    Attributes:
+      record: path of the record below `results/`.
+      tolerance: how far a recomputed value may be from `value`.
+      artifact: file below `results/artifacts/`; None where no file is part of the claim.
+    """
 
     id: str
     value: float
@@ -54,82 +41,10 @@ class Claim(NamedTuple):
     seeds: int
     unit: str
     record: str
-    """Path of the record below `results/`."""
     command: str
     tolerance: float | None = None
-    """How far a recomputed value may be from `value`."""
     bytes: int | None = None
     artifact: str | None = None
-    """File below `results/artifacts/`; None where no file is part of the claim."""
-
-
-class Seconds(NamedTuple):
-    """Wall time of a run, apart from the time its programs took to compile."""
-
-    compile: float
-    run: float
-
-
-def start_run(
-    experiment: str, preset: str, command: str, *, out: str | None, data_dir: str | None
-) -> Run:
-    """Make the folder of a new run: `out`, or `runs/<time>-<experiment>` in the working folder."""
-    if out is None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        folder = Path("runs") / f"{stamp}-{experiment}"
-    else:
-        folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Run(experiment, preset, folder, command, data_dir)
-
-
-claim_folder = check_settings
-kept = cached
-
-
-def write_record(
-    run: Run,
-    name: str,
-    *,
-    config: Any,
-    seeds: Sequence[int],
-    seconds: Seconds,
-    metrics: Mapping[str, Any],
-    data: str,
-    notes: str = "",
-) -> Path:
-    """Write one record into the run's folder; units stand in the metrics' names.
-
-    Args:
-      run: the run that measured it.
-      name: file name without suffix; unique within the experiment's published results.
-      config: frozen dataclass (or mapping) that shaped the run.
-      seeds: every seed whose results are in `metrics`.
-      seconds: compile and run time.
-      metrics: numbers, lists and nested mappings of them; arrays become lists.
-      data: what the numbers were measured on (`fewbits.io.datasets.Source.note`).
-      notes: what a reader has to know besides.
-    """
-    content = {
-        "experiment": run.experiment,
-        "preset": run.preset,
-        "command": run.command,
-        "config": config,
-        "seeds": list(seeds),
-        "seconds": seconds._asdict(),
-        "metrics": metrics,
-        "data": data,
-        "notes": notes,
-        "environment": environment(),
-    }
-    path = run.folder / "records" / f"{name}.json"
-    write_json(path, content)
-    return path
-
-
-def write_claims(run: Run, claims: Iterable[Claim]) -> None:
-    """Add claims to the run's own claims file, replacing rows of the same id."""
-    _merge_claims(run.folder / "claims.json", [claim._asdict() for claim in claims])
 
 
 def write_claims_file(path: Path, claims: Iterable[Claim]) -> None:
@@ -234,11 +149,3 @@ def _commit() -> dict[str, Any]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except OSError:  # no git on this machine
         return {"commit": "", "dirty": False}
-
-
-def _merge_claims(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    known = {}
-    if path.is_file():
-        known = {row["id"]: row for row in json.loads(path.read_text())["claims"]}
-    known.update({row["id"]: dict(row) for row in rows})
-    write_json(path, {"claims": [known[key] for key in sorted(known)]})

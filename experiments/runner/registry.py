@@ -15,8 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from experiments.runner.tables import Table as Table
-from experiments.runner.tables import aligned as aligned
+from experiments.runner.tables import aligned
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -75,11 +74,7 @@ def _texts(tree: ast.Module) -> dict[str, str]:
     return {}
 
 
-_UNCONVERTED = {
-}
-
-
-EXPERIMENTS = dict(sorted((_UNCONVERTED | discover()).items(), key=lambda item: item[1].module))
+EXPERIMENTS = discover()
 
 
 class UnknownExperimentError(Exception):

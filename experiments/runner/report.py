@@ -108,10 +108,6 @@ def _replace(texts: dict[Path, str | None], write: bool) -> list[Path]:
 def _section(name: str, contents: dict[str, dict[str, Any]]) -> Section:
     module = registry.get(name)
     docstring = module.__doc__ or ""
-    if not hasattr(module, "EXPERIMENT"):  # not converted yet
-        tables = module.tables(contents) if hasattr(module, "tables") else []
-        drawn = module.figures(contents) if hasattr(module, "figures") else {}
-        return Section(docstring, tables, drawn)
     experiment: Experiment = module.EXPERIMENT
     return Section(docstring, *of_records(experiment, contents))
 

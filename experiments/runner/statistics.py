@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,11 +29,3 @@ def over_seeds(values: Iterable[float] | np.ndarray) -> OverSeeds:
         float(found.std(ddof=1)) if found.size > 1 else None,
         int(found.size),
     )
-
-
-def mean_with(
-    first_again: float, rows: Iterable[Mapping[str, Any]], field: str, first_seed: int
-) -> float:
-    """The mean over rows when the first seed's value is what was measured just now."""
-    others = [row[field] for row in rows if row["seed"] != first_seed]
-    return float(np.mean([first_again, *others]))

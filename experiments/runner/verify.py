@@ -79,12 +79,7 @@ def _check_size(claim: Claim, artifact: Path) -> None:
 def _recompute(
     claim: Claim, content: dict[str, Any], results: Path, data_dir: str | None
 ) -> float | None:
-    module = registry.get(content["experiment"])
-    if not hasattr(module, "EXPERIMENT"):  # not converted yet
-        if claim.artifact is None:
-            return None
-        return module.recompute(claim, content, results / "artifacts" / claim.artifact, data_dir)
-    experiment: Experiment = module.EXPERIMENT
+    experiment: Experiment = registry.get(content["experiment"]).EXPERIMENT
     record = rows.record_from(experiment, Path(claim.record).stem, content)
     artifacts = results / "artifacts"
     stated = {c.id: c for c in claim_tools.of_record(experiment, record, artifacts)}

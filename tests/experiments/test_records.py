@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from experiments.runner import records
-from experiments.runner.folder import Data, locked
-from experiments.runner.records import Claim, Seconds
+from experiments.runner.folder import Data, RunError, cached, check_settings, locked, write_json
+from experiments.runner.records import Claim
 
 
 @dataclass(frozen=True)
@@ -16,50 +15,8 @@ class _Config:
     steps: int = 3
 
 
-@pytest.fixture
-def run(tmp_path):
-    return records.start_run("demo", "smoke", "a command", out=str(tmp_path / "run"), data_dir=None)
-
-
-def _write(run, **metrics):
-    return records.write_record(
-        run,
-        "smoke",
-        config=_Config(),
-        seeds=[0, 1],
-        seconds=Seconds(1, 2),
-        metrics=metrics,
-        data="x",
-    )
-
-
-def test_a_record_holds_what_made_it(run):
-    content = json.loads(
-        _write(run, loss_nats=np.float32(0.5), sizes_bytes=np.arange(2)).read_text()
-    )
-    assert content["config"] == {"steps": 3}
-    assert content["metrics"] == {"loss_nats": 0.5, "sizes_bytes": [0, 1]}
-    assert content["seconds"] == {"compile": 1, "run": 2}
-    assert content["environment"]["versions"]["jax"]
-
-
 def _claim(identifier, value):
     return Claim(identifier, value, 0.1, 2, "%", "demo/smoke.json", "a command", 0.5, 3, "f.bin")
-
-
-def test_publishing_copies_records_artifacts_and_merges_claims(run, tmp_path):
-    results = tmp_path / "results"
-    _write(run, loss_nats=1.0)
-    (run.artifacts / "f.bin").write_bytes(b"abc")
-    records.write_claims(run, [_claim("demo.b", 1.0), _claim("demo.a", 2.0)])
-    published = records.publish(run.folder, results)
-    assert published == ["demo/smoke.json", "artifacts/f.bin"]
-    records.write_claims(run, [_claim("demo.b", 3.0)])
-    records.publish(run.folder, results)
-    claims = records.read_claims(results / "claims.json")
-    assert list(claims) == ["demo.a", "demo.b"]
-    assert claims["demo.b"].value == 3.0
-    assert records.read_records("demo", results)["smoke"]["metrics"] == {"loss_nats": 1.0}
 
 
 def test_a_folder_without_records_is_not_published(tmp_path):
@@ -68,25 +25,25 @@ def test_a_folder_without_records_is_not_published(tmp_path):
 
 
 def test_a_folder_takes_one_runs_settings_and_more_seeds(tmp_path):
-    records.claim_folder(tmp_path, {"steps": 3, "seeds": (0, 1)})
-    records.claim_folder(tmp_path, {"steps": 3, "seeds": (0, 1, 2)})
-    with pytest.raises(records.RunError, match=r"other settings \(steps\); remove it or choose"):
-        records.claim_folder(tmp_path, _Config(4))
-    records.claim_folder(tmp_path, _Config(4), free=("steps", "seeds"))
+    check_settings(tmp_path, {"steps": 3, "seeds": (0, 1)})
+    check_settings(tmp_path, {"steps": 3, "seeds": (0, 1, 2)})
+    with pytest.raises(RunError, match=r"other settings \(steps\); remove it or choose"):
+        check_settings(tmp_path, _Config(4))
+    check_settings(tmp_path, _Config(4), free=("steps", "seeds"))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\x00" * 9])
 def test_damaged_settings_are_one_line(tmp_path, content):
     (tmp_path / "settings.json").write_text(content)
-    with pytest.raises(records.RunError, match=r"settings\.json is damaged"):
-        records.claim_folder(tmp_path, {"steps": 3})
+    with pytest.raises(RunError, match=r"settings\.json is damaged"):
+        check_settings(tmp_path, {"steps": 3})
 
 
 def _publish(folder, results, names, claims, preset="smoke"):
     """One run with these records, claims (id -> file) and files, published."""
     for name in names:
         content = {"experiment": "demo", "preset": preset, "artifacts": {}}
-        records.write_json(folder / "records" / f"{name}.json", content)
+        write_json(folder / "records" / f"{name}.json", content)
     found = [
         _claim(identifier, 1.0)._replace(artifact=file, record=f"demo/{names[0]}.json")
         for identifier, file in claims.items()
@@ -116,7 +73,7 @@ def test_publishing_removes_what_the_same_preset_no_longer_has(tmp_path):
 def test_a_lock_is_held_by_one_run_and_freed(tmp_path):
     with (
         locked(tmp_path),
-        pytest.raises(records.RunError, match="in use by another run"),
+        pytest.raises(RunError, match="in use by another run"),
         locked(tmp_path),
     ):
         pass
@@ -128,9 +85,9 @@ def test_a_lock_is_held_by_one_run_and_freed(tmp_path):
 def test_what_is_damaged_is_measured_again(tmp_path, capsys, damage):
     path = tmp_path / "one.json"
     path.write_bytes(damage)
-    assert records.kept(path, lambda: [1, 2]) == [1, 2]
+    assert cached(path, lambda: [1, 2]) == [1, 2]
     assert "one.json is damaged" in capsys.readouterr().err
-    assert records.kept(path, lambda: [3]) == [1, 2]
+    assert cached(path, lambda: [3]) == [1, 2]
 
 
 def test_an_earlier_stage_is_computed_once_and_its_file_checked(tmp_path):
@@ -157,6 +114,6 @@ def test_what_is_kept_is_measured_once(tmp_path):
         return {"loss": np.float32(0.5), "sizes": (1, 2)}
 
     path = tmp_path / "cells" / "one.json"
-    first, second = (records.kept(path, measure) for _ in range(2))
+    first, second = (cached(path, measure) for _ in range(2))
     assert first == second == {"loss": 0.5, "sizes": [1, 2]}
     assert len(calls) == 1

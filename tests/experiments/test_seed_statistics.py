@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.runner.statistics import mean_with, over_seeds
+from experiments.runner.statistics import over_seeds
 
 
 def test_sample_deviation():
@@ -23,9 +23,3 @@ def test_no_seed():
     found = over_seeds([])
     assert math.isnan(found.mean)
     assert found[1:] == (None, 0)
-
-
-def test_first_seed_is_replaced():
-    rows = [{"seed": 3, "percent": 0.0}, {"seed": 4, "percent": 20.0}]
-    assert mean_with(10.0, rows, "percent", 3) == 15.0
-    assert mean_with(10.0, rows[:1], "percent", 3) == 10.0
