@@ -41,11 +41,9 @@ _BEYOND: tuple[Condition, ...] = tuple(
 )
 """With two bits a network at one sensor says all it knows; these show what is lost elsewhere."""
 _SMOKE: tuple[Condition, ...] = (
-    ("pixel", "central", 2),
-    ("pixel", "quadrants", 2),
-    ("projection", "central", 3),
-    ("projection", "quadrants", 4),
-)
+    ("pixel", "central", 2), ("pixel", "quadrants", 2),
+    ("projection", "central", 3), ("projection", "quadrants", 4),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,33 +129,18 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     """Fit a model, write it, have its messages decoded in a subprocess."""
     (trial,) = trials
     mode, view, bits, seed, _ = trial
-    problem = bitalloc_data.problem(
-        bitalloc_data.three_classes("train", data.data_dir),
-        seed,
-        view,
-        n_train=config.n_train,
-        n_validation=config.n_validation,
-    )
+    problem = bitalloc_data.problem(config, seed, view, data)
     model = modes.fit(jax.random.key(seed), problem, mode, bits, _fit_config(config, trial))
     path = data.path(model_name(mode, view, bits, seed))
     coding.save(path, bitalloc.to_bytes(model))
     test = bitalloc_data.three_classes("test", data.data_dir)
-    return [
-        Row(
-            mode,
-            view,
-            bits,
-            bitalloc_data.measure(path, test),
-            model.decoder_kind,
-            seed,
-            tuple(model.sensor_bits.tolist()),
-            model.n_train,
-            bitalloc_data.accuracy_percent(model, problem.train),
-            bitalloc_data.accuracy_percent(model, problem.validation),
-            path.stat().st_size,
-            path,
-        )
-    ]
+    percent, bits_of = bitalloc_data.measure(path, test), tuple(model.sensor_bits.tolist())
+    train, validation = (
+        bitalloc_data.accuracy_percent(model, part) for part in (problem.train, problem.validation)
+    )
+    size = path.stat().st_size
+    return [Row(mode, view, bits, percent, model.decoder_kind, seed, bits_of, model.n_train, train,
+                validation, size, path)]  # fmt: skip
 
 
 def model_name(mode: str, view: str, bits: int, seed: int) -> str:
@@ -219,7 +202,7 @@ EXPERIMENT = ex.Experiment(
             restarts=0,
             starts=1,
             projection_epochs=5,
-        ),
+        ),  # fmt: skip
     },
     measure,
     grid=grid,

@@ -22,6 +22,7 @@ from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.fitting import proposals
 from bitalloc.fitting.fit import FitConfig, Problem, Sample
 from experiments.runner import subprocesses
+from experiments.runner.folder import Data
 from fewbits.coding import container
 from fewbits.io import datasets
 
@@ -49,20 +50,18 @@ def three_classes(split: str, data_dir: str | None) -> Sample:
     return Sample(features, np.searchsorted(CLASSES, images.labels[chosen]).astype(np.int32))
 
 
-def problem(
-    train: Sample, seed: int, view: str, *, n_train: int = 15_000, n_validation: int = 3_000
-) -> Problem:
+def problem(config: Any, seed: int, view: str, data: Data) -> Problem:
     """A random training and validation part of the training images.
 
     Args:
-      train: from `three_classes`.
+      config: with `n_train` images to fit on and `n_validation` to choose on.
       seed: of the cut.
       view: `central` or `quadrants`.
-      n_train: images to fit on.
-      n_validation: images to choose on.
+      data: where the images are.
     """
+    train = three_classes("train", data.data_dir)
     order = np.random.default_rng(seed).permutation(len(train.labels))
-    first, second = order[:n_train], order[n_train : n_train + n_validation]
+    first, second = np.split(order[: config.n_train + config.n_validation], [config.n_train])
     return Problem(
         Sample(train.features[first], train.labels[first]),
         Sample(train.features[second], train.labels[second]),

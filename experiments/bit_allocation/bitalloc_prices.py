@@ -80,13 +80,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
     if trials == [("speed",)]:
         measured = json.loads(subprocesses.python("benchmarks.knapsack", []))
         return ex.Measurement([Speed(name, **row) for name, row in measured.items()])
-    problem = bitalloc_data.problem(
-        bitalloc_data.three_classes("train", data.data_dir),
-        config.seed,
-        "quadrants",
-        n_train=config.n_train,
-        n_validation=config.n_validation,
-    )
+    problem = bitalloc_data.problem(config, config.seed, "quadrants", data)
     with jax.enable_x64(True):
         gain = bitalloc_data.gains(problem, config.n_levels, config.n_depths)
         solved = allocation.knapsack(gain, config.max_bits + 1)
@@ -101,14 +95,8 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
         up, down = value[bits + 1] - value[bits], value[bits] - value[bits - 1]
         rows.append(Budget(bits, float(value[bits]), integer.value, integer.optimal, relaxed.bound,
                            float(up), float(down), relaxed.shadow_price))  # fmt: skip
-    return ex.Measurement(
-        rows,
-        {
-            "value_bits": value[: config.max_bits + 1],
-            "price_per_bit": np.diff(value),
-            "sensor_bits": np.asarray(sensors.sensor_bits),
-        },
-    )
+    extras = {"value_bits": value[: config.max_bits + 1], "price_per_bit": np.diff(value)}
+    return ex.Measurement(rows, extras | {"sensor_bits": np.asarray(sensors.sensor_bits)})
 
 
 def recompute(config: Config, row: Speed, data: ex.Data) -> dict[str, float]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -80,34 +80,27 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     ((seed,),) = trials
     rows = []
     for view in ("central", "quadrants"):
-        problem = _problem(config, seed, view, data)
+        problem = bitalloc_data.problem(config, seed, view, data)
         importance = _importances(config, problem)
         for bits in config.baseline_bits:
             predict = _baseline(config, problem, bits, importance)
             rows.append(_tested(config, BASELINE, view, bits, seed, predict, data))
-    problem = _problem(config, seed, "central", data)
+    problem = bitalloc_data.problem(config, seed, "central", data)
     for bits in config.pixel_bits:
         predict = _pixel(config, problem, bits, seed)
         rows.append(_tested(config, PIXEL, "central", bits, seed, predict, data))
     return rows
 
 
-def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float | None]:
+def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, Any]:
     """Fit the system to the first subset again."""
     assert row.subset is not None
-    problem = _problem(config, row.subset, row.view, data)
+    problem = bitalloc_data.problem(config, row.subset, row.view, data)
     if row.system == BASELINE:
         predict = _baseline(config, problem, row.bits, _importances(config, problem))
     else:
         predict = _pixel(config, problem, row.bits, row.subset)
     return _tested(config, *row[:3], row.subset, predict, data)._asdict()
-
-
-def _problem(config: Config, seed: int, view: str, data: ex.Data) -> Problem:
-    train = bitalloc_data.three_classes("train", data.data_dir)
-    return bitalloc_data.problem(
-        train, seed, view, n_train=config.n_train, n_validation=config.n_validation
-    )
 
 
 def _tested(

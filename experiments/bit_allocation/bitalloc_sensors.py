@@ -67,20 +67,10 @@ class Fewest(NamedTuple):
     bits: Annotated[int | None, ex.Column("fewest bits tried")]
 
 
-def _problem(config: Config, data: ex.Data) -> Problem:
-    return bitalloc_data.problem(
-        bitalloc_data.three_classes("train", data.data_dir),
-        config.seed,
-        "quadrants",
-        n_train=config.n_train,
-        n_validation=config.n_validation,
-    )
-
-
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measurement:
     """Fit one budget by quadrants."""
     ((bits,),) = trials
-    problem = _problem(config, data)
+    problem = bitalloc_data.problem(config, config.seed, "quadrants", data)
     settings = replace(
         bitalloc_data.RECORDED, n_levels=config.n_levels, restarts=config.restarts, networks=False
     )
@@ -90,10 +80,10 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measu
     row = Row(
         bits,
         *model.sensor_bits.tolist(),
-        "+".join(map(str, separately)),
-        bitalloc_data.accuracy_percent(model, problem.validation),
-        tuple(model.encoder.feature.tolist()),
-        tuple(model.encoder.thresholds[:, 0].tolist()),
+        separately="+".join(map(str, separately)),
+        validation_percent=bitalloc_data.accuracy_percent(model, problem.validation),
+        pixel=tuple(model.encoder.feature.tolist()),
+        threshold=tuple(model.encoder.thresholds[:, 0].tolist()),
     )
     mean_image = np.mean(problem.train.features, axis=0).reshape(28, 28).round(1)
     first = bits == config.budgets[0]

@@ -41,12 +41,8 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 
-class Trial(NamedTuple):
-    """One start; those of a source and price are annealed together."""
-
-    source: str
-    price: float
-    seed: int
+Trial = tuple[str, float, int]
+"""Source, price, seed; seeds are annealed together."""
 
 
 class Row(NamedTuple):
@@ -59,9 +55,7 @@ class Row(NamedTuple):
     source: Annotated[str, ex.Key]
     price: Annotated[float, ex.Key, ex.Column("price s", "g")]
     seed: int
-    hot_information_gap: Annotated[
-        float, ex.Over(np.mean), ex.Column("I above R(D), hot", ".4f")
-    ]  # fmt: skip
+    hot_information_gap: Annotated[float, ex.Over(np.mean), ex.Column("I above R(D), hot", ".4f")]
     hot_output_gap: Annotated[float, ex.Over(np.mean), ex.Column("H(Y) above R(D), hot", ".3f")]
     cold_output_gap: Annotated[
         float, ex.MeanOverSeeds("bits"), ex.Column("H(Y) above R(D), cold", ".4f")
@@ -70,7 +64,7 @@ class Row(NamedTuple):
     cost_above_best: Annotated[
         float, ex.MeanOverSeeds("bits"), ex.Column("cost above the best scalar code", ".4f"),
         # verify anneals the first seed again, alone
-        ex.Claim("ratedist.annealing.{curve}.cost_above_best", tolerance=1e-4,
+        ex.Claim("ratedist.annealing.gaussian_{price:.3g}.cost_above_best", tolerance=1e-4,
                  when=lambda row: row.source == "Gaussian"),
     ]  # fmt: skip
     max_certified_gap_bits: float
@@ -83,11 +77,6 @@ class Row(NamedTuple):
     codewords: tuple[int, ...]
     bound_bits: tuple[float, ...]
 
-    @property
-    def curve(self) -> str:
-        """Of the claim."""
-        return f"{self.source.lower()}_{self.price:.3g}"
-
 
 CURVES = ("mutual_information_bits", "output_entropy_bits", "conditional_entropy_bits",
           "distortion", "codewords")  # fmt: skip
@@ -97,7 +86,7 @@ def grid(config: Config) -> Iterator[Trial]:
     """Every source, price and seed."""
     for source, scale in (("trimodal", 1.0), ("Gaussian", 6.0)):
         # The same number of bits per standard deviation for both sources.
-        yield from (Trial(source, scale * s, seed) for s in config.prices for seed in config.seeds)
+        yield from ((source, scale * s, seed) for s in config.prices for seed in config.seeds)
 
 
 def temperatures(config: Config) -> np.ndarray:
@@ -111,7 +100,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     source = SOURCES[name]
     x = source.points[:, 0]
     starts = np.stack(
-        [np.random.default_rng(t.seed).choice(x, config.codewords, p=source.p) for t in trials]
+        [np.random.default_rng(t[2]).choice(x, config.codewords, p=source.p) for t in trials]
     )
 
     def annealed(start: jax.Array) -> annealing.Annealed:
@@ -131,13 +120,13 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     found = []
     for number, trial in enumerate(trials):
         mine = {name: curve[number] for name, curve in curves.items()}
-        information, output = mine["mutual_information_bits"], mine["output_entropy_bits"]
+        output, lower = mine["output_entropy_bits"], bound[number]
         found.append(
             Row(
                 *trial,
-                hot_information_gap=float(information[0] - bound[number, 0]),
-                hot_output_gap=float(output[0] - bound[number, 0]),
-                cold_output_gap=float(output[-1] - bound[number, -1]),
+                hot_information_gap=float(mine["mutual_information_bits"][0] - lower[0]),
+                hot_output_gap=float(output[0] - lower[0]),
+                cold_output_gap=float(output[-1] - lower[-1]),
                 codewords_left=int(mine["codewords"][-1]),
                 cost_above_best=float(output[-1] + price * levels[number, -1] - best_cost),
                 max_certified_gap_bits=float(np.max(points.gap_bits)),
@@ -149,7 +138,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Anneal one seed again."""
-    (again,) = measure(config, [Trial(row.source, row.price, row.seed)], data)
+    (again,) = measure(config, [row[:3]], data)
     return again.cost_above_best
 
 

@@ -51,12 +51,8 @@ class Config:
     descent_rate: float = 0.2
 
 
-class Trial(NamedTuple):
-    """A refinement by one gradient from one start, a comparison, or a descent."""
-
-    part: str
-    which: str
-    number: int
+Trial = tuple[str, str, int]
+"""A refinement by a gradient from a seed, a comparison of a size, or a descent on a functional."""
 
 
 class Refinement(NamedTuple):
@@ -115,22 +111,22 @@ class Descent(NamedTuple):
 
 def grid(config: Config) -> Iterator[Trial]:
     """All three parts."""
-    yield from (Trial("agreement", "", number) for number in range(len(config.sizes)))
+    yield from (("agreement", "", number) for number in range(len(config.sizes)))
     for name in (*MARGINALS, "cvxpylayers"):
         seeds = config.seeds if name in MARGINALS else config.seeds[: config.layer_seeds]
-        yield from (Trial("refinement", name, seed) for seed in seeds)
-    yield from (Trial("descent", name, 0) for name in ("coded", "rounded"))
+        yield from (("refinement", name, seed) for seed in seeds)
+    yield from (("descent", name, 0) for name in ("coded", "rounded"))
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list:
     """Refine by one gradient from several starts, compare, or descend."""
     part, which, _ = trials[0]
     if part == "agreement":
-        return [disagreement(*config.sizes[trial.number]) for trial in trials]
+        return [disagreement(*config.sizes[trial[2]]) for trial in trials]
     if part == "descent":
         return [_descent(config, which)]
     gradient = through(which, SOURCE, config.codewords)
-    return [_refined(config, which, trial.number, gradient) for trial in trials]
+    return [_refined(config, which, trial[2], gradient) for trial in trials]
 
 
 def through(name: str, source: sources.Source, codewords: int) -> Gradient:

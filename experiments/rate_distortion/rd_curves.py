@@ -1,8 +1,9 @@
-"""The report's rate-distortion curves and known ones, certified.
+"""Published rate-distortion curves and known ones, certified.
 
-The report's grids and codebooks first; then the Gaussian, the Laplacian (absolute error) and a coin
-on grids fine enough to be compared with closed forms. Every point has a lower bound, an upper bound
-and their gap; a level that no encoder reaches is named as such, not drawn.
+The grids and codebooks of "Convex Relaxations for Entropy-Constrained Compression" (Moussa Nasser)
+first; then the Gaussian, the Laplacian (absolute error) and a coin on grids fine enough to be
+compared with closed forms. Every point has a lower bound, an upper bound and their gap; a level
+that no encoder reaches is named as such, not drawn.
 
 Cost: paper: 2 min on 1 core; smoke: 1 min.
 Data: none.
@@ -27,7 +28,7 @@ class Config:
     """One run of the experiment."""
 
     levels: int = 100
-    """Of the report's 1-D Gaussian; its other curves have a half and an eighth of that."""
+    """Of the published 1-D Gaussian; the other curves have a half and an eighth of that."""
     dense: int = 397
     """Codewords of the fine codebook of the trimodal source."""
     tol_bits: float = 1e-6
@@ -48,11 +49,9 @@ class Point(NamedTuple):
     rate_lb: float | None
     rate_ub: float | None
     gap_bits: Annotated[
-        float | None,
-        Over(max, "bits"),
-        Column("largest gap, bits", ".1e"),
+        float | None, Over(max, "bits"), Column("largest gap, bits", ".1e"),
         Claim("ratedist.max_certified_gap_bits", tolerance=1.5e-7),
-    ]
+    ]  # fmt: skip
     price_bits_per_unit: float | None
     converged: bool
     exact: float | None
@@ -76,7 +75,7 @@ def recompute(config: Config, row: Point, data: Data) -> float:
 
 
 def figures(records: dict[str, Record]) -> dict[str, Figure]:
-    """The report's curves, and the known ones on top of their closed forms."""
+    """The published curves, and the known ones on top of their closed forms."""
     figure, (left, right) = plots.subplots(2)
     solved = [row for row in records["paper"].rows if not row.infeasible]
     for name, points in rows.grouped(solved, lambda row: row.source).items():
@@ -101,84 +100,53 @@ def _problems(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndar
     grid = np.linspace(-3.0, 3.0, 4)
     corners = np.stack([a.ravel() for a in np.meshgrid(grid, grid, indexing="ij")], axis=1)
     fine, sharp = sources.gaussian(97, 6.0), sources.laplacian(161, 10.0)
-    wide = sources.gaussian_2d(13, 4.2)
-    square = sources.squared_error
+    wide, coin = sources.gaussian_2d(13, 4.2), np.array([0.3, 0.7])
+    trimodal_levels = np.append(np.linspace(0.2, 3.0, few), [0.417, 0.6])
+
+    def squared(source: sources.Source, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return source.p, sources.squared_error(source.points, code)
+
+    # fmt: off
     return {
         "Gaussian, 8 codewords (report)": (
-            gaussian.p,
-            square(gaussian.points, np.linspace(-3, 3, 8)),
-            np.linspace(0.1, 3.0, many),
-            None,
-        ),
+            *squared(gaussian, np.linspace(-3, 3, 8)), np.linspace(0.1, 3.0, many), None),
         "three bumps, 16 codewords (report)": (
-            bumps.p,
-            square(bumps.points, np.linspace(-3, 3, 16)),
-            np.linspace(0.1, 3.0, some),
-            None,
-        ),
+            *squared(bumps, np.linspace(-3, 3, 16)), np.linspace(0.1, 3.0, some), None),
         "2-D Gaussian, 4 x 4 codewords (report)": (
-            flat.p,
-            square(flat.points, corners),
-            np.linspace(0.2, 5.0, few),
-            None,
-        ),
+            *squared(flat, corners), np.linspace(0.2, 5.0, few), None),
         "trimodal, fine codebook": (
-            trimodal.p,
-            square(trimodal.points, np.linspace(-8, 8, config.dense)),
-            np.append(np.linspace(0.2, 3.0, few), [0.417, 0.6]),
-            None,
-        ),
+            *squared(trimodal, np.linspace(-8, 8, config.dense)), trimodal_levels, None),
         "Gaussian, fine grid": (
-            fine.p,
-            square(fine.points, fine.points),
-            np.linspace(0.05, 1.2, some),
-            lambda level: closed_forms.gaussian_squared(1.0, level),
-        ),
+            *squared(fine, fine.points), np.linspace(0.05, 1.2, some),
+            lambda level: closed_forms.gaussian_squared(1.0, level)),
         "2-D Gaussian, fine grid": (
-            wide.p,
-            square(wide.points, wide.points),
-            np.linspace(0.8, 2.2, few),
-            lambda level: 2.0 * closed_forms.gaussian_squared(1.0, level / 2.0),
-        ),
+            *squared(wide, wide.points), np.linspace(0.8, 2.2, few),
+            lambda level: 2.0 * closed_forms.gaussian_squared(1.0, level / 2.0)),
         "Laplacian, absolute error": (
-            sharp.p,
-            np.abs(sharp.points - sharp.points.T),
-            np.linspace(0.3, 1.1, some),
-            lambda level: closed_forms.laplacian_absolute(1.0, level),
-        ),
+            sharp.p, np.abs(sharp.points - sharp.points.T), np.linspace(0.3, 1.1, some),
+            lambda level: closed_forms.laplacian_absolute(1.0, level)),
         "coin, p = 0.3, Hamming": (
-            np.array([0.3, 0.7]),
-            1.0 - np.eye(2),
-            np.linspace(0.01, 0.35, some),
-            lambda level: closed_forms.bernoulli_hamming(0.3, level),
-        ),
+            coin, 1.0 - np.eye(2), np.linspace(0.01, 0.35, some),
+            lambda level: closed_forms.bernoulli_hamming(0.3, level)),
     }
+    # fmt: on
 
 
 def _curve(
     name: str, p: np.ndarray, d: np.ndarray, levels: np.ndarray, exact: Any, tol_bits: float
 ) -> list[Point]:
-    points = ratedist.compiled(ratedist.curve)(p, d, levels, tol_bits=tol_bits)
+    points = ratedist.curve(p, d, levels, tol_bits=tol_bits)
     curve = []
     for i, level in enumerate(levels):
         infeasible = bool(points.infeasible[i, 0])
-        rate_ub = float(points.rate_ub[i])
+        lower, upper = float(points.rate_lb[i]), float(points.rate_ub[i])
+        gap = None if infeasible else float(points.gap_bits[i])
         known = None if exact is None else float(exact(level))
-        curve.append(
-            Point(
-                source=name,
-                level=float(level),
-                infeasible=infeasible,
-                distortion=float(points.distortion[i, 0]),
-                rate_lb=float(points.rate_lb[i]),
-                rate_ub=rate_ub,
-                gap_bits=None if infeasible else float(points.gap_bits[i]),
-                price_bits_per_unit=float(points.nu[i, 0]),
-                converged=bool(points.converged[i]),
-                exact=known,
-                from_theory_bits=None if known is None or infeasible else abs(rate_ub - known),
-            )
-        )
+        apart = None if known is None or infeasible else abs(upper - known)
+        price, converged = float(points.nu[i, 0]), bool(points.converged[i])
+        row = Point(name, float(level), infeasible, float(points.distortion[i, 0]), lower, upper,
+                    gap, price, converged, known, apart)  # fmt: skip
+        curve.append(row)
     return curve
 
 
@@ -189,6 +157,6 @@ EXPERIMENT = Experiment(
     grid=lambda config: ((name,) for name in _problems(config)),
     recompute=recompute,
     figures=figures,
-    data="synthetic sources of the report",
+    data="synthetic sources",
     notes="closed forms belong to the continuous sources; the grids are close to them",
 )

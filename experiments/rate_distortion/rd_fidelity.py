@@ -125,13 +125,10 @@ def _rules(kind: str, level: float) -> tuple[str, tuple[ratedist.Constraint, ...
     letters = [ratedist.per_symbol(int(i), _X.size, 0.2) for i in np.flatnonzero(_NEAR)]
     words, rules = {
         "global": ("global alone", ()),
-        "subset_sum": (
-            "sum over the subset <= 0.015",
-            (ratedist.subset_sum(_P, _NEAR, 0.015),),
-        ),
+        "subset_sum": ("sum over the subset <= 0.015", [ratedist.subset_sum(_P, _NEAR, 0.015)]),
         "subset_mean": (
             "mean within it <= 0.015 / P(S)",
-            (ratedist.subset_mean(_P, _NEAR, 0.015 / _P[_NEAR].sum()),),
+            [ratedist.subset_mean(_P, _NEAR, 0.015 / _P[_NEAR].sum())],
         ),
         "every_letter": ("both letters <= 0.20", letters),
     }[kind]
@@ -142,19 +139,15 @@ def _kind(kind: str, level: float) -> Kind:
     words, rules = _rules(kind, level)
     point = ratedist.compiled(ratedist.solve_fixed)(_P, _D, rules)
     prices = tuple(np.asarray(point.nu).tolist())
+    proved = ratedist.certificate(_P, _D, rules, point.dual, point.q)
     return Kind(
-        kind,
-        words,
-        level,
-        float(point.rate_lb),
-        float(point.rate_ub),
-        float(point.gap_bits),
-        ratedist.certificate(_P, _D, rules, point.dual, point.q),
-        prices[0],
-        prices[1] if len(prices) > 1 else None,
-        prices,
+        kind, words, level, *_bounds(point), proved, prices[0], (*prices, None)[1], prices,
         tuple(np.asarray(point.vacuous).tolist()),
-    )
+    )  # fmt: skip
+
+
+def _bounds(point: ratedist.RDPoint) -> tuple[float, float, float]:
+    return float(point.rate_lb), float(point.rate_ub), float(point.gap_bits)
 
 
 def _settings(config: Config) -> list[Setting]:
@@ -177,8 +170,8 @@ def _settings(config: Config) -> list[Setting]:
         )
         point = ratedist.compiled(ratedist.solve_fixed)(source.p, d, rules)
         reached, price = float(point.distortion[1]), float(point.nu[1])
-        bounds = map(float, (point.rate_lb, point.rate_ub, point.gap_bits))
-        found.append(Setting(name, level, inner, *bounds, reached, price, bool(point.vacuous[1])))
+        row = Setting(name, level, inner, *_bounds(point), reached, price, bool(point.vacuous[1]))
+        found.append(row)
     return found
 
 

@@ -45,11 +45,8 @@ class Config:
     """Of the distortion that the foreground has without a constraint of its own."""
 
 
-class Trial(NamedTuple):
-    """Bounds, which are solved together, or a file of `pixels` or `patches`."""
-
-    kind: str
-    level: float
+Trial = tuple[str, float]
+"""`bounds`, which are solved together, or a file of `pixels` or `patches`; the level."""
 
 
 class Bounds(NamedTuple):
@@ -105,14 +102,14 @@ class Rounded(NamedTuple):
 
 def grid(config: Config) -> Iterator[Trial]:
     """Bounds at every level, files at every second."""
-    yield from (Trial("bounds", level) for level in config.levels)
-    yield from (Trial(n, level) for level in config.levels[1::2] for n in ("pixels", "patches"))
+    yield from (("bounds", level) for level in config.levels)
+    yield from ((n, level) for level in config.levels[1::2] for n in ("pixels", "patches"))
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Code] | ex.Measurement:
     """Round the patches and solve with and without the foreground, or write a file."""
     patches = _patches(config, data)
-    if trials[0].kind == "bounds":
+    if trials[0][0] == "bounds":
         rounded = _round(config, patches)
         extras = {
             "patches": len(patches),
@@ -120,7 +117,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Code] | 
             "foreground_probability": float(rounded.source.p[rounded.foreground].sum()),
             "spread_per_pixel": rounded.spread / PIXELS,
         }
-        return ex.Measurement([_at(config, rounded, trial.level) for trial in trials], extras)
+        return ex.Measurement([_at(config, rounded, level) for _, level in trials], extras)
     ((name, level),) = trials
     flat = patches.reshape(-1)
     content = ratedist.encode(flat, level, dimension=1 if name == "pixels" else PIXELS)
@@ -181,21 +178,13 @@ def _at(config: Config, rounded: Rounded, pixel_level: float) -> Bounds:
     lower, upper = _solve(rounded, outer), _solve(rounded, tight)
     lower_both = _solve(rounded, outer, outer_inner)
     upper_both = _solve(rounded, tight, tight_inner)
+    gap = max(float(point.gap_bits) for point in (free, both, lower, lower_both))
     return Bounds(
-        level=pixel_level,
-        lower=float(lower.rate_lb) / PIXELS,
-        upper=float(upper.rate_ub) / PIXELS,
-        rate=float(free.rate_ub) / PIXELS,
-        rate_foreground=float(both.rate_ub) / PIXELS,
-        gap_bits=max(float(one.gap_bits) for one in (free, both, lower, lower_both)),
-        foreground_distortion=reached / PIXELS,
-        price=float(free.nu[0]),
-        price_foreground=float(both.nu[1]),
-        lower_foreground=float(lower_both.rate_lb) / PIXELS,
-        upper_foreground=float(upper_both.rate_ub) / PIXELS,
-        price_with_foreground=float(both.nu[0]),
-        foreground_vacuous=bool(both.vacuous[1]),
-    )
+        pixel_level, float(lower.rate_lb) / PIXELS, float(upper.rate_ub) / PIXELS,
+        float(free.rate_ub) / PIXELS, float(both.rate_ub) / PIXELS, gap, reached / PIXELS,
+        float(free.nu[0]), float(both.nu[1]), float(lower_both.rate_lb) / PIXELS,
+        float(upper_both.rate_ub) / PIXELS, float(both.nu[0]), bool(both.vacuous[1]),
+    )  # fmt: skip
 
 
 def recompute(config: Config, row: Bounds, data: ex.Data) -> float:
@@ -224,13 +213,10 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
 
 EXPERIMENT = ex.Experiment(
     (Bounds, Code),
-    {
-        "paper": Config(),
-        "smoke": Config("digits", 60, 40, 8, levels=(0.01, 0.02)),
-    },
+    {"paper": Config(), "smoke": Config("digits", 60, 40, 8, levels=(0.01, 0.02))},
     measure,
     grid=grid,
-    batch=lambda trial: trial[:1] if trial.kind == "bounds" else trial,
+    batch=lambda trial: "bounds" if trial[0] == "bounds" else trial,
     recompute=recompute,
     figures=figures,
     data=lambda config: config.data,
