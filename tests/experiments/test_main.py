@@ -28,7 +28,7 @@ def test_an_unknown_name_gets_a_suggestion(capsys):
 
 def test_a_mistyped_flag_gets_a_suggestion(capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(["digits", "smoke", "--sede", "1"])
+        main(["digits", "smoke", "--seedz", "1"])
     assert stopped.value.code == 2
     assert "--seed" in "".join(capsys.readouterr())
 
