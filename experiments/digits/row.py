@@ -80,16 +80,10 @@ class Job(NamedTuple):
         )
 
     def row(
-        self,
-        method: str,
-        path: Path,
-        percent: float,
-        baseline_percent: float | None = None,
-        baseline: str = "",
-        *,
-        bits_per_image: float | None = None,
+        self, method: str, path: Path, percent: float, baseline_percent: float | None = None,
+        baseline: str = "", *, bits_per_image: float | None = None,
         baseline_file: Path | None = None,
-    ) -> Row:
+    ) -> Row:  # fmt: skip
         """A row of the table; bits are those of the file over the training images if not given."""
         size = path.stat().st_size
         bits = 8 * size / len(self.train.labels) if bits_per_image is None else bits_per_image
