@@ -105,7 +105,7 @@ def bytes_of(path: Path, what: str) -> Picture:
     """Where the bytes of a file are."""
     figure, (axis,) = plots.subplots(width=6.5, height=3.4)
     parts = account(path)
-    names = [part.part.removeprefix("section model_symbols: ") for part in parts]
+    names = [part.part.rpartition(": ")[2] for part in parts]
     axis.barh(names, [part.size_bytes for part in parts], color=plots.OURS)
     axis.invert_yaxis()
     axis.set(xlabel="bytes")
