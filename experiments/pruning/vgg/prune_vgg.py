@@ -171,7 +171,7 @@ EXPERIMENT = ex.Experiment(
             width=1 / 8,
             blocks=((64,), (128,)),
             iterative=(Iterative("drr", 1e-4, _SMOKE_STEPS),),
-            training=Training(epochs=6, batch_size=100),
+            training=Training(epochs=4, batch_size=100),
             mirrored=False,
             validation_images=297,
             calibration_images=200,
