@@ -198,7 +198,7 @@ EXPERIMENT = ex.Experiment(
                 steps=60, batch_size=50, latent=4, components=2, widths=(8, 8, 4), features_width=4
             ),
             bits_weights=(0.0, 1e-3),
-            utility_weights=(0.1,),
+            utility_weights=(0.0,),
             classifiers={"report_cnn": StudentConfig(steps=200)},
             per_class=50,
             runs_per_chunk=2,

@@ -271,7 +271,7 @@ EXPERIMENT = ex.Experiment(
                 proxy=StudentConfig(steps=20),
                 second_proxy=StudentConfig("convnet", 5, 64, 2e-3, 4, True),
                 proxy_per_class=20,
-                strategies=("herding",),
+                strategies=(),
             ),
             seeds=(0, 1),
             per_class=50,
