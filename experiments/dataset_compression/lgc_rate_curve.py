@@ -20,8 +20,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.common import decoded_sets, downstream
-from experiments.common.downstream import StudentConfig
+from experiments.common import decoded_sets
 from experiments.dataset_compression import lgc_rate_curve_choices as choices
 from experiments.dataset_compression.lgc_mnist import PUBLISHED_BYTES, PUBLISHED_PERCENT
 from experiments.runner import experiment as ex
@@ -30,6 +29,8 @@ from experiments.runner.folder import plain
 from experiments.runner.rows import grouped, mean_over_seeds, restore
 from fewbits.coding import container
 from fewbits.io import datasets
+from fewbits.training import downstream
+from fewbits.training.downstream import ClassifierConfig
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation.augmentation import NONE
 from lgc.distillation.search_config import DistillConfig
@@ -49,11 +50,11 @@ class Config:
     """Bytes, with all seeds."""
     first_seed_budgets: tuple[int, ...] = (1_000, 1_000_000)
     """With the first seed alone, to draw the curve."""
-    classifiers: dict[str, StudentConfig] = field(
+    classifiers: dict[str, ClassifierConfig] = field(
         default_factory=lambda: {
-            "convnet": StudentConfig("convnet", 4_000, 64, 2e-3, 32, True),
-            "lenet5": StudentConfig("lenet_5_caffe", 4_000, 64, 1e-3, None, True),
-            "report_cnn": StudentConfig(steps=8_000, falling=True),
+            "convnet": ClassifierConfig("convnet", 4_000, 64, 2e-3, 32, True),
+            "lenet5": ClassifierConfig("lenet_5_caffe", 4_000, 64, 1e-3, None, True),
+            "report_cnn": ClassifierConfig(steps=8_000, falling=True),
         }
     )
     first_seed_classifiers: tuple[str, ...] = ("lenet5",)
@@ -263,17 +264,17 @@ EXPERIMENT = ex.Experiment(
             data=("digits",),
             budgets=(700,),
             first_seed_budgets=(),
-            classifiers={"report_cnn": StudentConfig(steps=100)},
+            classifiers={"report_cnn": ClassifierConfig(steps=100)},
             choice=choices.Settings(
                 search=_QUICK,
                 brightness=("digits",),
                 distilled_up_to={},
-                proxy=StudentConfig(steps=20),
-                second_proxy=StudentConfig("convnet", 5, 64, 2e-3, 4, True),
+                proxy=ClassifierConfig(steps=20),
+                second_proxy=ClassifierConfig("convnet", 5, 64, 2e-3, 4, True),
                 proxy_per_class=20,
                 strategies=(),
             ),
-            seeds=(0, 1),
+            seeds=(0,),
             per_class=50,
             validation_images=300,
         ),
