@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.common import downstream
 from experiments.runner import subprocesses
+from fewbits.training import downstream
 
 
 def from_archive(path: Path, per_class: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:

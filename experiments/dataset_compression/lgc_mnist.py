@@ -20,14 +20,15 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.common import decoded_sets, downstream
-from experiments.common.downstream import StudentConfig
+from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
 from experiments.runner import plots
 from experiments.runner.rows import grouped, mean_over_seeds
 from fewbits.coding import container
 from fewbits.io.datasets import Images
 from fewbits.io.progress import Bar
+from fewbits.training import downstream
+from fewbits.training.downstream import ClassifierConfig
 from lgc import Config as Compression
 from lgc import archive, compression
 from lgc.coresets import lossless_subset
@@ -44,7 +45,7 @@ class Config:
     """One run of the experiment."""
 
     compression: Compression = Compression()
-    classifier: StudentConfig = StudentConfig(steps=14_070)
+    classifier: ClassifierConfig = ClassifierConfig(steps=14_070)
     bits: tuple[str, ...] = ("float32", "8", "5")
     """Precisions at which each trained model is written; digits are k-bit grids."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -164,7 +165,7 @@ EXPERIMENT = ex.Experiment(
         "paper": Config(),
         "smoke": Config(
             compression=Compression(hidden=32, latent=8, epochs=2, max_components=2),
-            classifier=StudentConfig(steps=200),
+            classifier=ClassifierConfig(steps=200),
             bits=("float32", "8"),
             seeds=(0, 1),
             per_class=100,

@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.common import decoded_sets, downstream
-from experiments.common.downstream import StudentConfig
+from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
 from experiments.runner import plots
 from fewbits.coding import container
-from fewbits.training import loop, sweep
+from fewbits.training import downstream, loop, sweep
+from fewbits.training.downstream import ClassifierConfig
 from lgc import images
 from lgc.autoencoders import rate_constrained_compression
 from lgc.autoencoders.rate_constrained import Hyperparameters
@@ -47,10 +47,10 @@ class Config:
     utility_weights: tuple[float, ...] = (0.0, 0.1)
     kl_weight: float = 0.5
     learning_rate: float = 2e-3
-    classifiers: dict[str, StudentConfig] = field(
+    classifiers: dict[str, ClassifierConfig] = field(
         default_factory=lambda: {
-            "report_cnn": StudentConfig(steps=8_000, falling=True),
-            "convnet": StudentConfig("convnet", 4_000, 64, 2e-3, 32, True),
+            "report_cnn": ClassifierConfig(steps=8_000, falling=True),
+            "convnet": ClassifierConfig("convnet", 4_000, 64, 2e-3, 32, True),
         }
     )
     seeds: tuple[int, ...] = (0,)
@@ -199,7 +199,7 @@ EXPERIMENT = ex.Experiment(
             ),
             bits_weights=(0.0, 1e-3),
             utility_weights=(0.0,),
-            classifiers={"report_cnn": StudentConfig(steps=200)},
+            classifiers={"report_cnn": ClassifierConfig(steps=200)},
             per_class=50,
             runs_per_chunk=2,
         ),

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import jax
 
 import lgc
-from experiments.common import downstream
-from experiments.common.downstream import StudentConfig
 from experiments.runner.experiment import Data
 from experiments.runner.rows import restore
 from fewbits.coding import InputError
 from fewbits.io.datasets import Images
 from fewbits.io.progress import Bar
+from fewbits.training import downstream
+from fewbits.training.downstream import ClassifierConfig
 from lgc import files
 from lgc.coresets.downsampling import LOSSLESS, Downsampling
 from lgc.coresets.strategies import CORESETS, worthwhile
@@ -42,9 +42,9 @@ class Settings:
         default_factory=lambda: {"mnist": 0, "fashion_mnist": 30_000}
     )
     """Largest budget, by data set, with the stage of distillation, which takes ten minutes."""
-    proxy: StudentConfig = StudentConfig(steps=4_000, falling=True)
+    proxy: ClassifierConfig = ClassifierConfig(steps=4_000, falling=True)
     """Compares baselines."""
-    second_proxy: StudentConfig = StudentConfig("convnet", 1_000, 64, 2e-3, 32, True)
+    second_proxy: ClassifierConfig = ClassifierConfig("convnet", 1_000, 64, 2e-3, 32, True)
     """Decides between baselines that `proxy` finds alike."""
     proxy_per_class: int = 2_000
     strategies: tuple[str, ...] = tuple(CORESETS)
@@ -138,7 +138,7 @@ def best_subset(
     def made(point: OperatingPoint) -> bytes:
         return file(settings, train, size, point, 0)
 
-    def percent(point: OperatingPoint, proxy: StudentConfig) -> float:
+    def percent(point: OperatingPoint, proxy: ClassifierConfig) -> float:
         drawn = lgc.decompress(made(point), per_class=settings.proxy_per_class, seed=0)
         return downstream.accuracy_percent(proxy, drawn[:2], validation, seed=0)
 

@@ -23,14 +23,14 @@ from typing import Annotated, NamedTuple
 import jax
 import numpy as np
 
-from experiments.common import decoded_sets, downstream
-from experiments.common.downstream import StudentConfig
+from experiments.common import decoded_sets
 from experiments.dataset_compression import lgc_variants_figures
 from experiments.runner import experiment as ex
 from experiments.runner import rows
 from fewbits.coding import container
 from fewbits.io.progress import Bar
-from fewbits.training import trees
+from fewbits.training import downstream, trees
+from fewbits.training.downstream import ClassifierConfig
 from lgc import Config as Compression
 from lgc import compression
 from lgc.autoencoders import variants
@@ -47,7 +47,7 @@ class Config:
         "ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae",
     )  # fmt: skip
     compression: Compression = Compression()
-    classifier: StudentConfig = StudentConfig(steps=14_070)
+    classifier: ClassifierConfig = ClassifierConfig(steps=14_070)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     per_class: int = 6_000
     """Decoded images of each class."""
@@ -179,7 +179,7 @@ def tables(records: dict[str, ex.Record]) -> list[ex.Table]:
 _CONVOLUTIONAL = Config(names=("convolutional_vae",), seeds=(0,))
 _LONGER = Config(
     names=("vae", "conditional_vae", "contrastive_vae"),
-    classifier=StudentConfig(),
+    classifier=ClassifierConfig(),
     seeds=(0,),
     train_images=50_000,
 )
@@ -199,7 +199,7 @@ EXPERIMENT = ex.Experiment(
         "smoke": Config(
             names=("contrastive_ae", "conditional_vae"),
             compression=Compression(epochs=2, max_components=2, hidden=64, latent=16),
-            classifier=StudentConfig(steps=200),
+            classifier=ClassifierConfig(steps=200),
             seeds=(0,),
             per_class=100,
             train_images=2_000,

@@ -25,13 +25,14 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 import jax
 import numpy as np
 
-from experiments.common import decoded_sets, downstream
-from experiments.common.downstream import StudentConfig
+from experiments.common import decoded_sets
 from experiments.dataset_compression import spuco_figures
 from experiments.runner import experiment as ex
 from fewbits.coding import container
 from fewbits.io import datasets
 from fewbits.io.progress import Bar
+from fewbits.training import downstream
+from fewbits.training.downstream import ClassifierConfig
 from lgc import Config as Mixtures
 from lgc.coresets import lossless_subset
 from lgc.groups import grouped_compression as compression
@@ -74,7 +75,7 @@ class Config:
     strengths: tuple[float, ...] = (USUAL_STRENGTH,)
     training_sets: tuple[TrainingSet, ...] = get_args(TrainingSet)
     archive: compression.Config = compression.Config()
-    classifier: StudentConfig = StudentConfig(steps=8_000, falling=True)
+    classifier: ClassifierConfig = ClassifierConfig(steps=8_000, falling=True)
     test: Literal["test", "validation"] = "test"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
@@ -187,7 +188,7 @@ def coloured(config: Config, strength: float, seed: int, data: ex.Data) -> tuple
 
 
 def _group_accuracies(
-    classifier: StudentConfig,
+    classifier: ClassifierConfig,
     images: tuple[np.ndarray, np.ndarray],
     train: Grouped,
     test: Grouped,
@@ -262,7 +263,7 @@ EXPERIMENT = ex.Experiment(
                 steps=60,
                 mixtures=Mixtures(components=1),
             ),
-            classifier=StudentConfig(steps=60),
+            classifier=ClassifierConfig(steps=60),
             seeds=(0,),
         ),
     },

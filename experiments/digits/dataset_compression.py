@@ -8,11 +8,12 @@ import jax
 import numpy as np
 
 import lgc
-from experiments.common import decoded_sets, downstream
+from experiments.common import decoded_sets
 from experiments.digits.row import Job, Picture, Row, bytes_of, picture
 from experiments.runner import plots
 from fewbits.coding import container
 from fewbits.io.progress import Bar
+from fewbits.training import downstream
 from lgc.coresets import lossless_subset
 
 _COMPRESSION = lgc.Config(

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 import ratedist
-from experiments.common import decoded_sets, downstream
+from experiments.common import decoded_sets
 from experiments.digits.row import Job, Picture, Row, picture
 from experiments.runner import plots, subprocesses
 from fewbits.coding import container
 from fewbits.io.progress import Bar
+from fewbits.training import downstream
 from lgc.coresets import lossless_subset
 from ratedist.solvers import rounded_source
 

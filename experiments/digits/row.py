@@ -8,11 +8,11 @@ from typing import Annotated, NamedTuple
 
 from matplotlib.figure import Figure
 
-from experiments.common.downstream import StudentConfig
 from experiments.runner import experiment as ex
 from experiments.runner import plots
 from fewbits.coding import account
 from fewbits.io.datasets import Images
+from fewbits.training.downstream import ClassifierConfig
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class Job(NamedTuple):
         return self.data.path(f"digits_{self.seed}_{name}")
 
     @property
-    def classifier(self) -> StudentConfig:
+    def classifier(self) -> ClassifierConfig:
         """What learns from decoded images."""
-        return StudentConfig(
+        return ClassifierConfig(
             steps=max(50, round(3_000 * self.effort)), batch_size=64, learning_rate=2e-3
         )
 

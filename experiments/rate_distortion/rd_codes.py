@@ -20,11 +20,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.rate_distortion import rd_codes_files as files
-from experiments.rate_distortion import rd_codes_fits as fits
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 from ratedist import closed_forms, sources
-from ratedist.codes import code_file
+from ratedist.codes import code_file, fits
 
 DECIBELS_PER_BIT = 20.0 * np.log10(2.0)
 TRIMODAL = sources.trimodal()

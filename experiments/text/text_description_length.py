@@ -22,10 +22,11 @@ from matplotlib.figure import Figure
 
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows, subprocesses
-from experiments.text import text_baselines, text_data, text_files, text_methods
+from experiments.text import text_baselines, text_files, text_methods
 from experiments.text.text_files import Config, Sweep, Training, Trial
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.codecs.text.online import Learning
+from fewbits.io import wikipedia
 from fewbits.training.transformer import TransformerConfig
 
 _QUICK_BYTES = 100_000
@@ -182,7 +183,7 @@ def _text(config: Config, size: int, part: str, data: ex.Data) -> Path:
     """A file of the run's folder with the text to code, or what is held out of it."""
 
     def write(path: Path) -> None:
-        sample = text_data.load(config.source, size, file=config.file, data_dir=data.data_dir)
+        sample = wikipedia.load(config.source, size, file=config.file, data_dir=data.data_dir)
         path.write_bytes(getattr(sample, part))
 
     return data.cached_file(f"{part}_{size}.txt", write)
@@ -210,7 +211,7 @@ EXPERIMENT = ex.Experiment(
         ),
     },
     measure, grid=grid, derive=derive, recompute=recompute, figures=figures,
-    data=lambda config: text_data.NOTES[config.source],
+    data=lambda config: wikipedia.NOTES[config.source],
     notes="formula_bytes: 4 bytes a nonzero weight and the mean loss of the unquantised network on "
     "every fifth batch; speeds include compiling. No artefact: a decoder has to repeat floats, and "
     "so needs the same kind of device",

@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.runner import subprocesses
-from experiments.text import text_data, text_methods, text_parts
-from fewbits.codecs.text import header, offline, online
+from experiments.text import text_methods
+from fewbits.codecs.text import header, offline, online, resumable
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.coding import container
 from fewbits.coding.weights import sparse_code
+from fewbits.io import wikipedia
 from fewbits.training import data_parallel, loop, transformer, trees
 from fewbits.training.transformer import TransformerConfig
 from pruning import _three_phase
@@ -67,7 +68,7 @@ class Config:
     """Of text: all methods, at their first weights."""
     small_bytes: int = 1_000_000
     """Of text: the same, and offline all weights and widths."""
-    source: text_data.Source = "wiki"
+    source: wikipedia.Source = "wiki"
     file: str | None = None
     """The Wikipedia file, if it is not beside the folder of data sets."""
     offline_model: TransformerConfig = TransformerConfig(64, 4, 4, window=128)
@@ -108,7 +109,7 @@ def measure(
     began = time.perf_counter()
     shape = model(config, trial)
     identity = hashlib.sha256(repr((config, trial)).encode() + text).hexdigest()[:16]
-    run = text_parts.resumable(path.with_suffix(f".{identity}.part"))
+    run = resumable.resumable(path.with_suffix(f".{identity}.part"))
     initial = jax.eval_shape(partial(transformer.init, shape), jax.random.key(0))
     found: dict[str, Any] = {"parameters": trees.size(initial)}
     if trial.mode == "online":

@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from experiments.text import text_parts
-from fewbits.codecs.text import archive, online
+from fewbits.codecs.text import archive, online, resumable
 from fewbits.coding import container
 from fewbits.training import gradient_descent
 from fewbits.training.method import Loss, Method, OptimizerFactory
@@ -82,5 +81,5 @@ def decode(path: Path) -> tuple[str, float]:
     began = time.perf_counter()
     data = container.load_bytes(path)
     part = f".{hashlib.sha256(data).hexdigest()[:16]}.decoded.part"
-    text = archive.decompress(data, ONLINE, text_parts.resumable(path.with_suffix(part)))
+    text = archive.decompress(data, ONLINE, resumable.resumable(path.with_suffix(part)))
     return hashlib.sha256(text).hexdigest(), time.perf_counter() - began

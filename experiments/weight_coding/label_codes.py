@@ -22,9 +22,9 @@ import numpy as np
 from experiments.common import decoded_networks
 from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
-from experiments.weight_coding import label_predictions, sparse_lenets
-from experiments.weight_coding.label_predictions import Training
-from fewbits.codecs import prequential
+from experiments.weight_coding import sparse_lenets
+from fewbits.codecs import label_predictions, prequential
+from fewbits.codecs.label_predictions import Training
 from fewbits.coding import container, params_from_bytes
 from fewbits.coding.weights import sparse_code
 from fewbits.io import datasets

@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax
 import pytest
 
-from experiments.common import downstream
-from experiments.common.downstream import StudentConfig
 from fewbits.io import datasets
+from fewbits.training import downstream
+from fewbits.training.downstream import ClassifierConfig
 from lgc import files
 from lgc.coresets import lossless_subset
 from lgc.distillation import budget_search, distilled_file
@@ -39,7 +39,7 @@ def test_a_file_within_a_budget_beats_the_lossless_subset_of_its_bytes():
     ours = files.sample(data, per_class=300, seed=0)
     few, _ = lossless_subset.largest(train.pixels, train.labels, len(data), seed=0)
     plain = downstream.to_size(*lossless_subset.read(few), len(ours[1]))
-    classifier = StudentConfig(steps=600, learning_rate=2e-3)
+    classifier = ClassifierConfig(steps=600, learning_rate=2e-3)
     outcome = downstream.train(classifier, [ours, plain], test, seeds=(0, 1))
     ours_mean, plain_mean = outcome.accuracy.mean(axis=1)
     assert ours_mean > plain_mean + 0.05

@@ -6,14 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.dataset_compression.privacy import (
-    lgc_privacy,
-    privacy_archives,
-    privacy_attacks,
-)
+from experiments.dataset_compression import lgc_privacy
 from experiments.runner import experiment as ex
 from experiments.runner.folder import Data
 from fewbits.io.datasets import Images
+from lgc.privacy import archive_attacks, shadow_archives
 
 
 def _images(n_classes=3, side=8):
@@ -26,11 +23,11 @@ def _images(n_classes=3, side=8):
 
 
 def test_a_pool_has_its_classes_in_order():
-    pool = privacy_archives.make_pool(_images(), 8)
+    pool = shadow_archives.make_pool(_images(), 8)
     assert pool.classes.tolist() == [0] * 8 + [1] * 8 + [2] * 8
     for wrong in (3, 5, 100):
         with pytest.raises(ValueError, match=f"per_class is {wrong}"):
-            privacy_archives.make_pool(_images(), wrong)
+            shadow_archives.make_pool(_images(), wrong)
 
 
 @pytest.mark.slow
@@ -42,8 +39,8 @@ def test_the_control_leaks_and_permuted_membership_does_not(tmp_path, monkeypatc
     data = Data(tmp_path)
     monkeypatch.setattr(data, "images", lambda name, split: _images())
     seen = []
-    attacks = privacy_attacks.attacks
-    monkeypatch.setattr(privacy_attacks, "attacks", lambda *a: seen.append(a) or attacks(*a))
+    attacks = archive_attacks.attacks
+    monkeypatch.setattr(archive_attacks, "attacks", lambda *a: seen.append(a) or attacks(*a))
     for row in lgc_privacy.measure(config, [(lgc_privacy.CONTROL,)], data).rows:
         if isinstance(row, lgc_privacy.Attack):
             assert row.auc > 0.97, row
@@ -61,7 +58,7 @@ def test_the_control_leaks_and_permuted_membership_does_not(tmp_path, monkeypatc
 
 def test_roc_points_of_a_short_list():
     scores, members = np.array([4.0, 3, 2, 1]), np.array([True, False, True, False])
-    found = privacy_attacks.roc(scores, members)
+    found = archive_attacks.roc(scores, members)
     assert found["false_positive_rate"] == [0, 0.5]
     assert found["true_positive_rate"] == [0.5, 1.0]
 

@@ -19,8 +19,8 @@ from experiments.runner.folder import Data
 from experiments.runner.run import run
 from fewbits.io.datasets import DataError
 
-QUICK = ("envelope",)
-"""Killed in CI; all others are killed by the nightly tests."""
+QUICK = {"envelope": (), "bits_back_refund": pytest.mark.slow, "bitalloc_sensors": pytest.mark.slow}
+"""Run and killed in CI, one of them in the default tests; all others by the nightly tests."""
 TIMED = ("em_speed", "rd_speed", "prune_speed", "bitalloc_prices")
 """Experiments that measure time, which no run repeats."""
 
@@ -39,8 +39,8 @@ def experiment_of(name: str) -> Any:
     return registry.get(name).EXPERIMENT
 
 
-def each(quick: tuple[str, ...] = QUICK) -> list[Any]:
-    return [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in converted()]
+def each() -> list[Any]:
+    return [pytest.param(n, marks=QUICK.get(n, pytest.mark.nightly)) for n in converted()]
 
 
 @pytest.mark.parametrize("name", each())

@@ -28,8 +28,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
-from experiments.dataset_compression.privacy import privacy_archives, privacy_attacks
-from experiments.dataset_compression.privacy.privacy_archives import Pool
 from experiments.runner import experiment as ex
 from experiments.runner import plots
 from experiments.runner.rows import grouped, mean_over_seeds
@@ -38,8 +36,9 @@ from fewbits.io.progress import Bar
 from lgc import Config as Compression
 from lgc.coresets import lossy_subset
 from lgc.coresets.downsampling import Downsampling
-from lgc.privacy import InversionConfig, Scores
+from lgc.privacy import InversionConfig, Scores, archive_attacks, shadow_archives
 from lgc.privacy.distance_ratios import QUANTILES
+from lgc.privacy.shadow_archives import Pool
 
 CONTROL = "lossy_subset"
 MODES = {
@@ -152,11 +151,11 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
     """Make all archives of a mode, score the pool under each, attack the targets."""
     ((mode,),) = trials
     per_class = config.control_per_class if mode == CONTROL else config.per_class
-    pool = privacy_archives.make_pool(data.images(config.data, "train"), per_class)
+    pool = shadow_archives.make_pool(data.images(config.data, "train"), per_class)
     key_shadows, key_targets, key_test = jax.random.split(jax.random.key(config.seed), 3)
     classes = jnp.asarray(pool.classes)
-    inside = privacy_attacks.random_halves(key_shadows, classes, config.shadows)
-    of_targets = privacy_attacks.random_halves(key_targets, classes, 2 * config.targets)
+    inside = archive_attacks.random_halves(key_shadows, classes, config.shadows)
+    of_targets = archive_attacks.random_halves(key_targets, classes, 2 * config.targets)
     targets = np.asarray(of_targets[: config.targets])
     archives = _archives(config, mode, pool, np.concatenate([inside, targets]), data)
     with Bar(mode) as bar:
@@ -166,7 +165,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
             scores.append(_scores(config, mode, archive, pool, number, data))
     names = ("nearness",) if mode == CONTROL else Scores._fields
     by_name = dict(zip(names, jnp.stack(scores, axis=1), strict=True))
-    attacks = privacy_attacks.attacks(by_name, inside, jnp.asarray(targets))
+    attacks = archive_attacks.attacks(by_name, inside, jnp.asarray(targets))
     strongest = max(attacks, key=lambda attack: np.mean(attack.auc))
     rows: list[Any] = [
         Attack(mode, attack.score, attack.calibration, target, *map(float, values))
@@ -181,7 +180,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
             drawn = lossy_subset.read(archive)[0]
         else:
             drawn = decoded_sets.from_archive(path, config.drawn_per_class, config.seed)[0]
-        found = privacy_attacks.distances(
+        found = archive_attacks.distances(
             key, drawn, pool, members, config.neighbours, config.permutations
         )
         rows.append(Distances(mode, target, int(members.sum()), len(archive), *found))
@@ -240,7 +239,7 @@ def _archives(
 
     def write(path: Any) -> None:
         with Bar(mode) as bar:
-            made = privacy_archives.mixtures(
+            made = shadow_archives.mixtures(
                 pool, halves, settings, config.seed, config.runs_per_chunk, bar
             )
         np.savez(path, *(np.frombuffer(archive, np.uint8) for archive in made))
@@ -254,9 +253,9 @@ def _scores(
 ) -> np.ndarray:
     """Float32[scores, n], of every image of the pool under one archive."""
     if mode == CONTROL:
-        return privacy_attacks.control_scores(archive, pool).astype(np.float32)
+        return archive_attacks.control_scores(archive, pool).astype(np.float32)
     key = jax.random.fold_in(jax.random.key(config.seed), number)
-    score = partial(privacy_attacks.mixture_scores, archive, pool, key, config.inversion)
+    score = partial(archive_attacks.mixture_scores, archive, pool, key, config.inversion)
     path = data.cached_file(
         f"{mode}_{number}.npy", lambda path: np.save(path, score().astype(np.float32))
     )

@@ -16,19 +16,19 @@ from fewbits.training import evaluation, gradient_descent, loop, losses, network
 
 
 @dataclass(frozen=True)
-class StudentConfig:
+class ClassifierConfig:
     """How a downstream classifier is trained; equally many steps whatever it is trained on."""
 
     network: str = "report_classifier"
     """A constructor of `fewbits.training.networks` that takes (image_shape, n_classes)."""
     steps: int = 46_900
-    """50 epochs of 60,000 images at batch 64, as in the report."""
+    """50 epochs of 60,000 images at batch 64, as published."""
     batch_size: int = 64
     learning_rate: float = 1e-3
     width: int | None = None
     """Of a network that comes in widths."""
     falling: bool = False
-    """Whether the rate falls to zero along half a cosine; the report's does not."""
+    """Whether the rate falls to zero along half a cosine; the published one does not."""
 
 
 class _Point(NamedTuple):
@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
 
 
 def train(
-    config: StudentConfig,
+    config: ClassifierConfig,
     training_sets: Sequence[tuple[np.ndarray, np.ndarray]],
     test: Images,
     *,
@@ -101,7 +101,7 @@ def train(
 
 
 def accuracy_percent(
-    config: StudentConfig,
+    config: ClassifierConfig,
     training_set: tuple[np.ndarray, np.ndarray],
     test: Images,
     seed: int,

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.dataset_compression.privacy.privacy_archives import Pool
 from fewbits.training.method import Key
 from lgc import archive, privacy
 from lgc.coresets import lossy_subset
+from lgc.privacy.shadow_archives import Pool
 
 FALSE_POSITIVE_RATE = 0.001
 _ROC_POINTS = 60

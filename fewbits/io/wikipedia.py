@@ -15,7 +15,6 @@ import random
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from experiments.runner.records import REPOSITORY
 from fewbits.io.datasets import DataError
 
 Source = Literal["wiki", "made_up"]
@@ -121,7 +120,7 @@ def _path(file: str | None, data_dir: str | None) -> Path:
     if file is not None:
         return Path(file)
     prepared = data_dir or os.environ.get("TFDS_DATA_DIR")
-    beside = Path(prepared) if prepared else REPOSITORY.parent / "shared" / "tfds"
+    beside = Path(prepared) if prepared else Path("../shared/tfds")
     return beside.parent / "text" / FILE
 
 

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.text import text_parts
-from fewbits.codecs.text import streams
+from fewbits.codecs.text import resumable, streams
 from tests.codecs.text.test_streams import Counting
 
 
@@ -22,13 +21,13 @@ def test_states_come_back(tmp_path: Path):
         "flags": np.array([True]),
         "nothing": None,
     }
-    text_parts.save(tmp_path / "state", state)
-    found = text_parts.load(tmp_path / "state", state)
+    resumable.save(tmp_path / "state", state)
+    found = resumable.load(tmp_path / "state", state)
     assert found["half"].dtype == half.dtype
     for name in ("half", "words", "scalar", "flags"):
         np.testing.assert_array_equal(found[name], state[name])
     with pytest.raises(ValueError, match="something else"):
-        text_parts.load(tmp_path / "state", {**state, "scalar": np.zeros(2)})
+        resumable.load(tmp_path / "state", {**state, "scalar": np.zeros(2)})
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
 
@@ -37,7 +36,7 @@ def test_coding_goes_on_from_its_file(tmp_path: Path):
     coded = streams.encode(Counting(4), text, 4)
     stopped = streams.Encoder(Counting(4), text, 4)
     stopped.advance(300)
-    text_parts.save(path, stopped.state())
+    resumable.save(path, stopped.state())
     seen = []
 
     class Watched(Counting):
@@ -46,7 +45,7 @@ def test_coding_goes_on_from_its_file(tmp_path: Path):
             super().observe(byte)
 
     # Every chunk of steps is saved, and the file goes at the end.
-    run = text_parts.resumable(path, every_seconds=0.0)
+    run = resumable.resumable(path, every_seconds=0.0)
     assert streams.encode(Watched(4), text, 4, run) == coded
     assert len(seen) == 1000 - 300
     assert not path.exists()

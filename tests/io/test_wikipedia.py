@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.text import text_data
+from fewbits.io import wikipedia
 from fewbits.io.datasets import DataError
 
-WIKI = Path(__file__).resolve().parents[3] / "shared" / "text" / text_data.FILE
+WIKI = Path(__file__).resolve().parents[3] / "shared" / "text" / wikipedia.FILE
 
 
 def _articles(text: bytes) -> list[bytes]:
@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> str:
 
 
 def test_whole_articles_in_order_and_spread(file: str):
-    sample = text_data.load("wiki", 3000, held_out=200, file=file, data_dir=None)
+    sample = wikipedia.load("wiki", 3000, held_out=200, file=file, data_dir=None)
     assert 2800 < len(sample.text) <= 3000
     numbers = [int(a.split(b"\n")[0].split()[1]) for a in _articles(sample.text)]
     assert numbers == sorted(numbers)
@@ -37,8 +37,8 @@ def test_whole_articles_in_order_and_spread(file: str):
 
 
 def test_larger_samples_hold_smaller_ones_and_nothing_held_out(file: str):
-    small = text_data.load("wiki", 2000, held_out=200, file=file, data_dir=None)
-    large = text_data.load("wiki", 10**6, held_out=200, file=file, data_dir=None)
+    small = wikipedia.load("wiki", 2000, held_out=200, file=file, data_dir=None)
+    large = wikipedia.load("wiki", 10**6, held_out=200, file=file, data_dir=None)
     assert set(_articles(small.text)) <= set(_articles(large.text))
     assert small.held_out == large.held_out
     assert not set(_articles(large.held_out)) & set(_articles(large.text))
@@ -46,19 +46,19 @@ def test_larger_samples_hold_smaller_ones_and_nothing_held_out(file: str):
 
 def test_mistakes_are_named(file: str, tmp_path: Path):
     with pytest.raises(DataError, match="nowhere"):
-        text_data.load("wiki", 100, file=str(tmp_path / "nowhere"), data_dir=None)
+        wikipedia.load("wiki", 100, file=str(tmp_path / "nowhere"), data_dir=None)
     (tmp_path / "bad").write_bytes(b"no xz")
     with pytest.raises(DataError, match="not an intact"):
-        text_data.load("wiki", 100, file=str(tmp_path / "bad"), data_dir=None)
+        wikipedia.load("wiki", 100, file=str(tmp_path / "bad"), data_dir=None)
     for size in (0, 5):
         with pytest.raises(DataError, match=str(size)):
-            text_data.load("wiki", size, file=file, data_dir=None)
+            wikipedia.load("wiki", size, file=file, data_dir=None)
 
 
 def test_made_up_text_stays_the_same():
-    sample = text_data.load("made_up", 20_000, held_out=2_000, file=None, data_dir=None)
+    sample = wikipedia.load("made_up", 20_000, held_out=2_000, file=None, data_dir=None)
     assert len(sample.text) > 18_000
-    again = text_data.load("made_up", 20_000, held_out=2_000, file=None, data_dir=None)
+    again = wikipedia.load("made_up", 20_000, held_out=2_000, file=None, data_dir=None)
     assert again == sample
     # Words that repeat, and not much else.
     assert 0.1 < len(lzma.compress(sample.text)) / len(sample.text) < 0.5
@@ -67,6 +67,6 @@ def test_made_up_text_stays_the_same():
 @pytest.mark.data
 @pytest.mark.skipif(not WIKI.is_file(), reason="the Wikipedia text is not here")
 def test_the_wikipedia_text_is_the_expected_one():
-    sample = text_data.load("wiki", 1_000_000, file=str(WIKI), data_dir=None)
+    sample = wikipedia.load("wiki", 1_000_000, file=str(WIKI), data_dir=None)
     assert 995_000 < len(sample.text) <= 1_000_000
     assert len(_articles(sample.text)) > 30

@@ -1,1 +1,0 @@
-"""Experiments on what an archive tells of its members."""
