@@ -41,7 +41,7 @@ CHANGED = {
             f"pruning.teacher_student.{method}.excess_at_30: tolerance"
             for method in ("drr", "pmmp_curvature")
         ),
-        "they had none; verify now trains the students again",
+        "they had none; verify now trains the small networks again",
     ),
     **dict.fromkeys(
         (
