@@ -37,7 +37,7 @@ def test_an_example_runs_prints_and_draws(path: Path, tmp_path: Path):
 def test_an_example_is_short(path: Path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 90
-    assert re.match(r'"""[^\n.]+\n\n', path.read_text()), "begin with a title and an empty line"
+    assert re.match(r'"""[^\n]+[.]\n\n', path.read_text()), "begin with a title and an empty line"
 
 
 def test_every_example_is_a_tutorial(monkeypatch: pytest.MonkeyPatch):

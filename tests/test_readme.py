@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from experiments.runner import report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +29,7 @@ def test_everything_made_from_records_is_up_to_date():
     assert report.rebuild(write=False) == []
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path):
     block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block, "README has no Python"

@@ -78,6 +78,7 @@ def test_images_may_have_channels():
         bitalloc.fit(np.zeros((12, 3, 32, 32)), np.arange(12) % 2, 1)
 
 
+@pytest.mark.slow
 def test_channels_reach_networks_and_augmentation(key):
     images = RNG.normal(size=(4, 9, 8, 3))
     network = sensor_network((9, 8, 3), 2, 4)
@@ -125,6 +126,7 @@ def wine_problem() -> Problem:
     return Problem(*samples, sensors.central(13), None, (0, 1, 2))
 
 
+@pytest.mark.slow
 def test_a_small_table_is_trained_for_enough_steps(key):
     """With epochs alone 90 rows got 20 steps: two bits hardly told anything."""
     problem = wine_problem()
@@ -137,6 +139,7 @@ def test_a_small_table_is_trained_for_enough_steps(key):
     assert bottleneck.n_steps(bitalloc.BottleneckConfig(), 60_000) == 20 * (60_000 // 128)
 
 
+@pytest.mark.slow
 def test_validation_decides_when_a_training_stops(key):
     """Pure noise: what is learned later is worth less, and the first parameters are returned."""
     rng = np.random.default_rng(1)
@@ -156,6 +159,7 @@ def test_validation_decides_when_a_training_stops(key):
     assert losses[0] <= losses[1]
 
 
+@pytest.mark.slow
 def test_validation_accuracy_never_falls_with_the_budget(key):
     """Few rows and many useless columns, so that most budgets overfit."""
     rng = np.random.default_rng(2)
@@ -191,6 +195,7 @@ def test_padded_messages_have_exactly_the_budget():
         bitalloc.from_bytes(bitalloc.to_bytes(model._replace(padding_bits=1 << 40)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["projection", "decision"])
 def test_models_are_coded_with_as_few_bits_as_decide_alike(key, mode):
     problem = wine_problem()
@@ -216,6 +221,7 @@ def test_models_are_coded_with_as_few_bits_as_decide_alike(key, mode):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["0-2/3-5", "3-5/0-2"])
 def test_one_bit_goes_to_the_sensor_that_knows(view):
     """One thousand rows used to be trained for 140 steps, and the first sensor had the bit."""

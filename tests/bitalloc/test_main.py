@@ -27,6 +27,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_subprocess_decodes_the_bytes(folder):
     command = ["decode", *(str(folder / n) for n in ("model", "messages", "labels.npz"))]
     subprocess.run([sys.executable, "-m", "bitalloc", *command], check=True, capture_output=True)

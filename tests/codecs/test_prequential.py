@@ -130,6 +130,7 @@ def mutants(count: int) -> Outcomes:
     )
 
 
+@pytest.mark.slow
 def test_damage_below_the_checksum_ends_in_a_format_error():
     assert mutants(300).refused > 240
 

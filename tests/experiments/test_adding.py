@@ -73,6 +73,7 @@ def without_times(path: Path) -> dict:
     return {name: value for name, value in record.items() if name not in ("seconds", "environment")}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(checkout):
     experiment = importlib.import_module("lab.means.class_means").EXPERIMENT
     few = dataclasses.replace(experiment.presets["paper"], bits=(2, 4))
@@ -97,6 +98,7 @@ def test_a_killed_run_goes_on(checkout):
     assert without_times(ways[0]) == without_times(ways[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "empty", "missing", "file_cut", "file_missing"])
 def test_damaged_trials_are_measured_again(checkout, damage, capsys):
     experiment = importlib.import_module("lab.means.class_means").EXPERIMENT

@@ -102,6 +102,7 @@ def asked(stage, monkeypatch, said):
     return stage(trial, point, key, QUICK), point
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget_bytes", [0, 60, 130])
 def test_a_budget_below_a_header_and_an_image_is_refused(budget_bytes):
     images, labels = blobs(40, side=16)

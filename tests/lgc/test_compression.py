@@ -38,6 +38,7 @@ def test_the_classes_look_like_themselves(digits, compressed):
         assert distances[c] < 0.35 * np.delete(distances, c).min()
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_file(digits, compressed):
     assert lgc.compress(*digits, config=CONFIG) == compressed
 

@@ -121,6 +121,7 @@ def small_config(kind) -> em.Config:
     return em.Config(5, kind, max_iterations=50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_component_has_the_moments_of_the_data(key, kind):
     samples = np.random.default_rng(4).normal(size=(50, 6)) @ np.diag([1, 2, 3, 4, 5, 6]) + 100
@@ -286,6 +287,7 @@ def test_a_wrong_setting_is_named(field, value):
         em.Config(**{field: value})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_over_many_blocks_is_the_step_over_one(monkeypatch, kind):
     rng = np.random.default_rng(9)

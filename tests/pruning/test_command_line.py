@@ -51,6 +51,7 @@ def compress(folder, *flags: str) -> int:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_round_trip(files, capsys):
     assert compress(files, "--strength", "1e-3", "--max-loss", "5") == 0
     said = capsys.readouterr().out

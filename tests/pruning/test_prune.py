@@ -50,6 +50,7 @@ def accuracy(logits, labels) -> float:
     return float(np.mean(np.argmax(logits, axis=-1) == labels))
 
 
+@pytest.mark.slow
 def test_an_untrained_network_is_trained_pruned_and_written():
     train, held = data()
     pruned = pruning.prune(apply, linear(), train, held, trials=2, **QUICK)
@@ -67,6 +68,7 @@ def test_an_untrained_network_is_trained_pruned_and_written():
     assert len(pruned.file) in sizes
 
 
+@pytest.mark.slow
 def test_a_linen_network_with_statistics():
     train, held = data()
     model = Network()
@@ -93,6 +95,7 @@ def test_a_linen_network_with_statistics():
     assert np.all(pruned.params["BatchNorm_0"]["scale"])
 
 
+@pytest.mark.slow
 def test_an_nnx_network():
     train, held = data()
     graph, state = nnx.split(nnx.Linear(8, 3, rngs=nnx.Rngs(0)))
@@ -106,6 +109,7 @@ def test_an_nnx_network():
     assert accuracy(of_state(back, held[0]), held[1]) > 0.9
 
 
+@pytest.mark.slow
 def test_goals_select_and_unreachable_ones_are_said_to_be():
     train, held = data()
     run = functools.partial(

@@ -33,6 +33,7 @@ def test_the_optimum_is_known():
     assert abs(toy.objective(best) - toy.OPTIMUM) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "steps"),
     [

@@ -98,6 +98,7 @@ def test_the_pruned_network_still_works():
     assert read[2:].sum() < 0.1 * read[:2].sum()
 
 
+@pytest.mark.slow
 def test_weights_outside_the_mask_stay_zero():
     found = swept()
     leaves, masks = jax.tree.leaves(found.params), jax.tree.leaves(found.mask)

@@ -111,6 +111,7 @@ def _trajectory(name: str) -> np.ndarray:
     return np.stack(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_method_moves_as_it_did(name: str):
     with np.load(STORED) as stored:

@@ -18,6 +18,7 @@ TABLE = sources.squared_error(GRID.points, np.linspace(-3, 3, 8))
 NEAR = np.abs(GRID.points[:, 0]) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rules",
     [

@@ -31,6 +31,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [list, np.asarray, jnp.asarray, np.float32, lambda x: np.asarray(x, object).astype(float)],

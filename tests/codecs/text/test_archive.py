@@ -74,6 +74,7 @@ def test_a_megabyte_comes_back_in_a_fresh_process(tmp_path: Path):
     assert (tmp_path / "out").read_bytes() == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [b"", b"x", bytes(range(256)) * 2 + b"end"])
 def test_short_texts_come_back(text: bytes, network: bytes):
     plain = online.OnlineConfig(TINY, LEARNING)
