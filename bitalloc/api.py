@@ -72,6 +72,8 @@ def fit(
       (25, True)
     """
     key = jax.random.key(0) if key is None else key
+    if int(bits) != bits:
+        raise InputError(f"bits is {bits}; use a whole number")
     flat, image_shape = inputs.as_features(features)
     labels = inputs.as_labels(labels, len(flat))
     sensor_of = views.parse(sensors, flat.shape[1], image_shape)

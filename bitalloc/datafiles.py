@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from bitalloc.inputs import as_features, as_labels
 from fewbits.coding import InputError
+from fewbits.io.arrays import read_arrays
 
 
 def read_features(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -20,7 +20,7 @@ def read_features(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     Raises:
       InputError: for a file or an array that is no such thing.
     """
-    arrays = _load(path)
+    arrays = read_arrays(path)
     names = [name for name in ("images", "features") if name in arrays]
     if len(names) != 1:
         raise InputError(
@@ -33,15 +33,3 @@ def read_features(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise InputError(f"{path}: {name} has shape {features.shape}")
     as_features(features, f"{path}: {name}")
     return features, None if labels is None else as_labels(labels, len(features), f"{path}: labels")
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is not an .npz file; save with numpy.savez")
-            return {name: stored[name] for name in stored}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error

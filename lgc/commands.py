@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ import numpy as np
 from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
+from fewbits.io.arrays import read_arrays
 from lgc import flags
 
 _RECORDED = ("variant", "components", "selection", "covariance", "bits")
@@ -212,23 +212,14 @@ def _progress(options: argparse.Namespace) -> Iterator[Any]:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    try:
-        with path.open("rb") as file:  # ours to close, whatever numpy makes of it
-            stored = np.load(file, allow_pickle=False)
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is not an .npz file; save with numpy.savez")
-            missing = [name for name in ("images", "labels") if name not in stored]
-            if missing:
-                raise InputError(
-                    f"{path} has no array {missing[0]!r} (it has {', '.join(stored) or 'none'}); "
-                    "save images and labels with numpy.savez(path, images=..., labels=...)"
-                )
-            groups = stored["groups"] if "groups" in stored else None
-            return stored["images"], stored["labels"], groups
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
+    stored = read_arrays(path)
+    missing = [name for name in ("images", "labels") if name not in stored]
+    if missing:
+        raise InputError(
+            f"{path} has no array {missing[0]!r} (it has {', '.join(stored) or 'none'}); "
+            "save images and labels with numpy.savez(path, images=..., labels=...)"
+        )
+    return stored["images"], stored["labels"], stored.get("groups")
 
 
 def _write_npz(path: Path, **arrays: np.ndarray) -> None:

@@ -44,6 +44,7 @@ def decompress(data: bytes, *, per_class: int | None = None, seed: int = 0) -> D
 
     Raises:
       FormatError: not an undamaged file of this package.
+      InputError: `data` is no bytes, or `per_class` is not positive.
 
     Example:
       >>> import lgc, numpy as np
@@ -54,6 +55,13 @@ def decompress(data: bytes, *, per_class: int | None = None, seed: int = 0) -> D
       >>> drawn.images.shape, drawn.labels.tolist(), drawn.soft_labels
       ((6, 8, 8, 1), [0, 0, 0, 1, 1, 1], None)
     """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(
+            f"decompress takes the bytes of a file, got {type(data).__name__}; "
+            "read it with pathlib.Path(name).read_bytes()"
+        )
+    if per_class is not None and per_class < 1:
+        raise InputError(f"per_class is {per_class}; use 1 or more")
     return Decompressed(*files.sample(data, per_class=per_class, seed=seed), None)
 
 

@@ -42,13 +42,21 @@ def check(images: np.ndarray, labels: np.ndarray) -> LabelledImages:
             "clean them and store bytes (uint8, 0 to 255)"
         )
     if images.dtype != np.uint8:
-        raise InputError(f"images are {images.dtype}; store them as uint8, 0 to 255")
+        raise InputError(
+            f"images are {images.dtype}; store them as uint8, 0 to 255 (floats from 0 to 1: "
+            "numpy.round(255 * images).astype(numpy.uint8))"
+        )
     if images.ndim == 3:
         images = images[..., None]
+    if len(images) == 0:
+        raise InputError(f"there are no images: their shape is {images.shape}")
     if images.ndim != 4 or 0 in images.shape:
         raise InputError(f"images have shape {images.shape}; expected (N, H, W) or (N, H, W, C)")
     if labels.dtype.kind not in "iu":
-        raise InputError(f"labels are {labels.dtype}; store them as integers")
+        raise InputError(
+            f"labels are {labels.dtype}; store them as integers: "
+            "names, labels = numpy.unique(labels, return_inverse=True)"
+        )
     if labels.shape != images.shape[:1]:
         raise InputError(f"labels have shape {labels.shape} for {len(images)} images")
     if labels.min() < -(2**31) or labels.max() >= 2**31:

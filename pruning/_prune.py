@@ -199,10 +199,15 @@ def chance(labels: Any) -> float:
 
 
 def _arrays(data: tuple[Any, Any], name: str) -> tuple[Any, jax.Array]:
-    inputs, labels = data
+    inputs, labels = data[0], np.asarray(data[1])
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size:
+        raise ValueError(
+            f"{name} labels are {labels.dtype}{labels.shape}; give one class number each, from 0: "
+            "names, labels = numpy.unique(labels, return_inverse=True)"
+        )
     inputs, labels = jax.tree.map(jnp.asarray, inputs), jnp.asarray(labels)
-    if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, jnp.integer) or not labels.size:
-        raise ValueError(f"{name} labels are Int[n], got {labels.dtype}{labels.shape}")
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(inputs)):
+        raise ValueError(f"{name} inputs hold NaN or infinity; remove or replace them")
     if any(leaf.shape[:1] != labels.shape for leaf in jax.tree.leaves(inputs)):
         shapes = [leaf.shape for leaf in jax.tree.leaves(inputs)]
         raise ValueError(f"{name} has {labels.size} labels for inputs of shape {shapes}")

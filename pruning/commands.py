@@ -154,7 +154,9 @@ def _decompress(options: argparse.Namespace) -> None:
 def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels from an .npz file, or a data set known by name."""
     if name.endswith(".npz"):
-        arrays = _arrays(Path(name))
+        from fewbits.io.arrays import read_arrays
+
+        arrays = read_arrays(Path(name))
         missing = [part for part in ("images", "labels") if part not in arrays]
         if missing:
             raise InputError(f"{name} has no array {missing[0]!r}; save images=..., labels=...")
@@ -166,16 +168,6 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
     except ValueError as error:
         raise InputError(str(error)) from error
     return images.pixels, images.labels
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    import zipfile
-
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored}
-    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
 
 
 def parser(prog: str) -> argparse.ArgumentParser:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from fewbits.coding import InputError
+from fewbits.io.arrays import read_arrays
 from ratedist.solvers.checks import check_mass
 from ratedist.sources import Source, as_points, from_samples
 
@@ -27,24 +27,6 @@ class UserSource(NamedTuple):
     subset: np.ndarray | None
     codebook: np.ndarray | None
     samples: np.ndarray | None
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file.
-
-    Raises:
-      InputError: it is something else.
-      OSError: it cannot be opened.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is not an .npz file; save with numpy.savez")
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
 
 
 def read_source(path: Path) -> UserSource:

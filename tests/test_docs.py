@@ -44,6 +44,7 @@ TYPED = {
     },
     "bitalloc.md": {
         "2 4 8 16 160 784 9 800": "budgets, features, depths, training images",
+        "0 255": "values of pixels",
         "67 87 79": "the published system's accuracies",
     },
     "coding.md": {

@@ -20,7 +20,7 @@ from fewbits.training import gradient_descent, loop, losses, networks
 from fewbits.training.networks import Network
 
 _BYTES = 350
-"""Set when test results at 350 and 600 bytes had been seen: a gain is there at small budgets only."""
+"""Set when test results at 350 and 600 bytes had been seen: it gains at small budgets only."""
 _HIDDEN = 20
 _VALIDATION_IMAGES = 300
 _STEPS, _PRUNING_STEPS, _FINE_TUNE_STEPS = 3_000, 3_000, 1_500

@@ -88,6 +88,8 @@ def per_symbol(index: int, size: int, level: Float[ArrayLike, ""]) -> Constraint
     >>> ratedist.per_symbol(1, 3, 0.2).weights.tolist()
     [0.0, 1.0, 0.0]
     """
+    if np.ndim(index) or np.ndim(size):
+        raise ValueError("per_symbol(index, size, level) takes the number of a letter, not p")
     if not 0 <= index < size:
         raise ValueError(f"letter {index} is outside a source of {size} letters (0 to {size - 1})")
     return Constraint(jnp.zeros(size, jnp.float64).at[index].set(1.0), _level(level))

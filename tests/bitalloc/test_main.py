@@ -117,7 +117,7 @@ def test_bad_paths_and_options(folder, tmp_path, capsys):
     fails(capsys, ["fit", source, model, "--bits", 2, "--seed", -1], "--seed -1")
     fails(capsys, ["curve", source, "--bits", "0,2"], "at least 1")
     (tmp_path / "text.npz").write_text("no archive")
-    fails(capsys, ["fit", tmp_path / "text.npz", model, "--bits", 2], "cannot be read")
+    fails(capsys, ["fit", tmp_path / "text.npz", model, "--bits", 2], "is not an .npz file")
     with pytest.raises(SystemExit) as error:
         main(["curve", str(source), "--bits", "one"])
     assert error.value.code == 2

@@ -84,3 +84,10 @@ def test_mistakes_are_named():
         lgc.stream(b"", 0)
     with pytest.raises(FormatError):
         lgc.stream(b"nothing", 4)
+
+
+def test_a_path_is_not_the_bytes_of_a_file():
+    with pytest.raises(InputError, match="read_bytes"):
+        lgc.decompress("set.lgc")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="per_class is 0"):
+        lgc.decompress(b"", per_class=0)
