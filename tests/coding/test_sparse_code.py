@@ -77,7 +77,7 @@ def test_round_trip_of_any_small_matrix(seed, rows, columns, density):
     assert_same(read_sparse(write_sparse(params, 4)), quantise_sparse(params, 4))
 
 
-def test_a_fresh_process_reads_the_same_network(tmp_path: Path):
+def test_a_subprocess_reads_the_same_network(tmp_path: Path):
     params = pruned_network(0.03, sizes=(100, 30, 10))
     container.save(tmp_path / "net.fwb", write_sparse(params))
     script = (

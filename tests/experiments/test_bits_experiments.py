@@ -29,7 +29,7 @@ def test_what_is_sent_less_the_refund_is_kl():
         assert row.sent_bits == pytest.approx(row.net_bits + row.borrowed_bits)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_is_l2_compression(tmp_path):
     record = run(l2_is_compression.EXPERIMENT, "smoke", folder=tmp_path)
     for file in record.of(penalised_files.File):

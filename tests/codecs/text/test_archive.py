@@ -49,7 +49,7 @@ def fresh(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["online", "offline"])
-def test_50_kilobytes_come_back_in_a_fresh_process(mode: str, network: bytes, tmp_path: Path):
+def test_50_kilobytes_come_back_in_a_subprocess(mode: str, network: bytes, tmp_path: Path):
     text = english(50_000)
     if mode == "online":
         data = online.compress(text, CONFIG)
@@ -62,8 +62,8 @@ def test_50_kilobytes_come_back_in_a_fresh_process(mode: str, network: bytes, tm
     assert (tmp_path / "out").read_bytes() == text
 
 
-@pytest.mark.slow
-def test_a_megabyte_comes_back_in_a_fresh_process(tmp_path: Path):
+@pytest.mark.nightly
+def test_a_megabyte_comes_back_in_a_subprocess(tmp_path: Path):
     text = english(1_000_000)
     config = dataclasses.replace(
         CONFIG, learning=dataclasses.replace(LEARNING, streams=512, bytes_per_stream=1000)
