@@ -92,7 +92,7 @@ def test_ten_thousand_damaged_models():
     assert outcomes.refused > 7000
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ten_thousand_damaged_files_of_images():
     outcomes = image_mutants(10_000)
     assert outcomes.refused == 10_000

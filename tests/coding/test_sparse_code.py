@@ -215,7 +215,7 @@ def test_damage_below_the_checksum_ends_in_a_format_error():
     assert mutants(100).refused > 75
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ten_thousand_damaged_streams():
     outcomes = mutants(10_000)
     assert outcomes.refused > 8000
