@@ -161,7 +161,7 @@ def test_bad_options(tmp_path, capsys):
     fails(capsys, ["encode", source, tmp_path / "no" / "f", "--distortion", 1], "does not exist")
     fails(capsys, ["bound", tmp_path / "none.npz", "--distortion", 1], "none.npz")
     (tmp_path / "text.npz").write_text("no archive")
-    fails(capsys, ["bound", tmp_path / "text.npz", "--distortion", 1], "cannot be read")
+    fails(capsys, ["bound", tmp_path / "text.npz", "--distortion", 1], "not an .npz file")
     fails(capsys, ["decode", source, tmp_path / "x.npz"], "not a fewbits file")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s.npz", "text.npz"]
 
