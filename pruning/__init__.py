@@ -16,15 +16,15 @@ One call prunes a classifier into a file, the methods alone go into a loop of yo
 [[1, 0], [0, 1]]
 """
 
-from pruning._prune import Pruned, prune
-from pruning._three_phase import three_phase
 from pruning.builders import fpp, hard_concrete, pmmp, pmmp_admm, pmmp_curvature
 from pruning.controls.gradual_magnitude import gradual_magnitude
+from pruning.graphs.reachability import remove_unreachable
 from pruning.penalties.drr import drr
 from pruning.penalties.penalized import proximal
 from pruning.penalties.relaxed_lasso import relaxed_lasso
-from pruning.reachability import remove_unreachable
-from pruning.thresholding import threshold_search
+from pruning.procedures._three_phase import three_phase
+from pruning.procedures.thresholding import threshold_search
+from pruning.search._prune import Pruned, prune
 
 __all__ = [
     "Pruned",

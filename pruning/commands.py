@@ -14,9 +14,9 @@ import numpy as np
 from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
-from pruning import _checkpoint, _prune
-from pruning._operating_points import Goal, PruningWarning, Settings, check_goal
 from pruning.methods import METHODS
+from pruning.search import _prune, checkpoint
+from pruning.search.operating_points import Goal, PruningWarning, Settings, check_goal
 
 _LEAST_ABOVE_CHANCE = 0.1
 
@@ -29,14 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _compress(options: argparse.Namespace) -> str:
     settings, goal = _chosen(options)
     outputs.check_writable(options.output)
-    params = _checkpoint.read(options.checkpoint)
+    params = checkpoint.read(options.checkpoint)
     n_classes = len(params["output"]["bias"])
     data = [
-        _checkpoint.checked_images(*_data(name), n_classes)
+        checkpoint.checked_images(*_data(name), n_classes)
         for name in (options.data, options.validation)
         if name is not None
     ]
-    network = _checkpoint.network_of(params, data[0][0].shape[1:])
+    network = checkpoint.network_of(params, data[0][0].shape[1:])
     for images, _ in data[1:]:
         if images.shape[1:] != data[0][0].shape[1:]:
             raise InputError(f"validation images {images.shape[1:]}, not {data[0][0].shape[1:]}")

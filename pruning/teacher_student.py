@@ -18,7 +18,7 @@ import numpy as np
 from fewbits.training import networks
 from fewbits.training.method import Key, Params
 from fewbits.training.networks import Network
-from pruning import layer_graph
+from pruning.graphs import layer_graph
 
 
 @dataclass(frozen=True)

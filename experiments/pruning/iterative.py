@@ -23,8 +23,9 @@ from fewbits.io.progress import Bar
 from fewbits.training import networks, trees
 from fewbits.training.method import Params
 from fewbits.training.networks import ImageShape, Network
-from pruning import _three_phase, shrink
+from pruning.graphs import shrink
 from pruning.methods import METHODS
+from pruning.procedures import _three_phase
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,10 @@ from fewbits.coding import units
 from fewbits.io.progress import Bar
 from fewbits.training import gradient_descent, loop, sweep, trees
 from fewbits.training.method import Key, Loss, Params
-from pruning import _three_phase, reachability, teacher_student
+from pruning import teacher_student
+from pruning.graphs import reachability
 from pruning.methods import METHODS
+from pruning.procedures import _three_phase
 
 
 @dataclass(frozen=True)

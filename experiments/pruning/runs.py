@@ -18,8 +18,9 @@ from fewbits.io.progress import Bar
 from fewbits.training import evaluation, gradient_descent, loop, losses, networks, sweep, trees
 from fewbits.training.method import Key, Params
 from fewbits.training.networks import Network
-from pruning import _three_phase, reachability
+from pruning.graphs import reachability
 from pruning.methods import METHODS
+from pruning.procedures import _three_phase
 
 NETWORKS = {"lenet300": networks.lenet_300_100, "lenet5": networks.lenet_5_caffe}
 _HELD_OUT = ("validation", "test")

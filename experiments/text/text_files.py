@@ -23,7 +23,7 @@ from fewbits.coding.weights import sparse_code
 from fewbits.io import wikipedia
 from fewbits.training import data_parallel, loop, transformer, trees
 from fewbits.training.transformer import TransformerConfig
-from pruning import _three_phase
+from pruning.procedures import _three_phase
 
 CANDIDATE_BITS = (4, 5, 6, 7)
 """Widths of the network's grid; the one with the shortest text and network is taken."""

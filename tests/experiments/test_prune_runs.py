@@ -16,8 +16,8 @@ from experiments.pruning.runs import Grid, Run, Training
 from experiments.pruning.vgg import training as vgg_training
 from experiments.runner.folder import Data
 from fewbits.training import trees
-from pruning import reachability, shrink
-from tests.pruning.test_reachability import sparse
+from pruning.graphs import reachability, shrink
+from tests.pruning.graphs.test_reachability import sparse
 
 SHAPE = (16, 16, 1)
 

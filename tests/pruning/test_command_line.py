@@ -9,8 +9,8 @@ import pytest
 
 from fewbits.coding import InputError, params_from_bytes
 from fewbits.training import evaluation, gradient_descent, loop, losses, networks, trees
-from pruning import _checkpoint
 from pruning.commands import main
+from pruning.search import checkpoint
 
 NETWORK = networks.mlp((16, 12, 3))
 
@@ -137,8 +137,8 @@ def test_a_damaged_file(files, capsys):
 )
 def test_data_that_does_not_fit(images, labels, value):
     def check():
-        checked, _ = _checkpoint.checked_images(images, labels, 3)
-        _checkpoint.network_of(problem()[0], checked.shape[1:])
+        checked, _ = checkpoint.checked_images(images, labels, 3)
+        checkpoint.network_of(problem()[0], checked.shape[1:])
 
     with pytest.raises(InputError) as error:
         check()
@@ -148,8 +148,8 @@ def test_data_that_does_not_fit(images, labels, value):
 @pytest.mark.slow
 def test_networks_are_recognised():
     lenet = networks.lenet_5_caffe((28, 28, 1), 10).init(jax.random.key(0))
-    assert _checkpoint.network_of(lenet, (28, 28, 1))
+    assert checkpoint.network_of(lenet, (28, 28, 1))
     with pytest.raises(InputError, match="dense1/kernel"):
-        _checkpoint.network_of(lenet, (16, 16, 1))
+        checkpoint.network_of(lenet, (16, 16, 1))
     with pytest.raises(InputError, match="16 inputs"):
-        _checkpoint.network_of(problem()[0], (28, 28, 1))
+        checkpoint.network_of(problem()[0], (28, 28, 1))

@@ -9,10 +9,10 @@ import optax
 import pytest
 
 import pruning
-from pruning import thresholding
 from pruning.controls import gradual_magnitude, hard_concrete
 from pruning.minimax import pmmp, pmmp_admm, pmmp_curvature
 from pruning.penalties import drr, relaxed_lasso
+from pruning.procedures import thresholding
 
 METHODS = {
     "drr": (drr.build, drr.DrrConfig()),

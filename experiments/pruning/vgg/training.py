@@ -27,8 +27,9 @@ from fewbits.io.progress import Bar
 from fewbits.training import checkpoints, evaluation, gradient_descent, loop, losses, trees, vgg
 from fewbits.training.method import Key, Loss, Params
 from fewbits.training.vgg import Vgg
-from pruning import _three_phase, reachability, thresholding
+from pruning.graphs import reachability
 from pruning.methods import METHODS
+from pruning.procedures import _three_phase, thresholding
 
 DENSE = "dense"
 """Beside the methods' names: the network without pruning."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewbits.training import networks, trees
-from pruning import layer_graph, reachability
+from pruning.graphs import layer_graph, reachability
 
 MLP = networks.mlp((6, 8, 7, 3), jnp.tanh)
 RELU_MLP = networks.mlp((6, 8, 7, 3))

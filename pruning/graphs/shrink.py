@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewbits.training.method import Params
-from pruning import layer_graph
+from pruning.graphs import layer_graph
 
 
 class Live(NamedTuple):
@@ -39,7 +39,7 @@ def live(params: Params) -> Live:
     `reachability.remove_unreachable` does; inputs of a convolution are all kept.
 
     Args:
-      params: a chain; see `pruning.layer_graph`.
+      params: a chain; see `pruning.graphs.layer_graph`.
 
     Returns:
       Live.

@@ -125,6 +125,7 @@ class Limit(NamedTuple):
     size_bytes: float
 
     def holds(self, point: Point) -> bool:
+        """Whether a file is within both."""
         # Errors are whole numbers of examples, so that rounding must not decide.
         fits = point.error_percent <= self.error_percent + 1e-4
         return fits and point.size_bytes <= self.size_bytes
@@ -232,6 +233,7 @@ def check_goal(goal: Goal) -> None:
 
 
 def warn(point: Point, limit: Limit, n_prunable: int, n_weights: int) -> None:
+    """Warns of a goal that was missed, and of nothing or everything pruned."""
     if not limit.holds(point):
         asked = (
             f"{limit.size_bytes:,.0f} bytes"

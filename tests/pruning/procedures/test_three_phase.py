@@ -7,9 +7,10 @@ import optax
 import pytest
 
 from fewbits.training import evaluation, loop, losses, networks, trees
-from pruning import _three_phase, reachability
+from pruning.graphs import reachability
 from pruning.minimax import pmmp_curvature
 from pruning.penalties import drr
+from pruning.procedures import _three_phase
 
 NETWORK = networks.mlp((6, 16, 2))
 LOSS = losses.cross_entropy(NETWORK.apply)

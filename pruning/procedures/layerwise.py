@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 
 from fewbits.training.method import Params
-from pruning import reachability
+from pruning.graphs import reachability
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from fewbits.training.method import (
     OptimizerFactory,
     Params,
 )
-from pruning import leaves, thresholding
+from pruning import leaves
+from pruning.procedures import thresholding
 
 Simplify = Callable[[Key, Params], Params]
 """(key, params) -> params with more zeros and the same function, e.g. from `reachability`."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from fewbits.training import trees
 from fewbits.training.method import Key, Params
-from pruning import _operating_points as points
 from pruning import leaves
-from pruning._operating_points import Candidate, Goal, Point, Settings
-from pruning._trial import Problem
+from pruning.search import operating_points as points
+from pruning.search.operating_points import Candidate, Goal, Point, Settings
+from pruning.search.trial import Problem
 
 
 class Pruned(NamedTuple):

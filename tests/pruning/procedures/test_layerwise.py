@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewbits.training import networks, trees
-from pruning import layerwise
+from pruning.procedures import layerwise
 
 CONFIG = layerwise.LayerwiseConfig(steps=2000, learning_rate=0.01)
 

@@ -14,8 +14,8 @@ from flax import nnx
 
 import pruning
 from fewbits.coding import params_from_bytes
-from pruning import _operating_points as points
-from pruning._operating_points import Candidate, Limit, Point, Settings
+from pruning.search import operating_points as points
+from pruning.search.operating_points import Candidate, Limit, Point, Settings
 
 QUICK: dict[str, Any] = {"steps": 300, "batch_size": 100, "learning_rate": 5e-3, "bits": (6,)}
 

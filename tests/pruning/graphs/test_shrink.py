@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from pruning import reachability, shrink
-from tests.pruning.test_reachability import LENET, RELU_MLP, same, sparse
+from pruning.graphs import reachability, shrink
+from tests.pruning.graphs.test_reachability import LENET, RELU_MLP, same, sparse
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewbits.training import trees
-from pruning import thresholding
+from pruning.procedures import thresholding
 
 
 def removed_square(params, reference):

@@ -14,9 +14,11 @@ from fewbits.coding import params_from_bytes, params_to_bytes
 from fewbits.coding.weights import uniform_grid
 from fewbits.training import evaluation, gradient_descent, loop, trees
 from fewbits.training.method import Key, Loss, Params
-from pruning import _three_phase, leaves, reachability
-from pruning._operating_points import Candidate, Point, Settings
+from pruning import leaves
+from pruning.graphs import reachability
 from pruning.methods import METHODS
+from pruning.procedures import _three_phase
+from pruning.search.operating_points import Candidate, Point, Settings
 
 LEAST_STEPS = 6_000
 """Of the first phase. On a small data set no penalty closes a weight in a few epochs, and more

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from fewbits.training import trees
 from fewbits.training.method import Key, Params
-from pruning import layer_graph
+from pruning.graphs import layer_graph
 
 
 def random_gradient(
@@ -62,7 +62,7 @@ def reachable(params: Params) -> Params:
     nowhere flat: constant units count as sources. The graph of `remove_unreachable` is stricter.
 
     Args:
-      params: a chain; see `pruning.layer_graph`.
+      params: a chain; see `pruning.graphs.layer_graph`.
 
     Returns:
       Tree of Bool arrays; a weight that is zero is never reachable.
@@ -107,7 +107,7 @@ def remove_unreachable(
     each outgoing weight: the number of nonzeros never rises.
 
     Args:
-      params: a chain; see `pruning.layer_graph`.
+      params: a chain; see `pruning.graphs.layer_graph`.
       activation: elementwise, after every layer but the last.
       zero_padding: whether convolutions pad with zeros. A constant channel is then not constant
         at the margin, and is folded into a convolution only where its constant is zero.

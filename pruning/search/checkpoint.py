@@ -14,7 +14,7 @@ from fewbits.io import checkpoints
 from fewbits.training import networks, trees
 from fewbits.training.method import Params
 from fewbits.training.networks import Network
-from pruning import layer_graph
+from pruning.graphs import layer_graph
 
 
 def read(path: Path) -> Params:

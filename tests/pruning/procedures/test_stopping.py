@@ -5,8 +5,8 @@ import optax
 import pytest
 
 from fewbits.training import loop
-from pruning import stopping
 from pruning.penalties import relaxed_lasso
+from pruning.procedures import stopping
 
 RULE = stopping.Stopping(check_every=5, window=6, first_check=6, smoothing=2)
 

@@ -1,0 +1,1 @@
+"""One call from a network to a file: trials, operating points, networks as they come."""
