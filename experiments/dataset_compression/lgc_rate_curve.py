@@ -31,7 +31,7 @@ from fewbits.coding import container
 from fewbits.io import datasets
 from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
-from lgc.coresets.downsampling import Downsampling
+from lgc.distillation import BestSubset, Downsampling, best_subset
 from lgc.distillation.augmentation import NONE
 from lgc.distillation.search_config import DistillConfig
 
@@ -163,16 +163,18 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
         augmentation = point.augmentation
         subset = data.cached(
             f"{name}_{size}_subset",
-            lambda: choices.best_subset(config.choice, size, train, validation, augmentation),
+            lambda: best_subset(
+                train, validation, size, augmentation=augmentation, config=config.choice, say=print
+            ),
         )
-        chosen, point = subset, restore(choices.Subset, subset).best.point
+        chosen, point = subset, restore(BestSubset, subset).best.point
     # Distilling takes ten minutes: its file is written once, for the first seed.
     file_seed = config.seeds[0] if point.distillation_steps else seed
     path = data.path(f"{name}_{size}_{FILES[condition]}_{file_seed}.lgc")
     if file_seed == seed or not path.exists():
         container.save(path, choices.file(config.choice, train, size, point, file_seed))
     decoded = decoded_sets.from_archive(path, config.per_class, seed)
-    test, said = data.images(name, "test"), choices.description(point)
+    test, said = data.images(name, "test"), point.description()
     rows = [
         Row(
             name, size, condition, said, classifier, seed, path.stat().st_size,

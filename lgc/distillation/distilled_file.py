@@ -20,9 +20,9 @@ from lgc import images, proxies
 from lgc.autoencoders import fitting
 from lgc.config import Progress
 from lgc.coresets import strategies
-from lgc.coresets.downsampling import Downsampling, downsample, nearest_levels
+from lgc.coresets.downsampling import LOSSLESS, Downsampling, downsample, nearest_levels
 from lgc.distillation import distilled_images, kernel_ridge, pixel_rate, quantised_images, upsampler
-from lgc.distillation.augmentation import Augmentation
+from lgc.distillation.augmentation import NONE, Augmentation
 from lgc.distillation.distilled_images import Contents
 from lgc.distillation.kernel_ridge import KernelRidgeConfig
 from lgc.distillation.quantised_images import QuantisedImages
@@ -59,6 +59,19 @@ class OperatingPoint(NamedTuple):
     accuracy: float
     strategy: str = strategies.RANDOM
     distillation_steps: int = 0
+
+    def description(self) -> str:
+        """In a few words, such as "1/2 side, 2 bits, medoids, augmented"."""
+        factor, bits = self.downsampling.factor, self.downsampling.bits
+        side = "full side" if factor == 1 else f"1/{factor} side"
+        lossless = self.downsampling == LOSSLESS
+        parts = ["lossless" if lossless else f"{side}, {bits} bit{'s'[: bits - 1]}"]
+        parts += [self.strategy] * (self.strategy != strategies.RANDOM)
+        parts += [f"upsampler of width {self.width}"] * bool(self.width)
+        parts += ["distilled"] * bool(self.distillation_steps)
+        plain = self.augmentation._replace(brightness=0) == NONE
+        parts.append("not augmented" if plain else "augmented")
+        return ", ".join(parts + ["brightness augmentation"] * bool(self.augmentation.brightness))
 
 
 def write(

@@ -1,4 +1,4 @@
-"""Accuracy against bytes: the gain over subsets, the second proxy, and which rows are claimed."""
+"""Accuracy against bytes: the gain over subsets, and which rows are claimed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from experiments.dataset_compression import lgc_rate_curve as curve
-from experiments.dataset_compression import lgc_rate_curve_choices as choices
 from experiments.runner import claims
 from experiments.runner.experiment import Record
-from lgc.coresets.downsampling import Downsampling
-from lgc.distillation.augmentation import NONE
 
 
 def _record(large: int = 10_000) -> Record:
@@ -41,14 +38,3 @@ def test_files_above_the_limit_are_not_claimed():
         ("lgc.mnist.1kB.convnet", 2),
         ("lgc.mnist.1kB.convnet.best_subset", 2),
     ]
-
-
-def test_a_second_proxy_is_asked_only_about_other_downsamplings_that_are_alike():
-    def candidate(factor: int, percent: float, strategy: str = "random"):
-        return choices.Candidate(Downsampling(factor, 2), NONE, strategy, 100, percent)
-
-    near = [candidate(2, 70.5), candidate(1, 69.7), candidate(1, 69.6, "medoids")]
-    assert choices.contested(near) == [near[1], near[0]]
-    assert choices.contested([candidate(2, 70.5), candidate(1, 69.4)]) == []
-    assert choices.contested([candidate(2, 70.5), candidate(2, 70.4, "medoids")]) == []
-    assert choices.best_of(near) == near[0]
