@@ -1,19 +1,25 @@
 """`fewbits TOOL VERB`: one command line; `python -m lgc` and its siblings are the same parsers.
 
 A tool is an entry point `name = module:parser` of the group `fewbits.commands`; `parser(prog)`
-returns an `ArgumentParser` whose verbs set `run`, a function of the options that may return a text
-to print. A tool is imported only when it is asked for.
+returns an `ArgumentParser` whose verbs set `run`, a function of the options that may return a
+`Result` to print. A tool is imported only when it is asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import math
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from fewbits.flags import MOST_SEED
 from fewbits.io.errors import FormatError, InputError
 
 COMMAND_GROUP = "fewbits.commands"
@@ -29,6 +35,18 @@ TOOLS = {
     "account": "say where every byte of a file went",
 }
 """What `fewbits --help` lists; static, so that help imports no tool."""
+
+
+class Result(NamedTuple):
+    """What a command found.
+
+    Attributes:
+      values: what `--json` prints: a dict or a list of dicts; their keys stay as they are.
+      text: what people read.
+    """
+
+    values: Any
+    text: str
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -88,46 +106,172 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for name, purpose in TOOLS.items():
         tools.add_parser(name, help=purpose, add_help=False)
-    tool = parser.parse_args(words[:1]).tool
-    found = metadata.entry_points(group=COMMAND_GROUP, name=tool)
-    if not found:
-        return fail(f"{tool} is not registered by the installed metadata; install fewbits again")
-    return run(next(iter(found)).load()(f"fewbits {tool}"), words[1:])
+    with _whole_output():
+        tool = parser.parse_args(words[:1]).tool
+        try:
+            found = metadata.entry_points(group=COMMAND_GROUP, name=tool)
+            if not found:
+                return fail(
+                    f"{tool} is not registered by the installed metadata; install fewbits again"
+                )
+            return run(next(iter(found)).load()(f"fewbits {tool}"), words[1:])
+        except KeyboardInterrupt:  # while a tool was imported
+            return fail("interrupted", status=130)
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
     """Parses and runs the command line of one tool.
 
     Args:
-      parser: whose verbs set `run`, a function of the options, and may set `file`, the name of the
-        option that holds the file that a FormatError is about.
+      parser: whose verbs set `run`, a function of the options that returns None, a text or a
+        `Result`; it may set `blamed` to the file that is being read, to be named if it is damaged.
       arguments: None for the process's own.
 
     Returns:
       The exit status: 2 for a user's or a file's mistake, 130 when interrupted, each after one
-      line that says what it was.
+      line that says what it was; 141 where nobody reads the output any more.
     """
-    options = parser.parse_args(arguments)
-    try:
-        printed = options.run(options)
-    except FormatError as error:
-        return fail(f"{_prefix(options, str(error))}{error}")
-    except OSError as error:
-        path = error.filename or _prefix(options, "").removesuffix(": ")
-        return fail(f"{path}: {error.strerror or error}")
-    except InputError as error:
-        return fail(str(error))
-    except KeyboardInterrupt:
-        return fail("interrupted", status=130)
-    if printed:
-        print(printed)
+    with _whole_output():
+        options = parser.parse_args(arguments)
+        try:
+            with _interruptible(), _results_only():
+                _check_seed(options)
+                _print(options, options.run(options))
+        except BrokenPipeError:
+            _discard_output()
+            return 141
+        except FormatError as error:
+            return fail(f"{_prefix(options, str(error))}{error}")
+        except InputError as error:
+            return fail(str(error))
+        except OSError as error:
+            path = error.filename or _prefix(options, "").removesuffix(": ") or "output"
+            return fail(f"{os.fsdecode(path)}: {error.strerror or error}")
+        except MemoryError:
+            return fail("not enough memory; give fewer or smaller arrays")
+        except KeyboardInterrupt as stopped:
+            return fail("; ".join(["interrupted", *map(str, stopped.args)]), status=130)
     return 0
 
 
 def fail(line: str, *, status: int = 2) -> int:
     """Prints one line to stderr; returns the status."""
-    sys.stderr.write(f"error: {line}\n")
+    # Names of files and what libraries say may hold line ends and codes of terminals.
+    shown = "".join(c if c.isprintable() else " " for c in line.strip())
+    sys.stderr.write(f"error: {shown}\n")
     return status
+
+
+def warn(line: str) -> None:
+    """Prints one line to stderr, and the command goes on."""
+    sys.stderr.write(f"warning: {' '.join(line.split())}\n")
+
+
+def as_json(values: Any) -> str:
+    """Valid JSON of a result: arrays become lists, numbers that are not finite null."""
+    return json.dumps(_plain(values), indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return _plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+def _print(options: argparse.Namespace, result: Result | str | None) -> None:
+    """To stdout, or to stderr where stdout gets the command's file."""
+    if not result:
+        return
+    if isinstance(result, str):
+        text = result
+    else:
+        text = as_json(result.values) if getattr(options, "json", False) else result.text
+    taken = any(str(getattr(options, name)) == "-" for name in getattr(options, "outputs", ()))
+    print(text, file=sys.stderr if taken else sys.stdout, flush=True)
+
+
+def _check_seed(options: argparse.Namespace) -> None:
+    seed = getattr(options, "seed", None)
+    if seed is not None and not 0 <= seed <= MOST_SEED:
+        raise InputError(f"--seed {seed}; use 0 to 2^32 - 1")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interruption is a KeyboardInterrupt, whatever a library has made of it."""
+    seen = False
+
+    def stop(*_: object) -> NoReturn:
+        nonlocal seen
+        seen = True
+        raise KeyboardInterrupt
+
+    replaced = False
+    with contextlib.suppress(ValueError):  # not in the main thread
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, stop)
+            replaced = True
+    try:
+        yield
+    except Exception as error:
+        if seen:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _results_only() -> Iterator[None]:
+    """Standard output for results alone: what compiled libraries print goes to standard error."""
+    usual, saved = sys.stdout, None
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if usual.fileno() == 1:
+            os.fstat(2)
+            saved = os.dup(1)
+    if saved is None:
+        yield
+        return
+    usual.flush()
+    os.dup2(2, 1)
+    # A name of a file may hold bytes that are no text.
+    sys.stdout = open(saved, "w", encoding=usual.encoding, errors="backslashreplace")
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        ours, sys.stdout = sys.stdout, usual
+        os.dup2(saved, 1)
+        with contextlib.suppress(OSError):
+            ours.close()
+
+
+@contextlib.contextmanager
+def _whole_output() -> Iterator[None]:
+    """Help and results are flushed here, where a reader that has gone is no error."""
+    try:
+        yield
+    finally:
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_output()
+
+
+def _discard_output() -> None:
+    """What is left in Python's buffer goes nowhere when the process ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _prefix(options: argparse.Namespace, message: str) -> str:

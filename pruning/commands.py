@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fewbits import cli
+from fewbits import cli, flags
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
 from pruning.methods import METHODS
@@ -26,9 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run(parser("python -m pruning"), arguments)
 
 
-def _compress(options: argparse.Namespace) -> str:
+def _compress(options: argparse.Namespace) -> cli.Result:
     settings, goal = _chosen(options)
-    outputs.check_writable(options.output)
+    read = (options.checkpoint, options.data, options.validation)
+    save = outputs.saver(options.output, inputs=read, force=options.force)
     params = checkpoint.read(options.checkpoint)
     n_classes = len(params["output"]["bias"])
     data = [
@@ -59,15 +58,15 @@ def _compress(options: argparse.Namespace) -> str:
             settings,
             held_out=options.validation is not None,
         )
-    container.save(options.output, found.pruned.file)
+    save(found.pruned.file)
     for one in caught:
         if issubclass(one.category, PruningWarning):
-            sys.stderr.write(f"warning: {one.message}\n")
+            cli.warn(str(one.message))
     total = sum(leaf.size for leaf in jax.tree.leaves(params))
     return _report(options.output, found, total)
 
 
-def _report(path: Path, found: _prune.Search, total: int) -> str:
+def _report(path: Path, found: _prune.Search, total: int) -> cli.Result:
     """The Pareto table, the selected point marked, and what was selected."""
     rows = [f"{'bytes':>9} {'nonzeros':>9} {'error':>9} {'bits':>5} {'penalty weight':>15}"]
     for point in found.pruned.points:
@@ -81,7 +80,15 @@ def _report(path: Path, found: _prune.Search, total: int) -> str:
         f"error {chosen.error_percent:.2f} % (as given: {found.given_error_percent:.2f} %), "
         f"{4 * total / chosen.size_bytes:.0f} times smaller than float32"
     )
-    return "\n".join(rows)
+    values = {
+        "output": str(path),
+        "bytes": chosen.size_bytes,
+        "selected": chosen._asdict(),
+        "given_error_percent": found.given_error_percent,
+        "weights": total,
+        "points": [point._asdict() for point in found.pruned.points],
+    }
+    return cli.Result(values, "\n".join(rows))
 
 
 def _chosen(options: argparse.Namespace) -> tuple[Settings, Goal]:
@@ -90,8 +97,6 @@ def _chosen(options: argparse.Namespace) -> tuple[Settings, Goal]:
     Raises:
       InputError: flags that cannot be.
     """
-    if not 0 <= options.seed < 2**32:
-        raise InputError(f"seed {options.seed}; use 0 to 2^32 - 1")
     given: dict[str, Any] = {"method": options.method, "tolerance": options.tolerance}
     if options.strength is not None:
         given["strengths"] = tuple(options.strength)
@@ -136,19 +141,18 @@ def _check_trained(apply: Any, params: Any, data: tuple[np.ndarray, np.ndarray])
         )
 
 
-def _decompress(options: argparse.Namespace) -> None:
+def _decompress(options: argparse.Namespace) -> cli.Result:
     from fewbits.coding import params_from_bytes
     from fewbits.training import trees
 
-    params = params_from_bytes(container.load_bytes(options.input))
-    outputs.check_writable(options.output)
-    temporary = options.output.with_name(options.output.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **trees.named_leaves(params))
-        os.replace(temporary, options.output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with outputs.open_output(options.output, inputs=[options.input], force=options.force) as file:
+        named = trees.named_leaves(params_from_bytes(container.load_bytes(options.input)))
+        np.savez_compressed(file, **named)
+    count = sum(leaf.size for leaf in named.values())
+    return cli.Result(
+        {"output": str(options.output), "tensors": len(named), "parameters": count},
+        f"{options.output}: {count:,} parameters in {len(named)} tensors",
+    )
 
 
 def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +177,7 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
     whole = cli.Parser(prog=prog, description=__doc__)
-    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    commands = whole.add_subparsers()
     compress = commands.add_parser(
         "compress",
         help="prune a trained network and write it as a small file",
@@ -183,36 +187,79 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "error, and one of them is written: by default the smallest that loses at "
         "most half a point.",
     )
-    compress.add_argument("checkpoint", type=Path, metavar="CKPT")
-    compress.add_argument("output", type=Path, metavar="OUT")
+    compress.add_argument("checkpoint", type=Path, metavar="CKPT", help="the trained network, .npz")
+    flags.add_output(compress, "output", metavar="OUT", help="the file to write")
     compress.add_argument(
-        "--data", required=True, help="mnist, fashion_mnist, digits, or FILE.npz (images, labels)"
+        "--data",
+        required=True,
+        metavar="D",
+        help="mnist, fashion_mnist, digits, or FILE.npz (images, labels)",
     )
     compress.add_argument(
         "--validation",
+        metavar="V",
         help="likewise; data that the network was not trained on. Without, a tenth of --data "
         "decides the threshold, errors are measured on all of it, and only penalty weights below "
         "the method's default are tried for --max-loss",
     )
     goal = compress.add_mutually_exclusive_group()
-    goal.add_argument("--max-loss", type=float, metavar="P", help="points of accuracy; 0.5")
-    goal.add_argument("--budget-bytes", type=int, metavar="N", help="largest size of the file")
-    goal.add_argument("--ratio", type=float, metavar="R", help="times smaller than float32")
-    compress.add_argument("--method", default="drr", help=", ".join(METHODS))
-    compress.add_argument(
-        "--strength", type=float, nargs="+", help="penalty weights to try, in the method's unit"
+    goal.add_argument(
+        "--max-loss",
+        type=float,
+        metavar="P",
+        help="points of accuracy that may be lost (default: 0.5)",
     )
-    compress.add_argument("--trials", type=int, help="penalty weights to try; at most 5")
-    compress.add_argument("--tolerance", type=float, default=0.1, help="share the loss may rise by")
-    compress.add_argument("--steps", type=int, help="of the first phase; ten epochs, at least 6000")
-    compress.add_argument("--fine-tune-steps", type=int, help="of the last one; half of the first")
-    compress.add_argument(
-        "--bits", type=int, choices=range(2, 17), metavar="2..16", help="per weight; 5 to 8"
+    goal.add_argument(
+        "--budget-bytes",
+        type=int,
+        metavar="N",
+        help="largest size of the file instead (default: --max-loss)",
     )
-    compress.add_argument("--seed", type=int, default=0)
+    goal.add_argument(
+        "--ratio",
+        type=float,
+        metavar="R",
+        help="times smaller than float32 instead (default: --max-loss)",
+    )
+    compress.add_argument("--method", default="drr", metavar="M", help=", ".join(METHODS))
+    compress.add_argument(
+        "--strength",
+        type=float,
+        nargs="+",
+        metavar="W",
+        help="penalty weights to try, in the method's unit (default: the method's own)",
+    )
+    compress.add_argument(
+        "--trials", type=int, metavar="N", help="how many penalty weights to try (default: 5)"
+    )
+    compress.add_argument(
+        "--tolerance", type=float, default=0.1, metavar="S", help="share the loss may rise by"
+    )
+    compress.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="of the first phase (default: ten epochs, at least 6000)",
+    )
+    compress.add_argument(
+        "--fine-tune-steps",
+        type=int,
+        metavar="N",
+        help="of the last one (default: half of the first)",
+    )
+    compress.add_argument(
+        "--bits",
+        type=int,
+        choices=range(2, 17),
+        metavar="B",
+        help="per weight, 2 to 16 (default: 5 to 8 are tried)",
+    )
+    flags.add_common(compress, seed="of every random choice")
     compress.set_defaults(run=_compress)
-    decompress = commands.add_parser("decompress", help="write a file's parameters as .npz")
-    decompress.add_argument("input", type=Path, metavar="FILE")
-    decompress.add_argument("output", type=Path, metavar="OUT.npz")
+    purpose = "write a file's parameters as .npz"
+    decompress = commands.add_parser("decompress", help=purpose, description=purpose)
+    decompress.add_argument("input", type=Path, metavar="FILE", help="of compress")
+    flags.add_output(decompress, "output", metavar="OUT.npz", help="the checkpoint to write")
+    flags.add_common(decompress)
     decompress.set_defaults(run=_decompress)
     return whole

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 import zlib
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from fewbits.coding import cbor
 from fewbits.coding.varint import ByteReader, varint
+from fewbits.io import outputs
 from fewbits.io.errors import FormatError
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
       ...     read_archive(data[:-9] + b"!" + data[-8:])
       ... except FormatError as error:
       ...     print(error)
-      text: the checksum does not match
+      section text: the checksum does not match
     """
     data = bytes(data)
     if not data.startswith(MAGIC):
@@ -133,14 +133,14 @@ def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
     if len(data) > MAX_FILE_BYTES:
         raise FormatError(f"{len(data)} bytes; at most {MAX_FILE_BYTES}")
     if len(data) < len(MAGIC) + 1 + _DIGEST_BYTES:
-        raise FormatError("truncated")
+        raise FormatError("cut off: the file ends too early")
     if data[len(MAGIC)] != VERSION:
         raise FormatError(f"format version {data[len(MAGIC)]}; this program reads {VERSION}")
     intact = _digest(memoryview(data)[:-_DIGEST_BYTES]) == data[-_DIGEST_BYTES:]
     # A damaged file is taken apart all the same, to say which section the damage is in.
     archive = _parse(data)
     if not intact:
-        raise FormatError("the digest of the file does not match")
+        raise FormatError("damaged: the digest of the file does not match")
     if kind is not None and archive.kind != kind:
         raise FormatError(f"a file of kind {archive.kind!r}, not {kind!r}")
     return archive
@@ -200,14 +200,15 @@ def overhead_bytes() -> int:
 
 
 def save(path: str | os.PathLike[str], data: bytes | Archive) -> None:
-    """Writes a whole file or nothing: a temporary name in the same folder, flushed, then renamed.
+    """Writes a whole file or nothing (`fewbits.io.open_output`).
 
     Args:
-      path: where to; a file that is there is replaced.
+      path: where to; a file that is there is replaced, a symbolic link's target written.
       data: the bytes of the file, or an archive.
 
     Raises:
-      OSError: the folder is missing or the disk refuses; what was at `path` is untouched.
+      OSError: the folder is missing, `path` is there and no regular file, or the disk refuses; what
+        was at `path` is untouched.
 
     Example:
       >>> import tempfile
@@ -220,16 +221,8 @@ def save(path: str | os.PathLike[str], data: bytes | Archive) -> None:
     """
     if isinstance(data, Archive):
         data = write_archive(data.kind, data.header, data.sections)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with outputs.open_output(path, force=True) as file:
+        file.write(data)
 
 
 def load(path: str | os.PathLike[str], *, kind: str | None = None) -> Archive:
@@ -246,7 +239,11 @@ def load(path: str | os.PathLike[str], *, kind: str | None = None) -> Archive:
       OSError: there is no such file, or it cannot be read.
       FormatError: as `read_archive`; a foreign file is refused after its first bytes.
     """
-    return read_archive(load_bytes(path), kind=kind)
+    data = load_bytes(path)
+    try:
+        return read_archive(data, kind=kind)
+    except FormatError as error:
+        raise error.of(path) from None
 
 
 def load_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -255,12 +252,12 @@ def load_bytes(path: str | os.PathLike[str]) -> bytes:
     # Asked before opening: opening a named pipe would wait for a writer.
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        raise FormatError("not a regular file")
+        raise FormatError(f"{path} is not a regular file")
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise FormatError("not a fewbits file")
+            raise FormatError(f"{path} is not a fewbits file")
         if status.st_size > MAX_FILE_BYTES:
-            raise FormatError(f"{status.st_size} bytes; at most {MAX_FILE_BYTES}")
+            raise FormatError(f"{path} has {status.st_size} bytes; at most {MAX_FILE_BYTES}")
         file.seek(0)
         return file.read(MAX_FILE_BYTES + 1)
 

@@ -9,28 +9,32 @@ of arrays:
 >>> from fewbits import io
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     path = Path(folder) / "net.npz"
-...     io.outputs.check_writable(path)
 ...     io.write_checkpoint(path, {"dense": {"kernel": np.ones((2, 3), np.float32)}})
 ...     io.read_checkpoint(path)["dense"]["kernel"].shape
 (2, 3)
 >>> io.datasets.load("digits", "train").pixels.shape
 (1297, 8, 8, 1)
 
-A file that is not what it says raises `FormatError`, a user's mistake `InputError`.
+A file that is not what it says raises `FormatError`, a user's mistake `InputError`. Outputs are
+whole or not there, and replace nothing that they were not told to (`open_output`).
 """
 
 import typing
 
-from fewbits.io.errors import FormatError, InputError
+from fewbits.io.errors import FormatError, InputError, OutputError
 
 if typing.TYPE_CHECKING:
     from fewbits.io import datasets, outputs
     from fewbits.io.checkpoints import read_checkpoint, write_checkpoint
+    from fewbits.io.outputs import open_output, open_output_folder
 
 __all__ = [
     "FormatError",
     "InputError",
+    "OutputError",
     "datasets",
+    "open_output",
+    "open_output_folder",
     "outputs",
     "read_checkpoint",
     "write_checkpoint",
@@ -43,6 +47,10 @@ def __getattr__(name: str) -> object:
         from fewbits.io import checkpoints
 
         return getattr(checkpoints, name)
+    if name in ("open_output", "open_output_folder"):
+        from fewbits.io import outputs
+
+        return getattr(outputs, name)
     # `from fewbits.io import datasets` would ask this function again.
     if name == "datasets":
         import fewbits.io.datasets as datasets

@@ -1,4 +1,4 @@
-"""The one exception that a file may cause, and the one for what a user asks for."""
+"""What a file may cause, what a user asks for, and where a result cannot go."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ class FormatError(ValueError):
       ...     params_from_bytes(b"PK, a zip archive")
       ... except FormatError as error:
       ...     print(error.section, "-", error)
-      envelope - envelope: not a fewbits file
+      envelope - not a fewbits file
     """
 
     def __init__(self, message: str, section: str = "envelope"):
-        super().__init__(f"{section}: {message}")
+        whole = section in ("envelope", "checkpoint")  # the file itself, which callers name
+        where = "header" if section == "header" else f"section {section}"
+        super().__init__(message if whole else f"{where}: {message}")
         self.section = section
+
+    def of(self, path: object) -> FormatError:
+        """The same error, naming the file that it is about."""
+        if str(path) in str(self):
+            return self
+        named = FormatError(f"{path}: {self}", "envelope")
+        named.section = self.section
+        return named
 
 
 class InputError(ValueError):
@@ -34,3 +44,7 @@ class InputError(ValueError):
       Traceback (most recent call last):
       fewbits.io.errors.InputError: labels.npy: 90 labels for 100 images
     """
+
+
+class OutputError(InputError, OSError):
+    """A result that cannot go where the user wants it; what is there is untouched."""

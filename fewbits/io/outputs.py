@@ -1,23 +1,231 @@
-"""Where results go: checked before any work is done."""
+"""Where results go: whole files or none, and nothing of a user's is destroyed.
+
+Every command and every `save` of the package writes through this module. An output is checked
+before any work is done, written without a name beside its place, and given its name when it is
+complete, so that an interruption at any moment leaves what was there before.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
-from fewbits.io.errors import InputError
+from fewbits.io.atomic import finish, random_name, status, unfinished
+from fewbits.io.errors import OutputError
+
+STREAM = "-"
+"""The name that stands for standard input and standard output."""
+
+StrPath = str | os.PathLike[str]
 
 
-def check_writable(path: Path) -> None:
-    """Before any work is done: a wrong folder should not cost minutes.
+def is_stream(path: StrPath) -> bool:
+    """Whether a path is `-`, which stands for standard input or output."""
+    return os.fspath(path) == STREAM
+
+
+def check_output(
+    path: StrPath, *, inputs: Iterable[StrPath | None] = (), force: bool = False
+) -> Path:
+    """The file that an output of this name will be, checked before any work is done.
+
+    Args:
+      path: as the user gave it; a symbolic link stands for its target.
+      inputs: files and folders that are read, which are never overwritten, whatever names lead to
+        them; None, `-` and names of no file are passed over.
+      force: an existing file may be replaced.
 
     Raises:
-      InputError: a file of this name cannot be written.
+      OutputError: the folder is missing or cannot be written to, or there is already something else
+        than a file, one of the inputs, a file that is read-only, or (without `force`) any file.
     """
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{path}: the folder {path.parent} is not yours to write to")
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        folder = target.parent if os.path.islink(path) else Path(path).parent
+        raise OutputError(f"{path}: the folder {folder} does not exist; make it first")
+    found = status(target)
+    if found is not None:
+        _check_existing(path, target, found, inputs, force)
+    _check_folder(path, target.parent)
+    return target
+
+
+def _check_existing(
+    path: StrPath,
+    target: Path,
+    found: os.stat_result,
+    inputs: Iterable[StrPath | None],
+    force: bool,
+) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise OutputError(f"{path} is a folder; name a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise OutputError(f"{path} is not a regular file; name a file, or - for standard output")
+    for given in inputs:
+        source = None if given is None or is_stream(given) else status(Path(given))
+        if source is None:
+            continue
+        if (source.st_dev, source.st_ino) == (found.st_dev, found.st_ino):
+            raise OutputError(f"{path} is the input {given} itself; name another output")
+        if stat.S_ISDIR(source.st_mode) and Path(os.path.realpath(str(given))) in target.parents:
+            raise OutputError(f"{path} is part of the input {given}; name another output")
+    if not force:
+        raise OutputError(f"{path} exists; name another output, or overwrite it with --force")
+    if not os.access(target, os.W_OK):
+        raise OutputError(f"{path} is read-only; name another output")
+
+
+def _check_folder(path: StrPath, folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: the folder {folder} is not yours to write to")
+
+
+@contextlib.contextmanager
+def open_output(
+    path: StrPath,
+    *,
+    inputs: Iterable[StrPath | None] = (),
+    force: bool = False,
+    show: bool = False,
+) -> Iterator[IO[bytes]]:
+    """A binary file to write to, which takes its place when the `with` block ends without error.
+
+    Until then nothing is there under its name, or what was there before. The file that is replaced
+    passes on its permissions. Where another program makes a file of the name in the meantime, that
+    file stays and this result gets a free name beside it.
+
+    Args:
+      path: where to; `-` is standard output, which gets everything at the end. A symbolic link
+        stays, its target is written.
+      inputs: files and folders that must not be overwritten.
+      force: replace an existing file.
+      show: `-` may be a terminal.
+
+    Raises:
+      OutputError: see `check_output`; on entry, before any work is done.
+      OSError: the disk refuses; nothing is left of what was written.
+
+    Example:
+      >>> import tempfile
+      >>> from fewbits.io import open_output
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = Path(folder) / "notes"
+      ...     with open_output(path) as file:
+      ...         file.write(b"few bits")
+      ...     with open_output(path) as file:
+      ...         pass  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      fewbits.io.errors.OutputError: ...notes exists; name another output, or overwrite it with ...
+    """
+    if is_stream(path):
+        _check_stream(show)
+        buffer = io.BytesIO()
+        yield buffer
+        _to_stdout(buffer.getvalue())
+        return
+    target = check_output(path, inputs=inputs, force=force)
+    with unfinished(target) as (file, name):
+        yield file
+        finish(path, target, file, name, force)
+
+
+def saver(
+    path: StrPath,
+    *,
+    inputs: Iterable[StrPath | None] = (),
+    force: bool = False,
+    show: bool = False,
+) -> Callable[[bytes], None]:
+    """Checks an output now, and returns what writes it whole, any number of times.
+
+    The second call replaces what the first one wrote: a search saves its best result so far. To
+    standard output only the last result should go.
+
+    Args:
+      path: where to; `-` is standard output.
+      inputs: files and folders that must not be overwritten.
+      force: replace an existing file.
+      show: `-` may be a terminal.
+
+    Raises:
+      OutputError: see `check_output`.
+    """
+    if is_stream(path):
+        _check_stream(show)
+        return _to_stdout
+    check_output(path, inputs=inputs, force=force)
+    own = force
+
+    def save(data: bytes) -> None:
+        nonlocal own
+        with open_output(path, force=own) as file:
+            file.write(data)
+        own = True
+
+    return save
+
+
+@contextlib.contextmanager
+def open_output_folder(
+    path: StrPath, *, inputs: Iterable[StrPath | None] = (), force: bool = False
+) -> Iterator[Path]:
+    """A folder to write files into, which takes its place when the `with` block ends without error.
+
+    Args:
+      path: a folder that does not exist yet, or is empty. With `force` also one with files: those
+        of the same names are replaced, the others stay.
+      inputs: files and folders that are read; none may be the folder itself or lie in it.
+      force: write into a folder with files.
+
+    Raises:
+      OutputError: the folder has files, is a file, an input or in no folder that can be written to.
+      OSError: the disk refuses.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise OutputError(f"{path}: the folder {Path(path).parent} does not exist; make it first")
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"{path} is a file; name a folder")
+    for given in inputs:
+        if given is not None and not is_stream(given) and Path(given).exists():
+            source = Path(os.path.realpath(given))
+            if source == target or target in source.parents:
+                raise OutputError(f"{path} holds the input {given}; name another folder")
+    if target.is_dir() and not force and any(target.iterdir()):
+        raise OutputError(f"{path} is not empty; name another folder, or add to it with --force")
+    _check_folder(path, target if target.is_dir() else target.parent)
+    partial = target.with_name(random_name(target))
+    partial.mkdir()
+    try:
+        yield partial
+        if target.is_dir() and any(target.iterdir()):
+            for made in sorted(p for p in partial.rglob("*") if p.is_file()):
+                place = target / made.relative_to(partial)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                made.replace(place)
+        else:
+            partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_stream(show: bool) -> None:
+    if not show and sys.stdout is not None and sys.stdout.isatty():
+        raise OutputError("-: a terminal shows no binary output; name a file, or use a pipe")
+
+
+def _to_stdout(data: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+check_writable = check_output
+"""Its older name."""

@@ -7,10 +7,10 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-from fewbits import cli
+from fewbits import cli, flags
 from fewbits.codecs.text import archive, header, offline, online, streams
-from fewbits.coding import FormatError, InputError, container
-from fewbits.io import outputs
+from fewbits.coding import FormatError, container
+from fewbits.io import inputs, outputs
 from fewbits.io.progress import Bar
 
 
@@ -33,8 +33,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
 def _add_compress(parser: argparse.ArgumentParser) -> None:
     """The arguments of compressing."""
-    parser.add_argument("input", type=Path, metavar="IN", help="any file of bytes")
-    parser.add_argument("output", type=Path, metavar="OUT", help="the file to write")
+    parser.add_argument("input", type=Path, metavar="IN", help="any file of bytes; - for stdin")
+    flags.add_output(parser, "output", metavar="OUT", help="the file to write; - for stdout")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--online",
@@ -45,57 +45,59 @@ def _add_compress(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=Path,
         metavar="ARCHIVE",
-        help="code with the network of this offline text file, which goes into OUT as well",
+        help="code with the network of this offline text file, which goes into OUT as well "
+        "(default: --online)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights (online)")
+    flags.add_common(parser, seed="of the initial weights (online)", quiet=True)
     parser.set_defaults(run=_compress)
 
 
 def _add_decompress(parser: argparse.ArgumentParser) -> None:
     """The arguments of decompressing."""
-    parser.add_argument("input", type=Path, metavar="IN", help="a file that compress wrote")
-    parser.add_argument("output", type=Path, metavar="OUT", help="the text to write")
+    parser.add_argument(
+        "input", type=Path, metavar="IN", help="a file that compress wrote; - for stdin"
+    )
+    flags.add_output(parser, "output", metavar="OUT", help="the text to write; - for stdout")
+    flags.add_common(parser, quiet=True)
     parser.set_defaults(run=_decompress)
 
 
-def _compress(options: argparse.Namespace) -> str:
-    if options.seed < 0:
-        raise InputError(f"--seed must not be negative, got {options.seed}")
-    outputs.check_writable(options.output)
-    text = _read(options.input)
-    if options.model is not None:
-        options.blamed = options.model
-        described, _, sections = header.read(container.load_bytes(options.model))
-        if described.mode != offline.MODE:
-            raise FormatError("an online text file holds no network")
-        network = sections.sections.get(offline.NETWORK, b"")
-        with Bar("compress") as bar:
-            data = offline.compress(
-                text, described.model, network, run=partial(streams.run, progress=bar)
-            )
-    else:
-        learning = dataclasses.replace(online.Learning(), seed=options.seed)
-        with Bar("compress") as bar:
-            config = online.OnlineConfig(learning=learning)
-            data = online.compress(text, config, run=partial(streams.run, progress=bar))
-    container.save(options.output, data)
-    share = f", {8 * len(data) / len(text):.3f} bits a byte" if text else ""
-    return f"{options.output}: {len(text):,} bytes in {len(data):,}{share}"
+def _compress(options: argparse.Namespace) -> cli.Result:
+    save = outputs.saver(options.output, inputs=[options.input, options.model], force=options.force)
+    text = inputs.read_bytes(options.input, container.MAX_FILE_BYTES)
+    with Bar("compress", quiet=options.quiet) as bar:
+        run = partial(streams.run, progress=bar)
+        if options.model is not None:
+            options.blamed = options.model
+            described, _, sections = header.read(inputs.read_file(options.model))
+            if described.mode != offline.MODE:
+                raise FormatError("an online text file holds no network")
+            network = sections.sections.get(offline.NETWORK, b"")
+            data = offline.compress(text, described.model, network, run=run)
+        else:
+            learning = dataclasses.replace(online.Learning(), seed=options.seed)
+            data = online.compress(text, online.OnlineConfig(learning=learning), run=run)
+    save(data)
+    rate = 8 * len(data) / len(text) if text else None
+    share = "" if rate is None else f", {rate:.3f} bits a byte"
+    return cli.Result(
+        {
+            "output": str(options.output),
+            "bytes": len(data),
+            "text_bytes": len(text),
+            "bits_per_byte": rate,
+        },
+        f"{options.output}: {len(text):,} bytes in {len(data):,}{share}",
+    )
 
 
-def _decompress(options: argparse.Namespace) -> str:
-    outputs.check_writable(options.output)
-    data = container.load_bytes(options.input)
-    with Bar("decompress") as bar:
+def _decompress(options: argparse.Namespace) -> cli.Result:
+    save = outputs.saver(options.output, inputs=[options.input], force=options.force, show=True)
+    data = inputs.read_file(options.input)
+    with Bar("decompress", quiet=options.quiet) as bar:
         text = archive.decompress(data, run=partial(streams.run, progress=bar))
-    container.save(options.output, text)
-    return f"{options.output}: {len(text):,} bytes"
-
-
-def _read(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a regular file")
-    size = path.stat().st_size
-    if size > container.MAX_FILE_BYTES:
-        raise InputError(f"{path} has {size:,} bytes; at most {container.MAX_FILE_BYTES:,}")
-    return path.read_bytes()
+    save(text)
+    return cli.Result(
+        {"output": str(options.output), "bytes": len(text)},
+        f"{options.output}: {len(text):,} bytes",
+    )

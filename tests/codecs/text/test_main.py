@@ -39,9 +39,9 @@ def test_under_the_network_of_another_file(donor: Path, tmp_path: Path, capsys):
         (["compress", "in", "no/such/out"], "make it first"),
         (["compress", "in", "."], "is a folder"),
         (["compress", "in", "out", "--seed", "-1"], "-1"),
-        (["compress", "in", "out", "--model", "in"], "in: envelope: not a fewbits file"),
+        (["compress", "in", "out", "--model", "in"], "in is not a fewbits file"),
         (["compress", "in", "out", "--model", "online.fwb"], "holds no network"),
-        (["decompress", "in", "out"], "in: envelope: not a fewbits file"),
+        (["decompress", "in", "out"], "in is not a fewbits file"),
         (["decompress", "missing", "out"], "missing: No such file"),
     ],
 )
