@@ -93,7 +93,7 @@ def finish(
     try:
         _link(file, name, target)
     except FileExistsError:
-        free = _free_name(target)
+        free = free_name(target)
         _link(file, name, free)
         raise OutputError(
             f"{path} was made by another program in the meantime and stays as it is; "
@@ -123,7 +123,7 @@ def _link(file: IO[bytes], name: Path | None, place: Path) -> None:
         name.replace(place)
 
 
-def _free_name(target: Path) -> Path:
+def free_name(target: Path) -> Path:
     """A name beside the target that nothing has: net-2.npz for net.npz."""
     for number in range(2, 10_000):
         name = target.with_name(f"{target.stem[:200]}-{number}{target.suffix}")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from fewbits.io.atomic import finish, random_name, status, unfinished
+from fewbits.io.atomic import finish, free_name, random_name, status, unfinished
 from fewbits.io.errors import OutputError
 
 STREAM = "-"
@@ -173,21 +173,23 @@ def saver(
 
 
 @contextlib.contextmanager
-def open_output_folder(
-    path: StrPath, *, inputs: Iterable[StrPath | None] = (), force: bool = False
-) -> Iterator[Path]:
+def open_output_folder(path: StrPath, *, inputs: Iterable[StrPath | None] = ()) -> Iterator[Path]:
     """A folder to write files into, which takes its place when the `with` block ends without error.
 
     Args:
-      path: a folder that does not exist yet, or is empty. With `force` also one with files: those
-        of the same names are replaced, the others stay.
+      path: a folder that does not exist yet, or is empty; nothing is ever removed from one.
       inputs: files and folders that are read; none may be the folder itself or lie in it.
-      force: write into a folder with files.
+
+    Yields:
+      A folder of another name beside it, with the same suffix.
 
     Raises:
-      OutputError: the folder has files, is a file, an input or in no folder that can be written to.
+      OutputError: there are files in it, it is a file, or it is in no folder that can be written
+        to; on entry, before any work is done.
       OSError: the disk refuses.
     """
+    if is_stream(path):
+        raise OutputError("-: a folder is written; give its name")
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise OutputError(f"{path}: the folder {Path(path).parent} does not exist; make it first")
@@ -198,20 +200,23 @@ def open_output_folder(
             source = Path(os.path.realpath(given))
             if source == target or target in source.parents:
                 raise OutputError(f"{path} holds the input {given}; name another folder")
-    if target.is_dir() and not force and any(target.iterdir()):
-        raise OutputError(f"{path} is not empty; name another folder, or add to it with --force")
-    _check_folder(path, target if target.is_dir() else target.parent)
-    partial = target.with_name(random_name(target))
+    if target.is_dir() and any(target.iterdir()):
+        raise OutputError(f"{path} is not empty; name a new folder")
+    _check_folder(path, target.parent)
+    partial = target.with_name(random_name(target) + target.suffix)
     partial.mkdir()
     try:
         yield partial
-        if target.is_dir() and any(target.iterdir()):
-            for made in sorted(p for p in partial.rglob("*") if p.is_file()):
-                place = target / made.relative_to(partial)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                made.replace(place)
-        else:
+        try:
             partial.replace(target)
+        except OSError as error:
+            if not (target.is_dir() and any(target.iterdir())):
+                raise
+            free = free_name(target)
+            partial.replace(free)
+            raise OutputError(
+                f"{path} was filled by another program in the meantime; this result is in {free}"
+            ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -67,7 +67,7 @@ def test_mistakes_are_one_line_and_leave_nothing(checkpoint, tmp_path, capsys):
         (["encode", str(checkpoint), str(out), "--bits", "few"], "'few'"),
         (["encode", str(tmp_path / "no.npz"), str(out)], "no.npz: No such file"),
         (["encode", str(tmp_path / "noise.npz"), str(out)], "noise.npz"),
-        (["encode", str(checkpoint), str(tmp_path / "none" / "out.fwb")], "No such file"),
+        (["encode", str(checkpoint), str(tmp_path / "none" / "out.fwb")], "make it first"),
         (["decode", str(checkpoint), str(tmp_path / "back.npz")], "not a fewbits file"),
     ):
         assert main(arguments) == 2

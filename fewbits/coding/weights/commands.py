@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fewbits import cli
-from fewbits.coding import container
+from fewbits import cli, flags
 from fewbits.coding.weights import parameter_tree
 from fewbits.coding.weights.parameter_files import (
     DEFAULT_BITS,
     params_from_bytes,
     params_to_bytes,
 )
-from fewbits.io import checkpoints
+from fewbits.io import checkpoints, inputs, outputs
 from fewbits.io.errors import InputError
 
 
@@ -29,7 +28,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     purpose = "write a checkpoint (.npz, .safetensors, orbax folder) as a small file"
     encode = verbs.add_parser("encode", help=purpose, description=purpose)
     encode.add_argument("file", type=Path, metavar="CHECKPOINT", help="what to encode")
-    encode.add_argument("out", type=Path, metavar="OUT", help="the file to write")
+    flags.add_output(encode, "out", metavar="OUT", help="the file to write; - for stdout")
     precision = encode.add_mutually_exclusive_group()
     precision.add_argument(
         "--bits",
@@ -41,20 +40,26 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--step",
         type=float,
         metavar="S",
-        help="instead of bits, the distance between values on the grid of every tensor",
+        help="instead of bits, the distance between values on the grid of every tensor "
+        "(default: --bits)",
     )
+    flags.add_common(encode)
     encode.set_defaults(run=_encode)
     purpose = "write the parameters of a file as a checkpoint"
     decode = verbs.add_parser("decode", help=purpose, description=purpose)
-    decode.add_argument("file", type=Path, metavar="FILE", help="of encode, or of pruning")
     decode.add_argument(
-        "out", type=Path, metavar="OUT", help="the checkpoint to write, .npz or .safetensors"
+        "file", type=Path, metavar="FILE", help="of encode, or of pruning; - for stdin"
     )
+    flags.add_output(
+        decode, "out", metavar="OUT", help="the checkpoint to write, .npz or .safetensors"
+    )
+    flags.add_common(decode)
     decode.set_defaults(run=_decode)
     return whole
 
 
-def _encode(options: argparse.Namespace) -> str:
+def _encode(options: argparse.Namespace) -> cli.Result:
+    save = outputs.saver(options.out, inputs=[options.file], force=options.force)
     bits = options.bits
     if bits is not None and bits.isdecimal():
         bits = int(bits)
@@ -63,13 +68,20 @@ def _encode(options: argparse.Namespace) -> str:
         data = params_to_bytes(tree, bits=bits, step=options.step)
     except ValueError as error:
         raise InputError(str(error)) from error
-    container.save(options.out, data)
+    save(data)
     count = sum(tensor.size for _, tensor in parameter_tree.tensors(tree))
-    return f"{options.out}: {count:,} parameters in {len(data):,} bytes"
+    return cli.Result(
+        {"output": str(options.out), "bytes": len(data), "parameters": count},
+        f"{options.out}: {count:,} parameters in {len(data):,} bytes",
+    )
 
 
-def _decode(options: argparse.Namespace) -> str:
-    tree = params_from_bytes(container.load_bytes(options.file))
+def _decode(options: argparse.Namespace) -> cli.Result:
+    outputs.check_output(options.out, inputs=[options.file], force=options.force)
+    tree = params_from_bytes(inputs.read_file(options.file))
     checkpoints.write_checkpoint(options.out, tree)
     count = sum(tensor.size for _, tensor in parameter_tree.tensors(tree))
-    return f"{options.out}: {count:,} parameters"
+    return cli.Result(
+        {"output": str(options.out), "parameters": count},
+        f"{options.out}: {count:,} parameters",
+    )
