@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import io
-import lzma
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from PIL import Image
 
 from experiments.runner import subprocesses
+from fewbits.codecs import general_purpose
 
-
-class Codec(NamedTuple):
-    """One compressor at its strongest."""
-
-    name: str
-    compress: Callable[[bytes], bytes]
-    decompress: Callable[[bytes], bytes]
-
-
-CODECS = {
-    ".gz": Codec("gzip -9", lambda data: gzip.compress(data, 9, mtime=0), gzip.decompress),
-    ".bz2": Codec("bz2 -9", lambda data: bz2.compress(data, 9), bz2.decompress),
-    ".xz": Codec(
-        "xz -9e",
-        lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
-        lzma.decompress,
-    ),
-}
-"""By the suffix of their files."""
+CODECS = {codec.suffix: codec for codec in general_purpose.CODECS.values()}
 
 
 def save(path: Path, content: bytes) -> int:

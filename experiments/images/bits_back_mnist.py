@@ -22,6 +22,7 @@ from PIL import Image
 from experiments.common import plain_files
 from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
+from fewbits.codecs import general_purpose
 from fewbits.codecs.latent_images import image_file, image_vae, integer_vae
 from fewbits.coding import container
 from fewbits.io import datasets
@@ -147,15 +148,16 @@ def _general_purpose(pixels: np.ndarray) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as name:
         folder, each = Path(name), Path(name) / "each"
         each.mkdir()
-        files = [(folder / f"images{suffix}", content) for suffix in plain_files.CODECS]
-        sizes = {plain_files.CODECS[p.suffix].name: plain_files.save(p, content) for p, _ in files}
+        codecs = general_purpose.CODECS.items()
+        files = {name: folder / f"images{codec.suffix}" for name, codec in codecs}
+        sizes = {name: plain_files.save(path, content) for name, path in files.items()}
         for number, image in enumerate(pixels):
             _save_png(each / f"{number:05d}.png", image)
         sizes["PNG, one file each"] = sum(path.stat().st_size for path in each.iterdir())
         whole = folder / "images.png"
         _save_png(whole, pixels.reshape(-1, pixels.shape[2]))
         sizes["PNG, one file for all"] = whole.stat().st_size
-        plain_files.check([*files, (each, content), (whole, content)])
+        plain_files.check([(path, content) for path in (*files.values(), each, whole)])
     return sizes
 
 

@@ -22,8 +22,9 @@ from matplotlib.figure import Figure
 
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows, subprocesses
-from experiments.text import text_baselines, text_files, text_methods
+from experiments.text import text_files, text_methods
 from experiments.text.text_files import Config, Sweep, Training, Trial
+from fewbits.codecs import general_purpose
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.codecs.text.online import Learning
 from fewbits.io import wikipedia
@@ -112,7 +113,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     text, held_out = (_text(config, trial.bytes, part, data) for part in ("text", "held_out"))
     size = text.stat().st_size
     if trial.mode == "general":
-        found = text_baselines.sizes(text.read_bytes())
+        found = general_purpose.sizes(text.read_bytes())
         return [
             Row(label, command, None, None, trial, size, coded, 8 * coded / size)
             for command, coded in found.items()

@@ -16,19 +16,13 @@ import numpy as np
 
 from experiments.runner import subprocesses
 from experiments.text import text_methods
-from fewbits.codecs.text import header, offline, online, resumable
+from fewbits.codecs.text import header, offline, offline_training, online, resumable
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.coding import container
-from fewbits.coding.weights import sparse_code
 from fewbits.io import wikipedia
 from fewbits.training import data_parallel, loop, transformer, trees
 from fewbits.training.transformer import TransformerConfig
 from pruning.procedures import _three_phase
-
-CANDIDATE_BITS = (4, 5, 6, 7)
-"""Widths of the network's grid; the one with the shortest text and network is taken."""
-_EVALUATED_BYTES = 1 << 18
-_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -121,7 +115,7 @@ def measure(
     else:
         params, trained = _train(config, trial, shape, text, held_out_path.read_bytes())
         found |= trained | {"training_seconds": time.perf_counter() - began}
-        network, found["bits"] = _smallest(shape, params, text)
+        network, found["bits"] = offline_training.smallest_network(shape, params, text)
         began = time.perf_counter()
         data = offline.compress(text, shape, network, max_streams=config.training.streams, run=run)
     found["encode_seconds"] = time.perf_counter() - began
@@ -148,8 +142,8 @@ def _train(
 ) -> tuple[Any, dict[str, Any]]:
     """Three phases; parameters, and the paper's description length of them."""
     plan = config.training
-    data = _pieces(text, plan.length)
-    validation = jax.tree.map(lambda a: a[:128], _pieces(held_out, plan.length))
+    data = offline_training.pieces(text, plan.length)
+    validation = jax.tree.map(lambda a: a[:128], offline_training.pieces(held_out, plan.length))
     batch_size = min(plan.batch_size, len(data[0]))
     plain_loss = transformer.next_byte_loss(model)
     loss = data_parallel.split_batches(plain_loss, data_parallel.batch_mesh(batch_size))
@@ -171,50 +165,12 @@ def _train(
     result = run(key_run, header.start_params(model, key_params), point, data, validation)
     if not bool(result.finite):
         raise ValueError(f"{trial} diverged")
-    nats = _mean_nats(model, result.params, data, every=5)
+    nats = offline_training.mean_nats(model, result.params, data, every=5)
     nonzeros = int(trees.nonzeros(result.params))
     formula = 4 * nonzeros + nats * len(text) / (8 * np.log(2))
     return result.params, {
         "nonzeros": nonzeros,
         "loss_nats": nats,
-        "held_out_nats": _mean_nats(model, result.params, validation),
+        "held_out_nats": offline_training.mean_nats(model, result.params, validation),
         "formula_bytes": float(formula),
     }
-
-
-def _smallest(model: TransformerConfig, params: Any, text: bytes) -> tuple[bytes, int]:
-    """The network file at the width that promises the smallest archive, on a part of the text."""
-    pieces = _pieces(text, 4 * model.window)
-    step = max(1, len(text) // _EVALUATED_BYTES)
-    part = jax.tree.map(lambda a: a[::step], pieces)
-
-    def promised(bits: int) -> float:
-        network = offline.network_file(params, bits)
-        nats = _mean_nats(model, sparse_code.read_sparse(network), part)
-        return len(network) + nats * len(text) / (8 * np.log(2))
-
-    bits = min(CANDIDATE_BITS, key=promised)
-    return offline.network_file(params, bits), bits
-
-
-def _mean_nats(model: TransformerConfig, params: Any, data: Any, every: int = 1) -> float:
-    """Mean loss over pieces, each without a past; every fifth batch, in the paper."""
-    loss = jax.jit(transformer.next_byte_loss(model))
-    batch = min(_BATCH, len(data[0]))
-    starts = range(0, len(data[0]) - batch + 1, batch * every)
-    key = jax.random.key(0)
-    params = jax.tree.map(jnp.asarray, params)
-    losses = [
-        loss(key, params, jax.tree.map(lambda a, s=start: a[s : s + batch], data))[0]
-        for start in starts
-    ]
-    return float(np.mean(jax.device_get(losses)))
-
-
-def _pieces(text: bytes, length: int) -> tuple[jax.Array, jax.Array]:
-    """Bytes and the bytes after them, Int32[pieces, length] each; the text's end is left out."""
-    length = min(length, len(text) - 1)
-    count = (len(text) - 1) // length
-    array = np.frombuffer(text, np.uint8).astype(np.int32)
-    read = array[: count * length].reshape(count, length)
-    return jnp.asarray(read), jnp.asarray(array[1 : count * length + 1].reshape(count, length))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from experiments.runner.run import run
-from experiments.text import text_baselines, text_files, text_methods
 from experiments.text import text_description_length as experiment
+from experiments.text import text_files, text_methods
 from fewbits.codecs.text import online
 
 PRESETS = experiment.EXPERIMENT.presets
@@ -23,13 +23,6 @@ def test_every_trial_is_a_file_of_its_own():
     assert modes.count(("offline", 4_000_000)) == 4
     assert modes.count(("online", 4_000_000)) == modes.count(("online", 1_000_000)) == 5
     assert modes.count(("offline", 1_000_000)) == 1 + 3 * 2 + 2
-
-
-def test_baselines_shrink_what_repeats():
-    text = b"what repeats, repeats; " * 500
-    sizes = text_baselines.sizes(text)
-    assert {"xz -9e", "bzip2 -9", "gzip -9"} <= sizes.keys()
-    assert max(sizes.values()) < len(text) / 10
 
 
 def test_every_method_learns_online_and_is_known_to_the_decoder():
