@@ -33,19 +33,6 @@ def budget(text: str) -> int:
     return int(text)
 
 
-def seconds(text: str) -> float:
-    """A time in seconds, minutes or hours."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90, 90s, 5m or 2h")
-    return seconds
-
-
 def rate_weight(text: str) -> float:
     """A number from 0 to 1."""
     try:

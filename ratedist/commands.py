@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fewbits import cli
-from fewbits.coding import InputError, container
-from fewbits.io import outputs
+from fewbits import cli, flags
+from fewbits.coding import InputError
+from fewbits.io import inputs, outputs
+from fewbits.io.progress import Bar
 from ratedist.datafiles import UserSource, read_numbers, read_source
 
 _LARGEST_SOURCE = 2048
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run(parser("python -m ratedist"), arguments)
 
 
-def _bound(options: argparse.Namespace) -> None:
+def _bound(options: argparse.Namespace) -> cli.Result:
     import ratedist
 
     _check_tolerance(options.tolerance)
@@ -42,8 +43,17 @@ def _bound(options: argparse.Namespace) -> None:
         if impossible:
             raise InputError(f"{name}: no encoder reaches it; this codebook reaches {least:.6g}")
     _check_certified(point.gap_bits, options.tolerance)
-    print(f"rate: {float(point.rate_lb):.9f} to {float(point.rate_ub):.9f} bits per letter, "
-          f"certified; gap {float(point.gap_bits):.2g} bits")  # fmt: skip
+    lines = [
+        f"rate: {float(point.rate_lb):.9f} to {float(point.rate_ub):.9f} bits per letter, "
+        f"certified; gap {float(point.gap_bits):.2g} bits"
+    ]
+    found: dict[str, Any] = {
+        "rate_lower_bits": point.rate_lb,
+        "rate_upper_bits": point.rate_ub,
+        "gap_bits": point.gap_bits,
+        "constraints": [],
+        "any_codebook_lower_bits": None,
+    }
     for name, reached, price, slack in zip(
         ("mean distortion", "distortion within the subset"),
         point.distortion, point.nu, point.vacuous, strict=False,
@@ -53,21 +63,34 @@ def _bound(options: argparse.Namespace) -> None:
             said = "price not determined: R(D) has no single slope here"
         elif slack:
             said += "; the constraint is slack: the rate is the same without it"
-        print(f"{name}: {float(reached):.9g}, {said}")
+        lines.append(f"{name}: {float(reached):.9g}, {said}")
+        found["constraints"].append(
+            {
+                "name": name,
+                "distortion": reached,
+                "price_bits_per_unit": price,
+                "slack": bool(slack),
+            }
+        )
     dimension = user.source.points.shape[1]
     if user.codebook is None and dimension <= 3 and np.isfinite(point.dual).all():
         everywhere = ratedist.certificate_for_all_codebooks(
             p, user.source.points, user.source.points, rules, point.dual, point.q, slack_bits=1e-6
         )
-        print(f"over all reconstruction points: at least {max(everywhere, 0.0):.9f} bits")
+        found["any_codebook_lower_bits"] = max(everywhere, 0.0)
+        lines.append(f"over all reconstruction points: at least {max(everywhere, 0.0):.9f} bits")
+    return cli.Result(found, "\n".join(lines))
 
 
-def _curve(options: argparse.Namespace) -> None:
+def _curve(options: argparse.Namespace) -> cli.Result | None:
     import ratedist
 
     _check_tolerance(options.tolerance)
+    save = None
     if options.output is not None:
-        outputs.check_writable(options.output)
+        save = outputs.saver(
+            options.output, inputs=[options.source], force=options.force, show=True
+        )
     user = _small(read_source(options.source), options.source)
     d, p = _distances(user), user.source.p
     low, high = float(p @ d.min(axis=1)), float((p @ d).min())
@@ -79,7 +102,8 @@ def _curve(options: argparse.Namespace) -> None:
             _check_level(level, "--distortions")
             if level < low:
                 raise InputError(f"--distortions {level:g}: this codebook reaches {low:.6g}")
-    points = ratedist.curve(p, d, levels, tol_bits=options.tolerance)
+    with Bar("curve", quiet=options.quiet):
+        points = ratedist.curve(p, d, levels, tol_bits=options.tolerance)
     for level, gap in zip(levels, points.gap_bits, strict=True):
         _check_certified(gap, options.tolerance, f" at distortion {level:g}")
     rows = ["distortion,rate_lower_bits,rate_upper_bits,gap_bits,price_bits_per_unit"]
@@ -88,46 +112,71 @@ def _curve(options: argparse.Namespace) -> None:
             f"{points.distortion[i, 0]:.9g},{points.rate_lb[i]:.9f},{points.rate_ub[i]:.9f},"
             f"{points.gap_bits[i]:.2g},{points.nu[i, 0]:.6g}"
         )
-    print("\n".join(rows))
-    if options.output is not None:
-        container.save(options.output, ("\n".join(rows) + "\n").encode())
+    if save is not None:
+        save(("\n".join(rows) + "\n").encode())
+        if outputs.is_stream(options.output):
+            return None
+    values = [
+        {
+            "distortion": points.distortion[i, 0],
+            "rate_lower_bits": points.rate_lb[i],
+            "rate_upper_bits": points.rate_ub[i],
+            "gap_bits": points.gap_bits[i],
+            "price_bits_per_unit": points.nu[i, 0],
+        }
+        for i in range(levels.size)
+    ]
+    return cli.Result(values, "\n".join(rows))
 
 
-def _encode(options: argparse.Namespace) -> None:
+def _encode(options: argparse.Namespace) -> cli.Result:
     from ratedist.codes.arrays import encode_array
     from ratedist.solvers.rounded_source import bound, round_samples
 
-    outputs.check_writable(options.output)
+    save = outputs.saver(options.output, inputs=[options.input], force=options.force)
     values = read_numbers(options.input, options.array)
     k = options.dimension
-    made = encode_array(values, options.distortion, code=options.code, dimension=k)
-    certified = bound(round_samples(values.reshape(-1, k), _GROUPS), k * made.distortion)
+    with Bar(str(options.input), quiet=options.quiet):
+        made = encode_array(values, options.distortion, code=options.code, dimension=k)
+        certified = bound(round_samples(values.reshape(-1, k), _GROUPS), k * made.distortion)
     bits, rate = 8 * len(made.data) / values.size, certified.rate_bits / k
     if not np.isfinite(rate):
         raise InputError(f"--distortion {options.distortion:g}: no bound could be certified")
-    container.save(options.output, made.data)
+    save(made.data)
     scope = "all codebooks" if certified.any_codebook else "codebooks of its own centroids"
-    print(f"{options.output}: {len(made.data):,} bytes for {values.size:,} numbers")
-    print(f"distortion: {made.distortion:.6g} a number, measured on the decoded file; "
-          f"asked: {options.distortion:g}")  # fmt: skip
-    print(f"rate: {bits:.4f} bits a number in the file, {made.index_bits:.4f} in its indices")
-    print(f"bound: {rate:.4f} bits for memoryless coding of {k} at a time, over {scope}")
-    print(f"gap: {bits - rate:.4f} bits a number")
+    found = {
+        "output": str(options.output),
+        "bytes": len(made.data),
+        "numbers": values.size,
+        "distortion": made.distortion,
+        "asked_distortion": options.distortion,
+        "bits_per_number": bits,
+        "index_bits_per_number": made.index_bits,
+        "bound_bits_per_number": rate,
+        "bound_over": scope,
+        "gap_bits_per_number": bits - rate,
+    }
+    return cli.Result(
+        found,
+        f"{options.output}: {len(made.data):,} bytes for {values.size:,} numbers\n"
+        f"distortion: {made.distortion:.6g} a number, measured on the decoded file; "
+        f"asked: {options.distortion:g}\n"
+        f"rate: {bits:.4f} bits a number in the file, {made.index_bits:.4f} in its indices\n"
+        f"bound: {rate:.4f} bits for memoryless coding of {k} at a time, over {scope}\n"
+        f"gap: {bits - rate:.4f} bits a number",
+    )
 
 
-def _decode(options: argparse.Namespace) -> None:
+def _decode(options: argparse.Namespace) -> cli.Result:
     import ratedist
 
-    outputs.check_writable(options.output)
-    values = ratedist.decode(container.load_bytes(options.input))
-    temporary = options.output.with_name(f".{options.output.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, values=values)
-        temporary.replace(options.output)
-    finally:
-        temporary.unlink(missing_ok=True)
-    print(f"{options.output}: array 'values' of shape {values.shape}, float32")
+    with outputs.open_output(options.output, inputs=[options.input], force=options.force) as file:
+        values = ratedist.decode(inputs.read_file(options.input))
+        np.savez(file, values=values)
+    return cli.Result(
+        {"output": str(options.output), "shape": list(values.shape), "dtype": str(values.dtype)},
+        f"{options.output}: array 'values' of shape {values.shape}, {values.dtype}",
+    )
 
 
 def _small(user: UserSource, path: Path) -> UserSource:
@@ -170,14 +219,10 @@ def _check_level(level: float, name: str) -> None:
         raise InputError(f"{name} {level}: a distortion is finite and not negative")
 
 
-def _levels(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
-
-
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
     whole = cli.Parser(prog=prog, description=__doc__)
-    commands = whole.add_subparsers(required=True, metavar="command")
+    commands = whole.add_subparsers()
 
     def verb(name: str, purpose: str, run: Any) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=purpose, description=purpose)
@@ -197,8 +242,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--distortion", type=float, required=True, metavar="D", help="mean squared error allowed"
     )
     bound.add_argument(
-        "--subset", type=float, metavar="D", help="mean squared error allowed within `subset`"
-    )
+        "--subset", type=float, metavar="D",
+        help="mean squared error allowed within `subset` (default: not restricted)",
+    )  # fmt: skip
+    flags.add_common(bound)
 
     curve = verb("curve", "certified rates at many distortions, as CSV", _curve)
     source_of(curve)
@@ -207,13 +254,17 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="how many, 1 to 256, evenly spaced",
     )  # fmt: skip
     curve.add_argument(
-        "--distortions", type=_levels, metavar="D,D,...", help="these instead of --points"
+        "--distortions", type=flags.numbers, metavar="D,D,...",
+        help="these instead (default: --points)",
+    )  # fmt: skip
+    flags.add_output(
+        curve, "--output", metavar="OUT.csv", help="file to write as well (default: none)"
     )
-    curve.add_argument("--output", type=Path, metavar="OUT.csv", help="file to write as well")
+    flags.add_common(curve, quiet=True)
 
     encode = verb("encode", "quantise an array to a distortion, as a file", _encode)
     encode.add_argument("input", type=Path, metavar="IN.npz", help="holds the array")
-    encode.add_argument("output", type=Path, metavar="OUT", help="file to write")
+    flags.add_output(encode, "output", metavar="OUT", help="the file to write; - for stdout")
     encode.add_argument(
         "--distortion", type=float, required=True, metavar="D", help="mean squared error allowed"
     )
@@ -224,8 +275,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
     encode.add_argument(
         "--dimension", type=int, default=1, metavar="K", help="numbers coded together, 1 to 4"
     )
+    flags.add_common(encode, quiet=True)
 
     decode = verb("decode", "write the array that a file stands for", _decode)
-    decode.add_argument("input", type=Path, metavar="IN", help="file of `encode`")
-    decode.add_argument("output", type=Path, metavar="OUT.npz", help="file to write")
+    decode.add_argument("input", type=Path, metavar="IN", help="file of `encode`; - for stdin")
+    flags.add_output(decode, "output", metavar="OUT.npz", help="the file to write")
+    flags.add_common(decode)
     return whole

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import io
 
 import numpy as np
 
@@ -33,20 +32,15 @@ def sheet(contents: Contents, seed: int = 0) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def save_preview(path: Path, contents: Contents, seed: int = 0) -> None:
-    """Write the sheet as a PNG, under a temporary name first."""
+def picture(contents: Contents, seed: int = 0) -> bytes:
+    """The sheet as a PNG, enlarged to about a thousand pixels."""
     import matplotlib.image  # slow to import, and used here only
 
-    picture = sheet(contents, seed)
-    scale = max(1, 1000 // picture.shape[1])
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        matplotlib.image.imsave(
-            temporary, picture.repeat(scale, axis=0).repeat(scale, axis=1), format="png"
-        )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    shown = sheet(contents, seed)
+    scale = max(1, 1000 // shown.shape[1])
+    buffer = io.BytesIO()
+    matplotlib.image.imsave(buffer, shown.repeat(scale, axis=0).repeat(scale, axis=1), format="png")
+    return buffer.getvalue()
 
 
 def _strip(chosen: np.ndarray, images: np.ndarray) -> np.ndarray:

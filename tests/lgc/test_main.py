@@ -141,10 +141,10 @@ def test_flags_without_effect_are_refused(tmp_path, images, capsys):
 
 def test_distill_refuses_what_it_cannot_do(tmp_path, images, capsys):
     source = _save(tmp_path / "in.npz", **images)
-    picture = str(tmp_path / "out.png")
-    _refused(capsys, ["distill", source, picture, "--budget-bytes", "900"], "--preview")
     out = str(tmp_path / "out.lgc")
-    _refused(capsys, ["distill", source, out, "--budget-bytes", "900"], "8 pixels or more")
+    distill = ["distill", source, out, "--budget-bytes", "900"]
+    _refused(capsys, [*distill, "--preview", out], "--preview")
+    _refused(capsys, distill, "8 pixels or more")
     assert [path.name for path in tmp_path.iterdir()] == ["in.npz"]
 
 
@@ -155,13 +155,13 @@ def test_distill_prints_json(tmp_path, images, capsys, monkeypatch):
     wide = np.pad(images["images"], ((0, 0), (1, 1), (1, 1)))
     _save(source, images=wide, labels=images["labels"])
     arguments = ["distill", source, str(packed), "--budget-bytes", "400", "--quiet"]
-    assert main([*arguments, "--json"]) == 0
+    assert main([*arguments, "--json", "--preview", str(tmp_path / "out.png")]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["bytes"] == packed.stat().st_size <= 400
     assert result["stored_images"] >= 3
     assert (tmp_path / "out.png").stat().st_size > 0
     assert main(["decompress", str(packed), str(tmp_path / "back.npz"), "--quiet"]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_defaults_of_the_command_line_are_those_of_the_config():
