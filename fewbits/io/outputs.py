@@ -26,9 +26,9 @@ STREAM = "-"
 StrPath = str | os.PathLike[str]
 
 
-def is_stream(path: StrPath) -> bool:
+def is_stream(path: StrPath | None) -> bool:
     """Whether a path is `-`, which stands for standard input or output."""
-    return os.fspath(path) == STREAM
+    return path is not None and os.fspath(path) == STREAM
 
 
 def check_output(
