@@ -74,6 +74,8 @@ def finish(
     """
     file.flush()
     found = status(target)
+    # Checked before the work began, but it may have changed since.
+    replace = replace and (found is None or stat.S_ISREG(found.st_mode))
     if replace and found is not None:
         with contextlib.suppress(OSError):  # only root may give files away
             os.fchown(file.fileno(), found.st_uid, found.st_gid)

@@ -160,13 +160,13 @@ def saver(
     if is_stream(path):
         _check_stream(show)
         return _to_stdout
-    check_output(path, inputs=inputs, force=force)
-    own = force
+    target, own = check_output(path, inputs=inputs, force=force), force
 
     def save(data: bytes) -> None:
         nonlocal own
-        with open_output(path, force=own) as file:
+        with unfinished(target) as (file, name):
             file.write(data)
+            finish(path, target, file, name, own)
         own = True
 
     return save
