@@ -10,7 +10,7 @@ import numpy as np
 
 from fewbits.coding import cbor, container
 from fewbits.coding.container import Archive
-from fewbits.coding.weights import model_file, sparse_code
+from fewbits.coding.weights import model_file, sparse_code, whole_tree
 
 
 class Row(NamedTuple):
@@ -62,11 +62,15 @@ def account(source: str | os.PathLike[str] | bytes) -> list[Row]:
     ]
     shares: list[Row] = []
     divided: set[str] = set()
+    floats = whole_tree.floats_of(archive)
     if archive.kind == sparse_code.KIND:
-        parts = [(f"{p.path} {p.what}", p.bits) for p in sparse_code.parts(header, sections)]
+        parts = [
+            (f"{p.path} {p.what}", p.bits)
+            for p in sparse_code.parts(floats.header, floats.sections)
+        ]
         shares += _divided("symbols", parts, len(sections["symbols"]))
         divided.add("symbols")
-    for prefix, packed in _packed_trees(archive):
+    for prefix, packed in _packed_trees(floats):
         for name in (prefix + "floats", prefix + "symbols"):
             if name in sections:
                 shares += _shares(name, packed, sections, prefix)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fewbits.coding import InputError
 from fewbits.io import checkpoints
+from fewbits.io.trees import is_float
 from fewbits.training import networks, trees
 from fewbits.training.method import Params
 from fewbits.training.networks import Network
@@ -24,9 +25,15 @@ def read(path: Path) -> Params:
       InputError: names or shapes that make none, or numbers that are not finite.
       FormatError: a file that is no checkpoint.
     """
+    found = trees.named_leaves(checkpoints.read_checkpoint(path))
+    dotted = not any("/" in name for name in found)
     with np.errstate(over="ignore"):  # what does not fit float32 is refused below
-        tree = checkpoints.read_checkpoint(path)
-    return from_arrays(trees.named_leaves(tree))
+        floats = {
+            name.replace(".", "/") if dotted else name: leaf.astype(np.float32)
+            for name, leaf in found.items()
+            if is_float(leaf.dtype)
+        }
+    return from_arrays(floats)
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Params:

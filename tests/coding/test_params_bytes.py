@@ -50,6 +50,7 @@ def test_eight_bits_are_the_default():
 @pytest.mark.parametrize("step", [0.5, 0.01])
 @pytest.mark.parametrize("tree", [plain(), pruned()])
 def test_a_step_is_the_distance_between_values(tree, step):
+    tree = jax.tree.map(np.float32, tree)
     data = params_to_bytes(tree, step=step)
     leaves_equal(params_from_bytes(data), prior_file.quantise_coded(tree, step))
     assert len(data) <= len(prior_file.write_coded(tree, step))

@@ -9,7 +9,7 @@ import pytest
 from fewbits.coding import account, container, params_from_bytes
 from fewbits.coding.weights import sparse_code
 from fewbits.coding.weights.commands import main
-from fewbits.coding.weights.model_file import quantise, read_model
+from fewbits.coding.weights.model_file import quantise
 from fewbits.io.checkpoints import read_checkpoint
 
 
@@ -53,7 +53,7 @@ def test_account_shows_mask_signs_values_biases_and_header(checkpoint, tmp_path)
 
 def test_floats_stay_floats(checkpoint, tmp_path):
     assert main(["encode", str(checkpoint), str(tmp_path / "net.fwb"), "--bits", "float32"]) == 0
-    back = read_model((tmp_path / "net.fwb").read_bytes())
+    back = params_from_bytes((tmp_path / "net.fwb").read_bytes())
     np.testing.assert_array_equal(
         back["dense1"]["kernel"], pruned()["dense1"]["kernel"].astype(np.float32)
     )

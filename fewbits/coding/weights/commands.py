@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fewbits import cli, flags
-from fewbits.coding.weights import parameter_tree
+from fewbits.coding.weights import whole_tree
 from fewbits.coding.weights.parameter_files import (
     DEFAULT_BITS,
     params_from_bytes,
@@ -14,6 +14,8 @@ from fewbits.coding.weights.parameter_files import (
 )
 from fewbits.io import checkpoints, inputs, outputs
 from fewbits.io.errors import InputError
+
+_MOST_WARNINGS = 10
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +45,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="instead of bits, the distance between values on the grid of every tensor "
         "(default: --bits)",
     )
+    encode.add_argument(
+        "--strict", action="store_true", help="fail where something of the input is left out"
+    )
     flags.add_common(encode)
     encode.set_defaults(run=_encode)
     purpose = "write the parameters of a file as a checkpoint"
@@ -52,6 +57,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )
     flags.add_output(
         decode, "out", metavar="OUT", help="the checkpoint to write, .npz or .safetensors"
+    )
+    decode.add_argument(
+        "--strict", action="store_true", help="fail where something of the input is left out"
     )
     flags.add_common(decode)
     decode.set_defaults(run=_decode)
@@ -63,13 +71,14 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     bits = options.bits
     if bits is not None and bits.isdecimal():
         bits = int(bits)
-    tree = checkpoints.read_checkpoint(options.file)
+    tree, left_out = whole_tree.leave_out(checkpoints.read_checkpoint(options.file))
+    _report(options, [f"{name} is left out: {why}" for name, why in left_out.items()])
     try:
         data = params_to_bytes(tree, bits=bits, step=options.step)
     except ValueError as error:
-        raise InputError(str(error)) from error
+        raise InputError(f"{options.file}: {error}") from error
     save(data)
-    count = sum(tensor.size for _, tensor in parameter_tree.tensors(tree))
+    count = whole_tree.count_coded(tree)
     return cli.Result(
         {"output": str(options.out), "bytes": len(data), "parameters": count},
         f"{options.out}: {count:,} parameters in {len(data):,} bytes",
@@ -79,9 +88,27 @@ def _encode(options: argparse.Namespace) -> cli.Result:
 def _decode(options: argparse.Namespace) -> cli.Result:
     outputs.check_output(options.out, inputs=[options.file], force=options.force)
     tree = params_from_bytes(inputs.read_file(options.file))
+    wider = checkpoints.widened(tree, options.out)
+    _report(options, [f"{name} becomes float32; .safetensors keeps its dtype" for name in wider])
     checkpoints.write_checkpoint(options.out, tree)
-    count = sum(tensor.size for _, tensor in parameter_tree.tensors(tree))
+    count = whole_tree.count_coded(tree)
     return cli.Result(
         {"output": str(options.out), "parameters": count},
         f"{options.out}: {count:,} parameters",
     )
+
+
+def _report(options: argparse.Namespace, losses: list[str]) -> None:
+    """What does not come through is said; with `--strict` it is an error.
+
+    Raises:
+      InputError: with `--strict`, the first of the losses.
+    """
+    if losses and options.strict:
+        more = f" (and {len(losses) - 1} more)" if len(losses) > 1 else ""
+        raise InputError(f"{options.file}: {losses[0]}{more}; leave out --strict to go on")
+    shown = losses if len(losses) <= _MOST_WARNINGS else losses[: _MOST_WARNINGS - 1]
+    for line in shown:
+        cli.warn(line)
+    if len(shown) < len(losses):
+        cli.warn(f"{len(losses) - len(shown)} more tensors likewise")

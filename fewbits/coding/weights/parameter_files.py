@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from fewbits.coding import container
-from fewbits.coding.weights import model_file, parameter_tree, prior_file, sparse_code
+from fewbits.coding.weights import (
+    model_file,
+    parameter_tree,
+    prior_file,
+    sparse_code,
+    whole_tree,
+)
 from fewbits.coding.weights.parameter_tree import BitsSpec
+from fewbits.io import trees
 from fewbits.io.errors import FormatError
 
 DEFAULT_BITS = 8
@@ -20,14 +23,16 @@ DEFAULT_BITS = 8
 def params_to_bytes(tree: Any, *, bits: BitsSpec = None, step: float | None = None) -> bytes:
     """A parameter tree as the shortest file that holds it at the given precision.
 
-    Every tensor is rounded to a uniform grid, and the grid's symbols are entropy coded: all of
-    them, or zeros apart from the rest, which is shorter for pruned networks; the shorter file is
-    returned. What comes back is exact: `params_to_bytes` of a decoded tree loses nothing more.
+    Every tensor of floats is rounded to a uniform grid, and the grid's symbols are entropy coded:
+    all of them, or zeros apart from the rest, which is shorter for pruned networks; the shorter
+    file is returned. `params_to_bytes` of a decoded tree loses nothing more.
+    Tensors of whole numbers, booleans and complex numbers, JAX's random keys, and floats that are
+    infinite or beyond float32 are stored exactly; names, dtypes and None come back as well.
 
     Args:
-      tree: pytree of float arrays of any shapes. A structure of dicts with string keys, lists and
-        tuples is stored as it is; any other pytree (NamedTuples, flax states, None as an empty
-        node) needs JAX and is stored as nested dicts, named by its paths.
+      tree: pytree of arrays of any shapes. Dicts with text or whole numbers as keys, lists and
+        tuples are stored as they are; any other pytree (named tuples, FrozenDict, nnx states) is
+        stored as nested dicts, and comes back with `like`.
       bits: 2 to 16 bits per parameter for a grid that spans each tensor's range, "float16" or
         "float32": one for all tensors, a mapping from path or pattern ("dense1/kernel", "*/bias";
         first match, float32 where none matches), or a function of path and tensor. None, without a
@@ -39,8 +44,8 @@ def params_to_bytes(tree: Any, *, bits: BitsSpec = None, step: float | None = No
       The file; `save` writes it to a disk, `params_from_bytes` decodes it.
 
     Raises:
-      ValueError: bits and a step at once, bits or a step that cannot be, or a leaf that is not an
-        array of finite floats; names the leaf.
+      ValueError: bits and a step at once, bits or a step that cannot be, or a leaf that no file can
+        hold, such as text or NaN; names the leaf.
 
     Example:
       >>> import numpy as np
@@ -55,18 +60,14 @@ def params_to_bytes(tree: Any, *, bits: BitsSpec = None, step: float | None = No
     """
     if bits is not None and step is not None:
         raise ValueError("give bits or a step, not both")
-    tree = _stored_form(tree)
-    if step is not None:
-        return _with_step(tree, step)
-    bits = DEFAULT_BITS if bits is None else bits
-    dense = model_file.write_model(tree, bits=bits)
-    named = parameter_tree.tensors(tree)
-    if not all(isinstance(one, int) for one in parameter_tree.choose_bits(named, bits)):
-        return dense
-    try:
-        return min(sparse_code.write_sparse(tree, bits), dense, key=len)
-    except ValueError:  # more zeros than a sparse stream may stand for
-        return dense
+    whole = whole_tree.take_apart(tree)
+    data = _coded(whole.floats, bits, step)
+    if not whole.header:
+        return data
+    floats = container.read_archive(data)
+    return container.write_archive(
+        floats.kind, {**floats.header, **whole.header}, {**floats.sections, **whole.sections}
+    )
 
 
 def params_from_bytes(data: bytes, like: Any = None) -> Any:
@@ -79,8 +80,9 @@ def params_from_bytes(data: bytes, like: Any = None) -> Any:
         matched by their paths.
 
     Returns:
-      Without `like`, float32 NumPy arrays in nested dicts, lists and tuples. With it, a tree of its
-      structure and dtypes, with JAX arrays where it has them and NumPy arrays elsewhere.
+      Without `like`, NumPy arrays in the dtypes that were given, in nested dicts, lists and tuples;
+        float32 from files of `pruning` and of earlier versions. With it, a tree of its structure
+        and dtypes, with JAX arrays where it has them and NumPy arrays elsewhere.
 
     Raises:
       FormatError: damaged, or a file that holds no parameters.
@@ -100,11 +102,33 @@ def params_from_bytes(data: bytes, like: Any = None) -> Any:
         sparse_code.KIND: sparse_code.read_sparse,
         prior_file.KIND: prior_file.read_coded,
     }
-    kind = container.read_archive(data).kind
-    if kind not in readers:
-        raise FormatError(f"a file of kind {kind!r} holds no parameters")
-    tree = readers[kind](data)
-    return tree if like is None else _restored(tree, like)
+    archive = container.read_archive(data)
+    if archive.kind not in readers:
+        raise FormatError(f"a file of kind {archive.kind!r} holds no parameters")
+    read = readers[archive.kind]
+    if whole_tree.is_whole(archive):
+        alone = whole_tree.floats_of(archive)
+        floats = read(container.write_archive(alone.kind, alone.header, alone.sections))
+        tree = whole_tree.put_together(floats, archive.header, archive.sections)
+    else:
+        tree = read(data)
+    return tree if like is None else trees.restore(dict(trees.flatten(tree)[0]), like)
+
+
+def _coded(floats: Any, bits: BitsSpec, step: float | None) -> bytes:
+    """The shortest file of a tree of floats."""
+    named = parameter_tree.tensors(floats)
+    if step is not None and named:
+        return _with_step(floats, step)
+    bits = DEFAULT_BITS if bits is None else bits
+    dense = model_file.write_model(floats, bits=bits)
+    chosen = parameter_tree.choose_bits(named, bits)
+    if not named or not all(isinstance(one, int) for one in chosen):
+        return dense
+    try:
+        return min(sparse_code.write_sparse(floats, bits), dense, key=len)
+    except ValueError:  # more zeros than a sparse stream may stand for
+        return dense
 
 
 def _with_step(tree: Any, step: float) -> bytes:
@@ -122,86 +146,3 @@ def _with_step(tree: Any, step: float) -> bytes:
     if not files:
         raise refusals[0]
     return min(files, key=len)
-
-
-def _is_plain(tree: Any) -> bool:
-    """Whether a tree is made of dicts with string keys, lists, tuples and arrays alone."""
-    if type(tree) is dict:
-        return all(isinstance(key, str) and _is_plain(item) for key, item in tree.items())
-    if type(tree) in (list, tuple):
-        return all(_is_plain(item) for item in tree)
-    return isinstance(tree, float) or (hasattr(tree, "dtype") and hasattr(tree, "shape"))
-
-
-def _flattened(tree: Any) -> tuple[list[tuple[str, Any]], Callable[[list[Any]], Any]]:
-    """Path and leaf of every leaf, and a function from new leaves to the tree's structure."""
-    if _is_plain(tree):
-        named: list[tuple[str, Any]] = []
-        parameter_tree.map_leaves(tree, lambda path, leaf: named.append((path, leaf)))
-
-        def rebuild(leaves: list[Any]) -> Any:
-            rest = iter(leaves)
-            return parameter_tree.map_leaves(tree, lambda *_: next(rest))
-
-        return named, rebuild
-    # A pytree of another kind is JAX's, so JAX is there.
-    import jax
-
-    flat, structure = jax.tree_util.tree_flatten_with_path(tree)
-    named = [(jax.tree_util.keystr(keys, simple=True, separator="/"), leaf) for keys, leaf in flat]
-    return named, structure.unflatten
-
-
-def _stored_form(tree: Any) -> Any:
-    """The tree itself where a file holds its structure, nested dicts otherwise."""
-    if _is_plain(tree):
-        return tree
-    named, _ = _flattened(tree)
-    nested: dict[str, Any] = {}
-    for path, leaf in named:
-        *folders, last = path.split("/")
-        node = nested
-        for folder in folders:
-            node = node.setdefault(folder, {})
-            if not isinstance(node, dict):
-                raise ValueError(f"{path}: the path runs through another leaf's")
-        if last in node:
-            raise ValueError(f"{path}: two leaves have this path")
-        node[last] = leaf
-    return nested
-
-
-def _restored(tree: Any, like: Any) -> Any:
-    """The tensors of a tree in the structure, shapes and dtypes of another."""
-    stored = _flattened(tree)[0]
-    wanted, rebuild = _flattened(like)
-    for paths in ([path for path, _ in stored], [path for path, _ in wanted]):
-        twice = [path for path, count in Counter(paths).items() if count > 1]
-        if twice:
-            raise ValueError(f"{twice[0]}: two leaves have this path")
-    tensors = dict(stored)
-    for path, leaf in wanted:
-        if path not in tensors:
-            raise ValueError(f"{path}: not in the file, which holds {_some(tensors)}")
-        shape = tuple(np.shape(leaf) if isinstance(leaf, float) else leaf.shape)
-        if tensors[path].shape != shape:
-            raise ValueError(f"{path}: shape {tensors[path].shape} in the file, {shape} in `like`")
-    extra = tensors.keys() - {path for path, _ in wanted}
-    if extra:
-        raise ValueError(f"{min(extra)}: in the file, but not in `like`")
-    return rebuild([_cast(tensors[path], leaf) for path, leaf in wanted])
-
-
-def _some(tensors: Mapping[str, Any]) -> str:
-    """The first few paths, for a message of one line."""
-    paths = list(tensors)
-    return ", ".join(paths[:4]) + (", ..." if len(paths) > 4 else "")
-
-
-def _cast(tensor: np.ndarray, leaf: Any) -> Any:
-    """A tensor in the dtype and the array library of another."""
-    found = tensor.astype(getattr(leaf, "dtype", np.float64))
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(leaf, jax.Array):
-        return jax.numpy.asarray(found)
-    return found

@@ -12,6 +12,7 @@ import numpy as np
 
 from fewbits.coding.varint import ByteReader, varint
 from fewbits.coding.weights import uniform_grid
+from fewbits.io import trees
 from fewbits.io.errors import FormatError
 
 Bits = int | str | None
@@ -21,7 +22,7 @@ BitsSpec = Bits | Mapping[str, Bits] | Callable[[str, np.ndarray], Bits]
 function of path and tensor."""
 
 MAX_ELEMENTS = 1 << 28
-_MAX_RANK = 7
+MAX_RANK = 7
 _MAX_DIMENSION = 1 << 31
 _LIST, _TUPLE = 0, 1
 FLOAT32, FLOAT16, GRID, SHIFTED_GRID = range(4)
@@ -103,7 +104,7 @@ def map_leaves(tree: Any, function: Callable[[str, Any], Any], path: str = "") -
         wrong = [key for key in tree if not isinstance(key, str)]
         if wrong:
             raise ValueError(f"keys of a parameter tree are strings, not {wrong[0]!r}")
-        return {key: map_leaves(tree[key], function, prefix + key) for key in _key_order(tree)}
+        return {key: map_leaves(tree[key], function, prefix + key) for key in key_order(tree)}
     if isinstance(tree, list | tuple):
         items = [map_leaves(item, function, f"{prefix}{i}") for i, item in enumerate(tree)]
         return items if isinstance(tree, list) else tuple(items)
@@ -121,6 +122,13 @@ def tensors(tree: Any) -> list[tuple[str, np.ndarray]]:
     if sum(tensor.size for _, tensor in found) > MAX_ELEMENTS:
         raise ValueError(f"a model file holds at most {MAX_ELEMENTS} parameters")
     return found
+
+
+def leaf_names(tree: Any) -> list[str]:
+    """Path of every leaf, in the order of the file."""
+    names: list[str] = []
+    map_leaves(tree, lambda path, _: names.append(path))
+    return names
 
 
 def to_header(tree: Any) -> Any:
@@ -192,17 +200,17 @@ def _matches(path: str, pattern: str) -> bool:
     return path == pattern or fnmatch.fnmatchcase(path, pattern)
 
 
-def _key_order(tree: Mapping[str, Any]) -> list[str]:
-    # The order in which deterministic CBOR sorts keys.
+def key_order(tree: Mapping[str, Any]) -> list[str]:
+    """Keys in the order of a file, which is how deterministic CBOR sorts them."""
     return sorted(tree, key=lambda key: (len(key.encode()), key.encode()))
 
 
 def _as_float32(path: str, leaf: Any) -> np.ndarray:
     array = np.asarray(leaf)
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+    if not trees.is_float(array.dtype):
         raise ValueError(f"{path}: parameters are arrays of floats, not {array.dtype}")
-    if array.ndim > _MAX_RANK:
-        raise ValueError(f"{path}: {array.ndim} dimensions; at most {_MAX_RANK}")
+    if array.ndim > MAX_RANK:
+        raise ValueError(f"{path}: {array.ndim} dimensions; at most {MAX_RANK}")
     with np.errstate(over="ignore"):
         tensor = np.array(array, np.float32, order="C")
     if not np.all(np.isfinite(tensor)):
