@@ -9,7 +9,7 @@ from pathlib import Path
 from fewbits import cli, flags
 from fewbits.coding import _summary, container
 from fewbits.coding._account import account, as_table
-from fewbits.io import inputs
+from fewbits.io import inputs, outputs
 
 
 def inspect_parser(prog: str) -> argparse.ArgumentParser:
@@ -37,7 +37,8 @@ def _of_one_file(
 def _inspect(options: argparse.Namespace) -> cli.Result:
     data = inputs.read_file(options.file)
     found = _summary.summary(container.read_archive(data), len(data))
-    return cli.Result(found, _summary.as_text(options.file.name, found))
+    name = "standard input" if outputs.is_stream(options.file) else options.file.name
+    return cli.Result(found, _summary.as_text(name, found))
 
 
 def _account(options: argparse.Namespace) -> cli.Result:

@@ -34,9 +34,26 @@ def test_inspect_says_what_a_model_holds(model, capsys):
     assert main(["inspect", str(model)]) == 0
     printed = capsys.readouterr().out
     size = model.stat().st_size
-    assert printed.startswith(f"net.model: model, format 1, {size} bytes\n")
-    assert "b/0: (4,) float16" in printed
-    assert "w: (10, 4) 4-bit grid, step 0." in printed
+    assert printed.startswith(f"net.model: a checkpoint, {size} bytes\nkind model, format 1; read")
+    assert "44 parameters in 2 tensors:\n  b/0  4       float16\n" in printed
+    assert "  w    10 x 4  4-bit grid, step 0." in printed
+
+
+def test_inspect_is_no_dump(archive, tmp_path, capsys):
+    assert main(["inspect", str(archive)]) == 0
+    printed = capsys.readouterr().out
+    assert "  decoder/w    10 x 4  4-bit grid, step 0." in printed
+    assert "  classes: 1, 2\n  decoder: tensors, see above\n" in printed
+    assert not set("{}[]'") & set(printed)
+    header = {"one": 1, "flag": True, "none": None, "many": list(range(99)), "blob": b"12",
+              "nested": {"pairs": [[1, 2], [3, 4]], "far": [[0] * 50] * 3}}  # fmt: skip
+    container.save(tmp_path / "other", write_archive("new_kind", header, {}))
+    assert main(["inspect", str(tmp_path / "other")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("other: a file of kind 'new_kind', ")
+    for line in ("one: 1", "flag: yes", "none: none", "blob: <2 bytes>", "far: 3 entries",
+                 "many: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ... (99 in all)"):  # fmt: skip
+        assert line in [one.strip() for one in lines]
 
 
 def test_inspect_for_programs(model, archive, capsys):
