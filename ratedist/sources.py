@@ -111,6 +111,23 @@ def from_samples(samples: Any) -> Source:
     return Source(unique, counts / counts.sum())
 
 
+def shuffled(source: Source, length: int, seed: int = 0) -> np.ndarray:
+    """Float[length, k], letters in random order, each with its exact share up to rounding.
+
+    For a code on a file of these, the source's probabilities are those of the file.
+
+    Args:
+      source: points and their probabilities.
+      length: of the sequence.
+      seed: of the order.
+    """
+    counts = np.floor(length * source.p).astype(int)
+    short = length - counts.sum()
+    counts[np.argsort(counts - length * source.p, kind="stable")[:short]] += 1
+    sequence = np.repeat(source.points, counts, axis=0)
+    return np.random.default_rng(seed).permutation(sequence)
+
+
 def _from_density(points: np.ndarray, density: np.ndarray) -> Source:
     return Source(as_points(points), density / density.sum())
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -25,9 +24,8 @@ from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
 from experiments.runner import plots
 from fewbits.coding import container
-from fewbits.training import downstream, loop, sweep
+from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
-from lgc import images
 from lgc.autoencoders import rate_constrained_compression
 from lgc.autoencoders.rate_constrained import Hyperparameters
 from lgc.coresets.downsampling import Downsampling
@@ -125,33 +123,16 @@ def _row(
 def _trained(config: Config, data: ex.Data, utility: float, seed: int) -> list[bytes]:
     """The files of all lambdas, trained in one program and cached."""
     train = data.images(config.data, "train")
-    checked = images.check(train.pixels, train.labels)
-    archive = replace(config.archive, hyperparameters=Hyperparameters(utility_weight=utility))
-    method, plan, start = rate_constrained_compression.training(archive, checked)
-
-    def one(key: jax.Array, point: Hyperparameters, arrays: Any) -> loop.Result:
-        key_params, key_run = jax.random.split(key)
-        return loop.run(method, plan, key_run, start(key_params), arrays, point)._replace(
-            state=None
-        )
+    chosen = Hyperparameters(
+        config.learning_rate, kl_weight=config.kl_weight, utility_weight=utility
+    )
 
     def write(path: Path) -> None:
-        swept = jax.tree.map(
-            lambda value: jnp.broadcast_to(jnp.float32(value), len(config.bits_weights)),
-            Hyperparameters(
-                config.learning_rate, jnp.array(config.bits_weights), config.kl_weight, utility
-            ),
-        )
-        arrays = (checked.pixels, checked.classes.astype(np.int32))
-        found = sweep(one, swept, (seed,), arrays, runs_per_chunk=config.runs_per_chunk)
-        if not np.all(found.finite):
-            raise FloatingPointError(f"a training with utility {utility:g} did not stay finite")
-        contents = [
-            rate_constrained_compression.write(
-                jax.tree.map(lambda leaf, i=i: leaf[i, 0], found.params), archive, checked
-            )
-            for i in range(len(config.bits_weights))
-        ]
+        contents = rate_constrained_compression.compress_each(
+            train.pixels, train.labels, config.bits_weights,
+            config=replace(config.archive, hyperparameters=chosen),
+            seed=seed, runs_per_chunk=config.runs_per_chunk,
+        )  # fmt: skip
         np.savez(path, *[np.frombuffer(content, np.uint8) for content in contents])
 
     with np.load(data.cached_file(f"utility_{utility:g}_{seed}.npz", write)) as found:

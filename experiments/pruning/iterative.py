@@ -19,6 +19,7 @@ import numpy as np
 from experiments.pruning import runs
 from experiments.pruning.runs import Problem, Setting, Training
 from experiments.runner import experiment as ex
+from fewbits.io import read_checkpoint, write_checkpoint
 from fewbits.io.progress import Bar
 from fewbits.training import networks, trees
 from fewbits.training.method import Params
@@ -152,9 +153,9 @@ def steps(
             bar(number, n_steps)
 
             def write(path: Path, number: int = number, params: Params = params) -> None:
-                runs.save(path, step(number, params))
+                write_checkpoint(path, step(number, params))
 
-            found.append(runs.load(data.cached_file(f"{name}_{number}.npz", write)))
+            found.append(read_checkpoint(data.cached_file(f"{name}_{number}.npz", write)))
             params = found[-1]["params"]
         bar(n_steps, n_steps)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *found)

@@ -26,6 +26,7 @@ from experiments.pruning.operating_points import Choice, published
 from experiments.pruning.runs import Grid, Problem, Run, Training
 from experiments.runner import experiment as ex
 from experiments.runner import plots
+from fewbits.io import read_checkpoint, write_checkpoint
 from pruning.methods import METHODS
 
 
@@ -124,10 +125,10 @@ def _train(
         return jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
 
     def write(path: Path) -> None:
-        runs.save(path, runs.train_grid(plan, training, problem, seeds))
+        write_checkpoint(path, runs.train_grid(plan, training, problem, seeds))
 
     name = "_".join([problem.name, plan.method, *map(str, seeds)])
-    return runs.load(data.cached_file(f"{name}.npz", write))
+    return read_checkpoint(data.cached_file(f"{name}.npz", write))
 
 
 def derive(record: ex.Record) -> list[Any]:

@@ -24,8 +24,8 @@ from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 from fewbits.coding import units
 from fewbits.io.progress import Bar
-from fewbits.training import gradient_descent, loop, sweep, trees
-from fewbits.training.method import Key, Loss, Params
+from fewbits.training import gradient_descent, loop, losses, sweep, trees
+from fewbits.training.method import Key, Params
 from pruning import teacher_student
 from pruning.graphs import reachability
 from pruning.methods import METHODS
@@ -112,7 +112,7 @@ def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> lis
     ((method_name, n_examples),) = trials
     setting, named = config.setting, METHODS[method_name]
     student = teacher_student.student_network(setting)
-    loss = gaussian_code_length(student.apply, setting.noise)
+    loss = losses.squared_error(student.apply, setting.noise)
     method = named.build(loss, config.steps)
     batch_size = config.batch_size if n_examples > config.batch_size else None
     phases = _three_phase.Phases(
@@ -170,17 +170,6 @@ def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> lis
             run = Run(method_name, n_examples, penalty, seed, **metrics, recovered=bool(same))
             runs.append(run)
     return runs
-
-
-def gaussian_code_length(apply: Any, noise: float) -> Loss:
-    """Mean over examples of ||r||^2 / (2 sigma^2), nats: a Gaussian code up to a constant."""
-
-    def loss(key: Key, params: Params, batch: teacher_student.Examples):
-        del key
-        residual = apply(params, batch.inputs) - batch.targets
-        return 0.5 * jnp.mean(jnp.sum(jnp.square(residual), axis=-1)) / noise**2, {}
-
-    return loss
 
 
 def derive(record: ex.Record) -> list[Best]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -233,15 +232,3 @@ def as_rows(
             ratio: Any = n_parameters / one["nonzeros"] if one["nonzeros"] else None
             found.append(Run(network, method, step, *setting, seed, ratio, **one, **errors))
     return found
-
-
-def save(path: Path, tree: Any) -> None:
-    """Write a tree of arrays; zeros take next to no space."""
-    with path.open("wb") as file:  # a path would be given the suffix .npz
-        np.savez_compressed(file, **trees.named_leaves(tree))
-
-
-def load(path: Path) -> Any:
-    """Read what `save` wrote."""
-    with np.load(path, allow_pickle=False) as stored:
-        return trees.from_named({name: stored[name] for name in stored.files})

@@ -12,9 +12,9 @@ Data: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
@@ -25,12 +25,11 @@ from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 from fewbits.coding import units
 from ratedist import sources
-from ratedist.codebooks import codebook, functionals, merging
+from ratedist.codebooks import codebook, descent, functionals, merging
+from ratedist.codebooks.descent import Gradient
 from ratedist.codebooks.merging import Codebook
 from ratedist.solvers import implicit
 
-Gradient = Callable[[functionals.Functional, Codebook, Any], tuple[Any, Any]]
-"""(functional, codebook, price) -> value in bits, Float[m, k]."""
 MARGINALS = {"envelope": codebook.envelope, "implicit": implicit.optimal_marginal}
 SOURCE = sources.trimodal()
 
@@ -132,13 +131,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list:
 def through(name: str, source: sources.Source, codewords: int) -> Gradient:
     """The gradient by its name; that through cvxpylayers cannot be compiled."""
     if name != "cvxpylayers":
-        program = ratedist.compiled(
-            lambda book, s, functional: codebook.value_and_gradient(
-                functional, MARGINALS[name], source.p, source.points, book, s
-            ),
-            static_argnames=("functional",),
-        )
-        return lambda functional, book, s: program(book, s, functional=functional)
+        return descent.gradient_through(source.p, source.points, MARGINALS[name])
     from ratedist.codebooks.convex_layer import ConvexLayer
 
     with jax.enable_x64(True):
@@ -169,56 +162,34 @@ def disagreement(n: int, m: int) -> Agreement:
 
 
 def _refined(config: Config, name: str, seed: int, gradient: Gradient) -> Refinement:
-    """`ratedist.refine_codebook` step by step, for a gradient that may be taken on the host."""
-    x, p = SOURCE
-    rule = ratedist.mean_distortion(p, config.distortion)
-    solve, move = ratedist.compiled(codebook.convex_step), ratedist.compiled(codebook.move)
-    shrink = ratedist.compiled(lambda b, q: merging.merge(b, q, least_distance=1e-2))
     start = np.random.default_rng(seed).uniform(-8.0, 8.0, config.codewords)
-    book, points, counts = merging.codebook(start), [], []
-    for step in range(config.steps + 1):
-        point = solve(p, x, book, rule)
-        if point.infeasible[0]:
-            raise ValueError(f"the codebook of seed {seed} does not reach {config.distortion}")
-        points.append(point)
-        counts.append(int(np.asarray(book.mask).sum()))
-        if step == config.steps:
-            break
-        # One price for all letters: the constraint is a mean.
-        s = point.nu[0]
-        _, found = gradient(functionals.lagrangian, book, s)
-        book = move(p, x, book, point.q, s, np.asarray(found))
-        book, _ = shrink(book, point.q)
+    path = descent.refine(
+        SOURCE.p, SOURCE.points, merging.codebook(start), config.distortion, gradient,
+        steps=config.steps, least_distance=1e-2,
+    )  # fmt: skip
     lower, upper, gaps = (
-        tuple(float(getattr(point, field)) for point in points)
+        tuple(float(getattr(point, field)) for _, point in path)
         for field in ("rate_lb", "rate_ub", "gap_bits")
     )
-    last = tuple(np.asarray(book.points)[np.asarray(book.mask), 0].tolist())
+    used = [np.asarray(book.points)[np.asarray(book.mask), 0].tolist() for book, _ in path]
+    counts = tuple(map(len, used))
     return Refinement(
         name, seed, upper[0], upper[-1], max(gaps), counts[0], counts[-1], lower, upper, gaps,
-        tuple(counts), last,
+        counts, tuple(used[-1]),
     )  # fmt: skip
 
 
 def _descent(config: Config, name: str) -> Descent:
-    """Gradient steps on H + s D of the encoder as it is, or nearly rounded; the best is taken."""
+    """On H + s D of the encoder as it is, or nearly rounded, from a codebook for the rate."""
     x, p = SOURCE
     functional = functionals.coded if name == "coded" else functionals.rounded(0.1)
     s = 1.0
     start = merging.codebook(np.array([-7.0, -5.0, -1.0, 2.5, 5.0, 7.0]))
     centred, _ = ratedist.refine_codebook(p, x, start, config.distortion, steps=config.steps)
-    gradient = through("implicit", SOURCE, 0)
-    solve, move = ratedist.compiled(ratedist.solve_slope), ratedist.compiled(codebook.move)
-    book, best, values = centred, centred, []
-    for _ in range(config.descent_steps):
-        value, found = gradient(functional, book, s)
-        values.append(float(value))
-        if values[-1] == min(values):
-            best = book
-        q = solve(p, sources.squared_error(x, book.points), s, mask=book.mask).q
-        book = move(p, x, book, q, s, np.asarray(found), config.descent_rate)
-    return Descent(name, s, values[0], min(values), _rounded(centred, s), _rounded(best, s),
-                   tuple(values))  # fmt: skip
+    best, values = descent.descend(
+        p, x, centred, s, functional, steps=config.descent_steps, rate=config.descent_rate
+    )
+    return Descent(name, s, values[0], min(values), _rounded(centred, s), _rounded(best, s), values)
 
 
 def _rounded(book: Codebook, s: float) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -128,8 +127,12 @@ def gap_of(rate_bits: float, bound_bits: float) -> tuple[float, float]:
 
 def _letters(config: Config, source: str) -> tuple[np.ndarray, np.ndarray]:
     """What trellises are fitted to, and what is in the files."""
-    draw = files.gaussian_samples if source == "Gaussian" else partial(files.letters, TRIMODAL)
-    return draw(config.training, config.seed), draw(config.length, config.seed + 1)
+    drawn = ((config.training, config.seed), (config.length, config.seed + 1))
+    if source == "Gaussian":
+        training, sequence = (files.gaussian_samples(*each) for each in drawn)
+    else:
+        training, sequence = (sources.shuffled(TRIMODAL, *each)[:, 0] for each in drawn)
+    return training, sequence
 
 
 def _file(config: Config, trial: Trial, data: ex.Data) -> File:

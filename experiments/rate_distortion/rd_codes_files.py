@@ -10,7 +10,6 @@ import numpy as np
 
 from experiments.runner import subprocesses
 from fewbits import coding
-from ratedist.sources import Source
 
 
 class Measured(NamedTuple):
@@ -21,15 +20,6 @@ class Measured(NamedTuple):
     """Of the whole file, per letter."""
     distortion: float
     """Mean squared error of what a subprocess decodes from it."""
-
-
-def letters(source: Source, length: int, seed: int) -> np.ndarray:
-    """A shuffled sequence in which every letter has its exact share, up to rounding."""
-    counts = np.floor(length * source.p).astype(int)
-    short = length - counts.sum()
-    counts[np.argsort(counts - length * source.p, kind="stable")[:short]] += 1
-    sequence = np.repeat(source.points[:, 0], counts)
-    return np.random.default_rng(seed).permutation(sequence)
 
 
 def gaussian_samples(length: int, seed: int) -> np.ndarray:

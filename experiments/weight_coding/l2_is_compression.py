@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -23,7 +24,7 @@ from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 from experiments.weight_coding import penalised_files, penalised_lenets
 from experiments.weight_coding.penalised_files import File, Network, Parts, Steps
-from fewbits.io import datasets
+from fewbits.io import datasets, read_checkpoint, write_checkpoint
 from fewbits.training import networks
 
 TARGETS_PERCENT = (98.0, 97.5)
@@ -64,11 +65,14 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Net
     train, validation = datasets.split_validation(images, training.validation)
 
     def write(path: Path) -> None:
-        penalised_lenets.save(path, penalised_lenets.train(training, seed, train))
+        write_checkpoint(path, penalised_lenets.train(training, seed, train))
 
-    nets = penalised_lenets.load(data.cached_file(f"networks_{seed}.npz", write))
+    trained = read_checkpoint(data.cached_file(f"networks_{seed}.npz", write))
     parts = Parts(train, validation, data.images(training.data, "test"))
-    by_point = dict(zip(training.points, nets, strict=True))
+    by_point = {
+        point: jax.tree.map(lambda leaf, i=i: leaf[i], trained)
+        for i, point in enumerate(training.points)
+    }
     return penalised_files.measure(config.steps, by_point, seed, parts, data)
 
 

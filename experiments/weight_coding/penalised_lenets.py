@@ -8,7 +8,6 @@ over all parameters: the training half of `experiments.weight_coding.l2_is_compr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -18,12 +17,11 @@ import optax
 
 from fewbits.io.datasets import Images
 from fewbits.training import gradient_descent, loop, losses, networks, sweep
-from fewbits.training.trees import from_named, named_leaves
 from pruning.penalties import drr
 
 PENALTIES = ("l2", "l1", "drr")
 STEP = 2.0**-12
-"""Networks are stored in whole multiples of this, far finer than any step they are coded with."""
+"""Networks are rounded to whole multiples of this, far finer than any step they are coded with."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Weights(NamedTuple):
 
 
 def train(config: Config, seed: int, images: Images) -> Any:
-    """Every network of a seed: a tree of float32 [points, ...].
+    """Every network of a seed, rounded to multiples of `STEP`: a tree of float32 [points, ...].
 
     Raises:
       ValueError: one of them did not stay finite.
@@ -89,7 +87,9 @@ def train(config: Config, seed: int, images: Images) -> Any:
     params, finite = sweep(run, weights, [seed], data, runs_per_chunk=1)
     if not np.all(finite):
         raise ValueError(f"a network of seed {seed} did not stay finite")
-    return jax.tree.map(lambda leaf: leaf[:, 0], params)
+    return jax.tree.map(
+        lambda leaf: np.rint(leaf[:, 0] / np.float32(STEP)) * np.float32(STEP), params
+    )
 
 
 def penalised(loss: Any, weights: Weights) -> Any:
@@ -107,24 +107,3 @@ def penalised(loss: Any, weights: Weights) -> Any:
         return loss_nats + penalty, aux
 
     return total
-
-
-def save(path: Path, params: Any) -> None:
-    """One seed's networks, leaves float32 [points, ...], as whole multiples of `STEP`.
-
-    Raises:
-      ValueError: a weight is too large for that.
-    """
-    whole = {name: np.rint(np.asarray(leaf) / STEP) for name, leaf in named_leaves(params).items()}
-    largest = max(np.abs(leaf).max() for leaf in whole.values())
-    if largest > np.iinfo(np.int16).max:
-        raise ValueError(f"a weight of {largest * STEP} does not fit into {path.name}")
-    np.savez_compressed(path, **{name: leaf.astype(np.int16) for name, leaf in whole.items()})  # type: ignore
-
-
-def load(path: Path) -> list[Any]:
-    """The networks that `save` wrote, a tree of float32 for each point."""
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name].astype(np.float32) * np.float32(STEP) for name in stored}
-    count = len(next(iter(arrays.values())))
-    return [from_named({name: leaf[i] for name, leaf in arrays.items()}) for i in range(count)]

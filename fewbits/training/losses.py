@@ -48,13 +48,14 @@ def cross_entropy(apply: Apply) -> Loss:
     return loss
 
 
-def squared_error(apply: Apply) -> Loss:
-    """Mean over examples of (1/2) sum of squared residuals: nats under unit Gaussian noise.
+def squared_error(apply: Apply, noise: float = 1.0) -> Loss:
+    """Mean over examples of |residuals|^2 / (2 noise^2): nats under Gaussian noise.
 
-    The constant (d/2) ln 2 pi is left out, the factor 1/2 is kept.
+    The constant (d/2) ln(2 pi noise^2) is left out, the factor 1/2 is kept.
 
     Args:
       apply: gives predictions of the targets' shape.
+      noise: standard deviation, in the targets' units.
 
     Returns:
       Loss on batches `(x, y)`, y Float[batch, ...]; aux `mean_squared_error` Float[], averaged
@@ -65,7 +66,8 @@ def squared_error(apply: Apply) -> Loss:
         del key  # deterministic
         inputs, targets = batch
         squares = jnp.square(apply(params, inputs) - targets)
-        return 0.5 * squares.sum() / targets.shape[0], {"mean_squared_error": squares.mean()}
+        loss_nats = 0.5 * squares.sum() / targets.shape[0] / noise**2
+        return loss_nats, {"mean_squared_error": squares.mean()}
 
     return loss
 
@@ -101,3 +103,20 @@ def shifted(loss: Loss, pixels: int) -> Loss:
         return loss(key_loss, params, (images, labels))
 
     return on_translated if pixels else loss
+
+
+def mirrored(loss: Loss) -> Loss:
+    """The loss on images of which every other one, at random, is seen from its other side.
+
+    Args:
+      loss: on batches `(images, labels)`, images [batch, height, width, channels].
+    """
+
+    def on_mirrored(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
+        images, labels = batch
+        key_side, key_loss = jax.random.split(key)
+        other = jax.random.bernoulli(key_side, 0.5, (images.shape[0], 1, 1, 1))
+        images = jnp.where(other, images[:, :, ::-1], images)
+        return loss(key_loss, params, (images, labels))
+
+    return on_mirrored

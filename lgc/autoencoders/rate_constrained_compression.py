@@ -6,6 +6,7 @@ a fixed number of bits. Parameters are quantised during training as they are in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewbits.coding import InputError
-from fewbits.training import loop, networks
+from fewbits.training import loop, networks, sweep
 from fewbits.training.method import Key, Method, Params
 from lgc import archive, images
 from lgc.autoencoders import fitting, rate_constrained
@@ -95,6 +96,50 @@ def compress(
         stage="training decoder and mixtures", progress=progress,
     )  # fmt: skip
     return write(result.params, config, checked)
+
+
+def compress_each(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    bits_weights: Sequence[float],
+    *,
+    config: Config = Config(),  # noqa: B008
+    seed: int = 0,
+    runs_per_chunk: int | None = None,
+) -> list[bytes]:
+    """Archives at several weights of the bits, trained in one program: bytes against accuracy.
+
+    Args:
+      pixels: uint8 (N, H, W) or (N, H, W, C), sides of at least 8.
+      labels: integers (N,).
+      bits_weights: lambda of each archive, in place of the config's.
+      config: see `Config`.
+      seed: of all of them.
+      runs_per_chunk: trainings side by side; as many as fit in memory if not given.
+
+    Raises:
+      InputError: images or labels that cannot be compressed; a training that did not stay finite.
+    """
+    checked = images.check(pixels, labels)
+    method, plan, start = training(config, checked)
+
+    def one(key: Key, point: Hyperparameters, arrays: Any) -> loop.Result:
+        key_params, key_run = jax.random.split(key)
+        result = loop.run(method, plan, key_run, start(key_params), arrays, point)
+        return result._replace(state=None)
+
+    chosen = config.hyperparameters._replace(bits_weight=jnp.array(bits_weights))
+    points = jax.tree.map(
+        lambda value: jnp.broadcast_to(jnp.float32(value), len(bits_weights)), chosen
+    )
+    arrays = (checked.pixels, checked.classes.astype(np.int32))
+    found = sweep(one, points, (seed,), arrays, runs_per_chunk=runs_per_chunk)
+    if not np.all(found.finite):
+        raise InputError(f"a training of seed {seed} did not stay finite; lower learning_rate")
+    return [
+        write(jax.tree.map(lambda leaf, i=i: leaf[i, 0], found.params), config, checked)
+        for i in range(len(bits_weights))
+    ]
 
 
 def training(config: Config, checked: LabelledImages) -> tuple[Method, loop.Plan, Any]:

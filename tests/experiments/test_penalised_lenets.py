@@ -29,19 +29,14 @@ def test_points_name_every_network_once():
     assert config.points == [("none", 0.0), ("l2", 1.0), ("l2", 2.0), ("l1", 3.0)]
 
 
-def test_networks_are_trained_saved_and_loaded(tmp_path):
+def test_networks_are_trained_on_a_grid():
     images = datasets.load("digits", "train")
     images = images._replace(pixels=images.pixels[:512], labels=images.labels[:512])
     config = Config("digits", epochs=1, l2=(1.0,), l1=(), drr=(), batch_size=256)
     params = penalised_lenets.train(config, 3, images)
-    penalised_lenets.save(tmp_path / "seed3.npz", params)
-    back = penalised_lenets.load(tmp_path / "seed3.npz")
-    assert len(back) == len(config.points) == 2
-    for number, found in enumerate(back):
-        for name in ("dense1", "dense2", "output"):
-            expected = params[name]["kernel"][number]
-            np.testing.assert_allclose(found[name]["kernel"], expected, atol=STEP / 2)
-    norms = [sum((x**2).sum() for x in jax.tree.leaves(found)) for found in back]
+    leaves = jax.tree.leaves(params)
+    assert {len(leaf) for leaf in leaves} == {len(config.points)} == {2}
+    assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}
+    assert all(np.array_equal(leaf, np.rint(leaf / STEP) * STEP) for leaf in leaves)
+    norms = sum((leaf.reshape(2, -1) ** 2).sum(axis=1) for leaf in leaves)
     assert norms[1] < norms[0]
-    with pytest.raises(ValueError, match="does not fit"):
-        penalised_lenets.save(tmp_path / "large.npz", {"a": np.array([9.0])})

@@ -1,17 +1,14 @@
-"""The rate-distortion experiments: certified gaps, known curves, letters and files."""
+"""The rate-distortion experiments: certified gaps, known curves, files."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from experiments.rate_distortion import rd_codes, rd_curves
-from experiments.rate_distortion.rd_codes_files import letters
 from experiments.runner.folder import Data
 from experiments.runner.run import run
-from ratedist import sources
 
 
 @pytest.mark.slow
@@ -32,11 +29,3 @@ def test_a_file_of_another_length_or_distortion_is_no_proof(tmp_path):
         rd_codes.recompute(replace(config, length=100), row, data)
     with pytest.raises(ValueError, match="claimed at 0.1"):
         rd_codes.recompute(replace(config, level=0.1), row, data)
-
-
-def test_letters_have_their_exact_shares():
-    source = sources.trimodal()
-    sequence = letters(source, 1000, 3)
-    counts = (sequence[:, None] == source.points[:, 0][None, :]).sum(axis=0)
-    assert counts.sum() == 1000
-    assert np.abs(counts - 1000 * source.p).max() < 1

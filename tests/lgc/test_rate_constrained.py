@@ -96,3 +96,12 @@ def test_mistakes_name_the_remedy(digits, key):
         replace(CONFIG, temperature=0)
     with pytest.raises(InputError, match="each side needs 8 pixels"):
         rate_constrained_compression.compress(pixels[:, :6, :6], labels, config=CONFIG, key=key)
+
+
+@pytest.mark.slow
+def test_one_program_makes_an_archive_for_each_weight_of_the_bits(digits):
+    config = replace(CONFIG, hyperparameters=Hyperparameters(utility_weight=0.0))
+    made = rate_constrained_compression.compress_each(*digits, (0.0, 1e-3), config=config)
+    assert len(made) == 2
+    assert len(made[1]) < len(made[0])
+    assert all(archive.read(each).components == (2,) * 10 for each in made)

@@ -58,3 +58,12 @@ def test_reverse_water_filling():
 def test_inverse_of_the_gaussian_curve():
     level = closed_forms.gaussian_squared_distortion(2.5, 1.3)
     assert closed_forms.gaussian_squared(2.5, level) == pytest.approx(1.3)
+
+
+def test_shuffled_letters_have_their_exact_shares():
+    source = sources.trimodal()
+    sequence = sources.shuffled(source, 1000, 3)
+    assert sequence.shape == (1000, 1)
+    counts = (sequence == source.points[:, 0]).sum(axis=0)
+    assert np.abs(counts - 1000 * source.p).max() < 1
+    assert not np.array_equal(sequence, sources.shuffled(source, 1000, 4))

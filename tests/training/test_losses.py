@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from fewbits.training import losses
 
@@ -47,3 +48,27 @@ def test_shifted_images_move_by_whole_pixels():
         windows = [before[i : i + 5, j : j + 5] for i in range(3) for j in range(3)]
         assert any(np.array_equal(window, after) for window in windows)
     assert losses.shifted(loss, 0) is loss
+
+
+def test_mirrored_shows_either_side_of_an_image():
+    images = jnp.tile(jnp.arange(2 * 3 * 4 * 1.0).reshape(2, 3, 4, 1), (50, 1, 1, 1))
+
+    def loss(key, params, batch):
+        del key, params
+        return jnp.zeros(()), {"seen": batch[0]}
+
+    labels = jnp.zeros(100, jnp.int32)
+    seen = losses.mirrored(loss)(jax.random.key(0), {}, (images, labels))[1]["seen"]
+    as_it_is = np.all(seen == images, axis=(1, 2, 3))
+    turned = np.all(seen == images[:, :, ::-1, :], axis=(1, 2, 3))
+    assert np.all(as_it_is ^ turned)
+    assert 30 < turned.sum() < 70
+
+
+def test_squared_error_is_the_code_length_under_noise_up_to_a_constant():
+    x, y = jnp.eye(3), jnp.array([[0.5, 1.0, 0.0], [0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
+    loss, aux = losses.squared_error(lambda params, x: x, noise=0.5)(None, None, (x, y))
+    gaussian = -jax.scipy.stats.norm.logpdf(y, x, 0.5).sum() / 3
+    constant = 3 * 0.5 * np.log(2 * np.pi * 0.25)
+    assert float(loss) == pytest.approx(float(gaussian) - constant, rel=1e-5)
+    assert float(aux["mean_squared_error"]) == pytest.approx(float(((y - x) ** 2).mean()))

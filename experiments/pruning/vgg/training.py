@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.pruning import iterative, runs
+from experiments.pruning import iterative
 from experiments.pruning.iterative import Iterative
 from experiments.pruning.runs import Training
 from experiments.runner import experiment as ex
-from fewbits.io import datasets
+from fewbits.io import datasets, read_checkpoint, write_checkpoint
 from fewbits.io.progress import Bar
 from fewbits.training import checkpoints, evaluation, gradient_descent, loop, losses, trees, vgg
-from fewbits.training.method import Key, Loss, Params
+from fewbits.training.method import Key, Params
 from fewbits.training.vgg import Vgg
 from pruning.graphs import reachability
 from pruning.methods import METHODS
@@ -66,19 +66,6 @@ def network_for(config: Config, images: datasets.Images, **settings: Any) -> Vgg
     return vgg.vgg16(shape, n_classes, width=config.width, blocks=config.blocks, **settings)
 
 
-def mirrored(loss: Loss) -> Loss:
-    """The loss on images of which every other one, at random, is seen from its other side."""
-
-    def on_mirrored(key: Key, params: Params, batch: Any):
-        images, labels = batch
-        key_side, key_loss = jax.random.split(key)
-        other = jax.random.bernoulli(key_side, 0.5, (images.shape[0], 1, 1, 1))
-        images = jnp.where(other, images[:, :, ::-1], images)
-        return loss(key_loss, params, (images, labels))
-
-    return on_mirrored
-
-
 class Trainer:
     """The programs of one configuration, each compiled once; their runs go on from checkpoints."""
 
@@ -91,7 +78,7 @@ class Trainer:
         n_train = len(parts["train"].labels)
         self.batch_size = min(config.training.batch_size, n_train)
         self.per_epoch = n_train // self.batch_size
-        loss = mirrored(self._loss) if config.mirrored else self._loss
+        loss = losses.mirrored(self._loss) if config.mirrored else self._loss
         self.loss = losses.shifted(loss, config.training.shift_pixels)
         self._cut_program, self._measure_program = jax.jit(self._cut), jax.jit(self._measure)
         self._programs: dict[Any, Any] = {}
@@ -130,10 +117,10 @@ class Trainer:
                 found = self._cut_program(
                     keys[1], result.params, jnp.float32(plan.tolerance), self.arrays["validation"]
                 )
-                runs.save(path, {"params": found[0], "finite": found[1]})
+                write_checkpoint(path, {"params": found[0], "finite": found[1]})
 
             # What the threshold has left must not depend on when a run was interrupted.
-            left = runs.load(self.data.cached_file(f"{name}_{number}_cut.npz", cut))
+            left = read_checkpoint(self.data.cached_file(f"{name}_{number}_cut.npz", cut))
             params, finite = jax.tree.map(jnp.asarray, left["params"]), left["finite"]
             finite &= result.finite
             if epochs.fine_tune_epochs:
