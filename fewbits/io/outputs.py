@@ -73,7 +73,8 @@ def _check_existing(
         if source is None:
             continue
         if (source.st_dev, source.st_ino) == (found.st_dev, found.st_ino):
-            raise OutputError(f"{path} is the input {given} itself; name another output")
+            which = "" if str(path) == str(given) else f" {given}"
+            raise OutputError(f"{path} is the input{which} itself; name another output")
         if stat.S_ISDIR(source.st_mode) and Path(os.path.realpath(str(given))) in target.parents:
             raise OutputError(f"{path} is part of the input {given}; name another output")
     if not force:

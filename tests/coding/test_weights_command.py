@@ -97,3 +97,14 @@ def test_help_lists_verbs_and_defaults(capsys):
         with pytest.raises(SystemExit, match="0"):
             main(words)
         assert shown in capsys.readouterr().out
+
+
+def test_an_orbax_folder_is_new(checkpoint, tmp_path: Path, capsys):
+    assert main(["encode", str(checkpoint), str(tmp_path / "net.fwb"), "--bits", "float32"]) == 0
+    out = tmp_path / "net.orbax"
+    assert main(["decode", str(tmp_path / "net.fwb"), str(out)]) == 0
+    kernel = read_checkpoint(out)["dense1"]["kernel"]
+    np.testing.assert_array_equal(kernel, pruned()["dense1"]["kernel"].astype(np.float32))
+    assert main(["decode", str(tmp_path / "net.fwb"), str(out), "--force"]) == 2
+    assert "net.orbax is not empty; name a new folder" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.fwb", "net.npz", "net.orbax"]

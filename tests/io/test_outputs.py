@@ -153,7 +153,7 @@ def test_an_input_is_never_an_output(tmp_path: Path, way, force):
     else:
         (tmp_path / "sub").mkdir()
         out = tmp_path / "sub" / ".." / "data.npz"
-    with pytest.raises(OutputError, match=r"is the input .*data\.npz itself; name another output"):
+    with pytest.raises(OutputError, match=r"is the input.* itself; name another output"):
         write(out, inputs=[None, "-", tmp_path / "missing", data], force=force)
     assert data.read_bytes() == b"precious"
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fewbits import cli, flags
 from fewbits.coding.weights import whole_tree
@@ -56,8 +59,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "file", type=Path, metavar="FILE", help="of encode, or of pruning; - for stdin"
     )
     flags.add_output(
-        decode, "out", metavar="OUT", help="the checkpoint to write, .npz or .safetensors"
-    )
+        decode, "out", metavar="OUT",
+        help="the checkpoint to write, .npz, .safetensors or .orbax (a new folder); - for an .npz "
+        "to stdout",
+    )  # fmt: skip
     decode.add_argument(
         "--strict", action="store_true", help="fail where something of the input is left out"
     )
@@ -86,16 +91,32 @@ def _encode(options: argparse.Namespace) -> cli.Result:
 
 
 def _decode(options: argparse.Namespace) -> cli.Result:
-    outputs.check_output(options.out, inputs=[options.file], force=options.force)
-    tree = params_from_bytes(inputs.read_file(options.file))
-    wider = checkpoints.widened(tree, options.out)
-    _report(options, [f"{name} becomes float32; .safetensors keeps its dtype" for name in wider])
-    checkpoints.write_checkpoint(options.out, tree)
+    with _checkpoint_writer(options) as write:
+        tree = params_from_bytes(inputs.read_file(options.file))
+        wider = checkpoints.widened(tree, options.out)
+        _report(
+            options, [f"{name} becomes float32; .safetensors keeps its dtype" for name in wider]
+        )
+        write(tree)
     count = whole_tree.count_coded(tree)
     return cli.Result(
         {"output": str(options.out), "parameters": count},
         f"{options.out}: {count:,} parameters",
     )
+
+
+@contextlib.contextmanager
+def _checkpoint_writer(options: argparse.Namespace) -> Iterator[Callable[[Any], None]]:
+    """What writes the tree: a folder for orbax, a file for all else, an .npz to stdout."""
+    if options.out.suffix == ".orbax":
+        with outputs.open_output_folder(options.out, inputs=[options.file]) as folder:
+            yield lambda tree: checkpoints.write_checkpoint(folder, tree)
+        return
+    path = Path("output.npz") if outputs.is_stream(options.out) else options.out
+    if path.suffix not in (*checkpoints.SUFFIXES, ".npy"):
+        raise InputError(f"{path}: name an .npz or .safetensors file, or a new .orbax folder")
+    save = outputs.saver(options.out, inputs=[options.file], force=options.force)
+    yield lambda tree: save(checkpoints.to_bytes(tree, path))
 
 
 def _report(options: argparse.Namespace, losses: list[str]) -> None:
