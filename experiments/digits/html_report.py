@@ -6,6 +6,7 @@ from html import escape
 
 from experiments.runner import rows
 from experiments.runner.experiment import Data, Record
+from fewbits.io.outputs import open_output
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -52,7 +53,6 @@ def write(record: Record, data: Data) -> None:
         figures=figures,
     )
     path = data.folder / "report.html"
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(page)
-    temporary.replace(path)
+    with open_output(path, force=True) as file:
+        file.write(page.encode())
     print(f"\n{record.content['seconds']:.0f} s; report with pictures: {path}")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fewbits.io import datasets
+from fewbits.io.outputs import open_output
 
 
 class RunError(ValueError):
@@ -159,11 +160,11 @@ def file_digest(path: Path) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON under a temporary name, then rename: a reader never sees half a file."""
+    """Write JSON whole: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=False, default=_encode) + "\n")
-    os.replace(temporary, path)
+    text = json.dumps(content, indent=1, sort_keys=False, default=_encode) + "\n"
+    with open_output(path, force=True) as file:
+        file.write(text.encode())
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from fewbits.io import idx
+from fewbits.io.outputs import open_output
 
 _DIGITS_TRAIN = 1_297
 """scikit-learn's digits have no official split: the last 500 of the file are the test set."""
@@ -277,15 +277,13 @@ def _read_cache(path: Path) -> dict[str, np.ndarray] | None:
 def _write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays, then their hash; a reader that comes between sees no valid cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+    with open_output(path, force=True) as file:
         for part in _PARTS:  # two plain arrays one after the other: no zip, no second checksum
             np.save(file, arrays[part], allow_pickle=False)
-    with open(file.name, "rb") as written:
-        digest = hashlib.file_digest(written, "sha256").hexdigest()
-    os.replace(file.name, path)
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps({"sha256": digest}) + "\n")
-    os.replace(temporary, path.with_suffix(".json"))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    with open_output(path.with_suffix(".json"), force=True) as file:
+        file.write((json.dumps({"sha256": digest}) + "\n").encode())
 
 
 def _how_to_prepare(name: str, version: str | None, data_dir: str | Path | None) -> str:

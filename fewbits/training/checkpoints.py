@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from fewbits.io.outputs import open_output
+
 T = TypeVar("T")
 
 IDENTITY_FILE = "identity.json"
@@ -159,6 +161,5 @@ def _claim(folder: Path, identity: Mapping[str, Any]) -> None:
         if file.read_text() != text:
             raise ValueError(f"{folder} holds a run with other settings; remove it or name another")
         return
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(file)
+    with open_output(file, force=True) as written:
+        written.write(text.encode())

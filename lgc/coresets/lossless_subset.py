@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import bz2
 import lzma
 import sys
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fewbits.coding import FormatError, container, read_archive, write_archive
+from fewbits import cli, flags
+from fewbits.coding import FormatError, read_archive, write_archive
+from fewbits.io import inputs
+from fewbits.io.outputs import open_output
 
 KIND = "subset"
 _MAX_BYTES = 1 << 31
@@ -129,18 +133,24 @@ def _unpack(codec: str, packed: bytes, size: int) -> bytes:
 
 def main(arguments: list[str]) -> int:
     """`decompress IN OUT.npz`."""
-    if len(arguments) != 3 or arguments[0] != "decompress":
-        print(
-            "usage: python -m lgc.coresets.lossless_subset decompress IN OUT.npz", file=sys.stderr
-        )
-        return 2
-    try:
-        images, labels = read(container.load_bytes(arguments[1]))
-    except (FormatError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    np.savez(Path(arguments[2]), images=images, labels=labels)
-    return 0
+    parser = cli.Parser(prog="python -m lgc.coresets.lossless_subset")
+    purpose = "write the images and labels of a file as .npz"
+    decompress = parser.add_subparsers().add_parser("decompress", help=purpose, description=purpose)
+    decompress.add_argument("file", type=Path, metavar="IN", help="file to read; - for stdin")
+    flags.add_output(decompress, "output", metavar="OUT.npz", help="the file to write")
+    flags.add_common(decompress)
+    decompress.set_defaults(run=_decompress)
+    return cli.run(parser, arguments)
+
+
+def _decompress(options: argparse.Namespace) -> cli.Result:
+    with open_output(options.output, inputs=[options.file], force=options.force) as file:
+        images, labels = read(inputs.read_file(options.file))
+        np.savez(file, images=images, labels=labels)
+    return cli.Result(
+        {"output": str(options.output), "images": len(images), "shape": list(images.shape[1:])},
+        f"{options.output}: {len(images):,} images of shape {images.shape[1:]}",
+    )
 
 
 if __name__ == "__main__":

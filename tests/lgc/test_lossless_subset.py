@@ -67,5 +67,9 @@ def test_the_command_line_says_what_is_wrong(tmp_path, images, capsys):
     assert len(np.load(out)["labels"]) == 10
     path.write_bytes(path.read_bytes()[:-1])
     assert lossless_subset.main(["decompress", str(path), str(out)]) == 2
-    assert lossless_subset.main([]) == 2
-    assert "error" in capsys.readouterr().err
+    assert "a.npz exists" in capsys.readouterr().err
+    assert lossless_subset.main(["decompress", str(path), str(out), "--force"]) == 2
+    assert "a.bin: " in capsys.readouterr().err
+    assert len(np.load(out)["labels"]) == 10
+    with pytest.raises(SystemExit, match="2"):
+        lossless_subset.main([])

@@ -9,16 +9,20 @@ its own.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from fewbits import cli, flags
 from fewbits.codecs.latent_images import image_code, vae_file
 from fewbits.codecs.latent_images.integer_vae import SIDE, IntegerVae
-from fewbits.coding import FormatError, container, read_archive, write_archive
+from fewbits.coding import FormatError, read_archive, write_archive
 from fewbits.coding.stream_stack import StreamStack
+from fewbits.io import inputs
+from fewbits.io.outputs import open_output
 
 KIND = "images"
 MAX_STREAMS = 256
@@ -127,19 +131,24 @@ def _unpack_labels(payload: bytes, count: int) -> np.ndarray:
 
 def main(arguments: list[str]) -> int:
     """`decode IN OUT.npz`."""
-    if len(arguments) != 3 or arguments[0] != "decode":
-        print(
-            "usage: python -m fewbits.codecs.latent_images.image_file decode IN OUT.npz",
-            file=sys.stderr,
-        )
-        return 2
-    try:
-        pixels, labels = read(container.load_bytes(arguments[1]))
-    except (FormatError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    np.savez(Path(arguments[2]), pixels=pixels, labels=labels)
-    return 0
+    parser = cli.Parser(prog="python -m fewbits.codecs.latent_images.image_file")
+    purpose = "write the images and labels of a file as .npz"
+    decode = parser.add_subparsers().add_parser("decode", help=purpose, description=purpose)
+    decode.add_argument("file", type=Path, metavar="IN", help="file to read; - for stdin")
+    flags.add_output(decode, "output", metavar="OUT.npz", help="the file to write")
+    flags.add_common(decode)
+    decode.set_defaults(run=_decode)
+    return cli.run(parser, arguments)
+
+
+def _decode(options: argparse.Namespace) -> cli.Result:
+    with open_output(options.output, inputs=[options.file], force=options.force) as file:
+        pixels, labels = read(inputs.read_file(options.file))
+        np.savez(file, pixels=pixels, labels=labels)
+    return cli.Result(
+        {"output": str(options.output), "images": len(pixels), "shape": list(pixels.shape[1:])},
+        f"{options.output}: {len(pixels):,} images of shape {pixels.shape[1:]}",
+    )
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import numpy as np
 import optax
 
 from fewbits.io import datasets
+from fewbits.io.outputs import open_output
 from fewbits.training import evaluation, gradient_descent, loop
 from fewbits.training.convolution import conv2d
 from fewbits.training.method import Key
@@ -237,13 +238,12 @@ class Trained(NamedTuple):
 
 
 def save(path: Path, model: Trained) -> None:
-    """One model in an npz; under another name first, so that a file is whole if it is there."""
+    """One model in an npz, whole or not there."""
     arrays = {f"params/{name}": leaf for name, leaf in named_leaves(model.params).items()}
     known: Any = {name: np.array(value) for name, value in model._asdict().items()}
     known.pop("params")
-    unfinished = path.with_name("unfinished.npz")
-    np.savez(unfinished, **arrays, **known)
-    unfinished.rename(path)
+    with open_output(path, force=True) as file:
+        np.savez(file, **arrays, **known)
 
 
 def load(path: Path) -> Trained:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import jax
 import numpy as np
 
 from fewbits.codecs.text import streams
+from fewbits.io.outputs import open_output
 
 EVERY_SECONDS = 120.0
 _TOGETHER = 256
@@ -40,16 +40,12 @@ def resumable(path: Path, every_seconds: float = EVERY_SECONDS) -> streams.Run:
 
 
 def save(path: Path, state: streams.State) -> None:
-    """Writes a state under a temporary name, then renames it."""
-    temporary = path.with_name(path.name + ".tmp")
-    leaves = [_plain(leaf) for leaf in jax.tree.leaves(state)]
-    with temporary.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            **{f"leaf{n}": leaf for n, leaf in enumerate(leaves)},
-        )
-    os.replace(temporary, path)
+    """Writes a state whole; the one before is replaced."""
+    leaves: dict[str, Any] = {
+        f"leaf{n}": _plain(leaf) for n, leaf in enumerate(jax.tree.leaves(state))
+    }
+    with open_output(path, force=True) as file:
+        np.savez(file, **leaves)
 
 
 def load(path: Path, like: streams.State) -> Any:
