@@ -3,7 +3,8 @@
 One call prunes a classifier into a file, the methods alone go into a loop of your own: `drr`,
 `relaxed_lasso`, `proximal` and `gradual_magnitude` are optax transformations, `pmmp`, `fpp`,
 `pmmp_curvature`, `pmmp_admm` and `hard_concrete` make a `Method(init, step, finalize)`.
-`threshold_search` (TAMADE), `remove_unreachable` and `three_phase` are what `prune` is made of.
+`threshold_search` (TAMADE), `remove_unreachable` and `three_phase` are what `prune` is made of;
+`iterative` prunes again and again, ever smaller networks.
 
 >>> import jax.numpy as jnp, optax, pruning
 >>> optimizer = optax.chain(pruning.drr(2e-4), optax.adam(1e-3))  # the one changed line
@@ -22,6 +23,7 @@ from pruning.graphs.reachability import remove_unreachable
 from pruning.penalties.drr import drr
 from pruning.penalties.penalized import proximal
 from pruning.penalties.relaxed_lasso import relaxed_lasso
+from pruning.procedures._iterative import iterative
 from pruning.procedures._three_phase import three_phase
 from pruning.procedures.thresholding import threshold_search
 from pruning.search._prune import Pruned, prune
@@ -32,6 +34,7 @@ __all__ = [
     "fpp",
     "gradual_magnitude",
     "hard_concrete",
+    "iterative",
     "pmmp",
     "pmmp_admm",
     "pmmp_curvature",

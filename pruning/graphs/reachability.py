@@ -3,22 +3,25 @@
 `random_gradient` is the published test: weights whose gradient is exactly zero on random data lie
 on no path. It needs no structure, and removes a ReLU path that no random input happens to fire.
 
-`remove_unreachable` reads the graph itself, for chains of dense and convolutional layers: forwards,
-which units can depend on the input; backwards, which ones the output can depend on. A unit that
-cannot depend on the input is the constant phi(b); its effect moves into the next layer's bias
-("constant folding") and the unit goes, which leaves the network's function as it is.
+`remove_unreachable` reads the graph itself. Of any function it follows the jaxpr (`dataflow`). Of
+chains of dense and convolutional layers it finds more: forwards, which units can depend on the
+input; backwards, which ones the output can depend on. A unit that cannot depend on the input is the
+constant phi(b); its effect moves into the next layer's bias ("constant folding") and the unit goes,
+which leaves the network's function as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from fewbits.training import trees
 from fewbits.training.method import Key, Params
-from pruning.graphs import layer_graph
+from pruning import leaves
+from pruning.graphs import dataflow, layer_graph
 
 
 def random_gradient(
@@ -92,22 +95,31 @@ def reachable(params: Params) -> Params:
 
 def remove_unreachable(
     params: Params,
+    apply: Callable[[Params, Any], Any] | None = None,
+    inputs: Any = None,
     *,
+    mask: leaves.Mask = None,
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
     zero_padding: bool = False,
     live_inputs: jax.Array | None = None,
 ) -> Params:
-    """The same function with every useless weight removed and every constant unit folded.
+    """The same function with every weight removed that no path connects with an output. Traceable.
 
-    For chains of layers {"conv1": {"kernel", "bias"}, ..., "dense1": ..., "output": ...}. A unit
-    without a path from the input is the constant activation(bias), which moves into the next
-    layer's bias; one without a path to the output goes. Traceable.
+    With `apply` and `inputs`, for any network: residual, normalised, with attention or embeddings.
+    A weight goes if its factor is zero for all inputs or nothing that it changes reaches an output.
 
-    A removed unit had at least one outgoing weight or none, and folding adds at most one bias for
-    each outgoing weight: the number of nonzeros never rises.
+    With the params alone, for chains of layers {"conv1": {"kernel", "bias"}, ..., "dense1": ...,
+    "output": ...}. There a unit without a path from the input is the constant activation(bias),
+    which moves into the next layer's bias, and the unit goes too. A removed unit had at least one
+    outgoing weight or none, and folding adds at most one bias for each outgoing weight: the number
+    of nonzeros never rises.
 
     Args:
-      params: a chain; see `pruning.graphs.layer_graph`.
+      params: any pytree with `apply`, else a chain (see `pruning.graphs.layer_graph`).
+      apply: (params, inputs) -> outputs.
+      inputs: one batch, or its `jax.ShapeDtypeStruct`; values are not read.
+      mask: with `apply`, leaves that may change: a tree of bools (or a prefix of one), a function
+        of the params that gives one, None for all.
       activation: elementwise, after every layer but the last.
       zero_padding: whether convolutions pad with zeros. A constant channel is then not constant
         at the margin, and is folded into a convolution only where its constant is zero.
@@ -118,7 +130,7 @@ def remove_unreachable(
       Parameters of the same shapes and dtypes.
 
     Raises:
-      ValueError: not a chain.
+      ValueError: not a chain, and no `apply` given; or `apply` without inputs.
 
     >>> import jax.numpy as jnp, pruning
     >>> hidden = {"kernel": jnp.array([[0.0, 1.0]]), "bias": jnp.array([2.0, 0.0])}
@@ -128,7 +140,17 @@ def remove_unreachable(
     [0. 0.] [0. 1.]
     >>> print(simple["output"]["bias"])
     [6.]
+
+    The same network as a function, in which units may do anything:
+
+    >>> def apply(params, x):
+    ...     return jnp.cos(x @ params["in"]) @ params["out"]
+    >>> params = {"in": jnp.array([[1.0, 2.0]]), "out": jnp.array([[0.0], [1.0]])}
+    >>> print(pruning.remove_unreachable(params, apply, jnp.ones((1, 1)))["in"])
+    [[0. 2.]]
     """
+    if apply is not None:
+        return _on_no_path(params, apply, inputs, mask)
     links = layer_graph.links(params)
     live = jnp.ones(links[0].n_inputs, bool) if live_inputs is None else live_inputs
     constant = jnp.zeros(links[0].n_inputs, params[links[0].name]["bias"].dtype)
@@ -152,6 +174,18 @@ def remove_unreachable(
         folded[link.name] = {"kernel": kernel, "bias": jnp.where(useful, bias, 0)}
         useful = _any_copy(jnp.any(layer_graph.connections(kernel), axis=1), link)
     return {name: folded[name] for name in params}
+
+
+def _on_no_path(
+    params: Params, apply: Callable[[Params, Any], Any], inputs: Any, mask: leaves.Mask
+) -> Params:
+    if inputs is None:
+        raise ValueError("removal from any network needs inputs: one batch, or its shape and dtype")
+    chosen = leaves.select(mask, params)
+    reached = dataflow.useful(
+        lambda weights, x: apply(leaves.replace(mask, params, weights), x), chosen, inputs
+    )
+    return leaves.replace(mask, params, trees.masked(chosen, reached))
 
 
 def _as_kernel(units: jax.Array, link: layer_graph.Link, axis: int) -> jax.Array:

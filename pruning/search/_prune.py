@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewbits.training import trees
 from fewbits.training.method import Key, Params
 from pruning import leaves
+from pruning.search import dense_baseline
 from pruning.search import operating_points as points
-from pruning.search.operating_points import Candidate, Goal, Point, Settings
-from pruning.search.trial import Problem
+from pruning.search.operating_points import Candidate, Goal, Point, PruningWarning, Settings
+from pruning.search.trial import Problem, Trial
 
 
 class Pruned(NamedTuple):
@@ -43,6 +46,8 @@ class Search(NamedTuple):
       reference_percent: what `max_loss` is counted from: the error that was given, or, where
         training had to come first, the one after it.
       candidates: every file that was made.
+      baseline: a dense network of the file's bytes; None where none was made.
+      warnings: what a user should know about the result, one line each.
     """
 
     pruned: Pruned
@@ -50,6 +55,8 @@ class Search(NamedTuple):
     given_error_percent: float
     reference_percent: float
     candidates: list[Candidate]
+    baseline: Point | None
+    warnings: list[str]
 
 
 def prune(
@@ -122,7 +129,10 @@ def prune(
     chosen = Settings(method=method, **settings)
     goal = Goal(max_loss, budget_bytes, ratio)
     key = jax.random.key(0) if key is None else key
-    return search(apply, params, train, validation, state, goal, mask, key, chosen).pruned
+    found = search(apply, params, train, validation, state, goal, mask, key, chosen)
+    for line in found.warnings:
+        warnings.warn(line, PruningWarning, stacklevel=2)
+    return found.pruned
 
 
 def search(
@@ -136,7 +146,8 @@ def search(
     key: Key,
     settings: Settings,
     held_out: bool = True,
-    on_trial: Callable[[int, int], None] = lambda done, of: None,
+    deadline: float = math.inf,
+    on_trial: Callable[[int, int, Candidate | None], None] = lambda done, of, best: None,
 ) -> Search:
     """`prune`, and how it got there.
 
@@ -153,29 +164,38 @@ def search(
       held_out: False where the network may have been trained on the validation data: errors are
         then measured on all data, all of it is trained on, and only penalty weights below
         the default are tried.
-      on_trial: called with (trials done, trials).
+      deadline: of `time.monotonic()`; a trial that would end after it is not begun, but one is.
+      on_trial: called with (trials done, trials, best file so far).
     """
     points.check_goal(goal)
-    params, state = jax.tree.map(jnp.asarray, (params, state))
-    train, validation = _arrays(train, "train"), _arrays(validation, "validation")
-    measured = validation
-    if not held_out:
-        train = measured = jax.tree.map(lambda *parts: jnp.concatenate(parts), train, validation)
-    problem = Problem(apply, params, state, mask, settings, train, validation, measured)
-    weights, given = problem.floats(params), problem.error_percent(params, state)
+    problem = problem_of(apply, params, train, validation, state, mask, settings, held_out)
+    weights = problem.model.weights(params)
+    limit = points.limit_of(goal, math.inf, problem.n_weights)
+    problem.check_reachable(weights, limit)
+    given = problem.error_percent(weights, state)
     reference = given
-    if _needs_training(given, validation[1]):
+    if _needs_training(given, problem.validation[1]):
         weights = problem.trained(jax.random.fold_in(key, 0), weights)
-        reference = min(given, problem.error_percent(problem.whole(weights), state))
+        after = problem.error_percent(weights, problem.settled(weights))
+        reference = min(given, after)
+    limit = points.limit_of(goal, reference, problem.n_weights)
 
-    limit = points.limit_of(goal, reference, trees.size(weights))
-    found: list[Candidate] = []
     tried: dict[float, list[Candidate]] = {}
+    trials: list[Trial] = []
     planned = settings.trials if settings.strengths is None else len(settings.strengths)
+    begun = time.monotonic()
     for strength in points.strengths(settings, tried, limit, held_out):
-        tried[strength] = problem.trial(jax.random.fold_in(key, 1), weights, strength)
-        found += tried[strength]
-        on_trial(len(tried), planned)
+        # The dense network takes about as long as one trial.
+        per_trial = (time.monotonic() - begun) / max(len(tried), 1)
+        reserve = (1 + settings.baseline) * per_trial
+        if tried and time.monotonic() + reserve > deadline:
+            break
+        trials.append(problem.trial(jax.random.fold_in(key, 1), weights, strength))
+        tried[strength] = trials[-1].candidates
+        found = [one for candidates in tried.values() for one in candidates]
+        best = points.selected(points.pareto(found), limit) if found else None
+        on_trial(len(tried), planned, best)
+    found = [one for candidates in tried.values() for one in candidates]
     if not found:
         raise ValueError(
             f"{settings.method} diverged at every penalty weight: {sorted(tried)}; "
@@ -183,9 +203,37 @@ def search(
         )
     pareto = points.pareto(found)
     selected = points.selected(pareto, limit)
-    points.warn(selected.point, limit, problem.n_prunable, trees.size(weights))
-    pruned = Pruned(selected.params, selected.state, [one.point for one in pareto], selected.file)
-    return Search(pruned, selected.point, given, reference, found)
+    baseline = None
+    if settings.baseline:
+        steps = problem.steps + problem.tune_steps + problem.tune_steps // 2
+        size = selected.point.size_bytes
+        baseline = dense_baseline.best(problem, jax.random.fold_in(key, 2), size, steps)
+    said = points.remarks(selected.point, limit, problem.n_prunable, problem.n_weights, baseline)
+    said += points.idle_penalty(
+        {one.strength: one.n_kept for one in trials}, problem.n_prunable, settings
+    )
+    pruned = Pruned(
+        selected.params, selected.state, [one.point for one in pareto], selected.point.file
+    )
+    return Search(pruned, selected.point, given, reference, found, baseline, said)
+
+
+def problem_of(
+    apply: Callable[..., jax.Array],
+    params: Params,
+    train: tuple[Any, Any],
+    validation: tuple[Any, Any],
+    state: Any,
+    mask: leaves.Mask,
+    settings: Settings,
+    held_out: bool,
+) -> Problem:
+    """The programs of a search on checked data; arguments as for `search`."""
+    train, validation = _arrays(train, "train"), _arrays(validation, "validation")
+    measured = validation
+    if not held_out:
+        train = measured = jax.tree.map(lambda *parts: jnp.concatenate(parts), train, validation)
+    return Problem(apply, params, state, mask, settings, train, validation, measured)
 
 
 def _needs_training(error_percent: float, labels: jax.Array) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -51,6 +50,8 @@ class Settings:
     learning_rate: float = 2e-3
     tolerance: float = 0.1
     label_smoothing: float = 0.1
+    distillation: float = 0.0
+    baseline: bool = True
     tuned_bits: int | None = 4
     bits: tuple[int, ...] = (5, 6, 7, 8)
 
@@ -86,6 +87,7 @@ class Point(NamedTuple):
       nonzeros: numbers that differ from zero in the file.
       size_bytes: of the file.
       error_percent: of what the file decodes to, on the validation data.
+      file: the file itself; `fewbits.coding.params_from_bytes` decodes it.
     """
 
     strength: float
@@ -93,13 +95,20 @@ class Point(NamedTuple):
     nonzeros: int
     size_bytes: int
     error_percent: float
+    file: bytes = b""
+
+    def __repr__(self) -> str:
+        """All but the file."""
+        return (
+            f"Point(strength={self.strength:g}, bits={self.bits}, nonzeros={self.nonzeros}, "
+            f"size_bytes={self.size_bytes}, error_percent={self.error_percent:.2f})"
+        )
 
 
 class Candidate(NamedTuple):
     """A file that may be selected, and what it decodes to."""
 
     point: Point
-    file: bytes
     params: Params
     state: Any
 
@@ -232,29 +241,54 @@ def check_goal(goal: Goal) -> None:
             raise ValueError(f"{name} {value}; use a number of at least {least}")
 
 
-def warn(point: Point, limit: Limit, n_prunable: int, n_weights: int) -> None:
-    """Warns of a goal that was missed, and of nothing or everything pruned."""
+def remarks(
+    point: Point, limit: Limit, n_prunable: int, n_weights: int, baseline: Point | None
+) -> list[str]:
+    """What a user should know about a file, one line each.
+
+    Args:
+      point: of the selected file.
+      limit: what was asked for.
+      n_prunable: weights that may go.
+      n_weights: all of them.
+      baseline: a dense network of the same bytes, or None.
+    """
+    said = []
     if not limit.holds(point):
         asked = (
             f"{limit.size_bytes:,.0f} bytes"
             if limit.size_bytes < math.inf
             else f"{limit.error_percent:.2f} % error"
         )
-        warnings.warn(
+        said.append(
             f"no file within {asked}; the nearest has {point.size_bytes:,} bytes and "
-            f"{point.error_percent:.2f} % error on the validation data",
-            PruningWarning,
-            stacklevel=4,
+            f"{point.error_percent:.2f} % error on the validation data"
         )
     pruned = n_weights - point.nonzeros
     if pruned < 0.05 * n_prunable:
-        warnings.warn(
+        said.append(
             f"nearly nothing was pruned: {point.nonzeros:,} of {n_weights:,} weights are left; "
-            "train for more steps or try larger penalty weights",
-            PruningWarning,
-            stacklevel=4,
+            "train for more steps or try larger penalty weights"
         )
     if point.nonzeros == 0:
-        warnings.warn(
-            "everything was pruned: try smaller penalty weights", PruningWarning, stacklevel=4
+        said.append("everything was pruned: try smaller penalty weights")
+    if baseline is not None and baseline.error_percent <= point.error_percent:
+        said.append(
+            f"a dense network of {baseline.size_bytes:,} bytes with {baseline.bits} bits per "
+            f"weight is as good: {baseline.error_percent:.2f} % error against "
+            f"{point.error_percent:.2f} % for the pruned one of {point.size_bytes:,} bytes"
         )
+    return said
+
+
+def idle_penalty(n_kept: dict[float, int], n_prunable: int, settings: Settings) -> list[str]:
+    """Whether no penalty weight did anything: most weights are left, whatever it was."""
+    low, high = min(n_kept, default=0.0), max(n_kept, default=0.0)
+    if METHODS[settings.method].strength_is_share or high < _SPREAD * low or low == high:
+        return []
+    if n_kept[high] < max(0.98 * n_kept[low], 0.5 * n_prunable):
+        return []
+    return [
+        f"the penalty could not act: a penalty weight of {high:g} leaves {n_kept[high]:,} weights, "
+        f"{low:g} leaves {n_kept[low]:,}; train for more steps"
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +12,42 @@ import optax
 
 from fewbits.coding import params_from_bytes, params_to_bytes
 from fewbits.coding.weights import uniform_grid
+from fewbits.io.errors import InputError
 from fewbits.training import evaluation, gradient_descent, loop, trees
 from fewbits.training.method import Key, Loss, Params
 from pruning import leaves
-from pruning.graphs import reachability
 from pruning.methods import METHODS
 from pruning.procedures import _three_phase
-from pruning.search.operating_points import Candidate, Point, Settings
+from pruning.search import recognise, removal
+from pruning.search.model import Model
+from pruning.search.operating_points import Candidate, Limit, Point, Settings
+from pruning.search.recognise import Chain
 
 LEAST_STEPS = 6_000
 """Of the first phase. On a small data set no penalty closes a weight in a few epochs, and more
 steps at a smaller penalty weight end with fewer weights at the same accuracy."""
 
+Data = tuple[Any, jax.Array]
+"""Inputs and labels."""
+
 _EPOCHS, _MOST_STEPS = 10, 20_000
-_VECTOR_BITS, _STATE_BITS = 8, 16
-_SAME_OUTPUTS = 1e-4
+_VECTOR_BITS, _STATE_BITS = 8, (8, 16)
+_FEW = 1_000
+"""Examples for the state inside the threshold search, and for a check that outputs stay."""
+
+
+class Trial(NamedTuple):
+    """What one penalty weight gave.
+
+    Attributes:
+      strength: the penalty weight.
+      candidates: its files; none where the run diverged.
+      n_kept: weights left after the threshold.
+    """
+
+    strength: float
+    candidates: list[Candidate]
+    n_kept: int
 
 
 class Problem:
@@ -34,52 +55,37 @@ class Problem:
 
     def __init__(
         self,
-        apply: Callable[..., jax.Array],
+        apply: Callable[..., Any],
         params: Params,
         state: Any,
         mask: leaves.Mask,
         settings: Settings,
-        train: tuple[Any, Any],
-        validation: tuple[Any, Any],
-        measured: tuple[Any, Any],
+        train: Data,
+        validation: Data,
+        measured: Data,
     ):
-        self.params, self.state = params, state
+        self.model = Model(apply, params, state)
         self.settings, self.train, self.validation = settings, train, validation
         self.measured = measured
-        floats = leaves.chosen(None, params)
-        if not any(jax.tree.leaves(floats)):
-            raise ValueError("the parameters hold no array of floats")
-        self.is_float = floats
         # The mask belongs to the tree that was given; in the tree of floats, the rest is None.
         wanted = leaves.chosen(mask, params)
-        self.mask = jax.tree.map(lambda on, is_float: on if is_float else None, wanted, floats)
-        self.n_prunable = trees.size(leaves.select(mask, params))
+        is_float = self.model.is_float
+        self.mask = jax.tree.map(lambda on, trained: on if trained else None, wanted, is_float)
+        weights = self.model.weights(params)
+        self.n_weights = trees.size(weights)
+        self.n_prunable = trees.size(leaves.select(self.mask, weights))
         if not self.n_prunable:
             raise ValueError("the mask leaves nothing to prune")
         if mask is not None and not METHODS[settings.method].takes_mask:
             able = ", ".join(name for name, one in METHODS.items() if one.takes_mask)
             raise ValueError(f"{settings.method} takes no mask; these do: {able}")
-
-        def logits(weights: Params, model_state: Any, x: Any) -> jax.Array:
-            whole = self.whole(weights)
-            return apply(whole, x) if model_state is None else apply(whole, model_state, x)
-
-        self.logits = logits
-        out = jax.eval_shape(logits, self.floats(params), state, _first(train[0]))
-        for name, (_, labels) in (("train", train), ("validation", validation)):
-            if out.ndim != 2 or not 0 <= int(labels.min()) <= int(labels.max()) < out.shape[1]:
-                raise ValueError(
-                    f"{name} labels are {labels.min()} to {labels.max()}, and logits have the "
-                    f"shape {out.shape}; expected classes from 0 and (batch, classes)"
-                )
-        self._error = jax.jit(
-            lambda weights, model_state, data: (
-                100
-                * (1 - evaluation.accuracy(lambda w, x: logits(w, model_state, x), weights, *data))
-            )
-        )
+        self._check_logits(weights)
+        self.chain = self._recognised(weights)
+        self._accuracy = jax.jit(self.model.accuracy)
         self._run = jax.jit(self._three_phases)
         self._tune = jax.jit(self._tuned)
+        self._settle = jax.jit(self.model.settled, static_argnums=3)
+        self._finish = jax.jit(self._without_dead_state)
         n = len(train[1])
         self.batch_size = min(settings.batch_size, n)
         epochs = _EPOCHS * (n // self.batch_size)
@@ -87,40 +93,96 @@ class Problem:
         tune = settings.fine_tune_steps
         self.tune_steps = self.steps // 2 if tune is None else tune
 
-    def floats(self, params: Params) -> Params:
-        """The tree with None in place of leaves that are no floats."""
-        return jax.tree.map(lambda leaf, on: leaf if on else None, params, self.is_float)
+    def _check_logits(self, weights: Params) -> None:
+        state = self.model.state
+        out = jax.eval_shape(self.model.logits, weights, state, _first(self.train[0]))
+        for name, (_, labels) in (("train", self.train), ("validation", self.validation)):
+            if out.ndim != 2 or not 0 <= int(labels.min()) <= int(labels.max()) < out.shape[1]:
+                raise ValueError(
+                    f"{name} labels are {labels.min()} to {labels.max()}, and logits have the "
+                    f"shape {out.shape}; expected classes from 0 and (batch, classes)"
+                )
+        self.n_classes = out.shape[1]
 
-    def whole(self, weights: Params) -> Params:
-        """The inverse of `floats`."""
-        return jax.tree.map(lambda leaf, new: leaf if new is None else new, self.params, weights)
+    def _recognised(self, weights: Params) -> Chain | None:
+        """The network as a chain of layers, if it is one: more can be removed from those."""
+        inputs = self.train[0]
+        if self.model.state is not None or not hasattr(inputs, "shape") or inputs.ndim < 2:
+            return None
+        try:
+            found = recognise.chains(weights, inputs.shape[1:], self.n_classes)
+        except ValueError:
+            return None
+        few = jnp.asarray(inputs[:8], jnp.float32)
+        return recognise.same_function(
+            found, weights, lambda w, x: self.model.logits(w, None, x), few
+        )
 
-    def error_percent(self, params: Params, state: Any) -> float:
+    def check_reachable(self, weights: Params, limit: Limit) -> None:
+        """Asserts that a file of the asked size can be.
+
+        Raises:
+          InputError: even with all prunable weights at zero it would be larger.
+        """
+        tree = self.model.whole(
+            jax.tree.map(lambda leaf, on: jnp.zeros_like(leaf) if on else leaf, weights, self.mask)
+        )
+        if self.model.state is not None:
+            floats = leaves.chosen(None, self.model.state)
+            state = jax.tree.map(
+                lambda leaf, on: jnp.zeros_like(leaf) if on else leaf, self.model.state, floats
+            )
+            tree = {"params": tree, "state": state}
+        bits = min((*self.settings.bits, self.settings.tuned_bits or 16))
+        least = len(params_to_bytes(tree, bits=bits))
+        if limit.size_bytes < least:
+            raise InputError(
+                f"no file of this network has at most {limit.size_bytes:,.0f} bytes: with every "
+                f"weight at zero it takes {least:,}; ask for more than that"
+            )
+
+    def error_percent(self, weights: Params, state: Any) -> float:
         """On the data that errors are measured on."""
-        return float(self._error(self.floats(params), state, self.measured))
+        return 100 * (1 - float(self._accuracy(weights, state, self.measured)))
+
+    def settled(self, weights: Params) -> Any:
+        """The state that these weights call for, on training data."""
+        return self._settle(jax.random.key(0), weights, self.train[0], self.batch_size)
 
     def trained(self, key: Key, weights: Params) -> Params:
         """Plain training for as many steps as the first phase has."""
-        method = gradient_descent.build(
-            gradient_descent.GradientDescentConfig(),
-            _cross_entropy(lambda w, x: self.logits(w, self.state, x), 0.0),
-            gradient_descent.falling_adam(self.steps),
+        loss = self._loss(0.0, self.model.state, None)
+        return train(
+            loss, key, weights, self.train, self.steps, self.batch_size, self.settings.learning_rate
         )
-        plan = loop.Plan(self.steps, self.batch_size, log_points=1)
-        rate = gradient_descent.Hyperparameters(self.settings.learning_rate)
-        return jax.jit(lambda w, data: loop.run(method, plan, key, w, data, rate).params)(
-            weights, self.train
-        )
+
+    def _loss(self, smoothing: float, state: Any, teacher: Params | None) -> Loss:
+        """Cross entropy with smoothed labels, or with what a teacher says of mixed inputs."""
+        share = self.settings.distillation
+
+        def loss(key: Key, weights: Params, batch: Data):
+            inputs, labels = batch
+            logits = self.model.training(key, weights, state, inputs)[0]
+            nats = smoothed_cross_entropy(logits, labels, smoothing)
+            if teacher is None or not share:
+                return nats, {}
+            key_share, key_first, key_mixed = jax.random.split(key, 3)
+            mixed = _mixed(key_share, inputs)
+            said = jax.nn.softmax(self.model.logits(teacher, state, mixed))
+            logits = self.model.training(key_mixed, weights, state, mixed)[0]
+            taught = optax.softmax_cross_entropy(logits, jax.lax.stop_gradient(said)).mean()
+            return (1 - share) * nats + share * taught, {}
+
+        return loss
+
+    def _few(self, train: Data) -> Any:
+        return jax.tree.map(lambda a: a[:_FEW], train[0])
 
     def _three_phases(
-        self, key: Key, weights: Params, strength: jax.Array, state: Any, train: Any, held: Any
+        self, key: Key, weights: Params, strength: jax.Array, train: Data, held: Data
     ) -> _three_phase.Pruned:
         named, settings = METHODS[self.settings.method], self.settings
-
-        def apply(w: Params, x: Any) -> jax.Array:
-            return self.logits(w, state, x)
-
-        loss = _cross_entropy(apply, settings.label_smoothing)
+        loss = self._loss(settings.label_smoothing, self.model.state, weights)
         if named.takes_mask:
             method = named.build(loss, self.steps, mask=self.mask)
         else:
@@ -138,25 +200,30 @@ class Problem:
             settings.learning_rate,
         )
 
-        def objective(w: Params, data: Any) -> jax.Array:
-            return evaluation.mean_cross_entropy(apply, w, *data)
+        def settled(w: Params) -> Any:
+            return self.model.settled(key, w, self._few(train), self.batch_size)
+
+        def objective(w: Params, data: Data) -> jax.Array:
+            state = settled(w)
+            return evaluation.mean_cross_entropy(
+                lambda w, x: self.model.logits(w, state, x), w, *data
+            )
 
         def simplify(key: Key, w: Params) -> Params:
-            return _without_dead_units(key, apply, w, self.mask, train[0], held[0])
+            del key
+            return self._without_dead_units(w, settled(w), self._few(train), held[0])[0]
 
         return _three_phase.run(
             phases, method, loss, objective, key, weights, point, train, held, simplify, self.mask
         )
 
-    def _tuned(
-        self, key: Key, weights: Params, support: Params, state: Any, train: Any
-    ) -> loop.Result:
+    def _tuned(self, key: Key, weights: Params, support: Params, train: Data, teacher: Params):
         """Half as much training again, on the grid of `tuned_bits`."""
         settings, steps = self.settings, max(self.tune_steps // 2, 1)
-        loss = _cross_entropy(lambda w, x: self.logits(w, state, x), settings.label_smoothing)
+        loss = self._loss(settings.label_smoothing, self.model.state, teacher)
         return _three_phase.fine_tune(
             loop.Plan(steps, self.batch_size, log_points=1),
-            _on_grid(loss, settings.tuned_bits or 8),
+            on_grid(loss, settings.tuned_bits or 8),
             key,
             weights,
             support,
@@ -165,84 +232,107 @@ class Problem:
             gradient_descent.falling_adam(steps),
         )
 
-    def trial(self, key: Key, weights: Params, strength: float) -> list[Candidate]:
+    def _without_dead_state(self, weights: Params, state: Any, *inputs: Any) -> tuple[Params, Any]:
+        return self._without_dead_units(weights, state, *inputs)
+
+    def _without_dead_units(self, weights: Params, state: Any, *inputs: Any) -> tuple[Params, Any]:
+        """Weights and state without what reaches no output; the logits on the data stay."""
+        return removal.without_dead_units(self.model, self.chain, weights, state, self.mask, inputs)
+
+    def trial(self, key: Key, weights: Params, strength: float) -> Trial:
         """The files of one penalty weight; none where the run diverged."""
-        result = self._run(
-            key, weights, jnp.float32(strength), self.state, self.train, self.validation
-        )
+        result = self._run(key, weights, jnp.float32(strength), self.train, self.validation)
         if not result.finite:
-            return []
-        found = [self._candidate(result.params, strength, bits) for bits in self.settings.bits]
+            return Trial(strength, [], 0)
+        found = []
+        for bits in self.settings.bits:
+            found += self._candidates(result.params, strength, bits)
         if self.settings.tuned_bits is not None and self.tune_steps:
             key = jax.random.fold_in(key, 1)
-            tuned = self._tune(key, result.params, result.mask, self.state, self.train)
+            tuned = self._tune(key, result.params, result.mask, self.train, weights)
             if tuned.finite:
-                found.append(self._candidate(tuned.params, strength, self.settings.tuned_bits))
-        return found
+                found += self._candidates(tuned.params, strength, self.settings.tuned_bits)
+        return Trial(strength, found, int(result.n_kept))
 
-    def _candidate(self, weights: Params, strength: float, bits: int) -> Candidate:
-        weights = jax.tree.map(np.asarray, weights)
+    def _candidates(self, weights: Params, strength: float, bits: int) -> list[Candidate]:
+        """A file; with a state, one for each precision of it."""
 
         def width(path: str, tensor: np.ndarray) -> int:
-            if self.state is not None and path.startswith("state/"):
-                return _STATE_BITS
             return bits if tensor.ndim > 1 else max(bits, _VECTOR_BITS)
 
-        tree: Any = weights
-        if self.state is not None:
-            tree = {"params": weights, "state": self.state}
-        file = params_to_bytes(tree, bits=width)
-        decoded = params_from_bytes(file, like=tree)
-        state = None if self.state is None else jax.tree.map(jnp.asarray, decoded["state"])
-        kept = decoded if self.state is None else decoded["params"]
-        params = self.whole(jax.tree.map(jnp.asarray, kept))
-        nonzeros = int(trees.nonzeros(self.floats(params)))
-        error = self.error_percent(params, state)
-        return Candidate(Point(strength, bits, nonzeros, len(file), error), file, params, state)
+        def file_of(w: Params) -> bytes:
+            return params_to_bytes(self.model.whole(w), bits=width)
+
+        like = self.model.whole(weights)
+        if self.model.state is None:
+            file = file_of(weights)
+            decoded = self.model.weights(params_from_bytes(file, like=like))
+            return [self._measured(decoded, None, file, strength, bits)]
+        # Statistics are of the network that the file holds.
+        decoded = self.model.weights(params_from_bytes(file_of(weights), like=like))
+        decoded, state = self._finish(
+            decoded, self.settled(decoded), self._few(self.train), self.validation[0]
+        )
+        tree = {"params": self.model.whole(decoded), "state": state}
+        found = []
+        for state_bits in _STATE_BITS:
+
+            def both(path: str, tensor: np.ndarray, state_bits: int = state_bits) -> int:
+                return state_bits if path.startswith("state/") else width(path, tensor)
+
+            file = params_to_bytes(tree, bits=both)
+            read = params_from_bytes(file, like=tree)
+            stored = self.model.weights(read["params"])
+            found.append(self._measured(stored, read["state"], file, strength, bits))
+        return found
+
+    def _measured(
+        self, weights: Params, state: Any, file: bytes, strength: float, bits: int
+    ) -> Candidate:
+        nonzeros = int(trees.nonzeros(weights))
+        error = self.error_percent(weights, state)
+        point = Point(strength, bits, nonzeros, len(file), error, file)
+        return Candidate(point, self.model.whole(weights), state)
 
 
-def _without_dead_units(
+def train(
+    loss: Loss,
     key: Key,
-    apply: Callable[[Params, Any], jax.Array],
     weights: Params,
-    mask: Params,
-    *inputs: Any,
+    data: Data,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
 ) -> Params:
-    """Weights without what reaches no output, where the logits on the data stay as they are."""
-    try:
-        # Folding under zero padding is right without padding too, where it could do more.
-        candidate = reachability.remove_unreachable(weights, zero_padding=True)
-    except ValueError:
-        # No chain of layers that we know by name. A weight without any gradient on real data may
-        # still matter elsewhere, so this test is left to those who ask for it.
-        return weights
-    del key
-    candidate = jax.tree.map(lambda new, old, on: new if on else old, candidate, weights, mask)
-    same = []
-    for x in inputs:
-        before = evaluation.map_batches(lambda b: apply(weights, b), x, 1000)
-        after = evaluation.map_batches(lambda b: apply(candidate, b), x, 1000)
-        scale = 1 + jnp.abs(before).max()
-        same.append(jnp.abs(before - after).max() <= _SAME_OUTPUTS * scale)
-    return jax.tree.map(
-        lambda new, old: jnp.where(jnp.stack(same).all(), new, old), candidate, weights
+    """Adam, its rate falling along half a cosine."""
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(), loss, gradient_descent.falling_adam(steps)
     )
+    plan = loop.Plan(steps, batch_size, log_points=1)
+    rate = gradient_descent.Hyperparameters(learning_rate)
+    run = jax.jit(lambda key, w, data: loop.run(method, plan, key, w, data, rate).params)
+    return run(key, weights, data)
 
 
-def _cross_entropy(apply: Callable[[Params, Any], jax.Array], smoothing: float) -> Loss:
-    """Mean of -sum_c t_c ln softmax(apply(params, x))_c, t the smoothed label, nats."""
-
-    def loss(key: Key, params: Params, batch: tuple[Any, jax.Array]):
-        del key  # deterministic
-        inputs, labels = batch
-        logits = apply(params, inputs)
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
-        return optax.softmax_cross_entropy(logits, targets).mean(), {}
-
-    return loss
+def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
+    """Mean of -sum_c t_c ln softmax(logits)_c, t the smoothed label, nats."""
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
+    return optax.softmax_cross_entropy(logits, targets).mean()
 
 
-def _on_grid(loss: Loss, bits: int) -> Loss:
+def _mixed(key: Key, inputs: Any) -> Any:
+    """Each example on its way to the one before it in the batch; whole numbers stay as they are."""
+
+    def mix(a: jax.Array) -> jax.Array:
+        if not jnp.issubdtype(a.dtype, jnp.floating):
+            return a
+        share = jax.random.uniform(key, (a.shape[0],) + (1,) * (a.ndim - 1), a.dtype)
+        return share * a + (1 - share) * jnp.roll(a, 1, axis=0)
+
+    return jax.tree.map(mix, inputs)
+
+
+def on_grid(loss: Loss, bits: int) -> Loss:
     """The loss at matrices rounded to a file's grid; the gradient passes through the rounding.
 
     The straight-through estimator (Bengio et al. 2013): weights learn to be good where the file

@@ -60,7 +60,8 @@ def test_an_untrained_network_is_trained_pruned_and_written():
     assert accuracy(apply(pruned.params, held[0]), held[1]) > 0.9
     decoded = params_from_bytes(pruned.file)
     np.testing.assert_array_equal(decoded["w"], pruned.params["w"])
-    assert set(decoded) == {"w", "b"}
+    assert decoded["count"] == 4
+    assert decoded["unused"] is None
     sizes = [point.size_bytes for point in pruned.points]
     errors = [point.error_percent for point in pruned.points]
     assert sizes == sorted(sizes)
@@ -115,8 +116,10 @@ def test_goals_select_and_unreachable_ones_are_said_to_be():
     run = functools.partial(
         pruning.prune, apply, linear(), train, held, strengths=(1e-3, 1e-2), **QUICK
     )
-    with pytest.warns(UserWarning, match="no file within 10 bytes"):
-        smallest = run(budget_bytes=10)
+    with pytest.raises(ValueError, match="no file of this network has at most 5 bytes: with every"):
+        run(budget_bytes=5)
+    with pytest.warns(UserWarning, match="no file within 105 bytes"):
+        smallest = run(budget_bytes=105)
     assert len(smallest.file) == min(point.size_bytes for point in smallest.points)
     largest = run(budget_bytes=10_000)
     assert len(largest.file) == max(point.size_bytes for point in largest.points)
@@ -126,8 +129,22 @@ def test_goals_select_and_unreachable_ones_are_said_to_be():
     ("nonzeros", "message"), [(990, "nearly nothing was pruned"), (0, "everything was pruned")]
 )
 def test_a_penalty_that_did_nothing_or_too_much_is_said_to(nonzeros, message):
-    with pytest.warns(UserWarning, match=message):
-        points.warn(Point(1e-3, 6, nonzeros, 100, 1.0), Limit(1.0, np.inf), 1000, 1000)
+    said = points.remarks(Point(1e-3, 6, nonzeros, 100, 1.0), Limit(1.0, np.inf), 1000, 1000, None)
+    assert [message in line for line in said] == [True]
+
+
+def test_a_dense_network_that_is_as_good_is_said_to_be():
+    pruned, dense = Point(1e-3, 6, 50, 100, 1.0), Point(0.0, 4, 90, 99, 1.0)
+    limit = Limit(1.0, np.inf)
+    assert "dense network of 99 bytes" in points.remarks(pruned, limit, 1000, 1000, dense)[0]
+    assert not points.remarks(pruned, limit, 1000, 1000, dense._replace(error_percent=1.1))
+
+
+def test_a_penalty_that_could_not_act_is_said_to():
+    settings = Settings()
+    assert "could not act" in points.idle_penalty({0.0: 990, 1e6: 985}, 1000, settings)[0]
+    assert not points.idle_penalty({0.0: 990, 1e6: 9}, 1000, settings)
+    assert not points.idle_penalty({1e-4: 4, 4e-4: 4}, 1000, settings)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +179,7 @@ def search(limit: Limit, size_of, error_of, held_out: bool = True) -> list[float
     tried: dict[float, list[Candidate]] = {}
     for strength in points.strengths(Settings(trials=9), tried, limit, held_out):
         point = Point(strength, 6, 1, size_of(strength), error_of(strength))
-        tried[strength] = [Candidate(point, b"", None, None)]
+        tried[strength] = [Candidate(point, None, None)]
     return list(tried)
 
 

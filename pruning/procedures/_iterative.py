@@ -1,0 +1,189 @@
+"""Iterative pruning: each step trains what the step before has left, in its smallest dense shape.
+
+A network with few weights that is cut down to its live units trains at a fraction of the cost of
+the whole one, which leaves time for many steps. Shapes depend on values here, so a step is one
+compiled program and the cut between two steps runs on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fewbits.training import evaluation, gradient_descent, loop, losses, trees
+from fewbits.training.losses import Apply
+from fewbits.training.method import Key, Params
+from pruning.graphs import layer_graph, reachability, shrink
+from pruning.methods import METHODS
+from pruning.procedures import _three_phase
+
+NetworkOf = Callable[[tuple[int, ...]], Apply]
+"""Widths, inputs first, then every layer's units -> the network of these widths."""
+
+
+class Step(NamedTuple):
+    """What a step of `iterative` ends with.
+
+    Attributes:
+      params: in the whole network's shapes, exact zeros where a weight is gone.
+      nonzeros: weights and biases that are left.
+      trained: parameters of the network that the step trained.
+      validation_loss_nats: cross-entropy per example.
+      finite: whether all of the training was.
+    """
+
+    params: Params
+    nonzeros: int
+    trained: int
+    validation_loss_nats: float
+    finite: bool
+
+
+def iterative(
+    key: Key,
+    params: Params,
+    train: tuple[Any, Any],
+    validation: tuple[Any, Any],
+    *,
+    network: NetworkOf,
+    strengths: Sequence[float],
+    steps: int,
+    fine_tune_steps: int = 0,
+    method: str = "drr",
+    batch_size: int = 128,
+    tolerance: float = 0.1,
+    learning_rate: float = 2e-3,
+    zero_padding: bool = False,
+) -> list[Step]:
+    """Prune a classifier again and again, each time in its smallest dense shape.
+
+    Each step is `three_phase` with its own penalty weight: train with the penalty, cut at the
+    threshold that the validation loss tolerates, remove what is no longer connected, fine-tune.
+    Begin gently: what the first step prunes too much, no later one brings back.
+
+    Args:
+      key: typed PRNG key.
+      params: a network that is a chain of dense layers, or of convolutions and then dense layers;
+        see `pruning.graphs.layer_graph`.
+      train: inputs and labels Int[n]; inputs of a dense first layer may have any shape.
+      validation: the same, for the thresholds.
+      network: the apply function for given widths, such as
+        `lambda widths: fewbits.training.networks.mlp(widths).apply`.
+      strengths: penalty weight of each step, from weak to strong; for `method="magnitude"` the
+        share of all weights that remain.
+      steps: optimiser steps of the first phase of each step.
+      fine_tune_steps: of the last phase; 0 for none.
+      method: of `pruning.methods.METHODS`, such as "drr", "pmmp_curvature" or "magnitude".
+      batch_size: examples per optimiser step.
+      tolerance: share by which a threshold may raise the validation loss.
+      learning_rate: of both phases, falling.
+      zero_padding: whether the network's convolutions pad with zeros.
+
+    Returns:
+      A `Step` for each penalty weight.
+
+    Raises:
+      ValueError: no strength, a method that is unknown, or params that are no such chain.
+
+    >>> import jax, numpy as np, pruning
+    >>> from fewbits.training import networks
+    >>> x = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    >>> data = x, (x[:, 0] + x[:, 1] > 0).astype(np.int32)
+    >>> found = pruning.iterative(
+    ...     jax.random.key(0), networks.mlp((6, 16, 2)).init(jax.random.key(1)), data, data,
+    ...     network=lambda widths: networks.mlp(widths).apply, strengths=(1e-3, 5e-3), steps=300)
+    >>> found[1].nonzeros <= found[0].nonzeros < 146, found[1].trained < found[0].trained == 146
+    (True, True)
+    """
+    if not strengths:
+        raise ValueError("no strengths; give one penalty weight for each step")
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
+    named, total = METHODS[method], trees.size(params)
+    batch_size = min(batch_size, loop.n_examples(train))
+    phases = _three_phase.Phases(
+        regularise=loop.Plan(steps, batch_size, log_points=1),
+        fine_tune=loop.Plan(fine_tune_steps, batch_size, log_points=1) if fine_tune_steps else None,
+        fine_tune_optimizer=gradient_descent.falling_adam(max(fine_tune_steps, 1)),
+    )
+
+    def run(key: Key, strength: float, apply: Apply, start: Params) -> Step:
+        loss, size = losses.cross_entropy(apply), trees.size(start)
+        share = min(1.0, strength * total / size)
+
+        def objective(params: Params, data: Any) -> jax.Array:
+            return evaluation.mean_cross_entropy(apply, params, *data)
+
+        def simplify(key: Key, params: Params) -> Params:
+            del key
+            return reachability.remove_unreachable(params, zero_padding=zero_padding)
+
+        def phases_of(key: Key, start: Params, train: Any, held: Any) -> Any:
+            weight = jnp.float32(share if named.strength_is_share else strength)
+            point = _three_phase.Point(
+                named.hyperparameters(jnp.float32(learning_rate), weight),
+                tolerance,
+                0.0,
+                learning_rate,
+            )
+            pruned = _three_phase.run(
+                phases, named.build(loss, steps), loss, objective, key, start, point, train, held,
+                simplify,
+            )  # fmt: skip
+            return pruned.params, objective(pruned.params, held), pruned.finite
+
+        found, nats, finite = jax.jit(phases_of)(key, start, train, validation)
+        return Step(found, int(trees.nonzeros(found)), size, float(nats), bool(finite))
+
+    found: list[Step] = []
+    for number, strength in enumerate(strengths):
+        key_step = jax.random.fold_in(key, number)
+        if not found:
+            found.append(run(key_step, strength, network(_widths(params)), params))
+            continue
+        found.append(
+            in_smallest_shape(
+                lambda apply, start, key=key_step, strength=strength: run(
+                    key, strength, apply, start
+                ),
+                found[-1].params,
+                network,
+            )
+        )
+    return found
+
+
+def in_smallest_shape(
+    train: Callable[[Apply, Params], Any], params: Params, network: NetworkOf
+) -> Any:
+    """Training without the dead units, on the host.
+
+    Args:
+      train: (apply, small params) -> a named tuple with `params`, trained.
+      params: a chain, zeros where weights are gone.
+      network: see `iterative`.
+
+    Returns:
+      What `train` returns, its params in the shapes of `params`.
+    """
+    units = shrink.live(params)
+    apply = network(units.widths())
+    if not layer_graph.links(params)[0].is_convolution:
+        apply = _reading(apply, jnp.asarray(units.inputs))
+    found = train(apply, shrink.shrunk(params, units))
+    small = jax.tree.map(np.asarray, found.params)
+    return found._replace(params=shrink.restored(small, units, jax.tree.map(np.asarray, params)))
+
+
+def _reading(apply: Apply, inputs: jax.Array) -> Apply:
+    """The network on some of its inputs."""
+    return lambda params, x: apply(params, x.reshape(len(x), -1)[:, inputs])
+
+
+def _widths(params: Params) -> tuple[int, ...]:
+    links = layer_graph.links(params)
+    return (links[0].n_inputs, *(link.n_outputs for link in links))
