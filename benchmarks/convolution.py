@@ -26,6 +26,7 @@ from unittest import mock
 
 import jax
 
+from fewbits.io.outputs import open_output
 from fewbits.training import convolution, gradient_descent, loop, losses, networks
 from fewbits.training.method import Method
 
@@ -135,9 +136,8 @@ def main() -> None:
     print(f"patches / blocks, ConvNet:  {record['patches_over_blocks_in_convnet']:.2f}")
     print(f"chosen on {record['backend']}: {record['chosen']}")
     if arguments.json is not None:
-        temporary = arguments.json.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-        temporary.replace(arguments.json)
+        with open_output(arguments.json, force=True) as file:
+            file.write((json.dumps(record, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

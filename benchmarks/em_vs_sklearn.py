@@ -37,6 +37,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+from fewbits.io.outputs import open_output
 from lgc.gmm import em
 
 VARIANTS = {
@@ -258,9 +259,8 @@ def main() -> None:
         f" same number of components in {record['bic_choices_equal']:.0%} of classes"
     )
     if arguments.record:
-        temporary = arguments.record.with_name(arguments.record.name + ".partial")
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-        temporary.replace(arguments.record)
+        with open_output(arguments.record, force=True) as file:
+            file.write((json.dumps(record, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -76,10 +76,17 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for one run; the system lets go of it when the process ends, however.
 
     Raises:
-      RunError: another run has it.
+      RunError: another run has it, it holds other files than a run's, or it cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        own = (folder / "settings.json").is_file() or (folder / "lock").is_file()
+        if not own and any(folder.iterdir()):
+            raise RunError(f"{folder} holds other files than a run's; choose a new folder")
+        lock = (folder / "lock").open("a")
+    except OSError as error:
+        raise RunError(f"{folder} cannot be a run's folder: {error.strerror}") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

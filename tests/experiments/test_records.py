@@ -81,6 +81,15 @@ def test_a_lock_is_held_by_one_run_and_freed(tmp_path):
         pass
 
 
+def test_a_folder_of_other_files_is_no_runs_folder(tmp_path):
+    (tmp_path / "records").mkdir()
+    for folder, said in ((tmp_path, "holds other files"), (tmp_path / "file", "File exists")):
+        (tmp_path / "file").write_bytes(b"the user's")
+        with pytest.raises(RunError, match=said), locked(folder):
+            raise AssertionError
+    assert {p.name for p in tmp_path.iterdir()} == {"records", "file"}
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"content": 1}', b'{"sha256": "0", "content": 1}'])
 def test_what_is_damaged_is_measured_again(tmp_path, capsys, damage):
     path = tmp_path / "one.json"
