@@ -29,6 +29,9 @@ T = TypeVar("T")
 MAGIC = b"\x89FWB\r\n"
 """Neither text nor any other format; breaks visibly when line ends or eighth bits are changed."""
 VERSION = 1
+FORM = "form"
+"""The header entry of any file that says how its user has images and labels
+(`fewbits.io.image_sets.forms`); the methods know nothing of it."""
 MAX_FILE_BYTES = 1 << 31
 MAX_HEADER_BYTES = 1 << 20
 MAX_SECTIONS = 256
@@ -185,8 +188,9 @@ def read_contents(data: bytes, kind: str, parse: Callable[[Archive], T]) -> T:
       FormatError: damaged, foreign or inconsistent.
     """
     archive = read_archive(data, kind=kind)
+    header = {name: value for name, value in archive.header.items() if name != FORM}
     try:
-        return parse(archive)
+        return parse(archive._replace(header=header))
     except FormatError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

@@ -1,7 +1,7 @@
 """Reading and writing users' files: checkpoints, labelled images, and errors of one line.
 
-A checkpoint (.npz, .safetensors or an orbax folder) is a nested dict of arrays, an image set a pair
-of arrays:
+A checkpoint (.npz, .safetensors or an orbax folder) is a nested dict of arrays; `read_labelled`
+reads images and labels from whatever a user has them in:
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -26,17 +26,20 @@ from fewbits.io.errors import FormatError, InputError, OutputError
 if typing.TYPE_CHECKING:
     from fewbits.io import datasets, outputs
     from fewbits.io.checkpoints import read_checkpoint, write_checkpoint
+    from fewbits.io.image_sets.labelled import Labelled, read_labelled
     from fewbits.io.outputs import open_output, open_output_folder
 
 __all__ = [
     "FormatError",
     "InputError",
+    "Labelled",
     "OutputError",
     "datasets",
     "open_output",
     "open_output_folder",
     "outputs",
     "read_checkpoint",
+    "read_labelled",
     "write_checkpoint",
 ]
 
@@ -47,6 +50,10 @@ def __getattr__(name: str) -> object:
         from fewbits.io import checkpoints
 
         return getattr(checkpoints, name)
+    if name in ("Labelled", "read_labelled"):
+        from fewbits.io.image_sets import labelled
+
+        return getattr(labelled, name)
     if name in ("open_output", "open_output_folder"):
         from fewbits.io import outputs
 

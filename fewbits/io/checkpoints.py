@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from fewbits.coding import container
-from fewbits.io import trees
+from fewbits.io import npy, trees
 from fewbits.io.arrays import read_arrays
 from fewbits.io.errors import FormatError, InputError
+from fewbits.io.npy import read_npy
 
 SUFFIXES = (".npz", ".safetensors")
 
@@ -149,8 +150,8 @@ def _read_file(path: Path) -> Any:
         if _is_torch(path):
             raise InputError(f"{path} is a pickle of PyTorch; {_PICKLE_REMEDY}")
         return _from_numpy(read_arrays(path))
-    if start.startswith(b"\x93NUMPY"):
-        return _read_npy(path)
+    if start.startswith(npy.MAGIC):
+        return _from_numpy({"array": read_npy(path)})["array"]
     if start[8:9] == b"{":
         return trees.nested(_read_safetensors(path))
     if start.startswith(_HDF5):
@@ -160,15 +161,6 @@ def _read_file(path: Path) -> Any:
     raise FormatError(
         f"{path} is no checkpoint: {', '.join(SUFFIXES)}, .npy or an orbax folder", "checkpoint"
     )
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        # Mapped: a size that the file does not have is refused before anything is allocated.
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise FormatError(f"{path} is no sound .npy file", "checkpoint") from error
-    return _from_numpy({"array": np.array(mapped)})["array"]
 
 
 def _is_torch(path: Path) -> bool:

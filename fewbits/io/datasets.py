@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from fewbits.io import idx
+from fewbits.io.image_sets import idx
 from fewbits.io.outputs import open_output
 
 _DIGITS_TRAIN = 1_297

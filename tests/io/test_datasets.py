@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from fewbits.io import datasets, idx
+from fewbits.io import datasets
 from fewbits.io.datasets import DataError
+from fewbits.io.image_sets import idx
 
 
 @pytest.fixture(autouse=True)

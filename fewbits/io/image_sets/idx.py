@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fewbits.io.errors import InputError
+
 ORIGINAL_MD5 = {
     "mnist": {
         "train": ("6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"),
@@ -46,6 +48,43 @@ def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, tuple[
         hashlib.md5(data).hexdigest() for data in (image_bytes, label_bytes)
     )
     return pixels, labels, (image_digest, label_digest)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a file begins as one of IDX images, plain or gzipped by its name."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start == bytes([0, 0, 8, 3]) or (path.suffix == ".gz" and "idx3" in path.name)
+
+
+def has_split(folder: Path, split: str) -> bool:
+    """Whether a folder holds the images of a split."""
+    stem = f"{_STEMS[split]}-images"
+    return any(path.name.startswith(stem) and path.is_file() for path in folder.iterdir())
+
+
+def read_pair(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (N, H, W) of a file and labels uint8 (N,) of the one beside it.
+
+    Raises:
+      InputError: the file of labels is missing, or one of the two is no sound IDX file.
+    """
+    name = path.name.replace("images", "labels").replace("idx3", "idx1")
+    labels_path = path.with_name(name)
+    if name == path.name or not labels_path.is_file():
+        raise InputError(
+            f"{path} holds images; its labels are looked for in {labels_path.name}, beside it"
+        )
+    try:
+        images, labels = (
+            _gunzip(one) if one.suffix == ".gz" else one.read_bytes() for one in (path, labels_path)
+        )
+        return (
+            parse(images, dimensions=3, name=str(path)),
+            parse(labels, dimensions=1, name=str(labels_path)),
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def parse(data: bytes, *, dimensions: int, name: str) -> np.ndarray:
