@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import signal
 import stat
 import sys
 from collections.abc import Callable
@@ -337,3 +339,52 @@ def test_saving_goes_through_the_same_door(tmp_path: Path):
     container.save(tmp_path / "link", b"data")
     assert (tmp_path / "link").is_symlink()
     assert content_of(tmp_path)["file"] == b"data"
+
+
+def killed_at(path: Path, name: str, after: bool, force: bool) -> int:
+    """The signal that ends a forked process which writes and is killed at a call of `os.name`."""
+    child = os.fork()
+    if not child:
+        call = getattr(os, name)
+
+        def kill(*arguments, **options):
+            if after:
+                call(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(os, name, kill)
+        with contextlib.suppress(BaseException):
+            write(path, b"new" * 100_000, force=force)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning")
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("name", ["open", "fchmod", "fsync", "link", "replace", "unlink"])
+def test_a_process_that_is_killed_leaves_the_old_file_or_the_new_one(
+    tmp_path: Path, system, name, after
+):
+    if (name, system) == ("link", "no hard links"):
+        pytest.skip("it has none")
+    whole = b"new" * 100_000
+    for force in (False, True):
+        out = tmp_path / f"out{force}"
+        if force:
+            out.write_bytes(b"old")
+        signals = killed_at(out, name, after, force)
+        found = content_of(tmp_path)
+        assert found.pop(out.name, None) in ((b"old", whole) if force else (None, whole))
+        if signals == 0:  # not called here: for instance, nothing is replaced without `force`
+            assert out.read_bytes() == whole
+        # What has no name yet leaves nothing; what has one is hidden and of a random name.
+        found.pop("outFalse", None)
+        left = [one for one in found if not (one.startswith(".out") and one.endswith(".tmp"))]
+        assert not left
+        if system == "unnamed":
+            assert all(one == whole for one in found.values())
+        for one in tmp_path.glob(".*"):
+            one.unlink()
+        write(out, b"again", force=True)
+        assert out.read_bytes() == b"again"
