@@ -174,12 +174,15 @@ def saver(
 
 
 @contextlib.contextmanager
-def open_output_folder(path: StrPath, *, inputs: Iterable[StrPath | None] = ()) -> Iterator[Path]:
+def open_output_folder(
+    path: StrPath, *, inputs: Iterable[StrPath | None] = (), force: bool = False
+) -> Iterator[Path]:
     """A folder to write files into, which takes its place when the `with` block ends without error.
 
     Args:
-      path: a folder that does not exist yet, or is empty; nothing is ever removed from one.
+      path: a folder that does not exist yet, or is empty.
       inputs: files and folders that are read; none may be the folder itself or lie in it.
+      force: there may be files in it: those of the same names are replaced, the others stay.
 
     Yields:
       A folder of another name beside it, with the same suffix.
@@ -201,17 +204,18 @@ def open_output_folder(path: StrPath, *, inputs: Iterable[StrPath | None] = ()) 
             source = Path(os.path.realpath(given))
             if source == target or target in source.parents:
                 raise OutputError(f"{path} holds the input {given}; name another folder")
-    if target.is_dir() and any(target.iterdir()):
+    if target.is_dir() and any(target.iterdir()) and not force:
         raise OutputError(f"{path} is not empty; name a new folder")
+    _check_folder(path, target if target.is_dir() else target.parent)
     _check_folder(path, target.parent)
     partial = target.with_name(random_name(target) + target.suffix)
     partial.mkdir()
     try:
         yield partial
         try:
-            partial.replace(target)
+            _place(partial, target, force)
         except OSError as error:
-            if not (target.is_dir() and any(target.iterdir())):
+            if force or not (target.is_dir() and any(target.iterdir())):
                 raise
             free = free_name(target)
             partial.replace(free)
@@ -220,6 +224,17 @@ def open_output_folder(path: StrPath, *, inputs: Iterable[StrPath | None] = ()) 
             ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _place(partial: Path, target: Path, force: bool) -> None:
+    """Gives a folder its name, or moves its files into the one that is there."""
+    if not (force and target.is_dir()):
+        partial.replace(target)
+        return
+    for made in sorted(one for one in partial.rglob("*") if one.is_file()):
+        place = target / made.relative_to(partial)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        made.replace(place)
 
 
 def _check_stream(show: bool) -> None:

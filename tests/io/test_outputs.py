@@ -313,6 +313,10 @@ def test_a_folder_is_new_or_empty(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         fill(tmp_path / "cut", stop)
     assert not (tmp_path / "cut").exists()
+    (out / "other").write_bytes(b"old")
+    (out / "part").write_bytes(b"old")
+    assert fill(out, force=True)
+    assert content_of(out) == {"part": b"new", "other": b"old"}
     (tmp_path / "file").write_bytes(b"old")
     with pytest.raises(OutputError, match="is a file"):
         fill(tmp_path / "file")
