@@ -58,6 +58,38 @@ def add_common(
         command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
+SET_HELP = (
+    "images and labels: .npz, a folder with one subfolder of PNG or JPEG files for each class, IDX "
+    "files, a TFDS folder, or a known data set such as digits"
+)
+
+
+def add_image_set(command: argparse.ArgumentParser) -> None:
+    """What says where in IN images and labels are (`fewbits.io.read_labelled`)."""
+    command.add_argument(
+        "--images", metavar="NAME", help="array of images in IN.npz (default: images, x, ...)"
+    )
+    command.add_argument(
+        "--labels", metavar="NAME",
+        help="array of labels in IN.npz, or an .npy file of them (default: labels, y, ...)",
+    )  # fmt: skip
+    command.add_argument(
+        "--layout", choices=("nhwc", "nchw"), default="nhwc", help="order of the images' axes"
+    )
+    command.add_argument(
+        "--size", type=picture_size, metavar="HxW",
+        help="resize the pictures of a folder (default: all must have one size)",
+    )  # fmt: skip
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Height and width such as 28x28."""
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and 0 < int(height[:6]) <= 4096):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH such as 28x28")
+    return int(height), int(width)
+
+
 def seconds(text: str) -> float:
     """A time in seconds, minutes or hours."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer, Key, UInt8
+from jaxtyping import Array, Integer, Key, Num, Shaped, UInt8
+from numpy.typing import ArrayLike
 
+from fewbits.io.image_sets import forms
 from fewbits.training import gradient_descent, loop
 from lgc import archive
 from lgc.autoencoders import architectures, fitting, initialisation, variants
@@ -23,7 +25,7 @@ from lgc.autoencoders.decoders import Params
 from lgc.config import Config, Progress
 from lgc.gmm.mixture_code import ClassMixture
 from lgc.gmm.selection import Candidates, fit_candidates, select
-from lgc.images import LabelledImages, check
+from lgc.images import LabelledImages, check, own_form
 
 _DEAD = 1e-6
 """Standard deviation, relative to the largest, below which a latent dimension is a constant."""
@@ -60,8 +62,8 @@ class Fitted(NamedTuple):
 
 
 def compress(
-    images: UInt8[np.ndarray, "n height width *channels"],
-    labels: Integer[np.ndarray, " n"],
+    images: Num[ArrayLike, "n height width *channels"],
+    labels: Shaped[ArrayLike, " n *columns"],
     *,
     config: Config = Config(),  # noqa: B008
     key: Key[Array, ""] | None = None,
@@ -78,8 +80,10 @@ def compress(
     `lgc.compression`.
 
     Args:
-      images: uint8, 0 to 255.
-      labels: any integers that fit int32, at least two images of each value.
+      images: uint8, or any numbers, which are rounded to 256 levels; `lgc.decompress` gives images
+        of the same dtype, unit and axes.
+      labels: whole numbers, text, booleans, a column or one-hot, at least two images of each class;
+        they come back as they are.
       config: see `Config`.
       key: typed PRNG key; None for `jax.random.key(0)`.
       progress: called with a stage's name, the work done and the work in all.
@@ -98,7 +102,9 @@ def compress(
       >>> len(data) < images.size
       True
     """
-    return to_bytes(fit(images, labels, config=config, key=key, progress=progress), config)
+    levels, numbers, form = own_form(images, labels)
+    fitted = fit(levels, numbers, config=config, key=key, progress=progress)
+    return forms.attach(to_bytes(fitted, config), form)
 
 
 def fit(
@@ -175,7 +181,7 @@ def training_run(variant: variants.Variant, config: Config, count: int) -> tuple
     batch_size = min(config.batch_size, count)
     hyperparameters = gradient_descent.Hyperparameters(config.learning_rate)
     method = gradient_descent.build(gradient_descent.GradientDescentConfig(hyperparameters), loss)
-    return method, loop.Plan(config.epochs * (count // batch_size), batch_size)
+    return method, loop.Plan(config.steps(count), batch_size)
 
 
 def standardise(values: np.ndarray, decoder: Params) -> Latents:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Float, Num, Shaped
 
 from fewbits.coding import InputError
+from fewbits.io.image_sets import forms
+from fewbits.io.image_sets.forms import Form
 from lgc import files
 
 
@@ -16,14 +18,14 @@ class Decompressed(NamedTuple):
     """A training set drawn from a file.
 
     Attributes:
-      images: uint8, 0 to 255.
-      labels: label value of each image.
+      images: in the dtype, unit and axes of the images that the file was made of.
+      labels: likewise, such as the same texts.
       soft_labels: class probabilities of each image, classes by ascending label value; None for
         files that hold none, which is all kinds of files today.
     """
 
-    images: UInt8[np.ndarray, "n height width channels"]
-    labels: Int32[np.ndarray, " n"]
+    images: Num[np.ndarray, "n height width *channels"]
+    labels: Shaped[np.ndarray, " n *columns"]
     soft_labels: Float[np.ndarray, "n classes"] | None
 
 
@@ -53,7 +55,7 @@ def decompress(data: bytes, *, per_class: int | None = None, seed: int = 0) -> D
       >>> data = lgc.compress(images, np.arange(20) % 2, config=config)
       >>> drawn = lgc.decompress(data, per_class=3, seed=1)
       >>> drawn.images.shape, drawn.labels.tolist(), drawn.soft_labels
-      ((6, 8, 8, 1), [0, 0, 0, 1, 1, 1], None)
+      ((6, 8, 8), [0, 0, 0, 1, 1, 1], None)
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InputError(
@@ -62,7 +64,8 @@ def decompress(data: bytes, *, per_class: int | None = None, seed: int = 0) -> D
         )
     if per_class is not None and per_class < 1:
         raise InputError(f"per_class is {per_class}; use 1 or more")
-    return Decompressed(*files.sample(data, per_class=per_class, seed=seed), None)
+    form = forms.of_file(data)
+    return _own(*files.sample(data, per_class=per_class, seed=seed), form)
 
 
 def stream(data: bytes, batch_size: int, *, seed: int = 0) -> Iterator[Decompressed]:
@@ -90,10 +93,15 @@ def stream(data: bytes, batch_size: int, *, seed: int = 0) -> Iterator[Decompres
       >>> data = lgc.compress(np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2, config=config)
       >>> for images, labels, _ in itertools.islice(lgc.stream(data, 4), 2):
       ...     print(images.shape, sorted(labels.tolist()))
-      (4, 8, 8, 1) [0, 0, 1, 1]
-      (4, 8, 8, 1) [0, 0, 1, 1]
+      (4, 8, 8) [0, 0, 1, 1]
+      (4, 8, 8) [0, 0, 1, 1]
     """
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; use 1 or more")
-    batches = files.batches(data, batch_size, seed)
-    return (Decompressed(images, labels, None) for images, labels in batches)
+    form = forms.of_file(data)
+    return (_own(*batch, form) for batch in files.batches(data, batch_size, seed))
+
+
+def _own(levels: np.ndarray, numbers: np.ndarray, form: Form) -> Decompressed:
+    images = forms.from_levels(levels, form)
+    return Decompressed(images, forms.from_numbers(numbers, form), None)

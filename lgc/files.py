@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from fewbits.coding import FormatError, read_archive
+from fewbits.io.image_sets import forms
 from lgc import archive
 from lgc.coresets import lossy_subset
 from lgc.distillation import distilled_images
@@ -68,6 +69,15 @@ def summary(data: bytes) -> dict[str, Any]:
     Raises:
       FormatError: see `sample`.
     """
+    form = forms.of_file(data)
+    found = _summary(data)
+    if form.classes is not None:
+        numbers = np.array(found["labels"])
+        found["classes"] = forms.from_numbers(numbers, form._replace(label_axes="n")).tolist()
+    return found
+
+
+def _summary(data: bytes) -> dict[str, Any]:
     kind = _kind(data)
     if kind == archive.KIND:
         return _mixtures(archive.read(data), len(data))

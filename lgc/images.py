@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fewbits.coding import InputError
+from fewbits.io.image_sets import forms
+from fewbits.io.image_sets.forms import Form
 
 
 class LabelledImages(NamedTuple):
@@ -23,6 +26,41 @@ class LabelledImages(NamedTuple):
     classes: np.ndarray
     labels: tuple[int, ...]
     counts: tuple[int, ...]
+
+
+def own_form(images: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray, Form]:
+    """A user's arrays as levels uint8 (N, H, W, C) and class numbers int32 (N,), and their form.
+
+    Args:
+      images: numbers of any dtype, (N, H, W) or (N, H, W, C). Others than bytes are rounded to 256
+        levels, from 0 to 1 and the like (`forms.value_range`).
+      labels: whole numbers, text, booleans, a column, or one-hot.
+
+    Raises:
+      InputError: arrays that are no such thing, or a class of one image.
+    """
+    pixels, form = forms.with_channels(np.asarray(images))
+    numbers, own = forms.number_labels(labels, len(pixels))
+    form = form._replace(
+        label_dtype=own.label_dtype, label_axes=own.label_axes, classes=own.classes
+    )
+    check_counts(numbers, form)
+    return forms.as_levels(pixels, form), numbers, form
+
+
+def check_counts(numbers: np.ndarray, form: Form) -> None:
+    """Asserts that no class has one image alone.
+
+    Raises:
+      InputError: naming the class as the user does.
+    """
+    values, counts = np.unique(numbers, return_counts=True)
+    if counts.min() < 2:
+        lonely = values[[np.argmin(counts)]]
+        name = forms.from_numbers(lonely, form._replace(label_axes="n"))[0]
+        raise InputError(
+            f"class {name} has one image; every class needs at least two, add some or drop it"
+        )
 
 
 def check(images: np.ndarray, labels: np.ndarray) -> LabelledImages:

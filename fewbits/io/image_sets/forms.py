@@ -222,10 +222,24 @@ def from_numbers(numbers: np.ndarray, form: Form) -> np.ndarray:
     return labels[:, None] if form.label_axes == "n1" else labels
 
 
-def class_names(form: Form, numbers: np.ndarray) -> dict[int, str]:
-    """The name of every class number that occurs, as text."""
-    names = form.classes
-    return {n: str(n if names is None else names[n]) for n in np.unique(numbers).tolist()}
+def as_pictures(images: np.ndarray, form: Form) -> np.ndarray:
+    """Images in the user's form as what PNG files hold: channels last, bytes or 16-bit grey."""
+    if form.axes == "nchw":
+        images = np.moveaxis(images, 1, -1)
+    if images.dtype == np.uint16 and (images.ndim == 3 or images.shape[3] == 1):
+        return images
+    return as_levels(images, form)
+
+
+def in_words(labels: np.ndarray, form: Form) -> list[str]:
+    """The user's labels as text."""
+    if form.label_axes == "one-hot":
+        labels = np.argmax(labels, axis=1)
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8")
+    if labels.dtype.kind == "f":
+        labels = labels.astype(np.int64)
+    return [str(label) for label in labels.reshape(-1).tolist()]
 
 
 def attach(data: bytes, form: Form) -> bytes:
@@ -235,6 +249,13 @@ def attach(data: bytes, form: Form) -> bytes:
     archive = container.read_archive(data)
     header = {**archive.header, ENTRY: to_header(form)}
     return container.write_archive(archive.kind, header, archive.sections)
+
+
+def reserve(form: Form) -> int:
+    """Bytes by which `attach` makes a file longer, at most."""
+    empty = container.write_archive("empty", {}, {})
+    longer = len(attach(empty, form)) - len(empty)
+    return longer + 2 if longer else 0  # lengths of the header may take a byte more
 
 
 def of_file(data: bytes) -> Form:
