@@ -305,7 +305,6 @@ EXPERIMENT = ex.Experiment(
     derive=strongest,
     recompute=recompute,
     figures=figures,
-    data=lambda config: config.data,
     notes="target: number of the archive that is attacked",
     free=("modes",),
     headline="lgc.privacy.membership_auc",

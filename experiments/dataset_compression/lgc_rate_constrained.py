@@ -189,6 +189,5 @@ EXPERIMENT = ex.Experiment(
     grid=lambda config: ((seed,) for seed in config.seeds),
     recompute=recompute,
     figures=figures,
-    data=lambda config: config.data,
     free=("seeds", "runs_per_chunk"),
 )

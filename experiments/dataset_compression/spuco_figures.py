@@ -81,14 +81,8 @@ def _groups(rows: Sequence[Any]) -> Figure:
     for axis, (name, mine) in zip(axes, by_set.items(), strict=False):
         n_classes = mine[0].classes
         each = np.mean([row.groups_percent for row in mine], axis=0)
-        axis.imshow(each.reshape(n_classes, n_classes), cmap="viridis", vmin=0, vmax=100)
-        axis.grid(visible=False)
-        if n_classes <= 5:
-            for place, value in enumerate(each):
-                axis.text(
-                    place % n_classes, place // n_classes, f"{value:.0f}", ha="center",
-                    va="center", fontsize=6, color="white" if value < 60 else "black",
-                )  # fmt: skip
+        each = each.reshape(n_classes, n_classes)
+        plots.heat_map(axis, each, ".0f", 6, cmap="viridis", vmin=0, vmax=100)
         axis.set(xlabel="background", ylabel="class")
         axis.set_title(name.replace("_", " "), loc="left", fontsize=7)
     return figure

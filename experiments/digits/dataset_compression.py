@@ -74,11 +74,7 @@ def _confusion(job: Job, predictions: np.ndarray) -> Picture:
     matrix = np.zeros((count, count), int)
     np.add.at(matrix, (job.test.labels, predictions), 1)
     figure, (axis,) = plots.subplots(width=4.2, height=3.8)
-    axis.imshow(matrix, cmap="Blues")
-    axis.grid(False)
-    for row, column in np.argwhere(matrix):
-        shade = "white" if matrix[row, column] > matrix.max() / 2 else "black"
-        axis.text(column, row, matrix[row, column], ha="center", va="center", fontsize=7, c=shade)
+    plots.heat_map(axis, matrix, "d", cmap="Blues")
     ticks = range(count)
     axis.set(xlabel="predicted", ylabel="true", xticks=ticks, yticks=ticks)
     return picture("Test images, by a classifier that saw decoded images only.", figure)

@@ -173,7 +173,7 @@ EXPERIMENT = ex.Experiment(
         "paper": Config(),
         "smoke": Config(_SMALL, "digits", seeds=(0,), n_streams=4, test_images=200),
     },
-    measure, grid=grid, recompute=recompute, data=lambda config: config.data,
+    measure, grid=grid, recompute=recompute,
     published=[Row("BB-ANS, as published (model not counted)", None, 1.41)],
     notes="the bytes of the images contain their labels, which are the payload that comes back",
 )  # fmt: skip

@@ -21,12 +21,10 @@ from experiments.pruning.runs import Problem, Setting, Training
 from experiments.runner import experiment as ex
 from fewbits.io import read_checkpoint, write_checkpoint
 from fewbits.io.progress import Bar
-from fewbits.training import networks, trees
+from fewbits.training import losses, networks, trees
 from fewbits.training.method import Params
-from fewbits.training.networks import ImageShape, Network
-from pruning.graphs import shrink
 from pruning.methods import METHODS
-from pruning.procedures import _three_phase
+from pruning.procedures import _iterative, _three_phase
 
 
 @dataclass(frozen=True)
@@ -84,18 +82,17 @@ class Iterative:
         return [Setting(weight, self.tolerance, self.learning_rate) for weight in weights]
 
 
-def small_network(name: str, units: shrink.Live, image_shape: ImageShape) -> Network:
-    """The network of a shrunken LeNet's parameters, on whole images."""
-    widths = units.widths()
-    if name == "lenet5":
+def network_of(problem: Problem) -> _iterative.NetworkOf:
+    """The LeNet of any widths, on whole images."""
+    if problem.name != "lenet5":
+        return lambda widths: networks.mlp(widths).apply
+    shape = problem.parts["train"].pixels.shape[1:]
+
+    def apply_of(widths: tuple[int, ...]) -> losses.Apply:
         _, first, second, third, n_classes = widths
-        return networks.lenet_5_caffe(image_shape, n_classes, (first, second, third))
-    dense, inputs = networks.mlp(widths), jnp.asarray(units.inputs)
+        return networks.lenet_5_caffe(shape, n_classes, (first, second, third)).apply
 
-    def apply(params: Params, x: jax.Array) -> jax.Array:
-        return dense.apply(params, networks.unit_pixels(x).reshape(len(x), -1)[:, inputs])
-
-    return Network(dense.init, apply)
+    return apply_of
 
 
 def train(
@@ -111,26 +108,27 @@ def train(
     settings, named = plan.settings(), METHODS[plan.method]
 
     def step(number: int, params: Params) -> dict[str, Any]:
-        units, small, start = None, problem, params
-        if number > 0:
-            units = shrink.live(params)
-            image_shape = problem.parts["train"].pixels.shape[1:]
-            small = problem._replace(network=small_network(problem.name, units, image_shape))
-            start = shrink.shrunk(params, units)
-        weight = settings[number].penalty_weight
-        if named.strength_is_share:
-            weight = min(1.0, weight * trees.size(whole) / trees.size(start))
         _, epochs, fine_tune_epochs = astuple(plan.steps[number])
-        epochs = replace(training, epochs=epochs, fine_tune_epochs=fine_tune_epochs)
-        prune = runs.three_phases(plan.method, epochs, small)
-        rate = jnp.float32(plan.learning_rate)
-        hyperparameters = named.hyperparameters(rate, jnp.float32(weight))
-        point = _three_phase.Point(hyperparameters, plan.tolerance, 0.0, training.fine_tune_rate)
-        key = jax.random.fold_in(key_steps, number)
-        found = jax.tree.map(np.asarray, jax.jit(prune)(key, start, point, problem.arrays()))
-        if units is not None:
-            found["params"] = shrink.restored(found["params"], units, whole)
-        return found
+        lengths = replace(training, epochs=epochs, fine_tune_epochs=fine_tune_epochs)
+
+        def trained(apply: losses.Apply, start: Params) -> dict[str, Any]:
+            weight = settings[number].penalty_weight
+            if named.strength_is_share:
+                weight = min(1.0, weight * trees.size(whole) / trees.size(start))
+            hyperparameters = named.hyperparameters(
+                jnp.float32(plan.learning_rate), jnp.float32(weight)
+            )
+            point = _three_phase.Point(
+                hyperparameters, plan.tolerance, 0.0, training.fine_tune_rate
+            )
+            small = problem._replace(network=problem.network._replace(apply=apply))
+            prune = jax.jit(runs.three_phases(plan.method, lengths, small))
+            key = jax.random.fold_in(key_steps, number)
+            return jax.tree.map(np.asarray, prune(key, start, point, problem.arrays()))
+
+        if number == 0:
+            return trained(problem.network.apply, params)
+        return _iterative.in_smallest_shape(trained, params, network_of(problem))
 
     return steps(f"{problem.name}_{plan.method}_{seed}", len(plan.steps), whole, step, data)
 

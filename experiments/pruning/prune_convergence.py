@@ -141,17 +141,13 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
         values = np.array([[[means[t, b, a] for a in alphas] for b in betas]
                            for t in tolerances])  # fmt: skip
         values = values if "error" in title else np.log10(np.maximum(values, 1))
-        middle = (values.min() + values.max()) / 2
+        span = {"vmin": values.min(), "vmax": values.max()}
         figure, axes = plots.subplots(len(tolerances), width=3.2, height=2.8)
         for axis, tolerance, image in zip(axes, tolerances, values, strict=True):
-            axis.imshow(image, aspect="auto", cmap="viridis", vmin=values.min(), vmax=values.max())
-            for (y, x), value in np.ndenumerate(image):
-                color = "black" if value > middle else "white"
-                axis.text(x, y, f"{value:.2g}", ha="center", va="center", fontsize=7, color=color)
+            plots.heat_map(axis, image, ".2g", aspect="auto", cmap="viridis", **span)
             axis.set_xticks(range(len(alphas)), [f"{alpha:.0e}" for alpha in alphas], fontsize=6)
             axis.set_yticks(range(len(betas)), [f"{beta:g}" for beta in betas])
             axis.set(xlabel="alpha", ylabel="beta", title=f"{title}, tolerance {tolerance:g}")
-            axis.grid(visible=False)
         drawn["drr_error" if "error" in title else "drr_nonzeros"] = figure
     return drawn
 
@@ -179,6 +175,5 @@ EXPERIMENT = ex.Experiment(
     recompute=recompute,
     tables=tables,
     figures=figures,
-    data=lambda config: config.data,
     free=(),
 )

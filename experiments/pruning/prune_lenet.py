@@ -249,7 +249,6 @@ EXPERIMENT = ex.Experiment(
     recompute=recompute,
     published=PUBLISHED,
     figures=figures,
-    data=lambda config: config.data,
     notes="bits of files are those of kernels and of biases",
     together=True,
 )  # fmt: skip

@@ -219,7 +219,6 @@ EXPERIMENT = ex.Experiment(
     batch=lambda trial: "bounds" if trial[0] == "bounds" else trial,
     recompute=recompute,
     figures=figures,
-    data=lambda config: config.data,
     notes="the first images of the training split; rates in bits per pixel; bounds hold for "
     "memoryless coding of these patches with any reconstruction among the groups' centroids",
 )

@@ -12,7 +12,6 @@ import numpy as np
 from experiments.runner import rows as row_tools
 from experiments.runner.experiment import Claim, Data, Experiment, Over, Record, artifact_path
 from experiments.runner.records import Claim as ClaimedNumber
-from experiments.runner.statistics import OverSeeds
 
 
 class _Attributes(string.Formatter):
@@ -31,7 +30,7 @@ class Group(NamedTuple):
     rows: list[Any]
 
     @property
-    def found(self) -> OverSeeds:
+    def found(self) -> row_tools.OverSeeds:
         """The claimed number."""
         return row_tools.of_rows(self.field, self.rows)
 

@@ -164,8 +164,9 @@ class Experiment:
     """Name -> matplotlib figure, instead of the one that follows from `Axis`."""
     report: Callable[[Record, Data], None] | None = None
     """Called when a run has ended, to show or write something of its own."""
-    data: str | Callable[[Any], str] = "none"
-    """What was measured on: names of data sets, separated by commas, or any text."""
+    data: str | Callable[[Any], str] = lambda config: getattr(config, "data", "none")
+    """What was measured on: names of data sets, separated by commas, or any text; the
+    configuration's field `data` if not given."""
     notes: str = ""
     free: tuple[str, ...] = ("seeds",)
     """Configuration fields that only choose trials: a run's folder may be reused with others."""

@@ -73,6 +73,17 @@ def image_grid(
     return figure
 
 
+def heat_map(axis: Axes, values: np.ndarray, form: str, size: int = 7, **options: Any) -> None:
+    """A matrix as colours, each entry with its number on top; zeros of counts are left empty."""
+    image = axis.imshow(values, **options)
+    axis.grid(visible=False)
+    for (row, column), value in np.ndenumerate(values):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        shade = "black" if 0.3 * red + 0.6 * green + 0.1 * blue > 0.5 else "white"
+        text = format(value, form) if value or values.dtype.kind == "f" else ""
+        axis.text(column, row, text, ha="center", va="center", fontsize=size, color=shade)
+
+
 def doubling_axis(axis: Axes) -> None:
     """A logarithmic x axis with a tick, in plain numbers, at every power of two."""
     axis.set_xscale("log", base=2)

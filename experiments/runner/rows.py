@@ -28,10 +28,17 @@ from experiments.runner.experiment import (
     Record,
 )
 from experiments.runner.folder import plain
-from experiments.runner.statistics import OverSeeds
 from experiments.runner.tables import Table, number
 
 T = TypeVar("T")
+
+
+class OverSeeds(NamedTuple):
+    """Mean, sample standard deviation (None of fewer than two seeds) and number of seeds."""
+
+    mean: float
+    std: float | None
+    count: int
 
 
 class Field(NamedTuple):

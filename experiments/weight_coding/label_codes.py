@@ -164,7 +164,7 @@ EXPERIMENT = ex.Experiment(
         "paper": Config(),
         "smoke": Config("digits", 600, sparse_lenets.SMOKE, training=Training(60, 4, 32, shift=0)),
     },
-    measure, recompute=recompute, data=lambda config: config.data,
+    measure, recompute=recompute,
     grid=lambda config: ((code,) for code in (UNIFORM, TWO_PART, PREQUENTIAL)),
     notes="the prequential file decodes only where the same program trains to the same bits",
 )  # fmt: skip

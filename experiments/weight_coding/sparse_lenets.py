@@ -144,6 +144,6 @@ def dense_symbols(params: Any) -> bytes:
 EXPERIMENT = ex.Experiment(
     Row, {"paper": Config(), "smoke": SMOKE}, measure, recompute=recompute,
     grid=lambda config: product(config.sparsities, config.seeds),
-    data=lambda config: config.data, free=("seeds", "sparsities"),
+    free=("seeds", "sparsities"),
     notes="xz_bytes is `xz -9e` of all tensors of the file as int8; seconds of rows are CPU time",
 )  # fmt: skip

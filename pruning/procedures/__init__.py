@@ -1,1 +1,1 @@
-"""Thresholds, the three phases, once or again and again, layers one after the other, and when to stop."""
+"""Thresholds, the three phases, iterative pruning, layers in turn, and when to stop."""

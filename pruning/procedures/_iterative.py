@@ -145,25 +145,21 @@ def iterative(
         if not found:
             found.append(run(key_step, strength, network(_widths(params)), params))
             continue
-        found.append(
-            in_smallest_shape(
-                lambda apply, start, key=key_step, strength=strength: run(
-                    key, strength, apply, start
-                ),
-                found[-1].params,
-                network,
-            )
-        )
+
+        def again(apply: Apply, start: Params, key: Key = key_step, strength: float = strength):
+            return run(key, strength, apply, start)._asdict()
+
+        found.append(Step(**in_smallest_shape(again, found[-1].params, network)))
     return found
 
 
 def in_smallest_shape(
-    train: Callable[[Apply, Params], Any], params: Params, network: NetworkOf
-) -> Any:
+    train: Callable[[Apply, Params], dict[str, Any]], params: Params, network: NetworkOf
+) -> dict[str, Any]:
     """Training without the dead units, on the host.
 
     Args:
-      train: (apply, small params) -> a named tuple with `params`, trained.
+      train: (apply, small params) -> a mapping with the trained `params`.
       params: a chain, zeros where weights are gone.
       network: see `iterative`.
 
@@ -175,8 +171,8 @@ def in_smallest_shape(
     if not layer_graph.links(params)[0].is_convolution:
         apply = _reading(apply, jnp.asarray(units.inputs))
     found = train(apply, shrink.shrunk(params, units))
-    small = jax.tree.map(np.asarray, found.params)
-    return found._replace(params=shrink.restored(small, units, jax.tree.map(np.asarray, params)))
+    small, like = jax.tree.map(np.asarray, (found["params"], params))
+    return {**found, "params": shrink.restored(small, units, like)}
 
 
 def _reading(apply: Apply, inputs: jax.Array) -> Apply:

@@ -14,8 +14,6 @@ from experiments.pruning.iterative import Iterative, PruningStep
 from experiments.pruning.runs import Grid, Run, Training
 from experiments.runner.folder import Data
 from fewbits.training import trees
-from pruning.graphs import reachability, shrink
-from tests.pruning.graphs.test_reachability import sparse
 
 SHAPE = (16, 16, 1)
 
@@ -100,21 +98,6 @@ def test_the_runs_of_a_grid_learn_and_are_sparse(tmp_path):
     assert np.mean(strong) < np.mean([run.nonzeros for run in found])
     params = jax.tree.map(lambda leaf: leaf[3, 1], trained["params"])
     assert trees.nonzeros(params) == found[-1].nonzeros
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["lenet300", "lenet5"])
-def test_the_small_network_computes_what_the_whole_one_does(name):
-    network = runs.NETWORKS[name](SHAPE, 10)
-    params = reachability.remove_unreachable(sparse(network, 0, 0.02))
-    units = shrink.live(params)
-    small = iterative.small_network(name, units, SHAPE)
-    start = shrink.shrunk(params, units)
-    assert trees.size(start) < trees.size(params) / 2
-    images = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), dtype=np.uint8)
-    np.testing.assert_allclose(
-        small.apply(start, images), network.apply(params, images), atol=1e-4, rtol=1e-4
-    )
 
 
 @pytest.mark.slow

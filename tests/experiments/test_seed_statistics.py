@@ -5,21 +5,21 @@ import math
 import numpy as np
 import pytest
 
-from experiments.runner.statistics import over_seeds
+from experiments.runner.rows import Over, summary
+
+MEAN = Over(np.mean, spread=True)
 
 
 def test_sample_deviation():
-    found = over_seeds([1.0, 2.0, 6.0])
-    assert found == (3.0, pytest.approx(math.sqrt(7.0)), 3)
-    assert over_seeds(np.array([1234.5, 1235.5])).text(1) == "1,235.0 ± 0.7"
+    assert summary(MEAN, [1.0, 2.0, None, 6.0]) == (3.0, pytest.approx(math.sqrt(7.0)), 3)
 
 
 def test_one_seed_has_no_deviation():
-    assert over_seeds([2.0]) == (2.0, None, 1)
-    assert over_seeds([2.0]).text() == "2.00"
+    assert summary(MEAN, [2.0]) == (2.0, None, 1)
+    assert summary(Over(max), [2.0, 3.0]) == (3.0, None, 2)
 
 
 def test_no_seed():
-    found = over_seeds([])
+    found = summary(MEAN, [])
     assert math.isnan(found.mean)
     assert found[1:] == (None, 0)

@@ -185,7 +185,6 @@ EXPERIMENT = ex.Experiment(
     recompute=recompute,
     published=PUBLISHED,
     figures=figures,
-    data=lambda config: config.data,
     free=("seeds", "checkpoint_epochs"),
     notes="bits of files are those of kernels",
 )
