@@ -11,6 +11,7 @@ import numpy as np
 from fewbits.coding import cbor, container
 from fewbits.coding.container import Archive
 from fewbits.coding.weights import model_file, sparse_code, whole_tree
+from fewbits.coding.weights.parameter_files import ADAPTIVE
 
 
 class Row(NamedTuple):
@@ -69,6 +70,13 @@ def account(source: str | os.PathLike[str] | bytes) -> list[Row]:
             for p in sparse_code.parts(floats.header, floats.sections)
         ]
         shares += _divided("symbols", parts, len(sections["symbols"]))
+        divided.add("symbols")
+    if archive.kind == ADAPTIVE:
+        # Here, because it takes half a second to import.
+        from fewbits.coding.adaptive import adaptive_file
+
+        taken = adaptive_file.parts(floats.header, floats.sections)
+        shares += [Row(f"section symbols: {p.path}", p.size_bytes) for p in taken]
         divided.add("symbols")
     for prefix, packed in _packed_trees(floats):
         for name in (prefix + "floats", prefix + "symbols"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from fewbits.coding.container import Archive
 from fewbits.coding.weights import model_file, parameter_tree, whole_tree
+from fewbits.coding.weights.parameter_files import ADAPTIVE
 
 _NAMES = {parameter_tree.FLOAT32: "float32", parameter_tree.FLOAT16: "float16"}
 _SHOWN = 12
@@ -16,6 +17,7 @@ _SHOWN = 12
 
 KINDS = {
     "model": ("a checkpoint", "weights decode"),
+    "adaptive": ("a checkpoint", "weights decode"),
     "sparse": ("a checkpoint with many zeros", "weights decode"),
     "prior_code": ("a checkpoint under a Gaussian prior", "weights decode"),
     "text": ("a text", "text decompress"),
@@ -112,6 +114,8 @@ def _tensors(archive: Archive) -> Iterator[dict[str, Any]]:
         )
         for path, leaf in described:
             grid = f"{leaf.bits}-bit grid, step {leaf.step:.6g}"
+            if archive.kind == ADAPTIVE and leaf.bits and leaf.table:
+                grid = f"trellis of {1 << leaf.table} states, step {leaf.step:.6g}"
             yield {
                 "path": "/".join(part for part in (entry, path) if part),
                 "shape": list(leaf.shape),

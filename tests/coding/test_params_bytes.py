@@ -42,9 +42,10 @@ def leaves_equal(one, other):
         np.testing.assert_array_equal(np.asarray(left), np.asarray(right))
 
 
-def test_eight_bits_are_the_default():
-    assert params_to_bytes(plain()) == params_to_bytes(plain(), bits=8)
-    leaves_equal(params_from_bytes(params_to_bytes(plain())), model_file.quantise(plain(), 8))
+def test_bits_are_those_of_the_uniform_grid():
+    data = params_to_bytes(plain(), bits=8)
+    leaves_equal(params_from_bytes(data), model_file.quantise(plain(), 8))
+    assert params_to_bytes(params_from_bytes(data), bits=8) == data
 
 
 @pytest.mark.parametrize("step", [0.5, 0.01])
@@ -57,12 +58,14 @@ def test_a_step_is_the_distance_between_values(tree, step):
     assert len(data) <= len(sparse_code.write_sparse(tree, step=step))
 
 
-def test_a_pruned_tree_with_a_step_is_a_sparse_file():
-    assert read_archive(params_to_bytes(pruned(), step=0.1)).kind == sparse_code.KIND
+def test_a_pruned_tree_has_the_shortest_file():
+    data = params_to_bytes(pruned(), step=0.1)
+    assert read_archive(data).kind == "adaptive"
+    assert len(data) < len(sparse_code.write_sparse(pruned(), step=0.1))
 
 
 def test_bits_and_a_step_are_one_too_many():
-    with pytest.raises(ValueError, match="bits or a step"):
+    with pytest.raises(ValueError, match="one of bits, a step"):
         params_to_bytes(plain(), bits=8, step=0.1)
 
 

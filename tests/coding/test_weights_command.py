@@ -39,10 +39,19 @@ def test_encode_and_decode(checkpoint, tmp_path, capsys, out):
         np.testing.assert_array_equal(one, other)
 
 
-def test_account_shows_mask_signs_values_biases_and_header(checkpoint, tmp_path):
+def test_account_shows_the_tensors_of_an_adaptive_file(checkpoint, tmp_path):
     path = tmp_path / "net.fwb"
-    assert main(["encode", str(checkpoint), str(path), "--bits", "5"]) == 0
-    assert container.load(path).kind == sparse_code.KIND
+    assert main(["encode", str(checkpoint), str(path)]) == 0
+    assert container.load(path).kind == "adaptive"
+    rows = dict(account(path))
+    assert sum(rows.values()) == path.stat().st_size
+    assert {"envelope", "header tree", "section symbols: dense1/bias"} <= rows.keys()
+    assert rows["section symbols: dense1/kernel"] > rows["section symbols: dense1/bias"] > 50
+
+
+def test_account_shows_mask_signs_values_biases_and_header(tmp_path):
+    path = tmp_path / "net.fwb"
+    path.write_bytes(sparse_code.write_sparse(pruned(), 5))
     rows = account(path)
     assert sum(row.size_bytes for row in rows) == path.stat().st_size
     names = [row.part for row in rows]
@@ -93,7 +102,7 @@ def test_a_step_in_place_of_bits(checkpoint, tmp_path: Path):
 
 
 def test_help_lists_verbs_and_defaults(capsys):
-    for words, shown in ([["--help"], "verbs:\n  encode "], [["encode", "-h"], "(default: 8)"]):
+    for words, shown in ([["--help"], "verbs:\n  encode "], [["encode", "-h"], "--max-mse E"]):
         with pytest.raises(SystemExit, match="0"):
             main(words)
         assert shown in capsys.readouterr().out

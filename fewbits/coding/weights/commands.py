@@ -10,11 +10,7 @@ from typing import Any
 
 from fewbits import cli, flags
 from fewbits.coding.weights import whole_tree
-from fewbits.coding.weights.parameter_files import (
-    DEFAULT_BITS,
-    params_from_bytes,
-    params_to_bytes,
-)
+from fewbits.coding.weights.parameter_files import params_from_bytes, params_to_bytes
 from fewbits.io import checkpoints, inputs, outputs
 from fewbits.io.errors import InputError
 
@@ -38,15 +34,22 @@ def parser(prog: str) -> argparse.ArgumentParser:
     precision.add_argument(
         "--bits",
         metavar="B",
-        help="bits per parameter, 2 to 16 for a uniform grid, float16 or float32 "
-        f"(default: {DEFAULT_BITS})",
+        help="round to a uniform grid of 2 to 16 bits over each tensor's range, or keep float16 or "
+        "float32 (default: none of the three; quantise by rate and distortion with a mean squared "
+        "error of 1/256 of the weights' mean square)",
     )
     precision.add_argument(
         "--step",
         type=float,
         metavar="S",
-        help="instead of bits, the distance between values on the grid of every tensor "
-        "(default: --bits)",
+        help="instead, round to multiples of this step in every tensor (default: see --bits)",
+    )
+    precision.add_argument(
+        "--max-mse",
+        type=float,
+        metavar="E",
+        help="instead, quantise by rate and distortion with a mean squared error over all "
+        "parameters of at most this (default: see --bits)",
     )
     encode.add_argument(
         "--strict", action="store_true", help="fail where something of the input is left out"
@@ -79,7 +82,7 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     tree, left_out = whole_tree.leave_out(checkpoints.read_checkpoint(options.file))
     _report(options, [f"{name} is left out: {why}" for name, why in left_out.items()])
     try:
-        data = params_to_bytes(tree, bits=bits, step=options.step)
+        data = params_to_bytes(tree, bits=bits, step=options.step, max_mse=options.max_mse)
     except ValueError as error:
         raise InputError(f"{options.file}: {error}") from error
     save(data)

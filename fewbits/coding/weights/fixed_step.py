@@ -23,12 +23,12 @@ def quantise(path: str, tensor: np.ndarray, step: float) -> tuple[Leaf, Grid]:
     exact = np.float32(step)
     if not (np.isfinite(exact) and exact > 0):
         raise ValueError(f"{path}: a step is a positive number, not {step}")
-    symbols = np.rint(tensor.ravel().astype(np.float64) / np.float64(exact))
-    reach = np.abs(symbols).max(initial=0.0)
+    largest = float(np.abs(tensor).max(initial=0.0))
+    reach = np.rint(largest / np.float64(exact))
     if reach > uniform_grid.largest_symbol(uniform_grid.MAX_BITS):
         raise ValueError(
             f"{path}: a step of {step} makes symbols up to {reach:.0f}; take a coarser"
         )
     bits = max(uniform_grid.MIN_BITS, int(reach).bit_length() + 1)
     leaf = Leaf(GRID, tensor.shape, bits, 0, float(exact))
-    return leaf, Grid(symbols.astype(np.int32), exact, np.float32(0))
+    return leaf, Grid(uniform_grid.multiples(tensor, exact), exact, np.float32(0))

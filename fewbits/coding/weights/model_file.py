@@ -72,7 +72,7 @@ def pack(tree: Any, bits: BitsSpec = None, *, prefix: str = "") -> tuple[dict, d
     """
     named = parameter_tree.tensors(tree)
     precisions = parameter_tree.choose_bits(named, bits)
-    coded = [_code(path, tensor, p) for (path, tensor), p in zip(named, precisions, strict=True)]
+    coded = [code(path, tensor, p) for (path, tensor), p in zip(named, precisions, strict=True)]
     grids = [(leaf, data) for leaf, data in coded if isinstance(data, Grid)]
     numbers, fitted = shared_tables.fit([grid.symbols for _, grid in grids])
     number = iter(numbers)
@@ -109,7 +109,7 @@ def unpack(header: Any, sections: Mapping[str, bytes], *, prefix: str = "") -> A
         if sections.get(name) == b"":
             raise FormatError("an empty section is left out", name)
     name = prefix + _FLOATS
-    floats = iter(_read_floats(in_floats, sections.get(name, b""), name))
+    floats = iter(read_floats(in_floats, sections.get(name, b""), name))
     name = prefix + _SYMBOLS
     grids = iter(_read_grids(on_grids, header.get("tables", b""), sections.get(name, b""), name))
     tensors = iter([next(grids) if leaf.bits else next(floats) for leaf in leaves])
@@ -154,14 +154,14 @@ def quantise(tree: Any, bits: BitsSpec = None) -> Any:
     precisions = parameter_tree.choose_bits(named, bits)
     tensors = iter(
         [
-            _decoded(*_code(path, tensor, p))
+            _decoded(*code(path, tensor, p))
             for (path, tensor), p in zip(named, precisions, strict=True)
         ]
     )
     return parameter_tree.map_leaves(tree, lambda *_: next(tensors))
 
 
-def _code(path: str, tensor: np.ndarray, bits: parameter_tree.Bits) -> tuple[Leaf, bytes | Grid]:
+def code(path: str, tensor: np.ndarray, bits: parameter_tree.Bits) -> tuple[Leaf, bytes | Grid]:
     """A tensor's description, and its bytes or its symbols."""
     if bits == "float32":
         return Leaf(FLOAT32, tensor.shape), tensor.astype("<f4").tobytes()
@@ -201,7 +201,12 @@ def _read_header(header: Any) -> tuple[Any, list[tuple[str, Leaf]]]:
     return described, named
 
 
-def _read_floats(leaves: list[Leaf], data: bytes, section: str) -> list[np.ndarray]:
+def read_floats(leaves: list[Leaf], data: bytes, section: str) -> list[np.ndarray]:
+    """The tensors of a section of floats, float32.
+
+    Raises:
+      FormatError: more or fewer bytes than they take, or a value that is not finite.
+    """
     widths = [leaf.size * np.dtype(_FLOAT_DTYPE[leaf.codec]).itemsize for leaf in leaves]
     if sum(widths) != len(data):
         raise FormatError(f"{len(data)} bytes for tensors of {sum(widths)}", section)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 MIN_BITS, MAX_BITS = 2, 16
+_BLOCK = 1 << 20
 
 
 class Grid(NamedTuple):
@@ -38,18 +40,25 @@ def quantise(values: np.ndarray, bits: int) -> Grid:
       values: float32[n], finite.
       bits: 2 to 16.
     """
-    values = values.astype(np.float64)
+    flat = np.ravel(values)
+    low, high = (float(flat.min()), float(flat.max())) if flat.size else (0.0, 0.0)
     zero = np.float32(0)
-    if values.size and (values.min() > 0 or values.max() < 0):
-        zero = np.float32((values.min() + values.max()) / 2)
-    values -= zero
-    reach = np.abs(values).max(initial=0.0)
-    step = np.float32(reach / largest_symbol(bits))
-    if step == 0:
-        return Grid(np.zeros(values.shape, np.int32), step, zero)
-    symbols = np.rint(values / np.float64(step))
+    if low > 0 or high < 0:
+        zero = np.float32((low + high) / 2)
     limit = largest_symbol(bits)
-    return Grid(np.clip(symbols, -limit, limit).astype(np.int32), step, zero)
+    reach = max(high - float(zero), float(zero) - low)
+    step = np.float32(abs(reach) / limit)
+    symbols = np.zeros(flat.size, np.int32)
+    if step > 0:
+        for block in _blocks(flat.size):
+            exact = (flat[block].astype(np.float64) - zero) / np.float64(step)
+            symbols[block] = np.clip(np.rint(exact), -limit, limit)
+    return Grid(symbols.reshape(values.shape), step, zero)
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    """Pieces of a tensor small enough that work on them in float64 takes no memory to speak of."""
+    return (slice(start, start + _BLOCK) for start in range(0, size, _BLOCK))
 
 
 def values(grid: Grid) -> np.ndarray:
@@ -58,6 +67,23 @@ def values(grid: Grid) -> np.ndarray:
     A float32 step times a 16-bit symbol is exact in float64, so two roundings, both defined by
     IEEE 754, lead to the same float32 everywhere. Infinite where the sum passes float32.
     """
-    exact = grid.symbols * np.float64(grid.step) + np.float64(grid.zero)
+    flat = np.ravel(grid.symbols)
+    found = np.empty(flat.size, np.float32)
     with np.errstate(over="ignore"):
-        return exact.astype(np.float32)
+        for block in _blocks(flat.size):
+            found[block] = flat[block] * np.float64(grid.step) + np.float64(grid.zero)
+    return found.reshape(np.shape(grid.symbols))
+
+
+def multiples(values: np.ndarray, step: np.float32) -> np.ndarray:
+    """The nearest multiple of a step to each value, int32[n], halves to even.
+
+    Args:
+      values: float32[...], finite, less than 2^31 steps in magnitude.
+      step: positive.
+    """
+    flat = np.ravel(values)
+    found = np.empty(flat.size, np.int32)
+    for block in _blocks(flat.size):
+        found[block] = np.rint(flat[block].astype(np.float64) / np.float64(step))
+    return found

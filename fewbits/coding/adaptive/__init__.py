@@ -1,0 +1,1 @@
+"""Adaptive context-mixing code for quantised tensors, with trellis-coded quantisation."""

@@ -1,0 +1,249 @@
+"""Files of kind `adaptive`: parameter trees under a context-mixing code.
+
+Tensors are on a uniform grid (the grids of kinds `model` and `sparse`) or on the path of a trellis,
+or stored as floats. All numbers share one stream and one set of contexts, so a small tensor profits
+from what a large one has taught; there are no tables to send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fewbits.coding import container
+from fewbits.coding.adaptive import quantiser, steps, trellis
+from fewbits.coding.adaptive.tensor_coder import Decoder, Encoder
+from fewbits.coding.weights import fixed_step, model_file, parameter_tree, uniform_grid
+from fewbits.coding.weights.parameter_tree import GRID, SHIFTED_GRID, BitsSpec, Leaf
+from fewbits.coding.weights.uniform_grid import Grid
+from fewbits.io.errors import FormatError
+
+KIND = "adaptive"
+STATES = trellis.MOST_STATES
+"""Logarithm to base two of the states of the trellis that files are written with."""
+_FLOATS, _SYMBOLS = "floats", "symbols"
+_FREE_ELEMENTS = 1 << 20
+_ELEMENTS_PER_BYTE = 1 << 18
+_SEARCHES = 12
+
+
+class Part(NamedTuple):
+    """What a tensor takes of the stream.
+
+    Attributes:
+      path: the tensor's.
+      size_bytes: bytes that its numbers settle.
+    """
+
+    path: str
+    size_bytes: int
+
+
+class _Tensor(NamedTuple):
+    leaf: Leaf
+    data: np.ndarray | bytes
+    """int32[n] on a grid or a trellis, otherwise the bytes of floats."""
+
+
+def element_limit(stream_bytes: int) -> int:
+    """The most numbers that a stream of so many bytes may declare: 2^20 and 2^18 a byte.
+
+    A number that is all but certain costs a 2^-15th of a bit.
+    """
+    return _FREE_ELEMENTS + _ELEMENTS_PER_BYTE * stream_bytes
+
+
+def write_grid(params: Any, bits: BitsSpec = 8, *, step: float | None = None) -> bytes:
+    """A file of tensors rounded to uniform grids: the values that the other kinds would hold.
+
+    Args:
+      params: dicts with string keys, lists and tuples, with arrays of floats at the leaves.
+      bits: 2 to 16, "float16" or "float32" per tensor, see `BitsSpec`.
+      step: one step for all tensors instead; then `bits` says nothing.
+
+    Raises:
+      ValueError: a tree, a tensor, bits or a step that cannot be.
+    """
+    named = parameter_tree.tensors(params)
+    if step is not None:
+        coded = [fixed_step.quantise(path, tensor, step) for path, tensor in named]
+        return _written(params, [_Tensor(leaf, grid.symbols) for leaf, grid in coded])
+    chosen = parameter_tree.choose_bits(named, bits)
+    found = []
+    for (path, tensor), precision in zip(named, chosen, strict=True):
+        leaf, data = model_file.code(path, tensor, precision)
+        found.append(_Tensor(leaf, data.symbols if isinstance(data, Grid) else data))
+    return _written(params, found)
+
+
+def write_trellis(
+    params: Any,
+    *,
+    relative_error: float = steps.RELATIVE_ERROR,
+    max_mse: float | None = None,
+    states: int = STATES,
+) -> bytes:
+    """A file of tensors on the paths of a trellis that are best by error and rate.
+
+    Args:
+      params: dicts with string keys, lists and tuples, with arrays of floats at the leaves.
+      relative_error: mean squared error over mean square of the nonzero weights, about, see
+        `steps`.
+      max_mse: instead, the mean squared error over all parameters is at most this; the largest
+        step that keeps to it is looked for.
+      states: logarithm to base two of the trellis's states, 2 to 8.
+
+    Raises:
+      ValueError: a tree or a tensor that cannot be stored, or an error that cannot be.
+    """
+    tensors = [tensor for _, tensor in parameter_tree.tensors(params)]
+    if max_mse is None:
+        chosen = steps.default_steps(tensors, relative_error)
+        quantised = quantiser.quantise(tensors, chosen, states)
+    else:
+        chosen, quantised = _within(tensors, max_mse, states)
+    found = []
+    for tensor, step, values in zip(tensors, chosen, quantised.values, strict=True):
+        leaf = Leaf(GRID, tensor.shape, uniform_grid.MAX_BITS, states, step)
+        found.append(_Tensor(leaf, values))
+    return _written(params, found)
+
+
+def read_adaptive(data: bytes) -> Any:
+    """The parameters of a file of this kind, float32.
+
+    Raises:
+      FormatError: not an undamaged file of this kind.
+    """
+    archive = container.read_archive(data, kind=KIND)
+    return unpack(archive.header, archive.sections)
+
+
+def unpack(header: Any, sections: Mapping[str, bytes]) -> Any:
+    """`read_adaptive` below the container's checksums.
+
+    Raises:
+      FormatError: not what a writer gives.
+    """
+    described, named = _described(header, sections)
+    floats = model_file.read_floats(
+        [leaf for _, leaf in named if not leaf.bits], sections.get(_FLOATS, b""), _FLOATS
+    )
+    whole, decoder, rest = [], _decoder(sections), iter(floats)
+    for _, leaf in named:
+        if not leaf.bits:
+            whole.append(next(rest))
+            continue
+        symbols = decoder.take(leaf.shape, leaf.table)
+        if not leaf.table and np.abs(symbols).max(initial=0) > uniform_grid.largest_symbol(
+            leaf.bits
+        ):
+            raise FormatError(f"a symbol is too large for {leaf.bits} bits", _SYMBOLS)
+        grid = Grid(symbols, np.float32(leaf.step), np.float32(leaf.zero))
+        tensor = uniform_grid.values(grid).reshape(leaf.shape)
+        if not np.isfinite(tensor).all():
+            raise FormatError("a parameter is not finite", _SYMBOLS)
+        whole.append(tensor)
+    if any(leaf.bits for _, leaf in named):
+        decoder.finish()
+    tensors = iter(whole)
+    return parameter_tree.map_leaves(described, lambda *_: next(tensors))
+
+
+def parts(header: Any, sections: Mapping[str, bytes]) -> list[Part]:
+    """What each tensor takes of the stream; they add up to it.
+
+    Raises:
+      FormatError: as `unpack`.
+    """
+    _, named = _described(header, sections)
+    decoder, found, before = _decoder(sections), [], 0
+    for path, leaf in named:
+        if leaf.bits:
+            decoder.take(leaf.shape, leaf.table)
+            found.append(Part(path, decoder.used() - before))
+            before = decoder.used()
+    if found:
+        rest = len(sections.get(_SYMBOLS, b"")) - before
+        found[-1] = found[-1]._replace(size_bytes=found[-1].size_bytes + rest)
+    return found
+
+
+def _within(
+    tensors: list[np.ndarray], max_mse: float, states: int
+) -> tuple[list[float], quantiser.Quantised]:
+    """The largest common step whose error is at most `max_mse`, within two per cent."""
+    if not (np.isfinite(max_mse) and max_mse > 0):
+        raise ValueError(f"a mean squared error is a positive number, not {max_mse}")
+    count = max(sum(tensor.size for tensor in tensors), 1)
+    step = 2.0 * max_mse**0.5
+    low, high, best = 0.0, np.inf, None
+    for _ in range(_SEARCHES):
+        chosen = steps.common_steps(tensors, step)
+        quantised = quantiser.quantise(tensors, chosen, states)
+        error = sum(quantised.squared_errors) / count
+        if error <= max_mse:
+            low, best = step, (chosen, quantised)
+            if error >= 0.98 * max_mse or error == 0:
+                break
+        else:
+            high = step
+        factor = (0.99 * max_mse / error) ** 0.5
+        step *= min(max(factor, 0.25), 4.0)
+        if not low < step < high:
+            step = (low * high) ** 0.5 if low > 0 else high / 2
+    if best is None:
+        raise ValueError(f"no step gives a mean squared error of {max_mse}")
+    return best
+
+
+def _written(params: Any, tensors: list[_Tensor]) -> bytes:
+    encoder, on_grids = Encoder(), False
+    for leaf, data in tensors:
+        if isinstance(data, np.ndarray):
+            on_grids = True
+            encoder.add(data, leaf.shape, leaf.table)
+    leaves = iter(tensors)
+    described = parameter_tree.map_leaves(params, lambda *_: next(leaves).leaf.to_bytes())
+    sections = {}
+    floats = b"".join(one.data for one in tensors if isinstance(one.data, bytes))
+    if floats:
+        sections[_FLOATS] = floats
+    stream = encoder.finish() if on_grids else b""
+    if stream:
+        sections[_SYMBOLS] = stream
+    count = sum(one.leaf.size for one in tensors if one.leaf.bits)
+    if count > element_limit(len(stream)):
+        raise ValueError(f"{count} parameters are too many for a stream of {len(stream)} bytes")
+    return container.write_archive(KIND, {"tree": parameter_tree.to_header(described)}, sections)
+
+
+def _described(header: Any, sections: Mapping[str, bytes]) -> tuple[Any, list[tuple[str, Leaf]]]:
+    """The tree with descriptions at its leaves, and every description, checked."""
+    if not isinstance(header, dict) or header.keys() != {"tree"}:
+        raise FormatError("a header with a tree is missing", "header")
+    if sections.keys() - {_FLOATS, _SYMBOLS} or b"" in sections.values():
+        raise FormatError("sections are floats and symbols, and not empty", "header")
+    described = parameter_tree.from_header(header["tree"])
+    named: list[tuple[str, Leaf]] = []
+    parameter_tree.map_leaves(
+        described, lambda path, code: named.append((path, parameter_tree.read_leaf(code)))
+    )
+    leaves = [leaf for _, leaf in named if leaf.bits]
+    for leaf in leaves:
+        if leaf.table not in (0, *range(2, trellis.MOST_STATES + 1)):
+            raise FormatError(f"a trellis of 2^{leaf.table} states", "header")
+        if leaf.table and leaf.codec == SHIFTED_GRID:
+            raise FormatError("a trellis around another value than zero", "header")
+    count = sum(leaf.size for leaf in leaves)
+    if count > min(element_limit(len(sections.get(_SYMBOLS, b""))), parameter_tree.MAX_ELEMENTS):
+        raise FormatError(f"{count} parameters do not fit in the stream", _SYMBOLS)
+    if _SYMBOLS in sections and not count:
+        raise FormatError("symbols of no tensor", _SYMBOLS)
+    return described, named
+
+
+def _decoder(sections: Mapping[str, bytes]) -> Decoder:
+    return Decoder(sections.get(_SYMBOLS, b""), _SYMBOLS)
