@@ -25,7 +25,7 @@ def fit(
     labels: Shaped[ArrayLike, " n"],
     bits: int,
     *,
-    mode: Literal["pixel", "projection", "decision"] = "pixel",
+    mode: Literal["auto", "pixel", "projection", "decision"] = "auto",
     sensors: str | Sequence[Sequence[int]] = "central",
     sensor_bits: Sequence[int] | None = None,
     config: FitConfig = FitConfig(),  # noqa: B008
@@ -85,7 +85,7 @@ def fit(
         classes, numbers = inputs.number_classes(labels)
         train = Sample(flat, numbers)
         held = _sample(validation, classes, flat.shape[1])
-    problem = Problem(train, held, sensor_of, image_shape, classes)
+    problem = Problem(train, held, sensor_of, image_shape, classes, refit=validation is None)
     share = None if sensor_bits is None else tuple(int(b) for b in sensor_bits)
     return modes.fit(key, problem, mode, int(bits), config, share)
 
@@ -130,7 +130,12 @@ def _sample(pair, classes, n_features: int) -> Sample:
 
 
 def validation_accuracy(model: Model, features, labels, key: jax.Array) -> float:
-    """Accuracy on the validation part that `fit` cut from the same arrays with the same key."""
+    """Accuracy on the validation part that `fit` cut from the same arrays with the same key.
+
+    Of a model that was fitted on all of them it is that of cross-validation.
+    """
+    if model.estimate is not None:
+        return model.estimate
     flat, _ = inputs.as_features(features)
     labels = inputs.as_labels(labels, len(flat))
     _, part = inputs.cut(generator(key), labels, (VALIDATION_SHARE,))
@@ -169,4 +174,5 @@ def curve(
     train, validation, held_out = (Sample(flat[part], numbers[part]) for part in parts)
     problem = Problem(train, validation, sensor_of, image_shape, classes)
     for model in modes.fit_budgets(key, problem, mode, budgets, config):
-        yield model, accuracy(model, *validation), accuracy(model, *held_out)
+        right = accuracy(model, *validation) if model.estimate is None else model.estimate
+        yield model, right, accuracy(model, *held_out)

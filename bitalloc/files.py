@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from bitalloc import checks, class_parts
 from bitalloc import decoder as decoders
 from bitalloc.encoders import encoder as encoders
-from bitalloc.model import Model, decode_numbers, encode
+from bitalloc.model import Model, Prefix, ValueRange
+from bitalloc.weights import weight_bits
 from fewbits.coding import FormatError, container, read_archive, write_archive
 from fewbits.coding.weights.model_file import pack, unpack
 
 KIND = "bitalloc"
 MESSAGES_KIND = "bitalloc_messages"
-_MODES = ("pixel", "projection", "decision")
-_MAX_PADDING_BITS = 1 << 16
 _MAX_FEATURES = 1 << 26
 
 
@@ -83,13 +83,14 @@ def to_bytes(model: Model) -> bytes:
     arrays, trees = _arrays_and_trees(model)
     if model.precision is not None:
         arrays, trees = _compact(arrays, trees)
+    described, sections = _described(model.encoder)
     header: dict[str, Any] = {
         "mode": model.mode,
         "image_shape": None if model.image_shape is None else list(model.image_shape),
         "classes": list(model.classes),
         "n_train": model.n_train,
         "n_validation": model.n_validation,
-        "encoder": _described(model.encoder),
+        "encoder": described,
         "decoder": model.decoder_kind,
         "arrays": {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()},
         "trees": {},
@@ -99,49 +100,18 @@ def to_bytes(model: Model) -> bytes:
         header["padding_bits"] = model.padding_bits
     if model.precision is not None:
         header["precision"] = model.precision
-    sections = {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
+    if model.prefixes:
+        header["prefixes"] = [prefix.bits for prefix in model.prefixes]
+    if model.value_range is not None:
+        header["value_range"] = list(model.value_range)
+    if model.estimate is not None:
+        header["estimate"] = model.estimate
+    sections |= {name: np.ascontiguousarray(array).tobytes() for name, array in arrays.items()}
     for name, tree in trees.items():
         bits = weight_bits(model.precision)
         header["trees"][name], tree_sections = pack(tree, bits, prefix=name + "_")
         sections |= tree_sections
     return write_archive(KIND, header, sections)
-
-
-def weight_bits(precision: int | None):
-    """Bits of each tensor: matrices and kernels on a grid, vectors such as biases in float32."""
-    if precision is None:
-        return None
-    return lambda path, tensor: precision if tensor.ndim > 1 else None
-
-
-def weight_tree(model: Model) -> dict[str, Any]:
-    """Every tensor that a precision applies to."""
-    trees: dict[str, Any] = {}
-    encoder, decoder = model.encoder, model.decoder
-    if isinstance(encoder, encoders.ProjectionEncoder):
-        trees["weights"] = np.asarray(encoder.weights, np.float32)
-    elif isinstance(encoder, encoders.NetworkEncoder):
-        trees["sensor"] = list(encoder.params)
-    if isinstance(decoder, decoders.LinearDecoder):
-        trees["scores"] = np.asarray(decoder.scores, np.float32)
-    elif isinstance(decoder, decoders.NetworkDecoder):
-        trees["receiver"] = [list(layer) for layer in decoder.layers]
-    return trees
-
-
-def with_weights(model: Model, trees: dict[str, Any], precision: int) -> Model:
-    """The model with other weights, in the form of `weight_tree`, of so many bits."""
-    encoder, decoder = model.encoder, model.decoder
-    if isinstance(encoder, encoders.ProjectionEncoder):
-        encoder = encoder._replace(weights=trees["weights"])
-    elif isinstance(encoder, encoders.NetworkEncoder):
-        encoder = encoder._replace(params=tuple(trees["sensor"]))
-    if isinstance(decoder, decoders.LinearDecoder):
-        bias = np.asarray(decoder.bias, np.float64)
-        decoder = decoders.LinearDecoder(np.asarray(trees["scores"], np.float64), bias)
-    elif isinstance(decoder, decoders.NetworkDecoder):
-        decoder = decoders.NetworkDecoder(tuple(map(tuple, trees["receiver"])))
-    return model._replace(encoder=encoder, decoder=decoder, precision=precision)
 
 
 def _arrays_and_trees(model: Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -158,6 +128,9 @@ def _arrays_and_trees(model: Model) -> tuple[dict[str, np.ndarray], dict[str, An
         arrays["offset"] = np.asarray(encoder.bias, np.float32)
         if encoder.scale is not None:
             arrays["scale"] = np.asarray(encoder.scale, np.float32)
+    elif isinstance(encoder, encoders.ClassEncoder):
+        arrays |= class_parts.arrays(encoder)
+        trees["parts"] = class_parts.weights(encoder)
     else:
         arrays["shift"] = np.asarray(encoder.shift, np.float32)
         arrays["scale"] = np.asarray(encoder.scale, np.float32)
@@ -169,6 +142,14 @@ def _arrays_and_trees(model: Model) -> tuple[dict[str, np.ndarray], dict[str, An
         arrays["bias"] = np.asarray(decoder.bias, np.float64)
     else:
         trees["receiver"] = [list(layer) for layer in decoder.layers]
+    for prefix in model.prefixes:
+        name = f"prefix{prefix.bits}_"
+        if isinstance(prefix.decoder, decoders.TableDecoder):
+            arrays[name + "label"] = np.asarray(prefix.decoder.label, np.int32)
+        else:
+            assert isinstance(prefix.decoder, decoders.LinearDecoder)
+            arrays[name + "scores"] = np.asarray(prefix.decoder.scores[:, 1], np.float32)
+            arrays[name + "bias"] = np.asarray(prefix.decoder.bias, np.float32)
     return arrays, trees
 
 
@@ -182,20 +163,27 @@ def _compact(arrays: dict[str, np.ndarray], trees: dict[str, Any]):
     first = np.flatnonzero(np.append(True, view[1:] != view[:-1]))
     length = np.diff(np.append(first, len(view)))
     arrays["sensor_runs"] = np.stack([view[first], length], axis=1).astype(np.int32)
-    for name in ("shift", "scale"):
-        if name in arrays and (arrays[name] == arrays[name][0]).all():
+    for name in arrays:
+        if name.endswith(("shift", "scale")) and (arrays[name] == arrays[name][0]).all():
             arrays[name] = arrays[name][:1]
-    for name in ("depth_bits", "label"):
-        if name in arrays and arrays[name].max(initial=0) < 256:
+    for name in arrays:
+        if name.endswith(("depth_bits", "label")) and arrays[name].max(initial=0) < 256:
             arrays[name] = arrays[name].astype(np.uint8)
     return arrays, trees
 
 
-def _described(encoder: encoders.Encoder) -> dict[str, Any]:
+def _described(encoder: encoders.Encoder) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The header's description of an encoder, and sections of its own."""
     if isinstance(encoder, encoders.PixelEncoder):
-        return {"kind": "pixel"}
+        return {"kind": "pixel"}, {}
     if isinstance(encoder, encoders.ProjectionEncoder):
-        return {"kind": "projection", "head": encoder.head}
+        return {"kind": "projection", "head": encoder.head}, {}
+    if isinstance(encoder, encoders.ClassEncoder):
+        return class_parts.described(encoder, _network_header)
+    return _network_header(encoder), {}
+
+
+def _network_header(encoder: encoders.NetworkEncoder) -> dict[str, Any]:
     return {
         "kind": "network",
         "head": encoder.head,
@@ -226,7 +214,7 @@ def from_bytes(data: bytes) -> Model:
     archive = read_archive(data, kind=KIND)
     try:
         model = _build(archive.header, archive.sections)
-        _check(model)
+        checks.check(model)
     except FormatError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -252,11 +240,11 @@ def _expand(arrays: dict[str, np.ndarray], trees: dict[str, Any], n_features: in
     for name in ("weights", "scores"):
         if name in trees:
             arrays[name] = np.asarray(trees[name])
-    for name in ("shift", "scale"):
-        if name in arrays:
+    for name in arrays:
+        if name.endswith(("shift", "scale")) and len(arrays[name]) == 1:
             arrays[name] = np.broadcast_to(arrays[name], n_features)
-    for name in ("depth_bits", "label"):
-        if name in arrays:
+    for name in arrays:
+        if name.endswith(("depth_bits", "label")):
             arrays[name] = arrays[name].astype(np.int32)
 
 
@@ -284,18 +272,12 @@ def _build(header: dict, sections: dict[str, bytes]) -> Model:
         encoder = encoders.ProjectionEncoder(
             arrays["weights"], arrays["offset"], described["head"], arrays.get("scale")
         )
+    elif described["kind"] == "class":
+        n_seen = int((view >= 0).sum())  # repeated for all features where it was one number
+        arrays |= {name: arrays[name][:n_seen] for name in ("shift", "scale")}
+        encoder = class_parts.build(described, arrays, trees["parts"], sections, _network)
     else:
-        encoder = encoders.NetworkEncoder(
-            tuple(trees["sensor"]),
-            tuple(described["sensors"]),
-            tuple(described["outputs"]),
-            described["width"],
-            tuple(tuple(shape) for shape in described["shapes"]),
-            arrays["shift"],
-            arrays["scale"],
-            described["head"],
-            bool(described["mirrored"]),
-        )
+        encoder = _network(described, trees["sensor"], arrays["shift"], arrays["scale"])
     if header["decoder"] == "table":
         decoder = decoders.TableDecoder(arrays["label"])
     elif header["decoder"] == "linear":
@@ -315,55 +297,33 @@ def _build(header: dict, sections: dict[str, bytes]) -> Model:
         header["n_validation"],
         header.get("padding_bits", 0),
         header.get("precision"),
+        tuple(Prefix(bits, _prefix_decoder(arrays, bits)) for bits in header.get("prefixes", ())),
+        None if "value_range" not in header else ValueRange(*header["value_range"]),
+        header.get("estimate"),
     )
 
 
-def _check(model: Model) -> None:
-    """Whether the parts fit together, so that no later step fails or answers nonsense.
+def _network(described: dict, params: list, shift, scale) -> encoders.NetworkEncoder:
+    return encoders.NetworkEncoder(
+        tuple(params),
+        tuple(described["sensors"]),
+        tuple(described["outputs"]),
+        described["width"],
+        tuple(tuple(shape) for shape in described["shapes"]),
+        shift,
+        scale,
+        described["head"],
+        bool(described["mirrored"]),
+    )
 
-    A trial message is encoded and decoded: whatever cannot be indexed or multiplied shows here.
-    """
-    n_features, n_classes = len(model.sensor_of), len(model.classes)
-    encoder, decoder = model.encoder, model.decoder
-    if model.mode not in _MODES or n_classes < 2 or n_features < 1:
-        raise FormatError("unknown mode, no features or fewer than two classes", "header")
-    kinds = {type(name) for name in model.classes}
-    if len(kinds) > 1 or not kinds <= {int, float, str, bool}:
-        raise FormatError("classes are numbers or texts, all of one kind", "header")
-    shape, padding = model.image_shape, model.padding_bits
-    if shape is not None and (len(shape) not in (2, 3) or np.prod(shape) != n_features):
-        raise FormatError(f"{n_features} features are no images of shape {shape}", "header")
-    if type(padding) is not int or not 0 <= padding <= _MAX_PADDING_BITS:
-        raise FormatError(f"padding of {padding} bits", "header")
-    if model.precision is not None and type(model.precision) is not int:
-        raise FormatError(f"a precision of {model.precision} bits", "header")
-    if isinstance(encoder, encoders.PixelEncoder):
-        edges = encoder.thresholds
-        if np.isnan(edges).any() or np.any(edges[:, 1:] < edges[:, :-1]):
-            raise FormatError("not ascending", "thresholds")
-        if encoder.feature.min() < 0 or encoder.depth_bits.min() < 1:
-            raise FormatError("a feature or depth that there is none", "feature")
-        if np.any(np.isfinite(edges).sum(axis=1) >= 1 << encoder.depth_bits):
-            raise FormatError("more thresholds than the depth has codes for", "thresholds")
-    elif encoder.head not in ("signs", "argmax"):
-        raise FormatError(f"unknown head {encoder.head!r}", "header")
-    depth = encoders.depth_bits(encoder)
-    if isinstance(decoder, decoders.TableDecoder) and (
-        depth.sum() > decoders.MAX_TABLE_BITS
-        or decoder.label.shape != (1 << int(depth.sum()),)
-        or decoder.label.min() < 0
-        or decoder.label.max() >= n_classes
-    ):
-        raise FormatError("labels or length of the table", "label")
-    if isinstance(decoder, decoders.LinearDecoder) and decoder.scores.shape != (
-        len(depth),
-        1 << int(depth.max()),
-        n_classes,
-    ):
-        raise FormatError(f"shape {decoder.scores.shape} fits no message of the encoder", "scores")
-    (number,) = decode_numbers(model, encode(model, np.zeros((1, n_features), np.float32)), 1)
-    if not 0 <= number < n_classes:
-        raise FormatError(f"decodes to class {number} of {n_classes}", "header")
+
+def _prefix_decoder(arrays: dict[str, np.ndarray], bits: int) -> decoders.Decoder:
+    name = f"prefix{bits}_"
+    if name + "label" in arrays:
+        return decoders.TableDecoder(arrays[name + "label"])
+    ones = arrays[name + "scores"].astype(np.float64)
+    scores = np.stack([np.zeros_like(ones), ones], axis=1)
+    return decoders.LinearDecoder(scores, arrays[name + "bias"].astype(np.float64))
 
 
 def digest(model_bytes: bytes) -> bytes:

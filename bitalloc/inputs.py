@@ -121,3 +121,20 @@ def cut(
             part[members[start : start + n]] = number
             start += n
     return [np.flatnonzero(part == k) for k in range(len(shares) + 1)]
+
+
+def stratified_folds(rng: np.random.Generator, labels: np.ndarray, n_folds: int) -> np.ndarray:
+    """The fold of each example, Int[N]; every class is spread over the folds evenly.
+
+    Args:
+      rng: source of the shuffle.
+      labels: [N].
+      n_folds: how many folds.
+    """
+    fold = np.zeros(len(labels), int)
+    start = 0
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        fold[members] = (start + np.arange(len(members))) % n_folds
+        start += len(members)
+    return fold

@@ -1,8 +1,9 @@
-"""What a sensor sends: three kinds of encoder, one for each mode.
+"""What a sensor sends: a kind of encoder for each mode.
 
 * `pixel`: every symbol is the cell that one feature's value falls in, between thresholds.
 * `projection`: linear functionals of what the sensor sees; their signs, or which is largest.
 * `decision`: the same of any function of what the sensor sees, here a neural network.
+* `class`: the class that classifiers at the sensor agree on, as a codeword.
 
 `projection` and `decision` share a head. `signs` sends one bit per functional. `argmax` sends
 the number of the largest functional: the cells of a polyhedral vector quantiser, or a decision.
@@ -20,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from bitalloc.encoders import scorers
 from bitalloc.encoders.sensor_network import sensor_network
 
 Head = Literal["signs", "argmax"]
@@ -83,7 +85,27 @@ class NetworkEncoder(NamedTuple):
     mirrored: bool = False
 
 
-Encoder = PixelEncoder | ProjectionEncoder | NetworkEncoder
+class ClassEncoder(NamedTuple):
+    """The codeword of the class with the largest sum of scores, for one sensor.
+
+    Attributes:
+      shift: Float64[S], subtracted from the S features that the sensor sees.
+      scale: Float64[S], they are divided by it after that.
+      parts: classifiers; those of `scorers` see standardised features, networks see raw ones.
+      mix: Float64[P], each part's scores are multiplied by it before they are added.
+      code: Int[K], the codeword of each class as a number; -1 where a class is never sent.
+      bits: length of a codeword.
+    """
+
+    shift: np.ndarray
+    scale: np.ndarray
+    parts: tuple[scorers.Scorer | NetworkEncoder, ...]
+    mix: np.ndarray
+    code: np.ndarray
+    bits: int
+
+
+Encoder = PixelEncoder | ProjectionEncoder | NetworkEncoder | ClassEncoder
 
 
 def code_bits(n_cells: int) -> int:
@@ -95,6 +117,8 @@ def depth_bits(encoder: Encoder) -> np.ndarray:
     """Bits of each symbol, Int[J]; their sum is the message's length B."""
     if isinstance(encoder, PixelEncoder):
         return np.asarray(encoder.depth_bits)
+    if isinstance(encoder, ClassEncoder):
+        return np.ones(encoder.bits, int)
     n = len(encoder.bias) if isinstance(encoder, ProjectionEncoder) else sum(encoder.outputs)
     return np.array([code_bits(n)]) if encoder.head == "argmax" else np.ones(n, int)
 
@@ -108,6 +132,8 @@ def symbol_sensor(encoder: Encoder, sensor_of: np.ndarray) -> np.ndarray:
     """
     if isinstance(encoder, PixelEncoder):
         return sensor_of[encoder.feature]
+    if isinstance(encoder, ClassEncoder):
+        return np.zeros(encoder.bits, np.int32)
     if encoder.head == "argmax":
         return np.zeros(1, np.int32)
     if isinstance(encoder, ProjectionEncoder):
@@ -125,15 +151,37 @@ def encode(encoder: Encoder, features: np.ndarray, sensor_of: np.ndarray) -> np.
     """
     if isinstance(encoder, PixelEncoder):
         return _cells(features[:, encoder.feature], encoder.thresholds)
+    if isinstance(encoder, ClassEncoder):
+        sent = np.where(encoder.code >= 0, 0.0, -np.inf)
+        chosen = np.argmax(class_scores(encoder, features, sensor_of) + sent, axis=1)
+        shift = np.arange(encoder.bits)[::-1]
+        return (encoder.code[chosen][:, None] >> shift & 1).astype(np.int32)
     if isinstance(encoder, ProjectionEncoder):
         weights = full_weights(encoder).T
         values = np.concatenate([block.astype(np.float64) @ weights for block in _blocks(features)])
         values = values + encoder.bias.astype(np.float64)
     else:
-        values = _network_values(encoder, features, sensor_of)
+        values = network_values(encoder, features, sensor_of)
     if encoder.head == "argmax":
         return np.argmax(values, axis=1).astype(np.int32)[:, None]
     return (values > 0).astype(np.int32)
+
+
+def class_scores(encoder: ClassEncoder, features: np.ndarray, sensor_of: np.ndarray) -> np.ndarray:
+    """Sum of the parts' scores, Float64[N, K]."""
+    z = standardised(features, sensor_of, encoder.shift, encoder.scale)
+    total = np.zeros((len(features), len(encoder.code)))
+    for part, weight in zip(encoder.parts, encoder.mix, strict=True):
+        if isinstance(part, NetworkEncoder):
+            total += weight * network_values(part, features, sensor_of)
+        else:
+            total += weight * scorers.scores(part, z)
+    return total
+
+
+def standardised(features, sensor_of, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The features that a sensor sees, in units of their spread; Float64[N, S]."""
+    return (features[:, sensor_of >= 0].astype(np.float64) - shift) / scale
 
 
 def full_weights(encoder: ProjectionEncoder) -> np.ndarray:
@@ -154,7 +202,8 @@ def _cells(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     return cells
 
 
-def _network_values(encoder: NetworkEncoder, features, sensor_of) -> np.ndarray:
+def network_values(encoder: NetworkEncoder, features, sensor_of) -> np.ndarray:
+    """The functionals of all sensors' networks side by side, Float32[N, F]."""
     values = []
     for params, sensor, outputs, shape in zip(
         encoder.params, encoder.sensors, encoder.outputs, encoder.sensor_shape, strict=True

@@ -51,6 +51,7 @@ class Problem(NamedTuple):
       sensor_of: Int[M], the view.
       image_shape: (height, width), (height, width, channels), or None for feature vectors.
       classes: names of the classes, by number.
+      refit: whether, after every choice, the validation part may be fitted on as well.
     """
 
     train: Sample
@@ -58,6 +59,7 @@ class Problem(NamedTuple):
     sensor_of: np.ndarray
     image_shape: ImageShape
     classes: tuple[Label, ...]
+    refit: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """From a problem, a mode and a budget to a whole system.
 
 Each mode proposes encoders (`proposals`), and the validation part chooses among them with their
-decoders.
+decoders. Mode `auto` chooses among the modes: with one sensor that is a question of which
+classifier to run there (`auto`), with several the modes compete on the validation part.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import jax
 import numpy as np
 
 from bitalloc.encoders import encoder as encoders
-from bitalloc.fitting import precision, proposals
+from bitalloc.encoders import sensors as views
+from bitalloc.fitting import auto, precision, proposals
 from bitalloc.fitting.fit import (
     BUDGET_LADDER,
     TRANSLATABLE_SIDE,
@@ -22,10 +24,10 @@ from bitalloc.fitting.fit import (
     choose_decoder,
     with_translations,
 )
-from bitalloc.model import Model
+from bitalloc.model import MAX_PADDING_BITS, Model, accuracy, value_range
 from fewbits.coding import InputError
 
-MODES = ("pixel", "projection", "decision")
+MODES = ("auto", "pixel", "projection", "decision")
 
 
 def fit(
@@ -41,7 +43,7 @@ def fit(
     Args:
       key: typed key of every random choice.
       problem: samples, view and classes.
-      mode: `pixel`, `projection` or `decision`.
+      mode: `auto`, `pixel`, `projection` or `decision`.
       bits: B.
       config: see `FitConfig`.
       sensor_bits: bits of each sensor for `projection` and `decision`, and no smaller budget
@@ -64,22 +66,47 @@ def fit_budgets(
 ) -> Iterator[Model]:
     """As `fit` for several ascending budgets, each of which competes with those before it."""
     check(problem, min(budgets))
-    total, largest = features_total_bits(problem), max(budgets)
-    if largest > total:
-        raise InputError(
-            f"a budget of {largest} bits exceeds the {total} that the features can carry"
-        )
     if mode not in MODES:
         raise InputError(f"unknown mode {mode!r}: choose from {', '.join(MODES)}")
+    classes_sent = mode == "auto" and views.n_sensors(problem.sensor_of) == 1
+    # A class needs no more bits than its codeword has, and the others may always be padding.
+    total = MAX_PADDING_BITS if classes_sent else features_total_bits(problem)
+    if max(budgets) > total:
+        raise InputError(
+            f"a budget of {max(budgets)} bits exceeds the {total} that "
+            + ("a message may have" if classes_sent else "the features can carry")
+        )
+    if mode != "auto":
+        found = _one_mode(key, problem, mode, budgets, config, sensor_bits)
+    elif classes_sent:
+        found = auto.fit_budgets(key, problem, sorted(budgets), config)
+    else:
+        found = _best_mode(key, problem, budgets, config, sensor_bits)
+    values = value_range(problem.train.features[:, problem.sensor_of >= 0])
+    for model in found:
+        yield model._replace(value_range=values)
+
+
+def _best_mode(key, problem: Problem, budgets, config: FitConfig, sensor_bits) -> Iterator[Model]:
+    """For each budget the mode that does best on the validation part, the simplest on ties."""
+    names = MODES[1:] if config.networks else MODES[1:3]
+    each = [_one_mode(key, problem, name, budgets, config, sensor_bits) for name in names]
+    held = problem.validation
+    for models in zip(*each, strict=True):
+        yield max(models, key=lambda model: accuracy(model, held.features, held.labels))
+
+
+def _one_mode(key, problem: Problem, mode, budgets, config, sensor_bits) -> Iterator[Model]:
+    largest = max(budgets)
     competing = config.smaller_budgets and sensor_bits is None
     ladder = [b for b in BUDGET_LADDER if b < largest] if competing else []
     best, best_accuracy = None, -1.0
     for bits in sorted({*ladder, *budgets}):
         # Nothing beats a model that is always right, and ties go to the fewer bits.
         if not competing or best_accuracy < 1.0:
-            model, accuracy = _fit_one(key, problem, mode, bits, config, sensor_bits)
-            if not competing or accuracy > best_accuracy:
-                best, best_accuracy = model, accuracy
+            model, right = _fit_one(key, problem, mode, bits, config, sensor_bits)
+            if not competing or right > best_accuracy:
+                best, best_accuracy = model, right
         assert best is not None
         if bits in budgets:
             yield best._replace(padding_bits=bits - best.bits + best.padding_bits)

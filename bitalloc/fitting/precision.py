@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from bitalloc.encoders import encoder as encoders
-from bitalloc.files import weight_bits, weight_tree, with_weights
 from bitalloc.fitting.fit import Sample
 from bitalloc.model import Model, accuracy, decode_numbers, encode
+from bitalloc.weights import weight_bits, weight_tree, with_weights
 from fewbits.coding.weights.model_file import quantise
 
 AGREEMENT = 0.995

@@ -164,26 +164,36 @@ def propose_decision(key, problem: Problem, bits, config: FitConfig, sensor_bits
     n_classes = len(problem.classes)
     if sensors.n_sensors(problem.sensor_of) > 1 or bits != encoders.code_bits(n_classes):
         return _trained(key, problem, bits, config, settings, sensor_bits)
-    proposals = []
-    views = views_of(problem)
-    for number in range(config.starts):
-        params, scaling = bottleneck.train(
-            jax.random.fold_in(key, number),
-            settings,
-            problem.train.features,
-            problem.train.labels,
-            views,
-            (n_classes,),
-            n_classes,
-            problem.image_shape,
-            head="argmax",
-            validation=problem.validation,
-        )
-        encoder = _network(params["sensors"], (n_classes,), settings, views, scaling)
-        # What mirrored images were trained on is averaged over them as well.
-        encoder = encoder._replace(head="argmax", mirrored=settings.flip)
-        proposals.append((encoder, None))
-    return proposals
+    return [
+        (decision_network(jax.random.fold_in(key, number), problem, settings), None)
+        for number in range(config.starts)
+    ]
+
+
+def decision_network(key, problem: Problem, settings: BottleneckConfig) -> encoders.NetworkEncoder:
+    """One network that sees all and whose outputs are the classes' scores.
+
+    Args:
+      key: typed key of the training.
+      problem: its validation part decides when to stop; one sensor.
+      settings: see `BottleneckConfig`.
+    """
+    n_classes, views = len(problem.classes), views_of(problem)
+    params, scaling = bottleneck.train(
+        key,
+        settings,
+        problem.train.features,
+        problem.train.labels,
+        views,
+        (n_classes,),
+        n_classes,
+        problem.image_shape,
+        head="argmax",
+        validation=problem.validation,
+    )
+    encoder = _network(params["sensors"], (n_classes,), settings, views, scaling)
+    # What mirrored images were trained on is averaged over them as well.
+    return encoder._replace(head="argmax", mirrored=settings.flip)
 
 
 def default_bottleneck(mode: str, bits: int) -> BottleneckConfig:

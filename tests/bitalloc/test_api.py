@@ -66,7 +66,7 @@ def test_labels_that_name_no_classes_are_refused(labels, said):
 def test_images_may_have_channels():
     images = RNG.integers(0, 256, (150, 6, 4, 3)).astype(np.uint8)
     labels = images[:, 4, 1, 2] > 128
-    model = bitalloc.fit(images, labels, 1, sensors="quadrants", config=QUICK)
+    model = bitalloc.fit(images, labels, 1, mode="pixel", sensors="quadrants", config=QUICK)
     assert model.image_shape == (6, 4, 3)
     np.testing.assert_array_equal(model.encoder.feature, [(4 * 4 + 1) * 3 + 2])
     np.testing.assert_array_equal(model.sensor_bits, [0, 0, 1, 0])
@@ -105,7 +105,8 @@ def test_a_validation_part_of_ones_own_is_used_as_it_is():
 
 
 def test_sensors_may_be_given_as_columns():
-    model = bitalloc.fit(TABLE, POSITIVE, 2, sensors=[[0, 1], [2, 3]], config=QUICK)
+    groups = [[0, 1], [2, 3]]
+    model = bitalloc.fit(TABLE, POSITIVE, 2, mode="pixel", sensors=groups, config=QUICK)
     np.testing.assert_array_equal(model.sensor_of, [0, 0, 1, 1, -1])
     assert model.sensor_bits.sum() == 2
 
