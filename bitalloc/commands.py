@@ -12,6 +12,7 @@ import numpy as np
 from fewbits import cli, flags
 from fewbits.coding import InputError
 from fewbits.io import inputs, outputs
+from fewbits.io.image_sets import forms
 from fewbits.io.progress import Bar
 
 _TARGETS = (0.7, 0.8, 0.9)
@@ -21,15 +22,6 @@ _HELD_OUT_SHARE = 0.2
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit status, 2 for a user's mistake."""
     return cli.run(parser("python -m bitalloc"), arguments)
-
-
-def _read_labelled(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    from bitalloc import datafiles
-
-    features, labels = datafiles.read_features(options.input)
-    if labels is None:
-        raise InputError(f"{options.input} has no array 'labels': nothing to fit to")
-    return features, labels
 
 
 def _config(options: argparse.Namespace):
@@ -42,7 +34,10 @@ def _config(options: argparse.Namespace):
 
 def _fit(options: argparse.Namespace) -> cli.Result:
     save = outputs.saver(options.model, inputs=[options.input], force=options.force)
-    features, labels = _read_labelled(options)
+    from bitalloc import datafiles
+
+    features, labels, form = datafiles.read(options, need_labels=True)
+    assert labels is not None
     import jax
 
     import bitalloc
@@ -54,7 +49,7 @@ def _fit(options: argparse.Namespace) -> cli.Result:
             features, labels, options.bits, mode=options.mode, sensors=options.sensors,
             config=_config(options), key=key,
         )  # fmt: skip
-        data = bitalloc.to_bytes(model)
+        data = forms.attach(bitalloc.to_bytes(model), datafiles.label_form(form))
         save(data)
         right = validation_accuracy(model, features, labels, key)
     found = {
@@ -91,7 +86,7 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     options.blamed = options.model
     model_bytes = inputs.read_file(options.model)
     model = bitalloc.from_bytes(model_bytes)
-    features, _ = datafiles.read_features(options.input)
+    features, _, _ = datafiles.read(options, need_labels=False)
     payload = bitalloc.encode(model, features)
     data = files.write_messages(model_bytes, payload, len(features))
     save(data)
@@ -110,7 +105,7 @@ def _encode(options: argparse.Namespace) -> cli.Result:
 
 def _decode(options: argparse.Namespace) -> cli.Result:
     import bitalloc
-    from bitalloc import files
+    from bitalloc import datafiles, files
 
     given = [options.model, options.messages]
     with outputs.open_output(options.output, inputs=given, force=options.force) as file:
@@ -119,7 +114,8 @@ def _decode(options: argparse.Namespace) -> cli.Result:
         model = bitalloc.from_bytes(model_bytes)
         options.blamed = options.messages
         payload, n = files.read_messages(inputs.read_file(options.messages), model_bytes)
-        np.savez(file, labels=bitalloc.decode(model, payload, n))
+        labels = bitalloc.decode(model, payload, n)
+        np.savez(file, labels=datafiles.own_labels(labels, forms.of_file(model_bytes)))
     return cli.Result(
         {"output": str(options.output), "labels": n}, f"{options.output}: {n:,} labels"
     )
@@ -132,7 +128,9 @@ def _curve(options: argparse.Namespace) -> cli.Result | None:
     if options.output is not None:
         streamed = outputs.is_stream(options.output)
         save = outputs.saver(options.output, inputs=[options.input], force=options.force, show=True)
-    features, labels = _read_labelled(options)
+    from bitalloc import datafiles
+
+    features, labels, _ = datafiles.read(options, need_labels=True)
     import jax
 
     from bitalloc import api, to_bytes
@@ -204,18 +202,22 @@ def parser(prog: str) -> argparse.ArgumentParser:
         )  # fmt: skip
         flags.add_common(command, seed="of every random choice", quiet=True)
 
-    labelled = ".npz with 'images' (N x H x W or N x H x W x C) or 'features' (N x M), and 'labels'"
+    labelled = f"{flags.SET_HELP}. An .npz may hold feature vectors (N x M) instead of images"
 
     fit = verb("fit", _fit, "fit an encoder and its decoder, write the model's file")
     fit.add_argument("input", type=Path, metavar="IN", help=labelled)
     flags.add_output(fit, "model", metavar="MODEL", help="the file to write")
     fit.add_argument("--bits", type=int, required=True, metavar="B", help="bits per example")
+    flags.add_image_set(fit)
     add_fitting(fit)
 
     encode = verb("encode", _encode, "write the messages of images or features")
     encode.add_argument("model", type=Path, metavar="MODEL", help="from fit")
-    encode.add_argument("input", type=Path, metavar="IN", help=".npz with 'images' or 'features'")
+    encode.add_argument(
+        "input", type=Path, metavar="IN", help="images or features as in fit; labels are not read"
+    )
     flags.add_output(encode, "output", metavar="OUT", help="file of messages to write")
+    flags.add_image_set(encode)
     flags.add_common(encode)
 
     decode = verb("decode", _decode, "labels from messages and the model alone")
@@ -228,6 +230,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     curve.add_argument("input", type=Path, metavar="IN", help=labelled)
     curve.add_argument("--bits", type=flags.integers, default="1,2,3,4,6,8,16", metavar="B,B,...",
                        help="budgets, bits per example")  # fmt: skip
+    flags.add_image_set(curve)
     flags.add_output(
         curve, "--output", metavar="FILE", help=".csv to write as well (default: none)"
     )
