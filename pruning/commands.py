@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from fewbits import cli, flags
-from fewbits.coding import InputError, container
 from fewbits.io import outputs
-from pruning.methods import METHODS
-from pruning.search import _prune, checkpoint
-from pruning.search.operating_points import Goal, PruningWarning, Settings, check_goal
 
-_LEAST_ABOVE_CHANCE = 0.1
+METHOD_NAMES = (
+    "drr", "drr_proximal", "rl1", "rl1_proximal", "pmmp", "fpp", "pmmp_curvature", "pmmp_admm",
+    "magnitude", "hard_concrete",
+)  # fmt: skip
+"""Those of `pruning.methods.METHODS`; written here, so that help imports no JAX."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,124 +21,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _compress(options: argparse.Namespace) -> cli.Result:
-    settings, goal = _chosen(options)
-    read = (options.checkpoint, options.data, options.validation)
-    save = outputs.saver(options.output, inputs=read, force=options.force)
-    params = checkpoint.read(options.checkpoint)
-    n_classes = len(params["output"]["bias"])
-    data = [
-        checkpoint.checked_images(*_data(name), n_classes)
-        for name in (options.data, options.validation)
-        if name is not None
-    ]
-    network = checkpoint.network_of(params, data[0][0].shape[1:])
-    for images, _ in data[1:]:
-        if images.shape[1:] != data[0][0].shape[1:]:
-            raise InputError(f"validation images {images.shape[1:]}, not {data[0][0].shape[1:]}")
-    _check_trained(network.apply, params, data[0])
-    train, validation = data if len(data) == 2 else _split(data[0], options.seed)
+    from pruning.search import run_compress
 
-    import jax
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PruningWarning)
-        found = _prune.search(
-            network.apply,
-            params,
-            train,
-            validation,
-            None,
-            goal,
-            None,
-            jax.random.key(options.seed),
-            settings,
-            held_out=options.validation is not None,
-        )
-    save(found.pruned.file)
-    for one in caught:
-        if issubclass(one.category, PruningWarning):
-            cli.warn(str(one.message))
-    total = sum(leaf.size for leaf in jax.tree.leaves(params))
-    return _report(options.output, found, total)
+    return run_compress.run(options)
 
 
-def _report(path: Path, found: _prune.Search, total: int) -> cli.Result:
-    """The Pareto table, the selected point marked, and what was selected."""
-    rows = [f"{'bytes':>9} {'nonzeros':>9} {'error':>9} {'bits':>5} {'penalty weight':>15}"]
-    for point in found.pruned.points:
-        rows.append(
-            f"{point.size_bytes:>9,} {point.nonzeros:>9,} {point.error_percent:>7.2f} % "
-            f"{point.bits:>9} {point.strength:>14.3g}{'  <' if point == found.selected else ''}"
-        )
-    chosen = found.selected
-    rows.append(
-        f"{path}: {chosen.size_bytes:,} bytes, {chosen.nonzeros:,} of {total:,} weights; "
-        f"error {chosen.error_percent:.2f} % (as given: {found.given_error_percent:.2f} %), "
-        f"{4 * total / chosen.size_bytes:.0f} times smaller than float32"
-    )
-    values = {
-        "output": str(path),
-        "bytes": chosen.size_bytes,
-        "selected": chosen._asdict(),
-        "given_error_percent": found.given_error_percent,
-        "weights": total,
-        "points": [point._asdict() for point in found.pruned.points],
-    }
-    return cli.Result(values, "\n".join(rows))
+def _sweep(options: argparse.Namespace) -> cli.Result:
+    from pruning.search import run_sweep
 
-
-def _chosen(options: argparse.Namespace) -> tuple[Settings, Goal]:
-    """What the flags say.
-
-    Raises:
-      InputError: flags that cannot be.
-    """
-    given: dict[str, Any] = {"method": options.method, "tolerance": options.tolerance}
-    if options.strength is not None:
-        given["strengths"] = tuple(options.strength)
-    if options.bits is not None:
-        given["bits"] = (options.bits,)
-    for name in ("steps", "fine_tune_steps", "trials"):
-        if getattr(options, name) is not None:
-            given[name] = getattr(options, name)
-    goal = Goal(options.max_loss, options.budget_bytes, options.ratio)
-    try:
-        check_goal(goal)
-        return Settings(**given), goal
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
-def _split(data: tuple[np.ndarray, np.ndarray], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and validation parts: nine tenths and one."""
-    images, labels = data
-    order = np.random.default_rng(seed).permutation(len(labels))
-    held, kept = np.split(order, [max(len(labels) // 10, 1)])
-    return [(images[rows], labels[rows]) for rows in (kept, held)]
-
-
-def _check_trained(apply: Any, params: Any, data: tuple[np.ndarray, np.ndarray]) -> None:
-    """Asserts that a network is better than chance on its data.
-
-    Raises:
-      InputError: it is not.
-    """
-    import jax.numpy as jnp
-
-    from fewbits.training import evaluation
-
-    right = float(evaluation.accuracy(apply, params, *map(jnp.asarray, data)))
-    chance = _prune.chance(data[1])
-    if right < chance + _LEAST_ABOVE_CHANCE * (1 - chance):
-        raise InputError(
-            f"the network has {100 * right:.1f} % of the data right, near chance "
-            f"({100 * chance:.1f} %); does it expect other inputs (uint8 is scaled by 1/255), "
-            "or is it untrained?"
-        )
+    return run_sweep.run(options)
 
 
 def _decompress(options: argparse.Namespace) -> cli.Result:
-    from fewbits.coding import params_from_bytes
+    import numpy as np
+
+    from fewbits.coding import container, params_from_bytes
     from fewbits.training import trees
 
     with outputs.open_output(options.output, inputs=[options.input], force=options.force) as file:
@@ -155,25 +48,6 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
     )
 
 
-def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels from an .npz file, or a data set known by name."""
-    if name.endswith(".npz"):
-        from fewbits.io.arrays import read_arrays
-
-        arrays = read_arrays(Path(name))
-        missing = [part for part in ("images", "labels") if part not in arrays]
-        if missing:
-            raise InputError(f"{name} has no array {missing[0]!r}; save images=..., labels=...")
-        return arrays["images"], arrays["labels"]
-    from fewbits.io import datasets
-
-    try:
-        images = datasets.load(name, "train")
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    return images.pixels, images.labels
-
-
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
     whole = cli.Parser(prog=prog, description=__doc__)
@@ -181,81 +55,72 @@ def parser(prog: str) -> argparse.ArgumentParser:
     compress = commands.add_parser(
         "compress",
         help="prune a trained network and write it as a small file",
-        description="Prune a LeNet or an MLP with ReLUs, given as a checkpoint with arrays named "
-        "layer/kernel and layer/bias, the layers conv1.., dense1.., output. Several penalty "
-        "weights are tried; the table lists the files that no other one beats in both size and "
-        "error, and one of them is written: by default the smallest that loses at "
-        "most half a point.",
+        description="Prune a trained classifier. Several penalty weights are tried; the table "
+        "lists the files that no other one beats in both size and error, and one of them is "
+        "written. A picture and a CSV file of the table lie beside OUT. Dense layers, and "
+        "convolutions before them, are recognised by their shapes, in the layouts of flax and "
+        "PyTorch; any other network is named by --model.",
     )
-    compress.add_argument("checkpoint", type=Path, metavar="CKPT", help="the trained network, .npz")
+    _add_network(compress)
     flags.add_output(compress, "output", metavar="OUT", help="the file to write")
-    compress.add_argument(
-        "--data",
-        required=True,
-        metavar="D",
-        help="mnist, fashion_mnist, digits, or FILE.npz (images, labels)",
-    )
-    compress.add_argument(
-        "--validation",
-        metavar="V",
-        help="likewise; data that the network was not trained on. Without, a tenth of --data "
-        "decides the threshold, errors are measured on all of it, and only penalty weights below "
-        "the method's default are tried for --max-loss",
-    )
+    _add_data(compress)
     goal = compress.add_mutually_exclusive_group()
     goal.add_argument(
-        "--max-loss",
-        type=float,
-        metavar="P",
+        "--max-loss", type=float, metavar="P",
         help="points of accuracy that may be lost (default: 0.5)",
-    )
+    )  # fmt: skip
     goal.add_argument(
-        "--budget-bytes",
-        type=int,
-        metavar="N",
+        "--budget-bytes", type=int, metavar="N",
         help="largest size of the file instead (default: --max-loss)",
-    )
+    )  # fmt: skip
     goal.add_argument(
-        "--ratio",
-        type=float,
-        metavar="R",
+        "--ratio", type=float, metavar="R",
         help="times smaller than float32 instead (default: --max-loss)",
-    )
-    compress.add_argument("--method", default="drr", metavar="M", help=", ".join(METHODS))
+    )  # fmt: skip
+    _add_method(compress)
     compress.add_argument(
-        "--strength",
-        type=float,
-        nargs="+",
-        metavar="W",
-        help="penalty weights to try, in the method's unit (default: the method's own)",
-    )
+        "--strength", type=float, nargs="+", metavar="W",
+        help="penalty weights to try, in the method's unit (default: a search)",
+    )  # fmt: skip
     compress.add_argument(
         "--trials", type=int, metavar="N", help="how many penalty weights to try (default: 5)"
     )
     compress.add_argument(
-        "--tolerance", type=float, default=0.1, metavar="S", help="share the loss may rise by"
-    )
-    compress.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        help="of the first phase (default: ten epochs, at least 6000)",
-    )
-    compress.add_argument(
-        "--fine-tune-steps",
-        type=int,
-        metavar="N",
-        help="of the last one (default: half of the first)",
-    )
-    compress.add_argument(
-        "--bits",
-        type=int,
-        choices=range(2, 17),
-        metavar="B",
-        help="per weight, 2 to 16 (default: 5 to 8 are tried)",
-    )
-    flags.add_common(compress, seed="of every random choice")
+        "--no-baseline", action="store_true",
+        help="train no dense network of the same bytes to compare with",
+    )  # fmt: skip
+    flags.add_output(
+        compress, "--plot", metavar="FILE.png",
+        help="the picture; the table is FILE.csv (default: OUT.png and OUT.csv)",
+    )  # fmt: skip
+    flags.add_common(
+        compress, seed="of every random choice", quiet=True,
+        time_limit="end after about this time; OUT holds the best file so far from the first "
+        "penalty weight on",
+    )  # fmt: skip
     compress.set_defaults(run=_compress)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="try every penalty weight with every seed, on all devices",
+        description="Try every penalty weight with every seed. OUT is a folder with a record and "
+        "the files of each trial, and the Pareto set of all. The same command goes on where an "
+        "interrupted one ended. Where there are several devices, each works on trials of its own.",
+    )
+    _add_network(sweep)
+    sweep.add_argument("output", type=Path, metavar="OUT", help="the folder to write into")
+    _add_data(sweep)
+    sweep.add_argument(
+        "--strengths", type=float, nargs="+", required=True, metavar="W",
+        help="penalty weights, in the method's unit",
+    )  # fmt: skip
+    sweep.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], metavar="S", help="of the batches' order"
+    )
+    _add_method(sweep)
+    flags.add_common(sweep, quiet=True)
+    sweep.set_defaults(run=_sweep)
+
     purpose = "write a file's parameters as .npz"
     decompress = commands.add_parser("decompress", help=purpose, description=purpose)
     decompress.add_argument("input", type=Path, metavar="FILE", help="of compress")
@@ -263,3 +128,51 @@ def parser(prog: str) -> argparse.ArgumentParser:
     flags.add_common(decompress)
     decompress.set_defaults(run=_decompress)
     return whole
+
+
+def _add_network(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "checkpoint", type=Path, metavar="CKPT",
+        help="the trained network: .npz, .safetensors or an orbax folder",
+    )  # fmt: skip
+    command.add_argument(
+        "--model", metavar="MODULE:FUNCTION",
+        help="a function of (params, x), or of (params, state, x), that gives logits; the state "
+        "is what the checkpoint holds beside 'params' (default: recognised by shapes)",
+    )  # fmt: skip
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", required=True, metavar="D", help=flags.SET_HELP)
+    command.add_argument(
+        "--validation", metavar="V",
+        help="likewise; data that the network was not trained on. Without, a tenth of --data "
+        "decides the threshold, errors are measured on all of it, and only penalty weights below "
+        "the method's default are tried for --max-loss",
+    )  # fmt: skip
+    flags.add_image_set(command)
+    for name, what in (("--mean", "subtracted from"), ("--std", "divides")):
+        command.add_argument(
+            name, type=flags.numbers, metavar="X[,Y,Z]",
+            help=f"number, or one per channel, that is {what} the inputs, uint8 pixels after "
+            "1/255 (default: none)".replace("is divides", "divides"),
+        )  # fmt: skip
+
+
+def _add_method(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--method", default="drr", metavar="M", help=", ".join(METHOD_NAMES))
+    command.add_argument(
+        "--tolerance", type=float, default=0.1, metavar="S", help="share the loss may rise by"
+    )
+    command.add_argument(
+        "--steps", type=int, metavar="N",
+        help="of the first phase (default: ten epochs, at least 6000)",
+    )  # fmt: skip
+    command.add_argument(
+        "--fine-tune-steps", type=int, metavar="N",
+        help="of the last one (default: half of the first)",
+    )  # fmt: skip
+    command.add_argument(
+        "--bits", type=int, choices=range(2, 17), metavar="B",
+        help="per weight, 2 to 16 (default: 5 to 8 are tried)",
+    )  # fmt: skip

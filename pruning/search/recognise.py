@@ -167,6 +167,8 @@ def _layers(named: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     vectors = [name for name in order if np.ndim(named[name]) == 1]
     if not kernels or len(kernels) > _MOST_LAYERS:
         raise ValueError(f"{len(kernels)} matrices; networks of 1 to {_MOST_LAYERS} are recognised")
+    if not vectors:
+        return [(kernel, None) for kernel in kernels]
     for key in (_parent, _digits):
         groups: dict[str, list[list[str]]] = {}
         for place, names in enumerate((kernels, vectors)):
@@ -307,7 +309,7 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def _parent(name: str) -> str:
-    return name.rpartition("/")[0]
+    return re.split(r"[/.](?=[^/.]*$)", name)[0] if re.search(r"[/.]", name) else ""
 
 
 def _digits(name: str) -> str:

@@ -1,0 +1,144 @@
+"""`fewbits pruning compress`: the search on what a user gives; a file from its first trial on."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from fewbits import cli
+from fewbits.coding import InputError
+from fewbits.io import outputs
+from fewbits.io.progress import Bar
+from fewbits.training import trees
+from pruning.search import _prune, given, report
+from pruning.search.operating_points import Candidate, Goal, Settings, check_goal
+
+
+def run(options: argparse.Namespace) -> cli.Result:
+    """Prunes a checkpoint into a file; table and picture lie beside it."""
+    begun = time.monotonic()
+    settings, goal = chosen(options)
+    read = (options.checkpoint, options.data, options.validation)
+    save = outputs.saver(options.output, inputs=read, force=options.force)
+    beside = _beside(options, read)
+    network = given.read(options)
+    streams = outputs.is_stream(options.output)
+    best: Candidate | None = None
+
+    with Bar(f"prune {options.checkpoint}", quiet=options.quiet) as bar:
+
+        def on_trial(done: int, of: int, found: Candidate | None) -> None:
+            nonlocal best
+            bar("penalty weights", done, of)
+            best = found
+            if found is not None and not streams:
+                save(found.point.file)
+
+        bar("penalty weights", 0, settings.trials)
+        limit = math.inf if options.time_limit is None else begun + options.time_limit
+        try:
+            found = _prune.search(
+                network.apply, network.params, network.train, network.validation, network.state,
+                goal, None, jax.random.key(options.seed), settings,
+                held_out=network.held_out, deadline=limit, on_trial=on_trial,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+            point = best.point
+            raise KeyboardInterrupt(
+                f"{options.output} holds the best file so far, {point.size_bytes:,} bytes at "
+                f"{point.error_percent:.2f} % error"
+            ) from None
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    save(found.pruned.file)
+    for line in found.warnings:
+        cli.warn(line)
+    for write, data in zip(beside, _accompanying(found), strict=False):
+        write(data())
+    return _result(options, found, network)
+
+
+def chosen(options: argparse.Namespace) -> tuple[Settings, Goal]:
+    """What the flags say.
+
+    Raises:
+      InputError: flags that cannot be.
+    """
+    names = {"strength": "strengths", "steps": "steps", "fine_tune_steps": "fine_tune_steps",
+             "trials": "trials"}  # fmt: skip
+    taken = {name: getattr(options, flag, None) for flag, name in names.items()}
+    taken = {name: value for name, value in taken.items() if value is not None}
+    if options.bits is not None:
+        taken["bits"] = (options.bits,)
+    if "strengths" in taken:
+        taken["strengths"] = tuple(taken["strengths"])
+    goal = Goal(*(getattr(options, name, None) for name in ("max_loss", "budget_bytes", "ratio")))
+    try:
+        check_goal(goal)
+        settings = Settings(
+            method=options.method, tolerance=options.tolerance,
+            baseline=not getattr(options, "no_baseline", True), **taken,
+        )  # fmt: skip
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return settings, goal
+
+
+def _beside(options: argparse.Namespace, read: tuple[Any, ...]) -> list[Callable[[bytes], None]]:
+    """What writes the picture, and the table of the same name; nothing for a stream."""
+    if options.plot is None and outputs.is_stream(options.output):
+        return []
+    picture = options.plot or Path(f"{options.output}.png")
+    taken = (*read, options.output)
+    names = (picture, picture.with_suffix(".csv"))
+    return [outputs.saver(name, inputs=taken, force=options.force) for name in names]
+
+
+def _accompanying(found: _prune.Search) -> list[Callable[[], bytes]]:
+    points, selected = found.pruned.points, found.selected
+    return [
+        lambda: report.picture(points, selected, found.given_error_percent, found.baseline),
+        lambda: report.as_csv(points),
+    ]
+
+
+def _result(options: argparse.Namespace, found: _prune.Search, network: given.Given) -> cli.Result:
+    selected, baseline = found.selected, found.baseline
+    floats = [leaf for leaf in jax.tree.leaves(network.params) if leaf.dtype.kind != "i"]
+    total = trees.size(floats)
+    measured = "validation data" if network.held_out else "data, which it was trained on"
+    lines = report.table(found.pruned.points, selected)
+    if baseline is not None:
+        lines.append(
+            f"a dense network of {baseline.size_bytes:,} bytes, trained as long: "
+            f"{baseline.error_percent:.2f} % error"
+        )
+    lines.append(
+        f"{options.output}: {selected.size_bytes:,} bytes, {selected.nonzeros:,} of {total:,} "
+        f"weights; error {selected.error_percent:.2f} % (as given: "
+        f"{found.given_error_percent:.2f} %) on the {measured}; "
+        f"{4 * total / selected.size_bytes:.0f} times smaller than float32"
+    )
+    values = {
+        "output": str(options.output),
+        "network": network.said,
+        "bytes": selected.size_bytes,
+        "selected": report.values(selected),
+        "given_error_percent": found.given_error_percent,
+        "held_out": network.held_out,
+        "weights": total,
+        "points": [report.values(point) for point in found.pruned.points],
+        "baseline": report.values(baseline),
+        "warnings": found.warnings,
+    }
+    return cli.Result(values, "\n".join(lines))
