@@ -21,7 +21,15 @@ from run_example import split
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, EXAMPLES = ROOT / "docs", ROOT / "examples"
-PACKAGES = ("lgc", "pruning", "ratedist", "bitalloc", "fewbits.coding", "fewbits.training")
+PACKAGES = (
+    "lgc",
+    "pruning",
+    "ratedist",
+    "bitalloc",
+    "fewbits.coding",
+    "fewbits.io",
+    "fewbits.training",
+)
 FORMATS = {
     "fewbits/coding/FORMAT.md": "formats/container.md",
     "lgc/coresets/FORMAT.md": "formats/image_sets.md",

@@ -54,8 +54,9 @@ TYPED = {
         "1.14 1.20": "Sparse PC's and HCLT's published bits per dimension",
     },
     "adding_an_experiment.md": {"1": "a number of cores"},
+    "files.md": {"0 1 255 256": "levels of images, and values that they stand for"},
     "text.md": {"1 4": "megabytes of the rows"},
-    "commands.md": {"0 1 2 130 255": "exit status and scaling of pixels"},
+    "commands.md": {"0 1 2 130 255 256": "exit status and scaling of pixels"},
 }
 
 

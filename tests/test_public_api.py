@@ -12,7 +12,15 @@ from typing import Any
 import jax
 import pytest
 
-PACKAGES = ("lgc", "pruning", "ratedist", "bitalloc", "fewbits.coding", "fewbits.training")
+PACKAGES = (
+    "lgc",
+    "pruning",
+    "ratedist",
+    "bitalloc",
+    "fewbits.coding",
+    "fewbits.io",
+    "fewbits.training",
+)
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

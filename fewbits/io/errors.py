@@ -47,4 +47,14 @@ class InputError(ValueError):
 
 
 class OutputError(InputError, OSError):
-    """A result that cannot go where the user wants it; what is there is untouched."""
+    """A result that cannot go where the user wants it; what is there is untouched.
+
+    Example:
+      >>> from fewbits.io import OutputError, open_output
+      >>> try:
+      ...     with open_output("no such folder/net.fewbits") as file:
+      ...         pass
+      ... except OutputError as error:
+      ...     print(error)
+      no such folder/net.fewbits: the folder no such folder does not exist; make it first
+    """

@@ -3,6 +3,12 @@
 Every command and every `save` of the package writes through this module. An output is checked
 before any work is done, written without a name beside its place, and given its name when it is
 complete, so that an interruption at any moment leaves what was there before.
+
+>>> import tempfile
+>>> from fewbits.io import outputs
+>>> with tempfile.TemporaryDirectory() as folder:
+...     save = outputs.saver(f"{folder}/notes")  # checked now, before any work
+...     save(b"few bits")
 """
 
 from __future__ import annotations
@@ -191,6 +197,16 @@ def open_output_folder(
       OutputError: there are files in it, it is a file, or it is in no folder that can be written
         to; on entry, before any work is done.
       OSError: the disk refuses.
+
+    Example:
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from fewbits.io import open_output_folder
+      >>> with tempfile.TemporaryDirectory() as parent:
+      ...     with open_output_folder(Path(parent) / "notes") as folder:
+      ...         _ = (folder / "first").write_text("few bits")
+      ...     (Path(parent) / "notes" / "first").read_text()
+      'few bits'
     """
     if is_stream(path):
         raise OutputError("-: a folder is written; give its name")
