@@ -167,6 +167,12 @@ def warn(line: str) -> None:
     sys.stderr.write(f"warning: {' '.join(line.split())}\n")
 
 
+def note(line: str) -> None:
+    """Prints one line about the progress of a long command to stderr."""
+    sys.stderr.write(f"{' '.join(line.split())}\n")
+    sys.stderr.flush()
+
+
 def as_json(values: Any) -> str:
     """Valid JSON of a result: arrays become lists, numbers that are not finite null."""
     return json.dumps(_plain(values), indent=2)

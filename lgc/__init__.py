@@ -9,7 +9,7 @@ budget of bytes; `decompress` and `stream` draw training sets from either.
 >>> config = lgc.Config(hidden=8, latent=2, epochs=1, components=1)
 >>> data = lgc.compress(images, np.arange(40) % 2, config=config)
 >>> lgc.decompress(data, per_class=5).images.shape
-(10, 8, 8, 1)
+(10, 8, 8)
 
 The command line is `fewbits lgc`. The parts stand on their own: `lgc.gmm` (Gaussian mixtures),
 `lgc.coresets` (coreset selection), `lgc.groups` (data with spurious correlations), `lgc.privacy`
@@ -20,7 +20,7 @@ from lgc import coresets, gmm, groups, privacy
 from lgc.compression import compress
 from lgc.config import Config
 from lgc.decompression import Decompressed, decompress, stream
-from lgc.distillation.budget_search import distill
+from lgc.distillation._distill import distill
 from lgc.distillation.search_config import DistillConfig
 
 __all__ = [

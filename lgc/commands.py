@@ -14,7 +14,7 @@ from fewbits import cli
 from fewbits import flags as common_flags
 from fewbits.coding import InputError
 from fewbits.io import inputs, outputs
-from fewbits.io.arrays import read_arrays
+from fewbits.io.image_sets import folders, forms
 from fewbits.io.progress import Bar
 from lgc import flags
 
@@ -32,7 +32,7 @@ def _compress(options: argparse.Namespace) -> cli.Result:
         _refuse(options, "--rate-weight", *_RECORDED)
     if options.components is not None:
         _refuse(options, "a fixed number of --components", "selection")
-    images, labels, groups = _read_npz(options.input)
+    images, labels, form, groups = _read(options)
     if groups is not None:
         _refuse(options, "an array 'groups'", "variant", "rate_weight")
     import jax
@@ -53,18 +53,27 @@ def _compress(options: argparse.Namespace) -> cli.Result:
             data = lgc.compress(images, labels, config=config, key=key, progress=progress)
         else:
             data = _compress_groups(images, labels, groups, config, key, progress)
-    save(data)
-    bits = 8 * len(data) / len(images)
+        save(forms.attach(data, form))
+        compared = None
+        if groups is None:
+            from lgc import comparison
+
+            progress("comparing with common codecs", 0, 1)
+            compared = comparison.compare(data, images, labels, seed=options.seed)
+    size = len(forms.attach(data, form))
+    bits = 8 * size / len(images)
+    said = f"{options.output}: {size:,} bytes for {len(images):,} images of {images.nbytes:,} bytes"
     return cli.Result(
         {
             "output": str(options.output),
-            "bytes": len(data),
+            "bytes": size,
             "images": len(images),
             "bits_per_image": bits,
             "raw_bytes": images.nbytes,
+            "compared": None if compared is None else compared.values(),
         },
-        f"{options.output}: {len(data):,} bytes for {len(images):,} images ({bits:.2f} bits per "
-        f"image, {images.nbytes / len(data):.0f}x less than raw)",
+        f"{said} ({bits:.2f} bits per image)"
+        + ("" if compared is None else f"\n{compared.text(size)}"),
     )
 
 
@@ -74,7 +83,7 @@ def _compress_groups(
     from lgc.groups import grouped_compression as compression
 
     plain = compression.Config()
-    steps = max(1, mixtures.epochs * len(images) // plain.batch_size)
+    steps = max(1, mixtures.steps(len(images), plain.batch_size))
     config = compression.Config(steps=steps, mixtures=mixtures)
     return compression.compress(images, labels, groups, config=config, key=key, progress=bar).data
 
@@ -82,12 +91,13 @@ def _compress_groups(
 def _compress_jointly(
     options: argparse.Namespace, images: np.ndarray, labels: np.ndarray, key: Any, bar: Any
 ) -> bytes:
+    import lgc
     from lgc.autoencoders import rate_constrained_compression as compression
 
     plain = compression.Config()
     config = replace(
         plain,
-        steps=max(1, options.epochs * len(images) // plain.batch_size),
+        steps=max(1, lgc.Config(epochs=options.epochs).steps(len(images), plain.batch_size)),
         hyperparameters=plain.hyperparameters._replace(bits_weight=options.rate_weight),
     )
     return compression.compress(images, labels, config=config, key=key, progress=bar)
@@ -95,63 +105,30 @@ def _compress_jointly(
 
 def _distill(options: argparse.Namespace) -> cli.Result:
     save = outputs.saver(options.output, inputs=[options.input], force=options.force)
+    save_picture = None
     if options.preview is not None:
         taken = (options.input, options.output)
         if any(os.path.realpath(options.preview) == os.path.realpath(path) for path in taken):
             raise InputError(f"--preview {options.preview} is also IN or OUT; name another file")
         save_picture = outputs.saver(options.preview, inputs=taken, force=options.force)
-    images, labels, groups = _read_npz(options.input)
+    images, labels, form, groups = _read(options)
     if groups is not None:
         raise InputError("distill uses no groups; save IN.npz without the array 'groups'")
-    import jax
-
-    from lgc.distillation import budget_search, distilled_file, distilled_images, search_config
-    from lgc.distillation.preview import picture
+    from lgc import distill_command
+    from lgc.distillation import distilled_file
 
     distilled_file.check(images, labels)
-    with Bar(str(options.input), quiet=options.quiet) as progress:
-        data, point = budget_search.distill_with_point(
-            images, labels, options.budget_bytes, search_config.DistillConfig(),
-            jax.random.key(options.seed), time_limit=options.time_limit, progress=progress,
-        )  # fmt: skip
-    save(data)
-    contents = distilled_images.read(data)
-    shown = ""
-    if options.preview is not None:
-        save_picture(picture(contents, options.seed))
-        shown = f"; pictures in {options.preview}"
-    stored, augmentation = contents.images, contents.augmentation._asdict()
-    upsampling = "interpolation" if contents.upsampler is None else "an upsampler"
-    distilled = "distilled " if point.distillation_steps else ""
-    return cli.Result(
-        {
-            "output": str(options.output),
-            "bytes": len(data),
-            "budget_bytes": options.budget_bytes,
-            "images": len(images),
-            "stored_images": len(stored.classes),
-            "downsampling_factor": stored.factor,
-            "grey_levels": int(stored.levels.size),
-            "upsampler_width": point.width,
-            "augmentation": augmentation,
-            "strategy": point.strategy,
-            "distillation_steps": point.distillation_steps,
-            "validation_accuracy": point.accuracy,
-            "preview": None if options.preview is None else str(options.preview),
-        },
-        f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
-        f"{len(stored.classes):,} {distilled}images for {len(images):,}, downsampled "
-        f"{stored.factor}x, {stored.levels.size} grey levels, {upsampling}\n"
-        f"augmentation: {', '.join(f'{name} {value}' for name, value in augmentation.items())}\n"
-        f"proxy evaluation: a small ConvNet trained on the file's images classifies "
-        f"{100 * point.accuracy:.1f} % of held-out images correctly{shown}",
-    )
+    return distill_command.run(options, images, labels, form, save, save_picture)
 
 
 def _decompress(options: argparse.Namespace) -> cli.Result:
     if options.per_class is not None and not 1 <= options.per_class <= 10_000_000:
         raise InputError(f"--per-class {options.per_class}; use 1 to 10,000,000")
-    with outputs.open_output(options.output, inputs=[options.input], force=options.force) as file:
+    to_folder = options.folder or options.output.is_dir()
+    if to_folder and outputs.is_stream(options.output):
+        raise InputError("--folder needs the name of a folder, not -")
+    opened = outputs.open_output_folder if to_folder else outputs.open_output
+    with opened(options.output, inputs=[options.input], force=options.force) as place:
         data = inputs.read_file(options.input)
         import lgc
         from lgc import files
@@ -159,10 +136,14 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
         with Bar(str(options.input), quiet=options.quiet):
             images, labels, _ = lgc.decompress(data, per_class=options.per_class, seed=options.seed)
             groups = files.groups_of(data, per_class=options.per_class)
-            arrays: dict[str, Any] = {"images": images, "labels": labels}
-            if groups is not None:
-                arrays["groups"] = groups
-            np.savez_compressed(file, **arrays)
+            if isinstance(place, Path):
+                form = forms.of_file(data)
+                folders.write(place, forms.as_pictures(images, form), forms.in_words(labels, form))
+            else:
+                arrays: dict[str, Any] = {"images": images, "labels": labels}
+                if groups is not None:
+                    arrays["groups"] = groups
+                np.savez_compressed(place, **arrays)
     return cli.Result(
         {"output": str(options.output), "images": len(images), "shape": list(images.shape[1:])},
         f"{options.output}: {len(images):,} images of shape {images.shape[1:]}",
@@ -188,15 +169,26 @@ def _refuse(options: argparse.Namespace, with_what: str, *names: str) -> None:
             raise InputError(f"--{name.replace('_', '-')} has no effect with {with_what}; drop it")
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    stored = read_arrays(path)
-    missing = [name for name in ("images", "labels") if name not in stored]
-    if missing:
-        raise InputError(
-            f"{path} has no array {missing[0]!r} (it has {', '.join(stored) or 'none'}); "
-            "save images and labels with numpy.savez(path, images=..., labels=...)"
+def _read(
+    options: argparse.Namespace,
+) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray | None]:
+    """Images uint8 (N, H, W, C), class numbers, the form that the user has them in, and groups."""
+    from fewbits.io.image_sets.labelled import read_labelled
+
+    found = read_labelled(
+        options.input, images=options.images, labels=options.labels, layout=options.layout,
+        size=options.size,
+    )  # fmt: skip
+    from lgc.images import check_counts
+
+    check_counts(found.labels, found.form)
+    if not found.is_exact():
+        form = found.form
+        cli.warn(
+            f"{options.input}: images of {form.dtype} are rounded to 256 levels, "
+            f"{form.low:g} to {form.high:g}"
         )
-    return stored["images"], stored["labels"], stored.get("groups")
+    return found.levels(), found.labels, found.form, found.groups
 
 
 def parser(prog: str) -> argparse.ArgumentParser:
@@ -209,13 +201,14 @@ def parser(prog: str) -> argparse.ArgumentParser:
         command.set_defaults(run=run, given=frozenset())
         return command
 
-    compress = verb("compress", _compress, "IN.npz (images, labels) -> a decoder and mixtures")
+    compress = verb("compress", _compress, "a labelled image set -> a decoder and mixtures")
     compress.add_argument(
         "input", type=Path, metavar="IN",
-        help=".npz with images uint8 (N,H,W[,C]), labels (N,) and perhaps groups (N,), such as the "
-        "kind of background: decompress --per-class draws all groups equally often",
+        help=f"{common_flags.SET_HELP}. An .npz may hold groups (N,) as well, such as the kind of "
+        "background: decompress --per-class draws all groups equally often",
     )  # fmt: skip
     common_flags.add_output(compress, "output", metavar="OUT", help="the file to write")
+    common_flags.add_image_set(compress)
     compress.add_argument(
         "--variant",
         choices=(
@@ -224,7 +217,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
         default="ae", action=flags.Recorded, help="of the autoencoder",
     )  # fmt: skip
     compress.add_argument(
-        "--epochs", type=flags.epochs, default=30, metavar="E", help="of training"
+        "--epochs",
+        type=flags.epochs,
+        metavar="E",
+        help="of training (default: 30, or more where these are fewer than 2,000 steps)",
     )
     compress.add_argument(
         "--components", type=flags.components, default="auto", metavar="auto|K",
@@ -250,12 +246,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
     common_flags.add_common(compress, seed="of every random choice", quiet=True)
 
     distill = verb(
-        "distill", _distill, "IN.npz (images, labels) -> the most useful file within a budget"
+        "distill", _distill, "a labelled image set -> the most useful file within a budget"
     )
-    distill.add_argument(
-        "input", type=Path, metavar="IN", help=".npz with images uint8 (N,H,W[,C]), labels (N,)"
-    )
+    distill.add_argument("input", type=Path, metavar="IN", help=common_flags.SET_HELP)
     common_flags.add_output(distill, "output", metavar="OUT", help="the file to write")
+    common_flags.add_image_set(distill)
     distill.add_argument(
         "--budget-bytes", type=flags.budget, required=True, metavar="N", help="size of OUT at most"
     )
@@ -265,13 +260,17 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     common_flags.add_common(
         distill, seed="of every random choice", quiet=True,
-        time_limit="stop the search after this time and write the best file so far; writing takes "
-        "a while longer",
+        time_limit="end after about this time; OUT holds the best file so far from the first "
+        "seconds on",
     )  # fmt: skip
 
     decompress = verb("decompress", _decompress, "OUT of compress or distill -> images, labels")
     decompress.add_argument("input", type=Path, metavar="IN", help="file to read; - for stdin")
-    common_flags.add_output(decompress, "output", metavar="OUT", help="the .npz to write")
+    common_flags.add_output(
+        decompress, "output", metavar="OUT",
+        help="the .npz to write, or a folder of PNG files with one subfolder for each class",
+    )  # fmt: skip
+    decompress.add_argument("--folder", action="store_true", help="OUT is a new folder")
     decompress.add_argument(
         "--per-class", type=int, metavar="N",
         help="images of each class, with groups of each class in each group (default: as many as "

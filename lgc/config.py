@@ -15,6 +15,9 @@ from lgc.gmm.mixture_code import Covariance
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, the work done and the work in all."""
 
+_EPOCHS = 30
+_LEAST_STEPS = 2_000
+
 
 @dataclass(frozen=True)
 class Config:
@@ -28,7 +31,8 @@ class Config:
         "contrastive_vae" or "convolutional_vae".
       hidden: units of each hidden layer.
       latent: latent dimensions.
-      epochs: passes over the images in training.
+      epochs: passes over the images in training; None for 30 (the published number), or as many as
+        make 2,000 optimiser steps.
       batch_size: images of an optimiser step.
       learning_rate: of Adam.
       components: Gaussians per class; None selects from 1 to `max_components` by `selection`.
@@ -44,7 +48,7 @@ class Config:
     variant: variants.Name = "ae"
     hidden: int = 128
     latent: int = 64
-    epochs: int = 30
+    epochs: int | None = None
     batch_size: int = 256
     learning_rate: float = 1e-3
     components: int | None = None
@@ -56,8 +60,13 @@ class Config:
 
     def __post_init__(self):
         for name in ("hidden", "latent", "epochs", "batch_size", "max_components"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; use 1 or more")
+            value = getattr(self, name)
+            if (type(value) is not int or value < 1) and (name, value) != ("epochs", None):
+                raise ValueError(f"{name} is {value}; use a whole number, 1 or more")
+        if self.selection not in ("bic", "bytes"):
+            raise ValueError(f"selection {self.selection!r} is neither 'bic' nor 'bytes'")
+        if self.bits not in ("float16", "float32", *range(2, 17)):
+            raise ValueError(f"bits is {self.bits}; use 2 to 16, 'float16' or 'float32'")
         if self.variant not in variants.NAMES:
             raise ValueError(f"variant {self.variant!r} is not one of {', '.join(variants.NAMES)}")
         if self.initialisation not in INITIALISATIONS:
@@ -72,6 +81,13 @@ class Config:
             raise ValueError(
                 f"covariance {self.covariance!r} is not one of {mixture_code.COVARIANCES}"
             )
+
+    def steps(self, count: int, batch_size: int | None = None) -> int:
+        """Optimiser steps of a training on `count` images."""
+        each = count // min(batch_size or self.batch_size, count)
+        if self.epochs is None:
+            return max(_EPOCHS * each, _LEAST_STEPS)
+        return self.epochs * each
 
 
 def report(progress: Progress | None, stage: str, done: int, total: int) -> None:

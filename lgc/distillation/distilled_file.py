@@ -239,9 +239,13 @@ def distilled(
     return kernel_ridge.rounded(result.params, start), weights
 
 
-def too_small(budget_bytes: int, checked: LabelledImages) -> InputError:
-    """The error for a budget that does not fit one image of each class."""
-    return InputError(
+class TooSmall(InputError):
+    """A budget that does not fit one image of each class."""
+
+
+def too_small(budget_bytes: int, checked: LabelledImages) -> TooSmall:
+    """The error that names the budget."""
+    return TooSmall(
         f"a budget of {budget_bytes} bytes is too small for images of {checked.pixels.shape[1:]} "
         f"in {len(checked.labels)} classes: a header and one low-resolution image of each take more"
     )

@@ -14,7 +14,7 @@ from lgc.distillation import distilled_file, quantised_images
 from lgc.distillation.quantised_images import QuantisedImages
 from lgc.images import LabelledImages
 
-_LEAST_SIDE = 5
+LEAST_SIDE = 5
 """Low-resolution images have at least so many rows and columns."""
 _UPSAMPLER_SHARE = 0.08
 """Of the budget, at most."""
@@ -70,6 +70,8 @@ def candidates(
     rows: np.ndarray,
     budget_bytes: int,
     downsamplings: tuple[Downsampling, ...],
+    *,
+    finest: int = 1,
 ) -> list[Candidate]:
     """Every downsampling that fits the budget; of those that fit all images, only the finest.
 
@@ -78,6 +80,7 @@ def candidates(
       rows: int[m], the images that may be stored.
       budget_bytes: of the file.
       downsamplings: to choose from.
+      finest: so many of those that fit all images.
 
     Raises:
       InputError: the budget is too small for one image of each class at any of them.
@@ -86,9 +89,9 @@ def candidates(
     header = 120 + 8 * len(checked.labels)
     found: list[Candidate] = []
     for downsampling in downsamplings:
-        if min(shape[:2]) < _LEAST_SIDE * downsampling.factor:
+        if min(shape[:2]) < LEAST_SIDE * downsampling.factor:
             continue
-        width, weights = _upsampler_width(downsampling.factor, shape[2], budget_bytes)
+        width, weights = _upsampler(downsampling.factor, shape[2], budget_bytes)
         sample = rows[: max(_SAMPLE, 2 * len(checked.labels))]
         images = quantised(checked, sample, downsampling)
         bits = pixel_code.cost_bits(images.pixels, images.classes, images.levels.size)
@@ -101,11 +104,16 @@ def candidates(
         raise distilled_file.too_small(budget_bytes, checked)
     partial_ = [c for c in found if c.n_images < len(rows)]
     whole = [c for c in found if c.n_images == len(rows)]
-    finest = sorted(whole, key=lambda c: (c.downsampling.factor, -c.downsampling.bits))[:1]
-    return partial_ + finest
+    whole.sort(key=lambda c: (c.downsampling.factor, -c.downsampling.bits))
+    return partial_ + whole[:finest]
 
 
-def _upsampler_width(factor: int, channels: int, budget_bytes: int) -> tuple[int, int]:
+def upsampler_width(factor: int, channels: int, budget_bytes: int) -> int:
+    """Channels of the widest upsampler within its share of the budget; 0 for none."""
+    return _upsampler(factor, channels, budget_bytes)[0]
+
+
+def _upsampler(factor: int, channels: int, budget_bytes: int) -> tuple[int, int]:
     """Channels and weights of the widest upsampler within its share of the budget, or 0, 0."""
     for width in (24, 16, 12, 8, 6, 4):
         outputs = factor * factor * channels

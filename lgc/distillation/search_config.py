@@ -29,17 +29,18 @@ BRIGHTNESS_PERCENT = (15, 30)
 class DistillConfig:
     """What `lgc.distill` tries, and for how long.
 
-    Every candidate is scored by a *proxy evaluation*: a small ConvNet is trained on the images that
-    the candidate's file would give, and its accuracy on a held-out tenth of the user's images is
-    the score. Candidates are screened with short trainings; finalists get long ones.
+    Candidates are compared on a held-out part of the user's images by *proxy evaluations*:
+    classifiers that are trained on what the candidate's file would give. `lgc.distill` asks three
+    (`lgc.distillation.panel`), the search behind the published curves only a ConvNet.
 
     Attributes:
-      downsamplings: resolutions and numbers of grey levels to try.
+      downsamplings: resolutions and numbers of grey levels to try; None for what suits the images'
+        size.
       augmentations: ranges to try with the best downsampling, each with and without flips.
       candidate_upsampler_steps: optimiser steps of the upsampler of each candidate.
       upsampler_steps: optimiser steps of the upsampler that is written.
-      screening_steps: optimiser steps of a candidate's first proxy evaluation.
-      final_steps: optimiser steps of a finalist's proxy evaluation.
+      screening_steps: optimiser steps of the ConvNet.
+      final_steps: of a finalist's ConvNet; for the published curves only.
       finalists: downsamplings that get a long proxy evaluation.
       proxy_images_per_class: training images of a proxy evaluation.
       proxy_width: channels of its ConvNet.
@@ -48,11 +49,11 @@ class DistillConfig:
         `lgc.coresets.strategies.CORESETS`.
       distillation_steps: optimiser steps of kernel ridge distillation; 0 leaves it out.
       evaluation_seeds: proxy evaluations, each with its own seed, that decide about brightness
-        augmentation and distillation.
+        augmentation and distillation; for the published curves only.
       brightness_percent: ranges of brightness augmentation to try with the best augmentation.
     """
 
-    downsamplings: tuple[Downsampling, ...] = DOWNSAMPLINGS
+    downsamplings: tuple[Downsampling, ...] | None = None
     augmentations: tuple[Augmentation, ...] = AUGMENTATIONS
     candidate_upsampler_steps: int = 500
     upsampler_steps: int = distilled_file.UPSAMPLER_STEPS
@@ -78,7 +79,7 @@ class DistillConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; use 1 or more")
         for name in ("downsamplings", "augmentations"):
-            if not getattr(self, name):
+            if getattr(self, name) == ():
                 raise ValueError(f"{name} is empty; give at least one")
         for name in self.strategies:
             if name not in CORESETS:

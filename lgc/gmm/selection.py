@@ -1,6 +1,8 @@
 """Number of components of each class: fit all candidates, select the shortest description.
 
-By BIC (Schwarz 1978), or by the bits that the parameters take in the file.
+By BIC (Schwarz 1978), or by the bits that the parameters take in the file. A class of few images
+gets few components. Where any class is small, variances are regularised: in float32, EM does not
+converge on covariances that are nearly singular.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from lgc.config import Config, Progress, report
 from lgc.gmm import em, gaussian_mixture, mixture_code
 from lgc.gmm.mixture_code import ClassMixture, Covariance
 
+_FEW = 10
+"""Samples for each dimension, below which a sample covariance is regularised."""
+_REGULARISED = 1e-2
+"""Of the variance of a latent dimension, which is 1."""
 _SMALL_WORK = 20_000_000
 """Numbers in the padded latents times components in all; below it one program is faster."""
 
@@ -49,12 +55,17 @@ def fit_candidates(
 ) -> list[Candidates]:
     """Fit mixtures to the latents of every class with every number of components."""
     parts = [latents[classes == index] for index in range(int(classes.max()) + 1)]
+    n_latents = latents.shape[1]
+    few = min(map(len, parts)) < _FEW * n_latents
     longest = max(map(len, parts))
     padded = np.stack([np.pad(part, ((0, longest - len(part)), (0, 0))) for part in parts])
     mask = np.arange(longest)[None] < np.array([[len(part)] for part in parts])
-    most = min(config.max_components, min(map(len, parts)))
+    limits = [most_components(len(part), n_latents, config.covariance) for part in parts]
+    most = min(config.max_components, max(limits))
     tried = range(1, most + 1) if config.components is None else [config.components]
     fit_config = em.Config(kind=config.covariance, max_iterations=200)
+    if few:
+        fit_config = replace(fit_config, reg_covar=_REGULARISED)
     keys = [jax.random.fold_in(key, count) for count in tried]
     if _side_by_side(padded.size * sum(tried)):
         report(progress, "fitting mixtures", 0, 1)
@@ -75,10 +86,21 @@ def fit_candidates(
             part,
             [_plain(jax.tree.map(lambda a, i=i: a[i], fit[0]), config.covariance) for fit in fits],
             np.array([fit[2][i] for fit in fits]),
-            np.array([fit[1].finite[i] for fit in fits]),
+            np.array(
+                [
+                    fit[1].finite[i] and (count <= limits[i] or config.components is not None)
+                    for count, fit in zip(tried, fits, strict=True)
+                ]
+            ),
         )
         for i, part in enumerate(parts)
     ]
+
+
+def most_components(n_samples: int, n_dimensions: int, covariance: Covariance) -> int:
+    """Components of a class at most: a full covariance needs as many samples as dimensions."""
+    each = n_dimensions if covariance == "full" else 2
+    return max(1, n_samples // each)
 
 
 def _side_by_side(work: int) -> bool:
@@ -117,7 +139,10 @@ def select(candidates: Candidates, config: Config) -> ClassMixture:
         scores = candidates.bic
     else:
         scores = np.array(
-            [description_bits(candidates.latents, m, config) for m in candidates.mixtures]
+            [
+                description_bits(candidates.latents, mixture, config) if usable else np.inf
+                for mixture, usable in zip(candidates.mixtures, candidates.usable, strict=True)
+            ]
         )
     return candidates.mixtures[int(np.argmin(np.where(candidates.usable, scores, np.inf)))]
 

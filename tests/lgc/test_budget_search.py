@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import jax
 import numpy as np
 import pytest
 
-import lgc
 from fewbits.coding import InputError
 from lgc.coresets import strategies
 from lgc.coresets.downsampling import Downsampling
@@ -108,22 +105,3 @@ def test_a_budget_below_a_header_and_an_image_is_refused(budget_bytes):
     images, labels = blobs(40, side=16)
     with pytest.raises(InputError, match=f"{budget_bytes} bytes is too small"):
         budget_search.search(images, labels, budget_bytes, jax.random.key(0), config=QUICK)
-
-
-@pytest.mark.slow
-def test_a_time_limit_stops_the_search_and_a_file_is_written():
-    images, labels = blobs(150)
-    stages = []
-    data = lgc.distill(
-        images, labels, 500, time_limit=1e-6, config=replace(QUICK, distillation_steps=4),
-        progress=lambda *call: stages.append(call[:2]),
-    )  # fmt: skip
-    assert 300 < len(data) <= 500
-    assert [done for _, done in stages[:-1]] == [1]
-
-
-@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
-def test_a_time_limit_has_to_be_positive(seconds):
-    images, labels = blobs(40)
-    with pytest.raises(InputError, match="time_limit"):
-        lgc.distill(images, labels, 500, time_limit=seconds)

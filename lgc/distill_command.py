@@ -1,0 +1,130 @@
+"""What `fewbits lgc distill` does with images once it has read them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from fewbits import cli
+from fewbits.io.image_sets import forms
+from fewbits.io.image_sets.forms import Form
+from fewbits.io.progress import Bar
+from lgc.distillation import _distill, distilled_images, search_config
+from lgc.distillation.anytime import Compared, Distilled
+from lgc.distillation.preview import picture
+
+_SEARCH_SHARE = 0.8
+"""Of a time limit; the rest is for the comparison with common codecs."""
+
+Save = Callable[[bytes], None]
+
+
+def run(
+    options: argparse.Namespace,
+    images: np.ndarray,
+    labels: np.ndarray,
+    form: Form,
+    save: Save,
+    save_picture: Save | None,
+) -> cli.Result:
+    """Search, saving every better file, then compare the last with common codecs.
+
+    Args:
+      options: of the command line.
+      images: uint8[N, H, W] or [N, H, W, C].
+      labels: integers [N].
+      form: that the user has them in.
+      save: writes the file.
+      save_picture: writes the preview, where one is asked for.
+    """
+    files: list[Distilled] = []
+    to_stdout = str(options.output) == "-"
+
+    def keep(better: Distilled) -> None:
+        files.append(better)
+        if not to_stdout:
+            save(forms.attach(better.data, form))
+        if not options.quiet:
+            cli.note(
+                f"{better.seconds:.0f} s: {len(better.data):,} bytes, "
+                f"{better.point.description()}; held-out: {better.accuracies.text()}"
+            )
+
+    limit = options.time_limit
+    try:
+        with Bar(str(options.input), quiet=options.quiet) as progress:
+            search = _distill.search(
+                images, labels, options.budget_bytes, search_config.DistillConfig(),
+                jax.random.key(options.seed), reserve=forms.reserve(form),
+                time_limit=None if limit is None else _SEARCH_SHARE * limit,
+                on_better=keep, progress=progress,
+            )  # fmt: skip
+            found = search.run()
+            progress("comparing with common codecs", 0, 1)
+            others = search.compare()
+    except KeyboardInterrupt as stopped:
+        if not files or to_stdout:
+            raise
+        raise KeyboardInterrupt(f"{options.output} holds the best file so far") from stopped
+    data = forms.attach(found.data, form)
+    if to_stdout:
+        save(data)
+    contents = distilled_images.read(found.data)
+    if save_picture is not None:
+        save_picture(picture(contents, options.seed))
+    stored, augmentation = contents.images, contents.augmentation._asdict()
+    ranges = ", ".join(f"{name} {value}" for name, value in augmentation.items() if value)
+    return cli.Result(
+        {
+            "output": str(options.output),
+            "bytes": len(data),
+            "budget_bytes": options.budget_bytes,
+            "images": len(images),
+            "stored_images": len(stored.classes),
+            "downsampling_factor": stored.factor,
+            "grey_levels": int(stored.levels.size),
+            "upsampler_width": found.point.width,
+            "augmentation": augmentation,
+            "strategy": found.point.strategy,
+            "distillation_steps": found.point.distillation_steps,
+            "validation_accuracy": found.accuracies._asdict(),
+            "first_file_seconds": files[0].seconds,
+            "seconds": found.seconds,
+            "compared": [
+                {**each._asdict(), "accuracies": each.accuracies._asdict()} for each in others
+            ],
+            "preview": None if options.preview is None else str(options.preview),
+        },
+        "\n".join(
+            [
+                f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
+                f"{len(stored.classes):,} of {len(images):,} images, {found.point.description()}",
+                f"augmentation: {ranges or 'none'}",
+                "accuracy on held-out images of classifiers trained on it:",
+                f"  this file: {found.accuracies.text()}",
+                *(
+                    f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes: "
+                    f"{each.accuracies.text()}"
+                    for each in others
+                ),
+                verdict(found, others),
+            ]
+        ),
+    )
+
+
+def verdict(found: Distilled, others: list[Compared]) -> str:
+    """One sentence: whether the file teaches more than what the user would have done instead."""
+    if not others:
+        return "no common codec fits an image of each class into these bytes"
+    best = others[0]
+    points = 100 * (found.accuracies.mean() - best.accuracies.mean())
+    if points >= 0:
+        return f"the file is {points:.1f} points above the best of them ({best.name}), on average"
+    return (
+        f"{best.name} is {-points:.1f} points better than this file, on average: use that, or "
+        "give the search more time or bytes"
+    )

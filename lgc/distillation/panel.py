@@ -1,0 +1,162 @@
+"""Proxy evaluation by three classifiers of different kinds.
+
+Who trains on a file's images may train anything. A file that is chosen for a ConvNet alone can be
+far worse for others, so the search compares training sets by the mean accuracy of
+
+- the nearest neighbour in pixels,
+- ridge regression on random ReLU features (Rahimi and Recht, 2008, "Weighted sums of random kitchen
+  sinks"),
+- a small ConvNet (`lgc.proxies`).
+
+The first two take a second and decide which training sets the ConvNet is tried on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fewbits.training.method import Key
+from lgc import proxies
+from lgc.images import LabelledImages
+
+_FEATURES = 1024
+_RIDGE = 3e-3
+"""Of the mean eigenvalue of the features' second moments."""
+_ROWS = 512
+"""Images compared with all others at a time."""
+
+TrainingSet = tuple[np.ndarray, np.ndarray]
+"""Images uint8[n, H, W, C] and class numbers int[n]."""
+
+
+class Accuracies(NamedTuple):
+    """Held-out accuracies in [0, 1] of classifiers trained on one set.
+
+    Attributes:
+      neighbour: of the nearest neighbour.
+      ridge: of ridge regression on random features.
+      convnet: of a small ConvNet; None where it was not trained.
+    """
+
+    neighbour: float
+    ridge: float
+    convnet: float | None = None
+
+    def mean(self) -> float:
+        """Over the classifiers that were trained."""
+        known = [each for each in self if each is not None]
+        return sum(known) / len(known)
+
+    def text(self) -> str:
+        """In percent, for a user."""
+        names = ("nearest neighbour", "random-feature ridge", "ConvNet")
+        shown = [
+            f"{name} {100 * each:.1f} %"
+            for name, each in zip(names, self, strict=True)
+            if each is not None
+        ]
+        return ", ".join(shown)
+
+
+class Panel:
+    """The three proxies on the validation part of an image set.
+
+    Args:
+      checked: the image set.
+      validation: int[m], which of its images give the accuracies.
+      key: typed PRNG key of the ConvNet's initialisation and batches, the same for every set.
+      steps: of training the ConvNet.
+      width: channels of the ConvNet.
+      batch_size: of its training.
+    """
+
+    def __init__(
+        self,
+        checked: LabelledImages,
+        validation: np.ndarray,
+        key: Key,
+        *,
+        steps: int,
+        width: int,
+        batch_size: int,
+    ):
+        self._key = key
+        self._pixels, self._classes = checked.pixels[validation], checked.classes[validation]
+        self._convnet = proxies.build(
+            checked, validation, steps=steps, width=width, batch_size=batch_size
+        )
+
+    def quick(self, stored: TrainingSet, drawn: TrainingSet | None = None) -> Accuracies:
+        """Without the ConvNet: of the stored or of the drawn images, whichever teaches more.
+
+        Args:
+          stored: images as a file holds them.
+          drawn: augmented ones of the same file, if any.
+        """
+        sets = [stored] if drawn is None else [stored, drawn]
+        found = [
+            (
+                neighbour(each, self._pixels, self._classes),
+                ridge(each, self._pixels, self._classes),
+            )
+            for each in sets
+        ]
+        return Accuracies(*(max(values) for values in zip(*found, strict=True)))
+
+    def full(self, quick: Accuracies, drawn: TrainingSet) -> Accuracies:
+        """With the ConvNet, which is trained on the drawn images."""
+        return quick._replace(convnet=self._convnet(self._key, drawn))
+
+
+def neighbour(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray) -> float:
+    """Accuracy in [0, 1] of the nearest neighbour by squared distance.
+
+    Args:
+      train: images and class numbers.
+      pixels: uint8[m, H, W, C], to classify.
+      classes: int[m], theirs.
+    """
+    given, queries = _flat(train[0]), _flat(pixels)
+    lengths = (given**2).sum(axis=1)
+    nearest = [
+        np.argmin(lengths - 2 * queries[first : first + _ROWS] @ given.T, axis=1)
+        for first in range(0, len(queries), _ROWS)
+    ]
+    return float((train[1][np.concatenate(nearest)] == classes).mean())
+
+
+def ridge(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> float:
+    """Accuracy in [0, 1] of ridge regression on random ReLU features; arguments as above.
+
+    Args:
+      train: images and class numbers.
+      pixels: uint8[m, H, W, C], to classify.
+      classes: int[m], theirs.
+      seed: of the features.
+    """
+    given, queries = _flat(train[0]), _flat(pixels)
+    mean = given.mean(axis=0)
+    scale = max(float(np.sqrt(((given - mean) ** 2).sum(axis=1).mean())), 1e-6)
+    rng = np.random.default_rng(seed)
+    weights = rng.standard_normal((given.shape[1], _FEATURES), np.float32)
+    bias = rng.uniform(-0.5, 0.5, _FEATURES).astype(np.float32)
+
+    def features(rows: np.ndarray) -> np.ndarray:
+        return np.maximum((rows - mean) / scale @ weights + bias, 0).astype(np.float64)
+
+    n_classes = int(max(train[1].max(), classes.max())) + 1
+    targets = np.eye(n_classes)[train[1]]
+    known = features(given)
+    centre, offset = known.mean(axis=0), targets.mean(axis=0)
+    known -= centre
+    moments = known.T @ known
+    moments[np.diag_indices(_FEATURES)] += _RIDGE * np.trace(moments) / _FEATURES + 1e-9
+    solved = np.linalg.solve(moments, known.T @ (targets - offset))
+    found = (features(queries) - centre) @ solved + offset
+    return float((found.argmax(axis=1) == classes).mean())
+
+
+def _flat(pixels: np.ndarray) -> np.ndarray:
+    return pixels.reshape(len(pixels), -1).astype(np.float32) / 255

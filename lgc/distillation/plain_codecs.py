@@ -1,0 +1,140 @@
+"""What the same bytes hold with tools that everybody has: random images under xz, WebP or AVIF.
+
+A search for a file is worth its time only where its result teaches more than these. All images of
+one file stand on one sheet, which is how WebP and AVIF are smallest; labels cost nothing, as if the
+images were sorted by class.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, features
+
+from lgc.coresets.downsampling import Downsampling, interpolate
+from lgc.distillation import quantised_images
+from lgc.distillation.panel import TrainingSet
+
+_QUALITIES = (15, 40, 70)
+_LOW = Downsampling(2, 2)
+
+Coded = tuple[int, np.ndarray]
+"""Bytes, and the decoded images uint8[n, H, W, C]."""
+
+
+class PlainFile(NamedTuple):
+    """Random images of a set under a common codec, within a budget.
+
+    Attributes:
+      name: of the codec, with its setting.
+      n_bytes: the size.
+      images: decoded, uint8[n, H, W, C], and their class numbers.
+    """
+
+    name: str
+    n_bytes: int
+    images: TrainingSet
+
+
+def plain_files(pixels: np.ndarray, classes: np.ndarray, budget_bytes: int) -> list[PlainFile]:
+    """As many of the first images as fit a budget, under each codec that this machine has.
+
+    Args:
+      pixels: uint8[N, H, W, C], in random order.
+      classes: int[N], class numbers.
+      budget_bytes: no file is larger.
+
+    Returns:
+      One for each codec and quality that fits an image of each class.
+    """
+    codecs: dict[str, Callable[[np.ndarray], Coded]] = {
+        "xz, lossless": _xz,
+        "half the side, 4 grey levels, xz": _low,
+    }
+    if pixels.shape[-1] in (1, 3):
+        for name in ("webp", "avif"):
+            if features.check(name):
+                for quality in _QUALITIES:
+                    codecs[f"{name}, quality {quality}"] = _sheet_codec(name, quality)
+    n_classes = int(classes.max()) + 1
+    found = []
+    for name, codec in codecs.items():
+        count, (size, decoded) = _most(codec, pixels, budget_bytes)
+        if size <= budget_bytes and len(np.unique(classes[:count])) == n_classes:
+            found.append(PlainFile(name, size, (decoded, classes[:count])))
+    return found
+
+
+def _most(
+    codec: Callable[[np.ndarray], Coded], pixels: np.ndarray, budget_bytes: int
+) -> tuple[int, Coded]:
+    """How many of the first images fit, and they; one, whatever its size, where none does."""
+    low, best = 1, codec(pixels[:1])
+    high = len(pixels) + 1
+    guess = min(len(pixels), 64)
+    while high - low > max(1, low // 50):
+        coded = codec(pixels[:guess])
+        if coded[0] <= budget_bytes:
+            low, best = guess, coded
+            guess = min(2 * guess, (low + high) // 2) if high > len(pixels) else (low + high) // 2
+        else:
+            high = guess
+            guess = (low + high) // 2
+    return low, best
+
+
+def xz_bytes(pixels: np.ndarray) -> int:
+    """Size of images under xz, without loss."""
+    return len(_lzma(pixels))
+
+
+def _xz(pixels: np.ndarray) -> Coded:
+    return xz_bytes(pixels), pixels
+
+
+def _low(pixels: np.ndarray) -> Coded:
+    labels = np.zeros(len(pixels), np.int64)
+    low = quantised_images.quantise(pixels, labels, _LOW)
+    shown = interpolate(low.grey_levels(), low.factor, *pixels.shape[1:3])
+    return len(_lzma(low.pixels)), shown
+
+
+def _lzma(pixels: np.ndarray) -> bytes:
+    return lzma.compress(pixels.tobytes(), preset=9 | lzma.PRESET_EXTREME)
+
+
+def _sheet_codec(name: str, quality: int) -> Callable[[np.ndarray], Coded]:
+    def code(pixels: np.ndarray) -> Coded:
+        sheet = _sheet(pixels)
+        buffer = io.BytesIO()
+        options: dict[str, Any] = {"method": 6} if name == "webp" else {"speed": 6}
+        Image.fromarray(sheet).save(buffer, name, quality=quality, **options)
+        mode = "L" if pixels.shape[-1] == 1 else "RGB"
+        decoded = np.asarray(Image.open(io.BytesIO(buffer.getvalue())).convert(mode))
+        return buffer.tell(), _cut(decoded, pixels.shape)
+
+    return code
+
+
+def _sheet(pixels: np.ndarray) -> np.ndarray:
+    """All images in a square of squares, as Pillow takes them; the last repeats where one lacks."""
+    n, height, width, channels = pixels.shape
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    padded = np.pad(pixels, [(0, rows * columns - n), (0, 0), (0, 0), (0, 0)], mode="edge")
+    grid = padded.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    sheet = grid.reshape(rows * height, columns * width, channels)
+    return np.ascontiguousarray(sheet[..., 0] if channels == 1 else sheet)
+
+
+def _cut(sheet: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The images of a sheet again, uint8 of the given shape."""
+    n, height, width, channels = shape
+    rows, columns = sheet.shape[0] // height, sheet.shape[1] // width
+    grid = sheet.reshape(rows, height, columns, width, channels).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(rows * columns, height, width, channels)[:n]
