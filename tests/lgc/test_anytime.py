@@ -1,0 +1,142 @@
+"""The anytime search: valid files from the first on, better ones after it, and an honest end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+import lgc
+from fewbits.coding import InputError
+from lgc import comparison, distill_command, images
+from lgc.coresets.downsampling import Downsampling
+from lgc.distillation import _distill, anytime, panel, plain_codecs
+from lgc.distillation.anytime import Compared, Distilled
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.panel import Accuracies
+from lgc.distillation.search_config import AUGMENTATIONS, DistillConfig
+from tests.lgc.test_lossy_subset import blobs
+
+QUICK = replace(
+    DistillConfig.quick(), downsamplings=(Downsampling(1, 2), Downsampling(2, 2)), finalists=2
+)
+
+
+@pytest.mark.slow
+def test_every_file_keeps_to_the_budget_and_is_better_than_the_one_before():
+    pixels, labels = blobs(90)
+    seen = []
+    data = lgc.distill(pixels, labels * 4, 400, config=QUICK, on_better=seen.append)
+    assert seen[-1].data == data
+    for each in seen:
+        assert len(each.data) <= 400
+        assert set(lgc.decompress(each.data).labels.tolist()) == {0, 4, 8}
+    assert data == lgc.distill(pixels, labels * 4, 400, config=QUICK)
+
+
+def test_without_time_there_is_still_a_file():
+    pixels, labels = blobs(60)
+    seen = []
+    data = lgc.distill(pixels, labels, 400, time_limit=1e-6, config=QUICK, on_better=seen.append)
+    assert seen[0].data
+    assert seen[0].accuracies.convnet is None
+    assert lgc.decompress(data).images.shape[1:] == pixels.shape[1:]
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+def test_a_time_limit_has_to_be_positive(seconds):
+    pixels, labels = blobs(40)
+    with pytest.raises(InputError, match="time_limit"):
+        lgc.distill(pixels, labels, 500, time_limit=seconds)
+
+
+def test_a_budget_below_a_header_and_an_image_of_each_class_is_refused():
+    pixels, labels = blobs(40)
+    with pytest.raises(InputError, match="130 bytes is too small"):
+        lgc.distill(pixels, labels, 130, config=QUICK)
+
+
+def test_a_rare_class_is_in_both_parts():
+    pixels = np.zeros((104, 8, 8), np.uint8)
+    checked = images.check(pixels, np.array([0] * 100 + [1] * 4))
+    validation, training = anytime.split_validation(jax.random.key(0), checked)
+    assert np.bincount(checked.classes[validation]).tolist() == [25, 1]
+    assert np.bincount(checked.classes[training]).tolist() == [75, 3]
+    assert sorted([*validation, *training]) == list(range(104))
+
+
+def test_resolutions_follow_the_images():
+    small, large = anytime.downsamplings((8, 8, 1)), anytime.downsamplings((64, 96, 3))
+    assert {each.factor for each in small} == {1}
+    assert max(each.factor for each in large) == 12
+
+
+def test_the_nearest_neighbour_is_that_of_a_search_by_hand():
+    rng = np.random.default_rng(0)
+    train = rng.integers(0, 256, (30, 4, 4, 1), dtype=np.uint8)
+    tests = rng.integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
+    classes = rng.integers(0, 3, 30)
+    distances = ((train[None] / 255.0 - tests[:, None] / 255.0) ** 2).sum(axis=(2, 3, 4))
+    known = classes[distances.argmin(axis=1)]
+    assert panel.neighbour((train, classes), tests, known) == 1
+    assert panel.neighbour((train, classes), tests, (known + 1) % 3) == 0
+
+
+def test_ridge_on_random_features_learns_what_is_not_linear():
+    rng = np.random.default_rng(0)
+    pixels = (255 * rng.integers(0, 2, (400, 2, 1, 1))).astype(np.uint8)
+    parity = (pixels.reshape(400, 2) > 0).sum(axis=1) % 2
+    assert panel.ridge((pixels[:200], parity[:200]), pixels[200:], parity[200:]) == 1
+    constant = np.zeros_like(pixels)
+    assert 0 <= panel.ridge((constant, parity), constant, parity) <= 1
+
+
+def test_plain_files_keep_to_their_bytes_and_decode():
+    pixels, labels = blobs(120)
+    checked = images.check(pixels, labels)
+    found = plain_codecs.plain_files(checked.pixels, checked.classes, 1_500)
+    assert any(each.name.startswith("xz") for each in found)
+    for each in found:
+        count = len(each.images[1])
+        assert each.n_bytes <= 1_500
+        assert each.images[0].shape == (count, *checked.pixels.shape[1:])
+        error = np.abs(each.images[0].astype(float) - checked.pixels[:count]).mean()
+        assert error < (1e-9 if each.name.startswith("xz") else 40), each.name
+    assert not plain_codecs.plain_files(checked.pixels, checked.classes, 20)
+
+
+@pytest.mark.parametrize(
+    ("ours", "said"), [(0.9, "10.0 points above"), (0.7, "10.0 points better")]
+)
+def test_the_last_line_says_which_is_better(ours, said):
+    point = OperatingPoint(Downsampling(1, 2), 0, AUGMENTATIONS[0], 0.0)
+    found = Distilled(b"", point, Accuracies(ours, ours, ours), 1.0)
+    rival = Compared("webp, quality 15", 10, 5, Accuracies(0.8, 0.8, 0.8))
+    assert said in distill_command.verdict(found, [rival])
+    assert "webp" in distill_command.verdict(found, [rival])
+
+
+@pytest.mark.slow
+def test_the_search_compares_itself_with_common_codecs():
+    pixels, labels = blobs(80)
+    search = _distill.search(pixels, labels, 900, QUICK, jax.random.key(0))
+    search.run()
+    compared = search.compare()
+    assert compared == sorted(compared, key=lambda each: -each.accuracies.mean())
+    assert all(each.n_bytes <= 900 and each.accuracies.convnet is not None for each in compared)
+
+
+@pytest.mark.slow
+def test_a_file_of_mixtures_is_compared_with_the_same_bytes():
+    pixels, labels = blobs(100)
+    config = lgc.Config(hidden=8, latent=2, epochs=1, components=1)
+    data = lgc.compress(pixels, labels, config=config)
+    found = comparison.compare(data, pixels, labels)
+    assert found.n_images == 20
+    assert found.codec_bytes <= len(data)
+    assert "worse" in found._replace(
+        lossless_bytes=len(data) + 1, file=Accuracies(0, 0), plain=Accuracies(1, 1)
+    ).text(len(data))
+    assert "without loss" in found._replace(lossless_bytes=len(data)).text(len(data))
