@@ -179,7 +179,14 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def test_published_claims_are_those_of_before():
-    assert differing(BEFORE, records.read_claims()) == set(CHANGED)
+    """Those of experiments that came later do not count."""
+    before = {claim.record.partition("/")[0] for claim in BEFORE.values()}
+    after = {
+        identifier: claim
+        for identifier, claim in records.read_claims().items()
+        if claim.record.partition("/")[0] in before or f"{identifier}: new" in CHANGED
+    }
+    assert differing(BEFORE, after) == set(CHANGED)
 
 
 @pytest.mark.parametrize("name", converted())
