@@ -21,12 +21,14 @@ from fewbits.coding.weights.uniform_grid import Grid
 from fewbits.io.errors import FormatError
 
 KIND = "adaptive"
-STATES = trellis.MOST_STATES
-"""Logarithm to base two of the states of the trellis that files are written with."""
 _FLOATS, _SYMBOLS = "floats", "symbols"
 _FREE_ELEMENTS = 1 << 20
 _ELEMENTS_PER_BYTE = 1 << 18
 _SEARCHES = 12
+_SLACK, _CLOSE = 1.05, 0.98
+_MANY, _STATES_OF_MANY = 1 << 23, 6
+_BITS_AT_THE_END = 8
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Part(NamedTuple):
@@ -83,7 +85,7 @@ def write_trellis(
     *,
     relative_error: float = steps.RELATIVE_ERROR,
     max_mse: float | None = None,
-    states: int = STATES,
+    states: int | None = None,
 ) -> bytes:
     """A file of tensors on the paths of a trellis that are best by error and rate.
 
@@ -93,22 +95,32 @@ def write_trellis(
         `steps`.
       max_mse: instead, the mean squared error over all parameters is at most this; the largest
         step that keeps to it is looked for.
-      states: logarithm to base two of the trellis's states, 2 to 8.
+      states: logarithm to base two of the trellis's states, 2 to 8; None for the most that take
+        seconds.
 
     Raises:
       ValueError: a tree or a tensor that cannot be stored, or an error that cannot be.
     """
-    tensors = [tensor for _, tensor in parameter_tree.tensors(params)]
-    if max_mse is None:
-        chosen = steps.default_steps(tensors, relative_error)
-        quantised = quantiser.quantise(tensors, chosen, states)
-    else:
-        chosen, quantised = _within(tensors, max_mse, states)
-    found = []
-    for tensor, step, values in zip(tensors, chosen, quantised.values, strict=True):
-        leaf = Leaf(GRID, tensor.shape, uniform_grid.MAX_BITS, states, step)
-        found.append(_Tensor(leaf, values))
-    return _written(params, found)
+    named = parameter_tree.tensors(params)
+    found = {i: _constant(tensor) for i, (_, tensor) in enumerate(named) if _is_constant(tensor)}
+    rest = [tensor for i, (_, tensor) in enumerate(named) if i not in found]
+    if states is None:
+        many = sum(tensor.size for tensor in rest) > _MANY
+        states = _STATES_OF_MANY if many else trellis.MOST_STATES
+    chosen, quantised = _searched(rest, relative_error, max_mse, states)
+    for i, (path, tensor) in enumerate(named):
+        if i in found:
+            continue
+        step, values = chosen.pop(0), quantised.pop(0)
+        largest = max(int(values.max(initial=0)), -int(values.min(initial=0)))
+        if largest * step < _LARGEST:
+            leaf = Leaf(GRID, tensor.shape, uniform_grid.MAX_BITS, states, step)
+            found[i] = _Tensor(leaf, values)
+        else:  # rounding up would pass the largest float32
+            leaf, grid = model_file.code(path, tensor, _BITS_AT_THE_END)
+            assert isinstance(grid, Grid)
+            found[i] = _Tensor(leaf, grid.symbols)
+    return _written(params, [found[i] for i in range(len(named))])
 
 
 def read_adaptive(data: bytes) -> Any:
@@ -171,32 +183,50 @@ def parts(header: Any, sections: Mapping[str, bytes]) -> list[Part]:
     return found
 
 
-def _within(
-    tensors: list[np.ndarray], max_mse: float, states: int
-) -> tuple[list[float], quantiser.Quantised]:
-    """The largest common step whose error is at most `max_mse`, within two per cent."""
-    if not (np.isfinite(max_mse) and max_mse > 0):
-        raise ValueError(f"a mean squared error is a positive number, not {max_mse}")
-    count = max(sum(tensor.size for tensor in tensors), 1)
-    step = 2.0 * max_mse**0.5
+def _searched(
+    tensors: list[np.ndarray], relative_error: float, max_mse: float | None, states: int
+) -> tuple[list[float], list[np.ndarray]]:
+    """Steps that keep to an error, and the values in steps; the largest ones for `max_mse`."""
+    scales = steps.measure(tensors)
+    counted = [True] * len(tensors) if max_mse is not None else scales.matrix
+    if max_mse is None:
+        goal = relative_error * scales.square * scales.nonzeros
+        step = steps.first_step(relative_error * scales.square)
+    else:
+        if not (np.isfinite(max_mse) and max_mse > 0):
+            raise ValueError(f"a mean squared error is a positive number, not {max_mse}")
+        count = sum(tensor.size for tensor in tensors)
+        goal = max_mse * count
+        step = steps.first_step(max_mse * count / max(scales.nonzeros, 1))
     low, high, best = 0.0, np.inf, None
     for _ in range(_SEARCHES):
-        chosen = steps.common_steps(tensors, step)
+        chosen = steps.tensor_steps(tensors, scales, step)
         quantised = quantiser.quantise(tensors, chosen, states)
-        error = sum(quantised.squared_errors) / count
-        if error <= max_mse:
-            low, best = step, (chosen, quantised)
-            if error >= 0.98 * max_mse or error == 0:
+        error = sum(e for e, one in zip(quantised.squared_errors, counted, strict=True) if one)
+        if error <= goal * (_SLACK if max_mse is None else 1.0):
+            low, best = step, (chosen, quantised.values)
+            if max_mse is None or error >= _CLOSE * goal or error == 0:
                 break
         else:
             high = step
-        factor = (0.99 * max_mse / error) ** 0.5
-        step *= min(max(factor, 0.25), 4.0)
+        step *= min(max(((0.99 * goal) / max(error, 1e-300)) ** 0.5, 0.25), 4.0)
         if not low < step < high:
             step = (low * high) ** 0.5 if low > 0 else high / 2
     if best is None:
         raise ValueError(f"no step gives a mean squared error of {max_mse}")
     return best
+
+
+def _is_constant(tensor: np.ndarray) -> bool:
+    return tensor.size > 0 and bool(tensor.min() == tensor.max())
+
+
+def _constant(tensor: np.ndarray) -> _Tensor:
+    """A tensor of one value, exact and nearly free."""
+    grid = uniform_grid.quantise(tensor, uniform_grid.MIN_BITS)
+    codec = SHIFTED_GRID if grid.zero != 0 else GRID
+    leaf = Leaf(codec, tensor.shape, uniform_grid.MIN_BITS, 0, float(grid.step), float(grid.zero))
+    return _Tensor(leaf, grid.symbols)
 
 
 def _written(params: Any, tensors: list[_Tensor]) -> bytes:

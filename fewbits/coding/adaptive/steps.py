@@ -9,13 +9,15 @@ largest outliers, and zeros, which cost no error.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 RELATIVE_ERROR = 1 / 256
 """Mean squared error over mean square of the nonzero weights of all matrices, by default."""
-_WORST = 4.0
-"""A matrix has at most so many times the relative error of the whole."""
+_WORST = 2.0
+"""A matrix's step is at most so many times its scale over the scale of the whole, in steps of the
+whole: its relative error is at most about four times the whole's."""
 _ERROR_OF_STEP = 0.21
 """Mean squared error of the trellis at moderate rates, in squared steps."""
 _FINER = 8.0
@@ -24,36 +26,52 @@ _SMALLEST_STEPS = 4.0
 _MOST_STEPS = float(1 << 16)
 _CLIP = 6.0
 _CLIPPINGS = 12
-_LEAST = 2.0**-126
+_LEAST = 2.0**-149
 
 
-def default_steps(tensors: list[np.ndarray], relative_error: float) -> list[float]:
-    """A step for each tensor, float32 numbers.
+class Scales(NamedTuple):
+    """What is known of a network's tensors.
 
-    Args:
-      tensors: float32[...], finite.
-      relative_error: of the matrices, see `RELATIVE_ERROR`.
+    Attributes:
+      of: robust scale of each tensor.
+      matrix: whether each is a matrix.
+      square: mean square of the nonzero elements of all matrices, from the scales.
+      nonzeros: how many there are.
     """
+
+    of: list[float]
+    matrix: list[bool]
+    square: float
+    nonzeros: int
+
+
+def measure(tensors: list[np.ndarray]) -> Scales:
+    """The scales of a network's tensors, float32[...] and finite."""
     scales = [robust_scale(tensor) for tensor in tensors]
-    matrices = [is_matrix(tensor) for tensor in tensors]
-    counts = [np.count_nonzero(tensor) if matrix else 0
-              for tensor, matrix in zip(tensors, matrices, strict=True)]  # fmt: skip
-    square = sum(n * s * s for n, s in zip(counts, scales, strict=True)) / max(sum(counts), 1)
-    relative_step = math.sqrt(relative_error / _ERROR_OF_STEP)
-    common = relative_step * math.sqrt(square)
-    steps = []
-    for tensor, scale, matrix in zip(tensors, scales, matrices, strict=True):
-        step = min(common, relative_step * math.sqrt(_WORST) * scale)
-        steps.append(step if matrix else vector_step(tensor, common, scale))
-    return [storable(step) for step in steps]
-
-
-def common_steps(tensors: list[np.ndarray], step: float) -> list[float]:
-    """One step for all matrices, finer ones for vectors, float32 numbers."""
-    return [
-        storable(step if is_matrix(one) else vector_step(one, step, robust_scale(one)))
-        for one in tensors
+    matrix = [is_matrix(tensor) for tensor in tensors]
+    counts = [
+        np.count_nonzero(tensor) if one else 0 for tensor, one in zip(tensors, matrix, strict=True)
     ]
+    nonzeros = int(sum(counts))
+    square = sum(n * s * s for n, s in zip(counts, scales, strict=True)) / max(nonzeros, 1)
+    return Scales(scales, matrix, square, nonzeros)
+
+
+def first_step(mean_squared_error: float) -> float:
+    """The step from which a search for this error may start."""
+    return math.sqrt(mean_squared_error / _ERROR_OF_STEP)
+
+
+def tensor_steps(tensors: list[np.ndarray], scales: Scales, step: float) -> list[float]:
+    """A step for each tensor, float32 numbers, given one for the whole."""
+    chosen = []
+    for tensor, scale, matrix in zip(tensors, scales.of, scales.matrix, strict=True):
+        if matrix:
+            relative = scale / math.sqrt(scales.square) if scales.square > 0 else 1.0
+            chosen.append(step * min(1.0, _WORST * relative))
+        else:
+            chosen.append(vector_step(tensor, step, scale))
+    return [storable(one) for one in chosen]
 
 
 def is_matrix(tensor: np.ndarray) -> bool:
@@ -62,20 +80,27 @@ def is_matrix(tensor: np.ndarray) -> bool:
 
 
 def robust_scale(tensor: np.ndarray) -> float:
-    """Root mean square of the nonzero elements, outliers clipped at six times the result."""
-    nonzero = tensor[tensor != 0]
-    if nonzero.size == 0:
+    """Root mean square of the nonzero elements, outliers clipped at six times the result.
+
+    Where they lie around a value far from zero, as norm scales do, it is of their distances to it.
+    """
+    sizes = tensor[tensor != 0]
+    if sizes.size == 0:
         return 0.0
-    largest = float(np.abs(nonzero).max())
-    sizes = np.abs(nonzero) / np.float32(largest)
-    scale = 1.0
+    largest = max(float(sizes.max()), -float(sizes.min()))
+    sizes /= np.float32(largest)
+    middle = float(sizes.mean(dtype=np.float64))
+    if abs(middle) > 2 * float(sizes.std(dtype=np.float64)):
+        sizes -= np.float32(middle)
+    np.abs(sizes, out=sizes)
+    scale = float(sizes.max())
     for _ in range(_CLIPPINGS):
-        clipped = np.minimum(sizes, np.float32(_CLIP * scale))
-        fresh = math.sqrt(float(np.mean(np.square(clipped), dtype=np.float64)))
+        np.minimum(sizes, np.float32(_CLIP * scale), out=sizes)
+        fresh = math.sqrt(float(np.vdot(sizes, sizes)) / sizes.size)
         if fresh > 0.99 * scale:
-            return fresh * largest
+            break
         scale = fresh
-    return scale * largest
+    return fresh * largest
 
 
 def vector_step(tensor: np.ndarray, common: float, scale: float) -> float:

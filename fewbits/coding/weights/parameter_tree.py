@@ -212,7 +212,7 @@ def _as_float32(path: str, leaf: Any) -> np.ndarray:
     if array.ndim > MAX_RANK:
         raise ValueError(f"{path}: {array.ndim} dimensions; at most {MAX_RANK}")
     with np.errstate(over="ignore"):
-        tensor = np.array(array, np.float32, order="C")
+        tensor = np.asarray(array, np.float32, order="C")
     if not np.all(np.isfinite(tensor)):
         raise ValueError(f"{path}: parameters are not finite in float32")
     return tensor
