@@ -1,8 +1,9 @@
 """Pruning: networks with few nonzero weights, found while training, down to the file.
 
 One call prunes a classifier into a file, the methods alone go into a loop of your own: `drr`,
-`relaxed_lasso`, `proximal` and `gradual_magnitude` are optax transformations, `pmmp`, `fpp`,
-`pmmp_curvature`, `pmmp_admm` and `hard_concrete` make a `Method(init, step, finalize)`.
+`relaxed_lasso`, `proximal` and `gradual_magnitude` are optax transformations, `pmmp_variables`,
+`pmmp_loss` and `pmmp_optimizer` are PMMP as such, `pmmp`, `fpp`, `pmmp_curvature`, `pmmp_admm`
+and `hard_concrete` make a `Method(init, step, finalize)`.
 `threshold_search` (TAMADE), `remove_unreachable` and `three_phase` are what `prune` is made of;
 `iterative` prunes again and again, ever smaller networks.
 
@@ -20,6 +21,7 @@ One call prunes a classifier into a file, the methods alone go into a loop of yo
 from pruning.builders import fpp, hard_concrete, pmmp, pmmp_admm, pmmp_curvature
 from pruning.controls.gradual_magnitude import gradual_magnitude
 from pruning.graphs.reachability import remove_unreachable
+from pruning.minimax.pmmp_game import pmmp_loss, pmmp_optimizer, pmmp_params, pmmp_variables
 from pruning.penalties.drr import drr
 from pruning.penalties.penalized import proximal
 from pruning.penalties.relaxed_lasso import relaxed_lasso
@@ -38,6 +40,10 @@ __all__ = [
     "pmmp",
     "pmmp_admm",
     "pmmp_curvature",
+    "pmmp_loss",
+    "pmmp_optimizer",
+    "pmmp_params",
+    "pmmp_variables",
     "proximal",
     "prune",
     "relaxed_lasso",

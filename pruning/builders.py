@@ -149,7 +149,7 @@ def pmmp_curvature(
       gate_rate: logits per step that a gate moves, for a weight that is worth nothing.
       temperature: of the entropy of the gates, in units of alpha.
       initial_gate: gamma at the start, in (0, 1).
-      curvature: `fisher` (free of charge) or `hessian` (one more pass).
+      curvature: `fisher` (half a pass more) or `hessian` (one more).
       steps: length of the run, over which the learning rate falls and the temperature reaches
         zero; None keeps both.
       optimizer: learning rate -> optax optimiser of w.

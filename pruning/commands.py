@@ -50,7 +50,7 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description=__doc__)
+    whole = cli.Parser(prog=prog)
     commands = whole.add_subparsers()
     compress = commands.add_parser(
         "compress",

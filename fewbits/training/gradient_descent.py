@@ -9,7 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fewbits.training.method import Batch, Key, Loss, Method, OptimizerFactory, Params, as_arrays
+from fewbits.training.method import (
+    Batch,
+    Key,
+    Loss,
+    Method,
+    OptimizerFactory,
+    Params,
+    all_finite,
+    as_arrays,
+)
 
 
 class Hyperparameters(NamedTuple):
@@ -53,7 +62,7 @@ class GradientDescentInfo(NamedTuple):
     Attributes:
       loss_nats: Float[], mean loss of the batch before the step, nats per example.
       gradient_norm: Float[], global l2 norm of the gradient.
-      finite: Bool[], whether loss and gradient were finite.
+      finite: Bool[], whether loss, gradient and new parameters were finite.
       aux: the loss's own named scalars.
     """
 
@@ -98,13 +107,9 @@ def build(
             gradient, state.optimizer, state.params
         )
         gradient_norm = optax.tree.norm(gradient)
-        info = GradientDescentInfo(
-            loss_nats=loss_nats,
-            gradient_norm=gradient_norm,
-            finite=jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm),
-            aux=aux,
-        )
         params = optax.apply_updates(state.params, updates)
+        finite = jnp.isfinite(loss_nats) & jnp.isfinite(gradient_norm) & all_finite(params)
+        info = GradientDescentInfo(loss_nats, gradient_norm, finite, aux)
         return GradientDescentState(params, optimizer_state, state.hyperparameters), info
 
     def finalize(state: GradientDescentState) -> Params:

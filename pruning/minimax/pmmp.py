@@ -6,6 +6,7 @@
 The bracket is E (theta_i - w_i z_i)^2 for z_i ~ Bernoulli(gamma_i), so it vanishes only where
 theta_i = w_i z_i for sure. Published: all four move at once, by one call of one optimiser with one
 learning rate, theta, w and gamma down, u up; gamma is clipped to [0, 1], u is not projected.
+`pmmp_game` has that as optax; this is the `Method` around it, and FPP's averages.
 
 The constraint is a square. Its gradient vanishes where it holds, so no finite multiplier does:
 u only ever grows, and what is dropped depends on how fast. `pmmp_curvature` and `pmmp_admm`
@@ -30,6 +31,14 @@ from fewbits.training.method import (
     Params,
     all_finite,
     as_arrays,
+)
+from pruning.minimax.pmmp_game import (
+    Variables,
+    lagrangian,
+    pmmp_optimizer,
+    pmmp_params,
+    pmmp_variables,
+    violation,
 )
 from pruning.schedule import Schedule, scheduled
 
@@ -72,22 +81,6 @@ class PmmpConfig:
     schedule: Schedule = Schedule()
 
 
-class Variables(NamedTuple):
-    """The four tensors of the game, each a tree with the structure of the parameters.
-
-    Attributes:
-      network: theta, what the network computes with.
-      weights: w, the weights behind the gates.
-      gates: gamma in [0, 1], the probability of keeping a weight.
-      multipliers: u, the dual variables of theta differing from w z.
-    """
-
-    network: Params
-    weights: Params
-    gates: Params
-    multipliers: Params
-
-
 class PmmpState(NamedTuple):
     """What the next step needs.
 
@@ -128,42 +121,6 @@ class PmmpInfo(NamedTuple):
     aux: dict[str, jax.Array]
 
 
-def violation(variables: Variables) -> Params:
-    """E (theta - w z)^2 = (theta - w gamma)^2 + w^2 gamma (1 - gamma), elementwise.
-
-    Computed as (1 - gamma) theta^2 + gamma (theta - w)^2, the same number without cancellation:
-    where w = theta its slope in w is exactly zero, which Adam would otherwise blow up from the
-    last bit to a full step.
-
-    Returns:
-      Tree of Float arrays of the parameters' shapes.
-    """
-
-    def elementwise(theta: jax.Array, w: jax.Array, gate: jax.Array) -> jax.Array:
-        return (1 - gate) * jnp.square(theta) + gate * jnp.square(theta - w)
-
-    return jax.tree.map(elementwise, variables.network, variables.weights, variables.gates)
-
-
-def lagrangian(strength: jax.Array, variables: Variables) -> jax.Array:
-    """Price alpha sum gamma + sum u E (theta - w z)^2: Eq. 10 without the data term.
-
-    Args:
-      strength: Float[], alpha.
-      variables: the four trees.
-
-    Returns:
-      Float[], nats.
-    """
-    priced = jax.tree.map(
-        lambda gate, u, squared: jnp.sum(strength.astype(gate.dtype) * gate + u * squared),
-        variables.gates,
-        variables.multipliers,
-        violation(variables),
-    )
-    return sum(jax.tree.leaves(priced), start=jnp.zeros(()))
-
-
 def build(config: PmmpConfig, loss: Loss, optimizer: OptimizerFactory = optax.adam) -> Method:
     """Plays Eq. 10 by simultaneous gradient steps, against last moves (PMMP) or averages (FPP).
 
@@ -192,17 +149,15 @@ def build(config: PmmpConfig, loss: Loss, optimizer: OptimizerFactory = optax.ad
     def init(key: Key, params: Params, hyperparameters: Hyperparameters | None = None) -> PmmpState:
         del key  # nothing is drawn
         chosen = as_arrays(config.hyperparameters if hyperparameters is None else hyperparameters)
-
-        def filled(number: jax.Array | float) -> Params:
-            return jax.tree.map(lambda leaf: jnp.full(leaf.shape, number, leaf.dtype), params)
-
-        variables = Variables(
-            params, params, filled(chosen.initial_gate), filled(chosen.initial_multiplier)
+        variables = pmmp_variables(
+            params,
+            initial_gate=chosen.initial_gate,
+            initial_multiplier=chosen.initial_multiplier,
         )
         return PmmpState(
             variables=variables,
             averages=None if config.averaging == "none" else variables,
-            optimizer=optimizer(chosen.learning_rate).init(variables),
+            optimizer=pmmp_optimizer(optimizer(chosen.learning_rate)).init(variables),
             count=jnp.zeros((), jnp.int32),
             hyperparameters=chosen,
         )
@@ -219,13 +174,12 @@ def build(config: PmmpConfig, loss: Loss, optimizer: OptimizerFactory = optax.ad
         )
         gradient = gradient._replace(
             network=jax.tree.map(jnp.add, data_gradient, gradient.network),
-            multipliers=jax.tree.map(jnp.negative, violation(opposing)),  # u climbs
+            multipliers=violation(opposing),  # in FPP at the averages
         )
-        updates, optimizer_state = optimizer(now.learning_rate).update(
+        updates, optimizer_state = pmmp_optimizer(optimizer(now.learning_rate)).update(
             gradient, state.optimizer, variables
         )
         moved: Variables = optax.apply_updates(variables, updates)  # type: ignore[assignment]
-        moved = moved._replace(gates=jax.tree.map(lambda g: jnp.clip(g, 0, 1), moved.gates))
         info = _info(loss_nats, aux, variables)
         info = info._replace(finite=info.finite & all_finite(moved))
         averages = _averaged(config, state.averages, moved, state.count)
@@ -233,11 +187,7 @@ def build(config: PmmpConfig, loss: Loss, optimizer: OptimizerFactory = optax.ad
         return new, info
 
     def finalize(state: PmmpState) -> Params:
-        return jax.tree.map(
-            lambda theta, gate: jnp.where(gate == 0, jnp.zeros_like(theta), theta),
-            state.variables.network,
-            state.variables.gates,
-        )
+        return pmmp_params(state.variables)
 
     return Method(init, step, finalize)
 

@@ -157,21 +157,25 @@ class Problem:
         )
 
     def _loss(self, smoothing: float, state: Any, teacher: Params | None) -> Loss:
-        """Cross entropy with smoothed labels, or with what a teacher says of mixed inputs."""
+        """Cross entropy on smoothed labels; with a teacher, on mixed inputs and what it says.
+
+        The teacher is the network that was given. Between training examples it says what no label
+        does, so that the pruned network follows it where test data may lie (mixup, Zhang et al.
+        2018; distillation, Hinton et al. 2015).
+        """
         share = self.settings.distillation
 
         def loss(key: Key, weights: Params, batch: Data):
             inputs, labels = batch
+            targets = optax.smooth_labels(jax.nn.one_hot(labels, self.n_classes), smoothing)
+            if teacher is not None and share:
+                key, key_mix = jax.random.split(key)
+                inputs, targets = mixed(key_mix, inputs, targets)
+                said = jax.nn.softmax(self.model.logits(teacher, state, inputs))
+                said = optax.smooth_labels(said, smoothing)
+                targets = (1 - share) * targets + share * jax.lax.stop_gradient(said)
             logits = self.model.training(key, weights, state, inputs)[0]
-            nats = smoothed_cross_entropy(logits, labels, smoothing)
-            if teacher is None or not share:
-                return nats, {}
-            key_share, key_first, key_mixed = jax.random.split(key, 3)
-            mixed = _mixed(key_share, inputs)
-            said = jax.nn.softmax(self.model.logits(teacher, state, mixed))
-            logits = self.model.training(key_mixed, weights, state, mixed)[0]
-            taught = optax.softmax_cross_entropy(logits, jax.lax.stop_gradient(said)).mean()
-            return (1 - share) * nats + share * taught, {}
+            return optax.softmax_cross_entropy(logits, targets).mean(), {}
 
         return loss
 
@@ -320,16 +324,25 @@ def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: floa
     return optax.softmax_cross_entropy(logits, targets).mean()
 
 
-def _mixed(key: Key, inputs: Any) -> Any:
-    """Each example on its way to the one before it in the batch; whole numbers stay as they are."""
+def mixed(key: Key, inputs: Any, targets: jax.Array) -> tuple[Any, jax.Array]:
+    """Half of the examples on their way to the one before them in the batch, targets likewise.
+
+    Inputs with whole numbers, such as tokens, stay as they are.
+    """
+    floats = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(inputs)]
+    if not all(floats):
+        return inputs, targets
+    key_which, key_share = jax.random.split(key)
+    n = targets.shape[0]
+    share = jnp.where(
+        jax.random.bernoulli(key_which, 0.5, (n,)), jax.random.uniform(key_share, (n,)), 1.0
+    )
 
     def mix(a: jax.Array) -> jax.Array:
-        if not jnp.issubdtype(a.dtype, jnp.floating):
-            return a
-        share = jax.random.uniform(key, (a.shape[0],) + (1,) * (a.ndim - 1), a.dtype)
-        return share * a + (1 - share) * jnp.roll(a, 1, axis=0)
+        weight = share.reshape(n, *(1,) * (a.ndim - 1)).astype(a.dtype)
+        return weight * a + (1 - weight) * jnp.roll(a, 1, axis=0)
 
-    return jax.tree.map(mix, inputs)
+    return jax.tree.map(mix, inputs), mix(targets)
 
 
 def on_grid(loss: Loss, bits: int) -> Loss:

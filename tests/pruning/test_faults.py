@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import pruning
+from fewbits.training import gradient_descent
 from pruning.controls import gradual_magnitude, hard_concrete
 from pruning.minimax import pmmp, pmmp_admm, pmmp_curvature
 from pruning.penalties import drr, relaxed_lasso
@@ -100,3 +101,32 @@ def test_a_share_that_is_none_is_refused():
         pruning.prune(
             lambda p, x: x @ p, jnp.eye(2), data, data, method="magnitude", strengths=(3.0,)
         )
+
+
+@pytest.mark.parametrize(("mean", "n"), [(0.0, 20), (5.0, 20), (5.0, 7), (5.0, 1)])
+def test_the_fisher_estimate_holds_away_from_a_stationary_point(mean, n):
+    """Gradients of single examples with mean 5 and deviation 0.5: E g^2, not n times mean^2."""
+    drawn = np.random.default_rng(0).normal(mean, 0.5, (n, 20_000))
+    found = pmmp_curvature.fisher_sample(
+        jnp.asarray(drawn.mean(axis=0)), jnp.asarray(drawn[: max(n // 2, 1)].mean(axis=0)), n
+    )
+    expected = mean**2 + 0.25
+    assert abs(float(found.mean()) - expected) < 0.03 * expected
+
+
+def test_plain_training_has_looked_at_the_new_parameters():
+    """A finite loss and gradient, and a step that overflows."""
+
+    def overflowing(rate):
+        del rate
+        return optax.chain(optax.scale(-3e38), optax.scale(10.0))
+
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(),
+        lambda key, p, batch: (jnp.sum(p), {}),
+        overflowing,
+    )
+    state = method.init(jax.random.key(0), jnp.ones(2))
+    state, info = jax.jit(method.step)(jax.random.key(0), state, jnp.ones((1, 1)))
+    assert not np.isfinite(state.params).any()
+    assert not info.finite

@@ -187,3 +187,71 @@ def test_a_share_outside_the_unit_interval_is_refused():
         pruning.gradual_magnitude(1.5).init({"w": jnp.ones(2)})
     with pytest.raises(ValueError, match="mask"):
         pruning.gradual_magnitude(0.5, mask=False).init({"w": jnp.ones(2)})
+
+
+def test_pmmp_as_optax_moves_as_the_method_does():
+    """The published gradients, and the same trajectory as `pruning.pmmp`."""
+    target = jnp.array([1.0, 0.05, -0.4, 0.0])
+
+    def loss(params):
+        return jnp.sum(jnp.square(params - target))
+
+    method = pruning.pmmp(
+        lambda key, params, batch: (loss(params), {}), strength=0.1, learning_rate=0.02
+    )
+    state, step = method.init(jax.random.key(0), target), jax.jit(method.step)
+    optimizer = pruning.pmmp_optimizer(optax.adam(0.02))
+    variables = pruning.pmmp_variables(target)
+    moments = optimizer.init(variables)
+    gradient = jax.grad(pruning.pmmp_loss(loss, 0.1))
+
+    @jax.jit
+    def by_optax(variables, moments):
+        updates, moments = optimizer.update(gradient(variables), moments, variables)
+        return optax.apply_updates(variables, updates), moments
+
+    for number in range(120):
+        state, _ = step(jax.random.key(number), state, jnp.zeros((1, 1)))
+        variables, moments = by_optax(variables, moments)
+    for ours, theirs in zip(variables, state.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(pruning.pmmp_params(variables), method.finalize(state), atol=1e-6)
+    assert (pruning.pmmp_params(variables) != 0).tolist() == [True, False, True, False]
+
+
+def test_pmmp_gradients_are_the_published_ones():
+    theta, w, gate, u = jax.random.uniform(jax.random.key(3), (4, 6))
+    variables = pruning.pmmp_variables(theta)._replace(weights=w, gates=gate, multipliers=u)
+    found = jax.grad(pruning.pmmp_loss(lambda params: 0.0 * params.sum(), 0.3))(variables)
+    d = theta - w * gate
+    np.testing.assert_allclose(found.network, 2 * u * d, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        found.weights, -2 * u * d * gate + 2 * u * w * gate * (1 - gate), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found.gates, -2 * u * d * w + u * w**2 * (1 - 2 * gate) + 0.3, rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found.multipliers, d**2 + w**2 * gate * (1 - gate), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_pmmp_maps_over_penalty_weights_with_one_trace():
+    traces = []
+
+    def final(strength):
+        traces.append(strength)
+        optimizer = pruning.pmmp_optimizer(optax.adam(0.02))
+        variables = pruning.pmmp_variables(jnp.array([1.0, 0.2]))
+        gradient = jax.grad(pruning.pmmp_loss(lambda p: jnp.sum((p - 1.0) ** 2), strength))
+
+        def step(carry, _):
+            updates, moments = optimizer.update(gradient(carry[0]), carry[1], carry[0])
+            return (optax.apply_updates(carry[0], updates), moments), None
+
+        start = (variables, optimizer.init(variables))
+        return jax.lax.scan(step, start, None, length=50)[0][0].gates
+
+    gates = jax.jit(jax.vmap(final))(jnp.array([0.0, 0.1, 10.0]))
+    assert len(traces) == 1
+    assert bool((gates >= 0).all() & (gates <= 1).all())
