@@ -15,10 +15,18 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 _PPMD_MEMORY = 1 << 29
+_PPMD_ORDERS = (4, 5, 6, 8)
+STRONGEST = ("brotli -q 11", "PPMd (variant H), best order", "zpaq -m5")
+"""What the files of `fewbits text` are compared with."""
 
 
 class Codec(NamedTuple):
@@ -50,20 +58,75 @@ CODECS = {
 def sizes(data: bytes) -> dict[str, int]:
     """Bytes that each compressor makes of `data`, whole, by name.
 
-    Zstandard and PPMd (variant H, order 8) come with the extra `text` and are left out without it.
+    Zstandard, PPMd and brotli come with the extra `text`, zpaq is a program (a Debian package); one
+    that is missing is named on stderr and left out.
     """
     found = {name: len(codec.compress(data)) for name, codec in CODECS.items()}
     try:
-        import pyppmd
         import zstandard
     except ImportError:
-        return found
-    strongest = zstandard.ZstdCompressionParameters.from_level(
-        19, window_log=27, enable_ldm=True, source_size=len(data)
-    )
-    compressor = zstandard.ZstdCompressor(compression_params=strongest)
-    found["zstd -19 --long=27"] = len(compressor.compress(data))
+        _missing("zstandard")
+    else:
+        strongest = zstandard.ZstdCompressionParameters.from_level(
+            19, window_log=27, enable_ldm=True, source_size=len(data)
+        )
+        compressor = zstandard.ZstdCompressor(compression_params=strongest)
+        found["zstd -19 --long=27"] = len(compressor.compress(data))
+    ppmd = _ppmd(data, (8,))
+    if ppmd:
+        found["PPMd (variant H) order 8"] = ppmd[8]
+    return found | _brotli(data) | _zpaq(data)
+
+
+def strongest(data: bytes) -> dict[str, int]:
+    """Bytes that the three of `STRONGEST` make of `data`; PPMd at the best of four orders.
+
+    Raises:
+      ValueError: one of them is not installed.
+    """
+    ppmd = _ppmd(data, _PPMD_ORDERS)
+    found = _brotli(data) | _zpaq(data)
+    found |= {STRONGEST[1]: min(ppmd.values())} if ppmd else {}
+    missing = [name for name in STRONGEST if name not in found]
+    if missing:
+        raise ValueError(f"not installed: {', '.join(missing)}")
+    return {name: found[name] for name in STRONGEST}
+
+
+def _ppmd(data: bytes, orders: tuple[int, ...]) -> dict[int, int]:
+    try:
+        import pyppmd
+    except ImportError:
+        _missing("pyppmd")
+        return {}
     memory = min(_PPMD_MEMORY, max(1 << 20, 64 * len(data)))
-    encoder = pyppmd.Ppmd7Encoder(8, memory)
-    found["PPMd (variant H) order 8"] = len(encoder.encode(data)) + len(encoder.flush())
+    found = {}
+    for order in orders:
+        encoder = pyppmd.Ppmd7Encoder(order, memory)
+        found[order] = len(encoder.encode(data)) + len(encoder.flush())
     return found
+
+
+def _brotli(data: bytes) -> dict[str, int]:
+    try:
+        import brotli
+    except ImportError:
+        _missing("brotli")
+        return {}
+    return {STRONGEST[0]: len(brotli.compress(data, quality=11, lgwin=24))}
+
+
+def _zpaq(data: bytes) -> dict[str, int]:
+    command = shutil.which("zpaq")
+    if command is None:
+        _missing("zpaq")
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "data").write_bytes(data)
+        run = [command, "add", "data.zpaq", "data", "-m5", "-t1"]
+        subprocess.run(run, cwd=folder, check=True, capture_output=True)
+        return {STRONGEST[2]: (Path(folder) / "data.zpaq").stat().st_size}
+
+
+def _missing(name: str) -> None:
+    sys.stderr.write(f"{name} is not installed; it is left out of the comparison\n")

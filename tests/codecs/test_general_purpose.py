@@ -19,7 +19,7 @@ def test_what_was_compressed_comes_back(name, data):
 
 
 def test_repetition_shrinks_under_every_compressor():
-    text = b"what repeats, repeats; " * 500
+    text = b"what repeats, repeats; " * 2000
     sizes = general_purpose.sizes(text)
     assert max(sizes.values()) < len(text) / 10
     for name, codec in general_purpose.CODECS.items():

@@ -3,37 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from fewbits.codecs.text import header, offline, online, streams
-from fewbits.coding import FormatError
+from fewbits.codecs.text import mixed
+from fewbits.coding import Archive, FormatError, container
+
+if TYPE_CHECKING:
+    from fewbits.codecs.text import online, streams
+    from fewbits.codecs.text.mixing.coder import Progress
 
 
 def decompress(
     data: bytes,
-    methods: Mapping[str, online.Build] = online.METHODS,
-    run: streams.Run = streams.run,
+    methods: Mapping[str, online.Build] | None = None,
+    run: streams.Run | None = None,
+    *,
+    salvage: bool = False,
+    progress: Progress | None = None,
 ) -> bytes:
     """The text that a text file holds.
 
     Args:
       data: the whole file.
-      methods: what an online file may have learned with.
-      run: takes the coder to its end; see `streams.Run`.
+      methods: what a file of a network that learned online may have learned with.
+      run: takes the coder of a network's file to its end; see `streams.Run`.
+      salvage: give what precedes the damage of a damaged file, instead of an error.
+      progress: called with (bytes done, bytes in all).
 
     Returns:
-      The text. The package's docstring has an example.
+      The text.
 
     Raises:
-      FormatError: damaged, foreign, or made where floats come out differently; says where it was
-        made if that is not here.
+      FormatError: damaged or foreign; or a network's file, made where floats come out differently,
+        which says where it was made if that is not here.
+
+    Example:
+      >>> from fewbits.codecs import text
+      >>> text.decompress(text.compress(b"few bits"))
+      b'few bits'
     """
-    described, coded, archive = header.read(data)
+    data = bytes(data)
+    if salvage:
+        return mixed.salvage(data, progress).text
+    archive = container.read_archive(data, kind=mixed.KIND)
+    if archive.header.get("scheme") == mixed.SCHEME:
+        return mixed.decompress(archive, progress)
+    return _of_a_network(data, archive, methods, run)
+
+
+def _of_a_network(
+    data: bytes,
+    archive: Archive,
+    methods: Mapping[str, online.Build] | None,
+    run: streams.Run | None,
+) -> bytes:
+    # Imported here, so that files without a network need no JAX.
+    from fewbits.codecs.text import header, offline, online, streams
+
+    run = streams.run if run is None else run
+    described, coded, _ = header.read(data)
     try:
         if described.mode == offline.MODE:
             return offline.decompress(described, coded, archive, run)
         if archive.sections.keys() != {streams.SECTION}:
             raise FormatError("an online text has no other section", "header")
-        return online.decompress(described, coded, methods, run)
+        return online.decompress(described, coded, methods or online.METHODS, run)
     except FormatError as error:
         if described.made_with == header.here() or error.section != streams.SECTION:
             raise

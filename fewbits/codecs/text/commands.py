@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from functools import partial
 from pathlib import Path
 
 from fewbits import cli, flags
-from fewbits.codecs.text import archive, header, offline, online, streams
-from fewbits.coding import FormatError, container
+from fewbits.codecs.text import archive, mixed
+from fewbits.coding import container
 from fewbits.io import inputs, outputs
 from fewbits.io.progress import Bar
 
@@ -21,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description="Compress and decompress texts, or any bytes.")
+    whole = cli.Parser(prog=prog)
     verbs = whole.add_subparsers()
     for name, add, purpose in (
         ("compress", _add_compress, "write a text as a small file"),
@@ -37,18 +35,26 @@ def _add_compress(parser: argparse.ArgumentParser) -> None:
     flags.add_output(parser, "output", metavar="OUT", help="the file to write; - for stdout")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
+        "--fast",
+        action="store_true",
+        help="fewer contexts: about three times as fast, a few percent larger (default: above "
+        f"{mixed.FAST_FROM_BYTES // 1_000_000} MB)",
+    )
+    how.add_argument("--full", action="store_true", help="all contexts, whatever the size")
+    how.add_argument(
         "--online",
         action="store_true",
-        help="train the network while coding, so that OUT holds none (default)",
+        help="instead, a transformer that trains while coding; decodes only on the kind of machine "
+        "and the version of JAX that made the file",
     )
     how.add_argument(
         "--model",
         type=Path,
         metavar="ARCHIVE",
-        help="code with the network of this offline text file, which goes into OUT as well "
-        "(default: --online)",
+        help="instead, the network of this offline text file, which goes into OUT as well; decodes "
+        "where --online does",
     )
-    flags.add_common(parser, seed="of the initial weights (online)", quiet=True)
+    flags.add_common(parser, seed="of the initial weights (--online)", quiet=True)
     parser.set_defaults(run=_compress)
 
 
@@ -58,28 +64,32 @@ def _add_decompress(parser: argparse.ArgumentParser) -> None:
         "input", type=Path, metavar="IN", help="a file that compress wrote; - for stdin"
     )
     flags.add_output(parser, "output", metavar="OUT", help="the text to write; - for stdout")
+    parser.add_argument(
+        "--salvage",
+        action="store_true",
+        help="of a damaged file, write all text before the damage, and say where it is",
+    )
     flags.add_common(parser, quiet=True)
     parser.set_defaults(run=_decompress)
 
 
 def _compress(options: argparse.Namespace) -> cli.Result:
     save = outputs.saver(options.output, inputs=[options.input, options.model], force=options.force)
-    text = inputs.read_bytes(options.input, container.MAX_FILE_BYTES)
+    text = inputs.read_bytes(options.input, container.MAX_FILE_BYTES - mixed.OVERHEAD_BYTES)
     with Bar("compress", quiet=options.quiet) as bar:
-        run = partial(streams.run, progress=bar)
-        if options.model is not None:
-            options.blamed = options.model
-            described, _, sections = header.read(inputs.read_file(options.model))
-            if described.mode != offline.MODE:
-                raise FormatError("an online text file holds no network")
-            network = sections.sections.get(offline.NETWORK, b"")
-            data = offline.compress(text, described.model, network, run=run)
+        if options.online or options.model is not None:
+            # Imported here, since it takes JAX.
+            from fewbits.codecs.text import networks
+
+            data = networks.compress(options, text, bar)
         else:
-            learning = dataclasses.replace(online.Learning(), seed=options.seed)
-            data = online.compress(text, online.OnlineConfig(learning=learning), run=run)
+            fast = options.fast or (False if options.full else None)
+            data = mixed.compress(text, fast=fast, progress=bar)
     save(data)
     rate = 8 * len(data) / len(text) if text else None
     share = "" if rate is None else f", {rate:.3f} bits a byte"
+    if len(data) > len(text) > 0:
+        share = ", stored as they are: nothing was found to save"
     return cli.Result(
         {
             "output": str(options.output),
@@ -93,11 +103,16 @@ def _compress(options: argparse.Namespace) -> cli.Result:
 
 def _decompress(options: argparse.Namespace) -> cli.Result:
     save = outputs.saver(options.output, inputs=[options.input], force=options.force, show=True)
-    data = inputs.read_file(options.input)
+    damage = None
     with Bar("decompress", quiet=options.quiet) as bar:
-        text = archive.decompress(data, run=partial(streams.run, progress=bar))
+        if options.salvage:
+            text, damage = mixed.salvage(inputs.read_bytes(options.input), bar)
+        else:
+            text = archive.decompress(inputs.read_file(options.input), progress=bar)
     save(text)
+    if damage is not None:
+        cli.warn(f"{options.input}: {damage}; what precedes is written")
     return cli.Result(
-        {"output": str(options.output), "bytes": len(text)},
+        {"output": str(options.output), "bytes": len(text), "damage": damage},
         f"{options.output}: {len(text):,} bytes",
     )
