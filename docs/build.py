@@ -186,20 +186,22 @@ def commands() -> None:
     from fewbits import cli
 
     os.environ["COLUMNS"] = "88"
-    parts = ["# Command line"]
-    for name, purpose in cli.TOOLS.items():
+    parts = [relink((DOCS / "commands.md").read_text(), DOCS / "commands.md", "commands.md")]
+
+    def add(title: str, parser: argparse.ArgumentParser) -> None:
+        parts.extend([title, f"```text\n{parser.format_help().rstrip()}\n```"])
+
+    add("## fewbits", cli.parser())
+    for name in cli.TOOLS:
         (entry,) = metadata.entry_points(group=cli.COMMAND_GROUP, name=name)
         parser = entry.load()(f"fewbits {name}")
-        parts += [f"## fewbits {name}", purpose[0].upper() + purpose[1:] + "."]
-        choices = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
-        verbs = choices[0] if choices else {}
-        if not verbs:
-            parts.append(f"```text\n{parser.format_help().rstrip()}\n```")
-        for verb, verb_parser in verbs.items():
-            parts += [f"### {verb}", f"```text\n{verb_parser.format_help().rstrip()}\n```"]
-    intro = (DOCS / "commands.md").read_text()
-    write("commands.md", relink(intro, DOCS / "commands.md", "commands.md"))
-    write("commands.md", (SITE / "commands.md").read_text() + "\n\n".join(["", *parts[1:], ""]))
+        add(f"## fewbits {name}", parser)
+        for action in parser._actions:
+            for verb, of_verb in (
+                action.choices if isinstance(action.choices, dict) else {}
+            ).items():
+                add(f"### fewbits {name} {verb}", of_verb)
+    write("commands.md", "\n\n".join([*parts, ""]))
 
 
 def copies() -> None:

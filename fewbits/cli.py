@@ -8,17 +8,16 @@ returns an `ArgumentParser` whose verbs set `run`, a function of the options tha
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from fewbits._streams import discard_output, interruptible, results_only, whole_output
 from fewbits.flags import MOST_SEED
 from fewbits.io.errors import FormatError, InputError
 
@@ -63,25 +62,55 @@ class _Formatter(argparse.HelpFormatter):
         hidden = any(action.default is one for one in (None, False, argparse.SUPPRESS))
         if hidden or not action.option_strings or "default" in text:
             return text
+        if isinstance(action.default, list | tuple):
+            return f"{text} (default: {' '.join(map(str, action.default))})"
         return f"{text} (default: %(default)s)".strip()
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and whose help is of one style."""
+    """An argument parser whose errors are one line, and whose help is of one style.
+
+    A tool that says nothing of itself is described by `TOOLS`.
+    """
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **{"formatter_class": _Formatter, **options})
+        said = self.description or TOOLS.get(self.prog.split()[-1], "")
+        if said:
+            self.description = said[0].upper() + said[1:] + ("" if said.endswith(".") else ".")
         self._positionals.title = "arguments"
 
     def add_subparsers(self, **options: Any) -> Any:
-        """The verbs of a tool; one is required."""
-        return super().add_subparsers(
+        """The verbs of a tool; one is required, and help lists them first."""
+        added = super().add_subparsers(
             **{"required": True, "title": "verbs", "metavar": "VERB", **options}
         )
+        self._action_groups.insert(0, self._action_groups.pop())
+        return added
 
     def error(self, message: str) -> NoReturn:
         """One line, where argparse would print the whole usage."""
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The tools, without their verbs."""
+    whole = Parser(
+        prog="fewbits",
+        usage="fewbits TOOL [VERB] ...",
+        description="Compress data sets, networks, sources, features and texts into small files.",
+        epilog="`fewbits TOOL --help` lists a tool's verbs, `fewbits TOOL VERB --help` a verb's "
+        "options.",
+    )
+    whole.add_argument(
+        "--version", action="version", version=f"fewbits {_version()}", help="print the version"
+    )
+    tools = whole.add_subparsers(
+        title="tools", metavar="TOOL", dest="tool", parser_class=argparse.ArgumentParser
+    )
+    for name, purpose in TOOLS.items():
+        tools.add_parser(name, help=purpose, add_help=False)
+    return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,23 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: None for the process's own.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = Parser(
-        prog="fewbits",
-        usage="fewbits TOOL [VERB] ...",
-        description="Compress data sets, networks, sources, features and texts into small files.",
-        epilog="`fewbits TOOL --help` lists a tool's verbs, `fewbits TOOL VERB --help` a verb's "
-        "options.",
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"fewbits {_version()}", help="print the version"
-    )
-    tools = parser.add_subparsers(
-        title="tools", metavar="TOOL", dest="tool", parser_class=argparse.ArgumentParser
-    )
-    for name, purpose in TOOLS.items():
-        tools.add_parser(name, help=purpose, add_help=False)
-    with _whole_output():
-        tool = parser.parse_args(words[:1]).tool
+    with whole_output():
+        tool = parser().parse_args(words[:1]).tool
         try:
             found = metadata.entry_points(group=COMMAND_GROUP, name=tool)
             if not found:
@@ -131,14 +145,14 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None)
       The exit status: 2 for a user's or a file's mistake, 130 when interrupted, each after one
       line that says what it was; 141 where nobody reads the output any more.
     """
-    with _whole_output():
+    with whole_output():
         options = parser.parse_args(arguments)
         try:
-            with _interruptible(), _results_only():
+            with interruptible(), results_only():
                 _check_seed(options)
                 _print(options, options.run(options))
         except BrokenPipeError:
-            _discard_output()
+            discard_output()
             return 141
         except FormatError as error:
             return fail(f"{_prefix(options, str(error))}{error}")
@@ -206,78 +220,6 @@ def _check_seed(options: argparse.Namespace) -> None:
     seed = getattr(options, "seed", None)
     if seed is not None and not 0 <= seed <= MOST_SEED:
         raise InputError(f"--seed {seed}; use 0 to 2^32 - 1")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """An interruption is a KeyboardInterrupt, whatever a library has made of it."""
-    seen = False
-
-    def stop(*_: object) -> NoReturn:
-        nonlocal seen
-        seen = True
-        raise KeyboardInterrupt
-
-    replaced = False
-    with contextlib.suppress(ValueError):  # not in the main thread
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, stop)
-            replaced = True
-    try:
-        yield
-    except Exception as error:
-        if seen:
-            raise KeyboardInterrupt from error
-        raise
-    finally:
-        if replaced:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def _results_only() -> Iterator[None]:
-    """Standard output for results alone: what compiled libraries print goes to standard error."""
-    usual, saved = sys.stdout, None
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if usual.fileno() == 1:
-            os.fstat(2)
-            saved = os.dup(1)
-    if saved is None:
-        yield
-        return
-    usual.flush()
-    os.dup2(2, 1)
-    # A name of a file may hold bytes that are no text.
-    sys.stdout = open(saved, "w", encoding=usual.encoding, errors="backslashreplace")
-    try:
-        yield
-        sys.stdout.flush()
-    finally:
-        ours, sys.stdout = sys.stdout, usual
-        os.dup2(saved, 1)
-        with contextlib.suppress(OSError):
-            ours.close()
-
-
-@contextlib.contextmanager
-def _whole_output() -> Iterator[None]:
-    """Help and results are flushed here, where a reader that has gone is no error."""
-    try:
-        yield
-    finally:
-        try:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except BrokenPipeError:
-            _discard_output()
-
-
-def _discard_output() -> None:
-    """What is left in Python's buffer goes nowhere when the process ends."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _prefix(options: argparse.Namespace, message: str) -> str:

@@ -193,7 +193,7 @@ def _read(
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description=__doc__)
+    whole = cli.Parser(prog=prog)
     verbs = whole.add_subparsers()
 
     def verb(name: str, run: Any, purpose: str) -> argparse.ArgumentParser:
@@ -201,7 +201,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
         command.set_defaults(run=run, given=frozenset())
         return command
 
-    compress = verb("compress", _compress, "a labelled image set -> a decoder and mixtures")
+    compress = verb(
+        "compress", _compress, "write a labelled image set as a decoder and Gaussian mixtures"
+    )
     compress.add_argument(
         "input", type=Path, metavar="IN",
         help=f"{common_flags.SET_HELP}. An .npz may hold groups (N,) as well, such as the kind of "
@@ -246,7 +248,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     common_flags.add_common(compress, seed="of every random choice", quiet=True)
 
     distill = verb(
-        "distill", _distill, "a labelled image set -> the most useful file within a budget"
+        "distill",
+        _distill,
+        "write the most useful file of a labelled image set within a budget of bytes",
     )
     distill.add_argument("input", type=Path, metavar="IN", help=common_flags.SET_HELP)
     common_flags.add_output(distill, "output", metavar="OUT", help="the file to write")
@@ -264,7 +268,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "seconds on",
     )  # fmt: skip
 
-    decompress = verb("decompress", _decompress, "OUT of compress or distill -> images, labels")
+    decompress = verb(
+        "decompress",
+        _decompress,
+        "write images and labels that a file of compress or distill stands for",
+    )
     decompress.add_argument("input", type=Path, metavar="IN", help="file to read; - for stdin")
     common_flags.add_output(
         decompress, "output", metavar="OUT",
@@ -278,7 +286,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     common_flags.add_common(decompress, seed="of the images that are drawn", quiet=True)
 
-    inspect = verb("inspect", _inspect, "what a file holds, byte by byte")
+    inspect = verb("inspect", _inspect, "say what a file holds, byte by byte")
     inspect.add_argument("input", type=Path, metavar="IN", help="file to read; - for stdin")
     common_flags.add_common(inspect)
     return whole

@@ -14,18 +14,18 @@ from fewbits.io import inputs, outputs
 
 def inspect_parser(prog: str) -> argparse.ArgumentParser:
     """Check a file and say what it holds."""
-    return _of_one_file(prog, "Check a file and say what it holds.", _inspect)
+    return _of_one_file(prog, _inspect)
 
 
 def account_parser(prog: str) -> argparse.ArgumentParser:
     """Where every byte of a file went."""
-    return _of_one_file(prog, "Say where every byte of a file went.", _account)
+    return _of_one_file(prog, _account)
 
 
 def _of_one_file(
-    prog: str, purpose: str, run: Callable[[argparse.Namespace], cli.Result]
+    prog: str, run: Callable[[argparse.Namespace], cli.Result]
 ) -> argparse.ArgumentParser:
-    parser = cli.Parser(prog=prog, description=purpose)
+    parser = cli.Parser(prog=prog)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="any file that fewbits wrote; - for stdin"
     )
