@@ -108,7 +108,7 @@ def write_trellis(
         many = sum(tensor.size for tensor in rest) > _MANY
         states = _STATES_OF_MANY if many else trellis.MOST_STATES
     chosen, quantised = _searched(rest, relative_error, max_mse, states)
-    for i, (path, tensor) in enumerate(named):
+    for i, (_, tensor) in enumerate(named):
         if i in found:
             continue
         step, values = chosen.pop(0), quantised.pop(0)
@@ -117,9 +117,7 @@ def write_trellis(
             leaf = Leaf(GRID, tensor.shape, uniform_grid.MAX_BITS, states, step)
             found[i] = _Tensor(leaf, values)
         else:  # rounding up would pass the largest float32
-            leaf, grid = model_file.code(path, tensor, _BITS_AT_THE_END)
-            assert isinstance(grid, Grid)
-            found[i] = _Tensor(leaf, grid.symbols)
+            found[i] = _rounded_down(tensor)
     return _written(params, [found[i] for i in range(len(named))])
 
 
@@ -219,6 +217,16 @@ def _searched(
 
 def _is_constant(tensor: np.ndarray) -> bool:
     return tensor.size > 0 and bool(tensor.min() == tensor.max())
+
+
+def _rounded_down(tensor: np.ndarray) -> _Tensor:
+    """A tensor whose largest magnitude is a value of its grid, or the next float32 below."""
+    limit = uniform_grid.largest_symbol(_BITS_AT_THE_END)
+    largest = max(float(tensor.max()), -float(tensor.min()))
+    step = np.nextafter(np.float32(largest / limit), np.float32(0))
+    symbols = np.clip(uniform_grid.multiples(tensor, step), -limit, limit)
+    leaf = Leaf(GRID, tensor.shape, _BITS_AT_THE_END, 0, float(step))
+    return _Tensor(leaf, symbols)
 
 
 def _constant(tensor: np.ndarray) -> _Tensor:
