@@ -28,6 +28,7 @@ def fit(
     mode: Literal["auto", "pixel", "projection", "decision"] = "auto",
     sensors: str | Sequence[Sequence[int]] = "central",
     sensor_bits: Sequence[int] | None = None,
+    nested: bool = False,
     config: FitConfig = FitConfig(),  # noqa: B008
     key: Key[jax.Array, ""] | None = None,
     validation: tuple[ArrayLike, ArrayLike] | None = None,
@@ -36,10 +37,13 @@ def fit(
 
     Maximises the accuracy of the decoded labels over encoders of exactly B bits: the feature
     compression problem of "Data Compression for Machine Learning" (a final project in linear
-    programming, UCLA). Bits of mode `pixel` are selected for what they tell together with those
-    already chosen; functionals of the other modes are trained through a layer of signs with the
-    straight-through estimator (Bengio et al. 2013). Tables, linear classifiers and small networks
-    compete as decoders on the validation part, and so do smaller budgets (see `FitConfig`).
+    programming, UCLA). With one sensor, mode `auto` looks for the best classifier there
+    (logistic regression, kernel ridge regression, trees, boosted trees, networks, or a sum of
+    their scores) by cross-validation and sends its class; no message of as many bits says more.
+    Bits of mode `pixel` are selected for what they tell together with those already chosen;
+    functionals of the other modes are trained through a layer of signs with the straight-through
+    estimator (Bengio et al. 2013). Tables, linear classifiers and small networks compete as
+    decoders on the validation part, and so do smaller budgets (see `FitConfig`).
 
     Args:
       features: N x M features, or N images of H x W or H x W x C; numbers in any unit, which is the
@@ -47,14 +51,19 @@ def fit(
       labels: N integers, strings, booleans, or floats that are whole numbers.
       bits: B, bits per example, at least 1.
       mode: what a bit may depend on: `pixel`, one feature; `projection`, a linear functional of
-        what a sensor sees; `decision`, any function of it (a small network).
+        what a sensor sees; `decision`, any function of it (a small network). `auto` takes what does
+        best: with one sensor any classifier, with several the best of the three.
       sensors: `central` (one sees all), `quadrants` of images, or the columns of each sensor, as
         sequences or as text such as "0-9/10-19".
       sensor_bits: bits of each sensor in the modes `projection` and `decision`; None lets
         the even and an informed split compete. In mode `pixel` they go where they are worth most.
+      nested: whether the first bits of a message must be messages too, which `encode(bits=)` sends
+        and `decode(bits=)` reads. Modes `auto`, whose messages always are with one sensor, and
+        `pixel`, whose bits then come in the order of their worth and not sensor by sensor.
       config: see `FitConfig`.
       key: typed key of every random choice; None is `jax.random.key(0)`.
-      validation: features and labels to choose on; None cuts a random sixth of every class.
+      validation: features and labels to choose on; None cuts a random sixth of every class, and
+        mode `auto` with one sensor cross-validates and fits what it chose to all examples.
 
     Returns:
       The model; `model.bits` is B.
@@ -87,7 +96,7 @@ def fit(
         held = _sample(validation, classes, flat.shape[1])
     problem = Problem(train, held, sensor_of, image_shape, classes, refit=validation is None)
     share = None if sensor_bits is None else tuple(int(b) for b in sensor_bits)
-    return modes.fit(key, problem, mode, int(bits), config, share)
+    return modes.fit(key, problem, mode, int(bits), config, share, nested)
 
 
 def generator(key: jax.Array) -> np.random.Generator:

@@ -47,7 +47,7 @@ def _fit(options: argparse.Namespace) -> cli.Result:
     with Bar(str(options.input), quiet=options.quiet):
         model = bitalloc.fit(
             features, labels, options.bits, mode=options.mode, sensors=options.sensors,
-            config=_config(options), key=key,
+            nested=options.nested, config=_config(options), key=key,
         )  # fmt: skip
         data = forms.attach(bitalloc.to_bytes(model), datafiles.label_form(form))
         save(data)
@@ -65,12 +65,14 @@ def _fit(options: argparse.Namespace) -> cli.Result:
         "n_train": model.n_train,
         "n_validation": model.n_validation,
         "validation_accuracy": right,
+        "shorter_messages": [prefix.bits for prefix in model.prefixes],
     }
+    counted = "validation examples" if model.estimate is None else "left-out examples"
     split = "+".join(map(str, model.sensor_bits))
     unused = f", {model.padding_bits} of them unused" if model.padding_bits else ""
     return cli.Result(
         found,
-        f"{options.model}: {100 * right:.2f} % of {model.n_validation} validation examples "
+        f"{options.model}: {100 * right:.2f} % of {model.n_validation} {counted} "
         f"decoded rightly; model {len(data):,} bytes, {model.bits} bits per example{unused} "
         f"({split} by sensor), mode {model.mode}, {model.decoder_kind} decoder, "
         f"{model.n_train} training examples",
@@ -79,7 +81,7 @@ def _fit(options: argparse.Namespace) -> cli.Result:
 
 def _encode(options: argparse.Namespace) -> cli.Result:
     import bitalloc
-    from bitalloc import datafiles, files
+    from bitalloc import datafiles, message_file
 
     given = [options.model, options.input]
     save = outputs.saver(options.output, inputs=given, force=options.force)
@@ -87,25 +89,27 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     model_bytes = inputs.read_file(options.model)
     model = bitalloc.from_bytes(model_bytes)
     features, _, _ = datafiles.read(options, need_labels=False)
-    payload = bitalloc.encode(model, features)
-    data = files.write_messages(model_bytes, payload, len(features))
+    payload = bitalloc.encode(model, features, options.bits)
+    bits = model.bits if options.bits is None else options.bits
+    shorter = None if bits == model.bits else bits
+    data = message_file.write_messages(model_bytes, payload, len(features), shorter)
     save(data)
     return cli.Result(
         {
             "output": str(options.output),
             "bytes": len(data),
             "messages": len(features),
-            "bits": model.bits,
+            "bits": bits,
             "payload_bytes": len(payload),
         },
-        f"{options.output}: {len(features):,} messages of {model.bits} bits: {len(payload):,} "
+        f"{options.output}: {len(features):,} messages of {bits} bits: {len(payload):,} "
         f"bytes and a header of {len(data) - len(payload)}",
     )
 
 
 def _decode(options: argparse.Namespace) -> cli.Result:
     import bitalloc
-    from bitalloc import datafiles, files
+    from bitalloc import datafiles, message_file
 
     given = [options.model, options.messages]
     with outputs.open_output(options.output, inputs=given, force=options.force) as file:
@@ -113,8 +117,9 @@ def _decode(options: argparse.Namespace) -> cli.Result:
         model_bytes = inputs.read_file(options.model)
         model = bitalloc.from_bytes(model_bytes)
         options.blamed = options.messages
-        payload, n = files.read_messages(inputs.read_file(options.messages), model_bytes)
-        labels = bitalloc.decode(model, payload, n)
+        received = inputs.read_file(options.messages)
+        payload, n, bits = message_file.read_messages(received, model_bytes)
+        labels = bitalloc.decode(model, payload, n, bits)
         np.savez(file, labels=datafiles.own_labels(labels, forms.of_file(model_bytes)))
     return cli.Result(
         {"output": str(options.output), "labels": n}, f"{options.output}: {n:,} labels"
@@ -178,7 +183,7 @@ def _curve(options: argparse.Namespace) -> cli.Result | None:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description=__doc__)
+    whole = cli.Parser(prog=prog)
     commands = whole.add_subparsers()
 
     def verb(name: str, run: Any, purpose: str) -> argparse.ArgumentParser:
@@ -188,8 +193,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
     def add_fitting(command: argparse.ArgumentParser) -> None:
         command.add_argument(
-            "--mode", choices=("pixel", "projection", "decision"), default="pixel",
-            help="what a bit may depend on: one feature, a linear functional, anything",
+            "--mode", choices=("auto", "pixel", "projection", "decision"), default="auto",
+            help="what a bit may depend on: one feature, a linear functional, anything; auto: the "
+            "best of all, and of classifiers whose class is sent",
         )  # fmt: skip
         command.add_argument(
             "--sensors", default="central", metavar="VIEW",
@@ -208,6 +214,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
     fit.add_argument("input", type=Path, metavar="IN", help=labelled)
     flags.add_output(fit, "model", metavar="MODEL", help="the file to write")
     fit.add_argument("--bits", type=int, required=True, metavar="B", help="bits per example")
+    fit.add_argument(
+        "--nested", action="store_true",
+        help="messages whose first bits can be decoded too (auto, one sensor: always; pixel)",
+    )  # fmt: skip
     flags.add_image_set(fit)
     add_fitting(fit)
 
@@ -217,16 +227,20 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "input", type=Path, metavar="IN", help="images or features as in fit; labels are not read"
     )
     flags.add_output(encode, "output", metavar="OUT", help="file of messages to write")
+    encode.add_argument(
+        "--bits", type=int, metavar="B",
+        help="send the first so many bits only, of a nested model (default: all)",
+    )  # fmt: skip
     flags.add_image_set(encode)
     flags.add_common(encode)
 
-    decode = verb("decode", _decode, "labels from messages and the model alone")
+    decode = verb("decode", _decode, "write the labels that messages and the model alone give")
     decode.add_argument("model", type=Path, metavar="MODEL", help="that encoded them")
     decode.add_argument("messages", type=Path, metavar="IN", help="file of messages; - for stdin")
     flags.add_output(decode, "output", metavar="OUT", help=".npz to write, with 'labels'")
     flags.add_common(decode)
 
-    curve = verb("curve", _curve, "accuracy against bits as CSV, on a fifth held out")
+    curve = verb("curve", _curve, "print accuracy against bits as CSV, on a fifth held out")
     curve.add_argument("input", type=Path, metavar="IN", help=labelled)
     curve.add_argument("--bits", type=flags.integers, default="1,2,3,4,6,8,16", metavar="B,B,...",
                        help="budgets, bits per example")  # fmt: skip

@@ -1,8 +1,4 @@
-"""The files of a model and of its messages, in memory and on disk.
-
-The model's file holds everything that encoder and receiver need beside the messages. The message
-file holds the messages alone, B bits per example, and the digest of the model that wrote them, so
-that a receiver with another model refuses them instead of guessing.
+"""A model's file, in memory and on disk: all that encoder and receiver need beside the messages.
 
 Models with a `precision` are compact: weights lie on a grid of so many bits and are entropy coded,
 and the view is stored as runs. Models without one are written as they always were.
@@ -10,7 +6,6 @@ and the view is stored as runs. Models without one are written as they always we
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +20,6 @@ from fewbits.coding import FormatError, container, read_archive, write_archive
 from fewbits.coding.weights.model_file import pack, unpack
 
 KIND = "bitalloc"
-MESSAGES_KIND = "bitalloc_messages"
 _MAX_FEATURES = 1 << 26
 
 
@@ -324,33 +318,3 @@ def _prefix_decoder(arrays: dict[str, np.ndarray], bits: int) -> decoders.Decode
     ones = arrays[name + "scores"].astype(np.float64)
     scores = np.stack([np.zeros_like(ones), ones], axis=1)
     return decoders.LinearDecoder(scores, arrays[name + "bias"].astype(np.float64))
-
-
-def digest(model_bytes: bytes) -> bytes:
-    """What a message file remembers of the model that wrote it."""
-    return blake2b(model_bytes, digest_size=8).digest()
-
-
-def write_messages(model_bytes: bytes, payload: bytes, n: int) -> bytes:
-    """The file of N messages, from `bitalloc.encode`'s bytes and those of the model's file."""
-    header = {"model": digest(model_bytes), "n_images": n}
-    return write_archive(MESSAGES_KIND, header, {"messages": payload})
-
-
-def read_messages(data: bytes, model_bytes: bytes) -> tuple[bytes, int]:
-    """The messages and how many there are.
-
-    Args:
-      data: the message file.
-      model_bytes: the model that is to decode them.
-
-    Raises:
-      FormatError: if the file is damaged, or another model wrote it.
-    """
-    archive = read_archive(data, kind=MESSAGES_KIND)
-    n_images, payload = archive.header.get("n_images"), archive.sections.get("messages")
-    if type(n_images) is not int or n_images < 0 or payload is None:
-        raise FormatError("not a message file", "header")
-    if archive.header.get("model") != digest(model_bytes):
-        raise FormatError("these messages were written with another model", "header")
-    return payload, n_images

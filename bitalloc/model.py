@@ -14,7 +14,6 @@ from bitalloc.encoders import encoder as encoders
 from bitalloc.inputs import ImageShape, Label, as_features
 from fewbits.coding import InputError
 
-
 MAX_PADDING_BITS = 1 << 16
 """Of a message."""
 

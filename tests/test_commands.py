@@ -144,7 +144,8 @@ COMMANDS = {
     "ratedist decode": ("ratedist decode quantised OUT", {"output", "shape", "dtype"}),
     "bitalloc fit": ("bitalloc fit images.npz OUT --bits 2 --no-networks", {
         "output", "bytes", "mode", "bits", "padding_bits", "sensor_bits", "decoder",
-        "weight_bits", "classes", "n_train", "n_validation", "validation_accuracy"}),
+        "weight_bits", "classes", "n_train", "n_validation", "validation_accuracy",
+        "shorter_messages"}),
     "bitalloc encode": ("bitalloc encode model mnist.npz OUT", {
         "output", "bytes", "messages", "bits", "payload_bytes"}),
     "bitalloc decode": ("bitalloc decode model messages OUT", {"output", "labels"}),

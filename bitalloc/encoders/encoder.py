@@ -180,8 +180,12 @@ def class_scores(encoder: ClassEncoder, features: np.ndarray, sensor_of: np.ndar
 
 
 def standardised(features, sensor_of, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The features that a sensor sees, in units of their spread; Float64[N, S]."""
-    return (features[:, sensor_of >= 0].astype(np.float64) - shift) / scale
+    """The features that a sensor sees, in units of their spread; Float64[N, S].
+
+    They are rounded to float32, so that thresholds stored in float32 may equal them.
+    """
+    z = (features[:, sensor_of >= 0].astype(np.float64) - shift) / scale
+    return z.astype(np.float32).astype(np.float64)
 
 
 def full_weights(encoder: ProjectionEncoder) -> np.ndarray:

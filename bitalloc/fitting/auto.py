@@ -32,7 +32,7 @@ _MOST_WORK = 40_000_000
 """Rows x features x classes that classifiers other than networks are fitted on, at most."""
 
 _MOST_PARTS = 4
-_LEAST_GAIN = 0.02
+_LEAST_GAIN = 0.01
 """A further part must lower the criterion by this share: every part is stored in the file."""
 
 _TEMPERATURES = 2.0 ** np.arange(-4, 8.5, 0.5)

@@ -14,17 +14,15 @@ import numpy as np
 
 from bitalloc.encoders import encoder as encoders
 from bitalloc.encoders import sensors as views
-from bitalloc.fitting import auto, precision, proposals
+from bitalloc.fitting import auto, nested_pixels, precision, proposals
 from bitalloc.fitting.fit import (
     BUDGET_LADDER,
-    TRANSLATABLE_SIDE,
     FitConfig,
     Problem,
     check,
     choose_decoder,
-    with_translations,
 )
-from bitalloc.model import MAX_PADDING_BITS, Model, accuracy, value_range
+from bitalloc.model import MAX_PADDING_BITS, Model, ValueRange, accuracy, value_range
 from fewbits.coding import InputError
 
 MODES = ("auto", "pixel", "projection", "decision")
@@ -37,6 +35,7 @@ def fit(
     bits: int,
     config: FitConfig,
     sensor_bits: tuple[int, ...] | None = None,
+    nested: bool = False,
 ) -> Model:
     """Fit encoder and decoder of exactly `bits` bits per example.
 
@@ -48,12 +47,29 @@ def fit(
       config: see `FitConfig`.
       sensor_bits: bits of each sensor for `projection` and `decision`, and no smaller budget
         competes; None lets splits compete. In `pixel` mode the bits go where they are worth most.
+      nested: whether the first bits of a message must be messages too.
 
     Raises:
       InputError: for an unknown mode and for problems that `fit.check` refuses.
     """
-    (model,) = fit_budgets(key, problem, mode, [bits], config, sensor_bits)
-    return model
+    one_sensor = views.n_sensors(problem.sensor_of) == 1
+    if not nested or (mode == "auto" and one_sensor):
+        (model,) = fit_budgets(key, problem, mode, [bits], config, sensor_bits)
+        return model
+    if mode not in ("auto", "pixel"):
+        raise InputError(f"mode {mode} has no nested messages; take auto or pixel")
+    _check_budget(problem, bits, features_total_bits(problem), "the features can carry")
+    model = nested_pixels.fit(key, problem, bits, config)
+    return model._replace(value_range=_values(problem))
+
+
+def _values(problem: Problem) -> ValueRange:
+    return value_range(problem.train.features[:, problem.sensor_of >= 0])
+
+
+def _check_budget(problem: Problem, bits: int, most: int, why: str) -> None:
+    if bits > most:
+        raise InputError(f"a budget of {bits} bits exceeds the {most} that {why}")
 
 
 def fit_budgets(
@@ -70,19 +86,18 @@ def fit_budgets(
         raise InputError(f"unknown mode {mode!r}: choose from {', '.join(MODES)}")
     classes_sent = mode == "auto" and views.n_sensors(problem.sensor_of) == 1
     # A class needs no more bits than its codeword has, and the others may always be padding.
-    total = MAX_PADDING_BITS if classes_sent else features_total_bits(problem)
-    if max(budgets) > total:
-        raise InputError(
-            f"a budget of {max(budgets)} bits exceeds the {total} that "
-            + ("a message may have" if classes_sent else "the features can carry")
-        )
+    if classes_sent:
+        _check_budget(problem, max(budgets), MAX_PADDING_BITS, "a message may have")
+    else:
+        most = features_total_bits(problem)
+        _check_budget(problem, max(budgets), most, "the features can carry")
     if mode != "auto":
         found = _one_mode(key, problem, mode, budgets, config, sensor_bits)
     elif classes_sent:
         found = auto.fit_budgets(key, problem, sorted(budgets), config)
     else:
         found = _best_mode(key, problem, budgets, config, sensor_bits)
-    values = value_range(problem.train.features[:, problem.sensor_of >= 0])
+    values = _values(problem)
     for model in found:
         yield model._replace(value_range=values)
 
@@ -118,16 +133,7 @@ def _fit_one(key, problem: Problem, mode: str, bits: int, config: FitConfig, sen
     sensor_of, n_train = problem.sensor_of, len(problem.train.labels)
     original = problem.train
     if mode == "pixel":
-        # Each code is computed from one feature, by whichever sensor sees it. Fitted as if one
-        # sensor saw them all, the bits and their decoder are the same in every view.
-        problem = problem._replace(sensor_of=np.where(sensor_of >= 0, 0, sensor_of))
-        shape = problem.image_shape
-        if (
-            shape is not None
-            and min(shape[:2]) >= TRANSLATABLE_SIDE
-            and n_train < config.translated_below
-        ):
-            problem = problem._replace(train=with_translations(problem.train, shape))
+        problem = proposals.pixel_problem(problem, config)
         proposed = proposals.propose_pixel(key_encoder, problem, bits, config)
     elif mode == "projection":
         proposed = proposals.propose_projection(key_encoder, problem, bits, config, sensor_bits)

@@ -13,8 +13,29 @@ from bitalloc.encoders import bottleneck, sensors
 from bitalloc.encoders import encoder as encoders
 from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.fitting import selection
-from bitalloc.fitting.fit import RIDGES, FitConfig, Problem, receiver_layers
+from bitalloc.fitting.fit import (
+    RIDGES,
+    TRANSLATABLE_SIDE,
+    FitConfig,
+    Problem,
+    receiver_layers,
+    with_translations,
+)
 from fewbits.coding import InputError
+
+
+def pixel_problem(problem: Problem, config: FitConfig) -> Problem:
+    """The problem that pixel codes are fitted to: one sensor, few images with translated copies.
+
+    Each code is computed from one feature, by whichever sensor sees it. Fitted as if one sensor saw
+    them all, the bits and their decoder are the same in every view.
+    """
+    shape, train = problem.image_shape, problem.train
+    large = shape is not None and min(shape[:2]) >= TRANSLATABLE_SIDE
+    if shape is not None and large and len(train.labels) < config.translated_below:
+        train = with_translations(train, shape)
+    together = np.where(problem.sensor_of >= 0, 0, problem.sensor_of)
+    return problem._replace(sensor_of=together, train=train)
 
 
 def find_candidates(problem: Problem, n_levels: int) -> selection.Candidates:

@@ -156,13 +156,43 @@ def select_for_table(
     return sorted(distinct.values(), key=lambda selection: -selection.accuracy)
 
 
+def importance_order(
+    candidates: Candidates, labels: np.ndarray, n_classes: int, bits: Sequence[Bit]
+) -> list[Bit]:
+    """The bits in the reverse order in which a table's accuracy can best do without them."""
+    remaining, dropped = list(bits), []
+    while len(remaining) > 1:
+        worth = []
+        for i in range(len(remaining)):
+            columns = bit_columns(candidates, remaining[:i] + remaining[i + 1 :]).astype(np.int64)
+            number = columns @ (1 << np.arange(len(remaining) - 1))
+            n_cells = 1 << (len(remaining) - 1)
+            worth.append(decoders.cell_counts(number, labels, n_cells, n_classes).max(1).sum())
+        dropped.append(remaining.pop(int(np.argmax(worth))))
+    return remaining + dropped[::-1]
+
+
+def extend_for_table(
+    candidates: Candidates, labels: np.ndarray, n_classes: int, bits: Sequence[Bit], n_bits: int
+) -> list[Bit]:
+    """The bits and further ones, each the best addition for a table decoder."""
+    bits = list(bits)
+    while len(bits) < n_bits:
+        bits.append(_best_addition(candidates, labels, n_classes, bits)[0])
+    return bits
+
+
+def _best_addition(candidates, labels, n_classes, to: list[Bit]) -> tuple[Bit, float]:
+    value = table_accuracy(candidates, labels, n_classes, to)
+    feature, index = np.unravel_index(np.argmax(value), value.shape)
+    return (int(feature), int(index)), float(value[feature, index])
+
+
 def _climb(candidates, labels, n_classes, n_bits, start: Sequence[Bit]) -> Selection:
     bits, accuracy = list(start), 0.0
 
     def best_addition(to: list[Bit]) -> tuple[Bit, float]:
-        value = table_accuracy(candidates, labels, n_classes, to)
-        feature, index = np.unravel_index(np.argmax(value), value.shape)
-        return (int(feature), int(index)), float(value[feature, index])
+        return _best_addition(candidates, labels, n_classes, to)
 
     while len(bits) < n_bits:
         bit, accuracy = best_addition(bits)
@@ -213,6 +243,7 @@ def select_for_linear(
     ridge: float,
     batch_share: float = 0.05,
     swap_passes: int = 0,
+    start: Sequence[Bit] = (),
 ) -> Selection:
     """Forward selection for the linear decoder, then swaps.
 
@@ -231,6 +262,7 @@ def select_for_linear(
       ridge: see `decoder.fit_logistic`.
       batch_share: bits added per pass as a share of those chosen, at least one.
       swap_passes: how often each bit is tried for a swap, at most.
+      start: bits that are chosen already; they lead.
     """
     target = np.eye(n_classes)[labels]
     # Columns are padded to one width, since every width is another program.
@@ -249,9 +281,11 @@ def select_for_linear(
     def best_of(gain: np.ndarray, feature: int) -> Bit:
         return int(feature), int(gain[feature].argmax())
 
-    bits: list[Bit] = []
+    bits: list[Bit] = list(start)
     residual = target - target.mean(axis=0)
     loss, accuracy = np.inf, 0.0
+    if bits:
+        residual, loss, accuracy = refit(bits)
     while len(bits) < n_bits:
         gain = score_gains(candidates, residual, bits)
         n_new = min(n_bits - len(bits), max(1, int(batch_share * len(bits))))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import bitalloc
-from bitalloc import files
+from bitalloc import message_file
 from bitalloc import model as models
 from bitalloc.encoders import sensors, thresholds
 from bitalloc.encoders.bottleneck import BottleneckConfig
@@ -100,7 +100,9 @@ def measure(path: Path, test: Sample) -> float:
     payload = bitalloc.encode(bitalloc.from_bytes(model_bytes), test.features)
     with tempfile.TemporaryDirectory() as scratch:
         messages, out = Path(scratch) / "messages", Path(scratch) / "labels.npz"
-        container.save(messages, files.write_messages(model_bytes, payload, len(test.labels)))
+        container.save(
+            messages, message_file.write_messages(model_bytes, payload, len(test.labels))
+        )
         subprocesses.python("bitalloc", ["decode", path, messages, out])
         with np.load(out) as decoded:
             return 100 * float(np.mean(decoded["labels"] == np.array(CLASSES)[test.labels]))

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 import bitalloc
-from bitalloc import files
+from bitalloc import message_file
 from experiments.bit_allocation.bitalloc_data import EPOCHS_ALONE, RECORDED
 from experiments.digits.row import Job, Picture, Row, picture
 from experiments.runner import plots, subprocesses
@@ -40,7 +40,7 @@ def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
         container.save(model_path, bitalloc.to_bytes(model))
         payload, count = bitalloc.encode(model, job.test.pixels), len(job.test.labels)
         model_bytes = container.load_bytes(model_path)
-        container.save(path, files.write_messages(model_bytes, payload, count))
+        container.save(path, message_file.write_messages(model_bytes, payload, count))
         decoded = subprocesses.call(_decoded, model_path, path)
         percent = 100 * float(np.mean(decoded == job.test.labels))
         title, against = f"bit allocation, {mode}s", f"{_BITS} random pixels, one bit each"
@@ -52,7 +52,7 @@ def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
 
 def _decoded(model_path: Path, path: Path) -> np.ndarray:
     model_bytes = container.load_bytes(model_path)
-    payload, count = files.read_messages(container.load_bytes(path), model_bytes)
+    payload, count, _ = message_file.read_messages(container.load_bytes(path), model_bytes)
     return np.asarray(bitalloc.decode(bitalloc.from_bytes(model_bytes), payload, count))
 
 

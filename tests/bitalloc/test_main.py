@@ -64,7 +64,8 @@ def test_feature_vectors_with_groups_of_columns_and_text_labels(folder, capsys):
     names = np.array(["zero", "one"])[data.target]
     np.savez(folder / "vectors.npz", features=data.data / 7, labels=names)
     paths = [str(folder / name) for name in ("vectors.npz", "vector_model")]
-    assert main(["fit", *paths, "--bits", "3", "--sensors", "0-31/32-63"]) == 0
+    fit = ["fit", *paths, "--bits", "3", "--mode", "pixel", "--sensors", "0-31/32-63"]
+    assert main(fit) == 0
     assert "by sensor" in capsys.readouterr().out.splitlines()[-1]
     model, out, labels = (str(folder / n) for n in ("vector_model", "vector_out", "names.npz"))
     assert main(["encode", model, paths[0], out]) == 0
@@ -94,7 +95,7 @@ LABELS = np.arange(60) % 3
         ({"features": np.full((60, 4), np.nan), "labels": LABELS}, 2, "NaN or infinity"),
         ({"images": IMAGES[:5], "labels": np.arange(5)}, 2, "too few"),
         ({"images": IMAGES, "labels": LABELS}, 0, "at least 1 bit"),
-        ({"images": IMAGES, "labels": LABELS}, 5000, "5000 bits exceeds"),
+        ({"images": IMAGES, "labels": LABELS}, 70_000, "70000 bits exceeds"),
         ({"images": IMAGES}, 2, "no array of labels"),
         ({"a": IMAGES, "b": IMAGES, "labels": LABELS}, 2, "it has a (60, 4, 4), b"),
         ({"images": IMAGES, "labels": LABELS[:7]}, 2, "labels have shape (7,)"),
