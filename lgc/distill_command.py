@@ -14,6 +14,7 @@ from fewbits.io.image_sets.forms import Form
 from fewbits.io.progress import Bar
 from lgc.distillation import _distill, distilled_images, search_config
 from lgc.distillation.anytime import Compared, Distilled
+from lgc.distillation.panel import Accuracies
 from lgc.distillation.preview import picture
 
 _SEARCH_SHARE = 0.8
@@ -64,7 +65,7 @@ def run(
             )  # fmt: skip
             found = search.run()
             progress("comparing with common codecs", 0, 1)
-            others = search.compare()
+            ours, others = search.compare()
     except KeyboardInterrupt as stopped:
         if not files or to_stdout:
             raise
@@ -90,7 +91,7 @@ def run(
             "augmentation": augmentation,
             "strategy": found.point.strategy,
             "distillation_steps": found.point.distillation_steps,
-            "validation_accuracy": found.accuracies._asdict(),
+            "validation_accuracy": ours._asdict(),
             "first_file_seconds": files[0].seconds,
             "seconds": found.seconds,
             "compared": [
@@ -104,24 +105,24 @@ def run(
                 f"{len(stored.classes):,} of {len(images):,} images, {found.point.description()}",
                 f"augmentation: {ranges or 'none'}",
                 "accuracy on held-out images of classifiers trained on it:",
-                f"  this file: {found.accuracies.text()}",
+                f"  this file: {ours.text()}",
                 *(
                     f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes: "
                     f"{each.accuracies.text()}"
                     for each in others
                 ),
-                verdict(found, others),
+                verdict(ours, others),
             ]
         ),
     )
 
 
-def verdict(found: Distilled, others: list[Compared]) -> str:
+def verdict(ours: Accuracies, others: list[Compared]) -> str:
     """One sentence: whether the file teaches more than what the user would have done instead."""
     if not others:
         return "no common codec fits an image of each class into these bytes"
     best = others[0]
-    points = 100 * (found.accuracies.mean() - best.accuracies.mean())
+    points = 100 * (ours.mean() - best.accuracies.mean())
     if points >= 0:
         return f"the file is {points:.1f} points above the best of them ({best.name}), on average"
     return (

@@ -174,8 +174,16 @@ class Search:
         assert self._written is not None
         return self._written
 
-    def compare(self) -> list[Compared]:
-        """What random images teach under common codecs, best first, with the budget's bytes."""
+    def compare(self) -> tuple[Accuracies, list[Compared]]:
+        """Of the file that was found, by all proxies, and of random images under common codecs.
+
+        The codecs have the same bytes, and are sorted by what they teach, best first.
+        """
+        assert self._written is not None
+        ours = self._written.accuracies
+        if ours.convnet is None:
+            self._full_score(self._written.point)
+            ours = self._full[self._written.point]
         rows = self._training
         found = []
         for each in plain_codecs.plain_files(
@@ -194,7 +202,7 @@ class Search:
             one._replace(accuracies=self._panel.full(one.accuracies, drawn))
             for one, drawn in best.values()
         ]
-        return sorted(compared, key=lambda one: -one.accuracies.mean())
+        return ours, sorted(compared, key=lambda one: -one.accuracies.mean())
 
     def _stage(self, name: str, points: list[OperatingPoint]) -> list[OperatingPoint]:
         """The points in the order of the quick proxies, best first, as far as the time goes."""

@@ -13,10 +13,9 @@ from fewbits.coding import InputError
 from lgc import comparison, distill_command, images
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill, anytime, panel, plain_codecs
-from lgc.distillation.anytime import Compared, Distilled
-from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.anytime import Compared
 from lgc.distillation.panel import Accuracies
-from lgc.distillation.search_config import AUGMENTATIONS, DistillConfig
+from lgc.distillation.search_config import DistillConfig
 from tests.lgc.test_lossy_subset import blobs
 
 QUICK = replace(
@@ -111,8 +110,7 @@ def test_plain_files_keep_to_their_bytes_and_decode():
     ("ours", "said"), [(0.9, "10.0 points above"), (0.7, "10.0 points better")]
 )
 def test_the_last_line_says_which_is_better(ours, said):
-    point = OperatingPoint(Downsampling(1, 2), 0, AUGMENTATIONS[0], 0.0)
-    found = Distilled(b"", point, Accuracies(ours, ours, ours), 1.0)
+    found = Accuracies(ours, ours, ours)
     rival = Compared("webp, quality 15", 10, 5, Accuracies(0.8, 0.8, 0.8))
     assert said in distill_command.verdict(found, [rival])
     assert "webp" in distill_command.verdict(found, [rival])
@@ -123,7 +121,8 @@ def test_the_search_compares_itself_with_common_codecs():
     pixels, labels = blobs(80)
     search = _distill.search(pixels, labels, 900, QUICK, jax.random.key(0))
     search.run()
-    compared = search.compare()
+    found, compared = search.compare()
+    assert found.convnet is not None
     assert compared == sorted(compared, key=lambda each: -each.accuracies.mean())
     assert all(each.n_bytes <= 900 and each.accuracies.convnet is not None for each in compared)
 
