@@ -29,10 +29,10 @@ def compressed(digits):
 def test_the_classes_look_like_themselves(digits, compressed):
     images, labels = digits
     drawn, drawn_labels, _ = lgc.decompress(compressed, per_class=200)
-    assert drawn.shape == (600, 8, 8, 1)
+    assert drawn.shape == (600, 8, 8)
     means = np.stack([images[labels == c].mean(axis=0) for c in range(3)])
     for c in range(3):
-        mean = drawn[drawn_labels == c].mean(axis=0)[..., 0]
+        mean = drawn[drawn_labels == c].mean(axis=0)
         distances = np.linalg.norm(means - mean[None], axis=(1, 2))
         assert np.argmin(distances) == c
         assert distances[c] < 0.35 * np.delete(distances, c).min()
@@ -92,7 +92,7 @@ def test_images_that_are_all_alike_are_compressed():
     images = np.full((20, 4, 4), 200, np.uint8)
     data = lgc.compress(images, np.arange(20) % 2, config=replace(CONFIG, epochs=5))
     drawn, _, _ = lgc.decompress(data, per_class=4)
-    assert drawn.shape == (8, 4, 4, 1)
+    assert drawn.shape == (8, 4, 4)
 
 
 @pytest.mark.parametrize(
