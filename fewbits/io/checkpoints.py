@@ -149,9 +149,9 @@ def _read_file(path: Path) -> Any:
     if start.startswith(b"PK"):
         if _is_torch(path):
             raise InputError(f"{path} is a pickle of PyTorch; {_PICKLE_REMEDY}")
-        return _from_numpy(read_arrays(path))
+        return _from_numpy(read_arrays(path), path)
     if start.startswith(npy.MAGIC):
-        return _from_numpy({"array": read_npy(path)})["array"]
+        return _from_numpy({"array": read_npy(path)}, path)["array"]
     if start[8:9] == b"{":
         return trees.nested(_read_safetensors(path))
     if start.startswith(_HDF5):
@@ -173,7 +173,7 @@ def _is_torch(path: Path) -> bool:
         return False
 
 
-def _from_numpy(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _from_numpy(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, Any]:
     """Two bytes without a meaning are what NumPy makes of bfloat16."""
     named = {}
     for name, array in arrays.items():
@@ -182,7 +182,7 @@ def _from_numpy(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
             array = array.view(ml_dtypes.bfloat16)
         elif array.dtype.kind == "V":
-            raise InputError(f"{name} has the dtype {array.dtype}, which is no number")
+            raise InputError(f"{path}: {name} has the dtype {array.dtype}, which is no number")
         named[name] = array
     return trees.nested(named)
 
@@ -269,8 +269,11 @@ def _read_orbax(path: Path) -> Any:
             wanted = jax.tree.map(abstract, ocp.metadata(str(path.resolve())).metadata)
             return ocp.load(str(path.resolve()), wanted)
     except Exception as error:  # of many kinds, its own among them
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FormatError(f"{path} is no orbax checkpoint: {line}", "checkpoint") from error
+        line = str(error).split("If you are")[0].splitlines()[0] if str(error) else ""
+        raise FormatError(
+            f"{path} is a folder, but no orbax checkpoint: {line or type(error).__name__}"[:300],
+            "checkpoint",
+        ) from error
     finally:
         logging.disable(logging.NOTSET)
 

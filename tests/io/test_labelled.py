@@ -209,6 +209,34 @@ def test_a_folder_with_splits_and_classes_of_another_set(tmp_path: Path):
         read_labelled(tmp_path, classes=("b", "c"))
 
 
+def test_arguments_without_effect_are_refused(tmp_path: Path):
+    folder = folder_of(tmp_path, GREY)
+    np.savez(tmp_path / "d.npz", images=GREY, labels=NUMBERS)
+    for path, arguments, words in (
+        (folder, {"labels": "y"}, "--labels is for .npz"),
+        (folder, {"layout": "nchw"}, "--layout is for .npz"),
+        ("digits", {"images": "x"}, "--images is for .npz"),
+        (tmp_path / "d.npz", {"size": (8, 8)}, "--size is for folders"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read_labelled(path, **arguments)
+
+
+def test_pictures_beyond_the_memory_are_refused(tmp_path: Path, monkeypatch):
+    folder = folder_of(tmp_path, GREY)
+    monkeypatch.setattr(folders.npy, "memory_limit", lambda: 100)
+    with pytest.raises(InputError, match="do not fit in this machine's memory"):
+        read_labelled(folder)
+
+
+def test_a_picture_cut_in_the_middle_is_named(tmp_path: Path):
+    folder = folder_of(tmp_path, COLOUR.repeat(20, 1).repeat(20, 2))
+    whole = (folder / "cat" / "1.png").read_bytes()
+    (folder / "cat" / "1.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"1\.png is no sound picture"):
+        read_labelled(folder)
+
+
 def test_folders_that_are_none(tmp_path: Path):
     with pytest.raises(InputError, match="no class subfolders"):
         read_labelled(tmp_path)

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description="Encode a checkpoint as a small file, and decode it.")
+    whole = cli.Parser(prog=prog)
     verbs = whole.add_subparsers()
     purpose = "write a checkpoint (.npz, .safetensors, orbax folder) as a small file"
     encode = verbs.add_parser("encode", help=purpose, description=purpose)
@@ -86,10 +86,16 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     except ValueError as error:
         raise InputError(f"{options.file}: {error}") from error
     save(data)
-    count = whole_tree.count_coded(tree)
+    count, exact = whole_tree.count_coded(tree), whole_tree.count_exact(tree)
+    beside = f" and {exact} tensor{'s' * (exact > 1)} stored exactly" if exact else ""
     return cli.Result(
-        {"output": str(options.out), "bytes": len(data), "parameters": count},
-        f"{options.out}: {count:,} parameters in {len(data):,} bytes",
+        {
+            "output": str(options.out),
+            "bytes": len(data),
+            "parameters": count,
+            "exact_tensors": exact,
+        },
+        f"{options.out}: {count:,} parameters{beside} in {len(data):,} bytes",
     )
 
 

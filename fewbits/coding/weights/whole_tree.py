@@ -160,6 +160,11 @@ def count_coded(tree: Any) -> int:
     return sum(trees.as_array(leaf).size for _, leaf in trees.flatten(tree)[0] if is_coded(leaf))
 
 
+def count_exact(tree: Any) -> int:
+    """Tensors of a tree that are stored exactly."""
+    return sum(not is_coded(leaf) for _, leaf in trees.flatten(tree)[0])
+
+
 def why_not(leaf: Any) -> str | None:
     """Why a leaf cannot be stored; None where it can."""
     reason = _why_never(leaf)
@@ -169,7 +174,7 @@ def why_not(leaf: Any) -> str | None:
     if array.dtype.kind in "fc" or trees.is_float(array.dtype):
         n_broken = int(np.isnan(array.astype(np.complex128)).sum())
         if n_broken:
-            return f"{n_broken} of {array.size} values are NaN"
+            return f"{n_broken} of {array.size} values are NaN; mend or remove them"
     return None
 
 

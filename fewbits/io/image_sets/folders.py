@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from fewbits.io import npy
 from fewbits.io.errors import InputError
+
+T = TypeVar("T")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _GREY = ("1", "L", "LA")
@@ -56,26 +60,34 @@ def read(folder: Path, size: tuple[int, int] | None = None) -> Pictures:
             f"{folder} has {found} class subfolders of pictures; make one subfolder for each class "
             "(folder/cat/1.png), or give an .npz"
         )
-    loaded = [_load(path) for _, path in files]
-    modes = {picture.mode for picture in loaded}
+    heads = [_head(path) for _, path in files]
+    modes = {mode for mode, _ in heads}
     target = "L" if modes <= set(_GREY) else "I;16" if modes <= set(_SIXTEEN) else "RGB"
     if target == "RGB" and modes & set(_SIXTEEN):
-        deep = next(p for p, one in zip(files, loaded, strict=True) if one.mode in _SIXTEEN)
-        raise InputError(f"{deep[1]} has 16 bits, other pictures have 8; convert one kind")
-    first = loaded[0].size
-    arrays = []
-    for (_, path), picture in zip(files, loaded, strict=True):
-        if size is not None:
-            picture = _resized(picture, size, path)
-        elif picture.size != first:
+        deep = next(p for (_, p), (mode, _) in zip(files, heads, strict=True) if mode in _SIXTEEN)
+        raise InputError(f"{deep} has 16 bits, other pictures have 8; convert one kind")
+    first = heads[0][1]
+    for (_, path), (_, found) in zip(files, heads, strict=True):
+        if size is None and found != first:
             raise InputError(
-                f"{path} is {_sized(picture.size)}, {files[0][1]} is {_sized(first)}; resize them, "
+                f"{path} is {_sized(found)}, {files[0][1]} is {_sized(first)}; resize them, "
                 "or add --size HEIGHTxWIDTH"
             )
-        arrays.append(_array(picture, target))
+    height, width = size if size is not None else first[::-1]
+    shape = (len(files), height, width, *((3,) if target == "RGB" else ()))
+    dtype = np.dtype(np.uint16 if target == "I;16" else np.uint8)
+    if math.prod(shape) * dtype.itemsize > npy.memory_limit():
+        raise InputError(
+            f"{folder}: {len(files):,} pictures of {_sized((width, height))} do not fit in this "
+            "machine's memory; add --size HEIGHTxWIDTH"
+        )
+    images = np.empty(shape, dtype)
+    for row, (_, path) in enumerate(files):
+        picture = _load(path)
+        images[row] = _array(picture if size is None else _resized(picture, size, path), target)
     classes = tuple(dict.fromkeys(name for name, _ in files))
-    numbers = np.array([classes.index(name) for name, _ in files], np.int32)
-    return Pictures(np.stack(arrays), numbers, classes)
+    place = {name: number for number, name in enumerate(classes)}
+    return Pictures(images, np.array([place[name] for name, _ in files], np.int32), classes)
 
 
 def write(folder: Path, images: np.ndarray, labels: Sequence[Any]) -> None:
@@ -120,7 +132,16 @@ def _pictures(folder: Path) -> list[Path]:
     )
 
 
+def _head(path: Path) -> tuple[str, tuple[int, int]]:
+    """Mode and size (width, height), without decoding."""
+    return _opened(path, lambda picture: (picture.mode, picture.size))
+
+
 def _load(path: Path) -> Any:
+    return _opened(path, lambda picture: picture.copy())
+
+
+def _opened(path: Path, use: Callable[[Any], T]) -> T:
     from PIL import Image
 
     try:
@@ -128,8 +149,7 @@ def _load(path: Path) -> Any:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", ResourceWarning)
             with Image.open(path) as picture:
-                picture.load()
-                return picture.copy()
+                return use(picture)
     except (
         OSError, SyntaxError, ValueError, EOFError, MemoryError,
         Image.DecompressionBombError, Image.DecompressionBombWarning,

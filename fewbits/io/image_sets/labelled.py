@@ -111,6 +111,11 @@ def read_labelled(
     if split not in _SPLIT_NAMES:
         raise InputError(f"a split is train or test, not {split!r}")
     place = Path(path)
+    _check_flags(
+        place,
+        {"images": images, "labels": labels, "layout": None if layout == "nhwc" else layout},
+        size,
+    )
     if not place.exists() and str(path) in datasets.SOURCES:
         return _of_known(str(path), split, data_dir)
     if place.is_dir():
@@ -125,6 +130,20 @@ def read_labelled(
         return _whole(pixels, numbers, _IDX, classes, f"{path}: ")
     arrays = _arrays(place)
     return _of_arrays(place, arrays, images, labels, layout, classes, split, features, need_labels)
+
+
+def _check_flags(place: Path, of_arrays: Mapping[str, str | None], size: Any) -> None:
+    """Arguments without effect are errors.
+
+    Raises:
+      InputError: names the argument.
+    """
+    if size is not None and not place.is_dir():
+        raise InputError(f"--size is for folders of pictures, which {place} is not; drop it")
+    given = [name for name, value in of_arrays.items() if value is not None]
+    known = not place.exists() and str(place) in datasets.SOURCES
+    if given and (known or place.is_dir() or (place.is_file() and idx.is_idx(place))):
+        raise InputError(f"--{given[0]} is for .npz and .npy files, which {place} is not; drop it")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
