@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -131,19 +131,22 @@ def _curve(options: argparse.Namespace) -> cli.Result | None:
 
 def _encode(options: argparse.Namespace) -> cli.Result:
     from ratedist.codes.arrays import encode_array
-    from ratedist.solvers.rounded_source import bound, round_samples
 
     save = outputs.saver(options.output, inputs=[options.input], force=options.force)
     values = read_numbers(options.input, options.array)
     k = options.dimension
+    bound = None
     with Bar(str(options.input), quiet=options.quiet):
-        made = encode_array(values, options.distortion, code=options.code, dimension=k)
-        certified = bound(round_samples(values.reshape(-1, k), _GROUPS), k * made.distortion)
-    bits, rate = 8 * len(made.data) / values.size, certified.rate_bits / k
-    if not np.isfinite(rate):
-        raise InputError(f"--distortion {options.distortion:g}: no bound could be certified")
+        made = encode_array(
+            values, options.distortion, code=options.code, dimension=k, block=options.block,
+            transform=options.transform,
+        )  # fmt: skip
+        if options.block is None:
+            bound = _memoryless_bound(
+                values.astype(np.float64), k, made.distortion, options.distortion
+            )
     save(made.data)
-    scope = "all codebooks" if certified.any_codebook else "codebooks of its own centroids"
+    bits = 8 * len(made.data) / values.size
     found = {
         "output": str(options.output),
         "bytes": len(made.data),
@@ -152,19 +155,42 @@ def _encode(options: argparse.Namespace) -> cli.Result:
         "asked_distortion": options.distortion,
         "bits_per_number": bits,
         "index_bits_per_number": made.index_bits,
+    }
+    lines = [
+        f"{options.output}: {len(made.data):,} bytes for {values.size:,} numbers",
+        f"distortion: {made.distortion:.6g} a number, measured on the decoded file; "
+        f"asked: {options.distortion:g}",
+        f"rate: {bits:.4f} bits a number in the file, {made.index_bits:.4f} in its indices",
+    ]
+    if bound is None:
+        found |= {"transform": made.transform, "gaussian_bits_per_number": made.gaussian_bits}
+        lines += [
+            f"code: {made.transform}",
+            f"Gaussian bound: {made.gaussian_bits:.4f} bits a number, if blocks were independent "
+            "Gaussian vectors with these variances",
+        ]
+        return cli.Result(found, "\n".join(lines))
+    scope = "all codebooks" if bound.any_codebook else "codebooks of its own centroids"
+    rate = bound.rate_bits / k
+    found |= {
         "bound_bits_per_number": rate,
         "bound_over": scope,
         "gap_bits_per_number": bits - rate,
     }
-    return cli.Result(
-        found,
-        f"{options.output}: {len(made.data):,} bytes for {values.size:,} numbers\n"
-        f"distortion: {made.distortion:.6g} a number, measured on the decoded file; "
-        f"asked: {options.distortion:g}\n"
-        f"rate: {bits:.4f} bits a number in the file, {made.index_bits:.4f} in its indices\n"
-        f"bound: {rate:.4f} bits for memoryless coding of {k} at a time, over {scope}\n"
+    lines += [
+        f"bound: {rate:.4f} bits for memoryless coding of {k} at a time, over {scope}",
         f"gap: {bits - rate:.4f} bits a number",
-    )
+    ]
+    return cli.Result(found, "\n".join(lines))
+
+
+def _memoryless_bound(values: np.ndarray, k: int, distortion: float, asked: float) -> Any:
+    from ratedist.solvers.rounded_source import bound, round_samples
+
+    certified = bound(round_samples(values.reshape(-1, k), _GROUPS), k * distortion)
+    if not np.isfinite(certified.rate_bits):
+        raise InputError(f"--distortion {asked:g}: no bound could be certified")
+    return certified
 
 
 def _decode(options: argparse.Namespace) -> cli.Result:
@@ -172,11 +198,27 @@ def _decode(options: argparse.Namespace) -> cli.Result:
 
     with outputs.open_output(options.output, inputs=[options.input], force=options.force) as file:
         values = ratedist.decode(inputs.read_file(options.input))
-        np.savez(file, values=values)
+        if options.output.suffix.lower() == ".png":
+            _write_picture(options.output, file, values)
+        else:
+            np.savez(file, values=values)
+    what = "picture" if options.output.suffix.lower() == ".png" else "array 'values'"
     return cli.Result(
         {"output": str(options.output), "shape": list(values.shape), "dtype": str(values.dtype)},
-        f"{options.output}: array 'values' of shape {values.shape}, {values.dtype}",
+        f"{options.output}: {what} of shape {values.shape}, {values.dtype}",
     )
+
+
+def _write_picture(path: Path, file: IO[bytes], values: np.ndarray) -> None:
+    from PIL import Image
+
+    grey = values.ndim == 2
+    if values.dtype != np.uint8 or not (grey or (values.ndim == 3 and values.shape[2] == 3)):
+        raise InputError(
+            f"{path}: a PNG holds uint8 of (rows, columns) or (rows, columns, 3), not "
+            f"{values.dtype} of {values.shape}; decode to a .npz file"
+        )
+    Image.fromarray(values).save(file, "PNG")
 
 
 def _small(user: UserSource, path: Path) -> UserSource:
@@ -221,7 +263,7 @@ def _check_level(level: float, name: str) -> None:
 
 def parser(prog: str) -> argparse.ArgumentParser:
     """The verbs of this tool."""
-    whole = cli.Parser(prog=prog, description=__doc__)
+    whole = cli.Parser(prog=prog)
     commands = whole.add_subparsers()
 
     def verb(name: str, purpose: str, run: Any) -> argparse.ArgumentParser:
@@ -236,7 +278,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
             "--tolerance", type=float, default=1e-6, metavar="BITS", help="gap to certify"
         )
 
-    bound = verb("bound", "certified rate at a distortion (squared error)", _bound)
+    bound = verb("bound", "print the certified rate at a distortion (squared error)", _bound)
     source_of(bound)
     bound.add_argument(
         "--distortion", type=float, required=True, metavar="D", help="mean squared error allowed"
@@ -247,7 +289,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     flags.add_common(bound)
 
-    curve = verb("curve", "certified rates at many distortions, as CSV", _curve)
+    curve = verb("curve", "print certified rates at many distortions, as CSV", _curve)
     source_of(curve)
     curve.add_argument(
         "--points", type=int, default=16, choices=range(1, 257), metavar="N",
@@ -262,13 +304,14 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )
     flags.add_common(curve, quiet=True)
 
-    encode = verb("encode", "quantise an array to a distortion, as a file", _encode)
-    encode.add_argument("input", type=Path, metavar="IN.npz", help="holds the array")
+    encode = verb("encode", "write an array, quantised to a distortion, as a small file", _encode)
+    held = "holds the array: .npz, .npy or a picture"
+    encode.add_argument("input", type=Path, metavar="IN", help=held)
     flags.add_output(encode, "output", metavar="OUT", help="the file to write; - for stdout")
     encode.add_argument(
         "--distortion", type=float, required=True, metavar="D", help="mean squared error allowed"
     )
-    encode.add_argument("--array", default="samples", metavar="NAME", help="its name in IN.npz")
+    encode.add_argument("--array", metavar="NAME", help="its name in IN.npz (default: samples)")
     encode.add_argument(
         "--code", choices=("scalar", "trellis"), default="scalar", help="kind of quantiser"
     )
@@ -276,6 +319,16 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--dimension", type=int, default=1, metavar="K", help="numbers coded together, 1 to 4"
     )
     flags.add_common(encode, quiet=True)
+
+    encode.add_argument(
+        "--block", metavar="B",
+        help="for signals with memory: 8x8 (pictures), 64 (series), 1 (no transform) or auto "
+        "(default: a memoryless code)",
+    )  # fmt: skip
+    encode.add_argument(
+        "--transform", choices=("auto", "dct", "lapped", "klt", "none"), default="auto",
+        help="of --block: cosines, lapped cosines, a learned basis, none",
+    )  # fmt: skip
 
     decode = verb("decode", "write the array that a file stands for", _decode)
     decode.add_argument("input", type=Path, metavar="IN", help="file of `encode`; - for stdin")

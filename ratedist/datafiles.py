@@ -9,8 +9,11 @@ import numpy as np
 
 from fewbits.coding import InputError
 from fewbits.io.arrays import read_arrays
+from fewbits.io.npy import read_npy
 from ratedist.solvers.checks import check_mass
 from ratedist.sources import Source, as_points, from_samples
+
+PICTURES = (".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".jpg", ".jpeg", ".webp")
 
 
 class UserSource(NamedTuple):
@@ -65,30 +68,50 @@ def read_source(path: Path) -> UserSource:
     return UserSource(source, subset, codebook, samples)
 
 
-def read_numbers(path: Path, name: str) -> np.ndarray:
-    """One array of finite numbers, float64, in its own shape.
+def read_numbers(path: Path, name: str | None) -> np.ndarray:
+    """One array of finite numbers, in its own shape and type; of a picture, its pixels.
+
+    Args:
+      path: .npz, .npy, or a picture (.png, .bmp, .ppm, .pgm, .tif, .jpg, .webp).
+      name: of the array; None for `samples`, or the only one there is.
 
     Raises:
       InputError: there is no such array, it is empty, or it holds something else.
       OSError: the file cannot be opened.
     """
+    if path.suffix.lower() in PICTURES:
+        return _picture(path)
+    if path.suffix.lower() == ".npy":
+        return _numbers(read_npy(path), "its array", path, keep=True)
     arrays = read_arrays(path)
+    if name is None:
+        name = next(iter(arrays)) if len(arrays) == 1 else "samples"
     if name not in arrays:
         raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}; choose with --array NAME")
-    return _numbers(arrays[name], name, path)
+    return _numbers(arrays[name], name, path, keep=True)
 
 
-def _numbers(values: np.ndarray, name: str, path: Path) -> np.ndarray:
+def _picture(path: Path) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            grey = picture.mode in ("1", "L", "I", "I;16", "F")
+            return np.asarray(picture if grey else picture.convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is no picture that can be read; save it again") from error
+
+
+def _numbers(values: np.ndarray, name: str, path: Path, keep: bool = False) -> np.ndarray:
     if values.dtype.kind not in "biuf":
-        raise InputError(f"{path}: {name} must be real numbers, not {values.dtype}")
+        raise InputError(f"{path}: {name} must be real numbers, not {values.dtype}; save such")
     if not values.size:
-        raise InputError(f"{path}: {name} of shape {values.shape} is empty")
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise InputError(
-            f"{path}: {name} holds {int((~np.isfinite(values)).sum())} NaN or infinite"
-        )
-    return values
+        raise InputError(f"{path}: {name} of shape {values.shape} is empty; give one at least")
+    finite = np.isfinite(values)
+    if not finite.all():
+        count = int((~finite).sum())
+        raise InputError(f"{path}: {name} holds {count} NaN or infinite; remove them")
+    return values if keep else values.astype(np.float64)
 
 
 def _points(values: np.ndarray, name: str, path: Path) -> np.ndarray:
@@ -101,11 +124,11 @@ def _points(values: np.ndarray, name: str, path: Path) -> np.ndarray:
 def _mass(p: np.ndarray, size: int, path: Path) -> np.ndarray:
     p = _numbers(p, "p", path)
     if p.shape != (size,):
-        raise InputError(f"{path}: p of shape {p.shape} for {size} points")
+        raise InputError(f"{path}: p of shape {p.shape} for {size} points; give one for each")
     try:
         check_mass(p)
     except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}; give probabilities that sum to 1") from error
     return p
 
 

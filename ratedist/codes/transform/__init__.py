@@ -1,0 +1,1 @@
+"""Codes for signals with memory: block transforms and adaptive binary contexts."""
