@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from fewbits._streams import discard_output, interruptible, results_only, whole_output
 from fewbits.flags import MOST_SEED
-from fewbits.io.errors import FormatError, InputError
+from fewbits.io.errors import FormatError, InputError, names
 
 COMMAND_GROUP = "fewbits.commands"
 
@@ -157,7 +157,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None)
         except FormatError as error:
             return fail(f"{_prefix(options, str(error))}{error}")
         except InputError as error:
-            return fail(str(error))
+            return fail(_about(options, error))
         except OSError as error:
             path = error.filename or _prefix(options, "").removesuffix(": ") or "output"
             return fail(f"{os.fsdecode(path)}: {error.strerror or error}")
@@ -224,11 +224,21 @@ def _check_seed(options: argparse.Namespace) -> None:
 
 def _prefix(options: argparse.Namespace, message: str) -> str:
     """The file that a FormatError is about, unless the message says so itself."""
-    for name in ("blamed", "file", "input"):
+    for name in ("blamed", "file", "input", "source", "checkpoint"):
         path = getattr(options, name, None)
         if isinstance(path, Path):
-            return "" if str(path) in message else f"{path}: "
+            shown = "standard input" if str(path) == "-" else str(path)
+            return "" if names(message, shown) else f"{shown}: "
     return ""
+
+
+def _about(options: argparse.Namespace, error: InputError) -> str:
+    """What is wrong, with the file that is read unless it is about another, or a flag."""
+    message = str(error)
+    given = [each for each in vars(options).values() if isinstance(each, Path)]
+    if isinstance(error, OSError) or "--" in message or any(names(message, p) for p in given):
+        return message
+    return f"{_prefix(options, message)}{message}"
 
 
 def _version() -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from fewbits.coding import FormatError, read_archive
+from fewbits.coding import read_archive
+from fewbits.coding.kinds import wrong_kind
 from fewbits.io.image_sets import forms
 from lgc import archive
 from lgc.coresets import lossy_subset
@@ -127,7 +128,5 @@ def _mixtures(contents: archive.Contents, size: int) -> dict[str, Any]:
 def _kind(data: bytes) -> str:
     kind = read_archive(data).kind
     if kind not in KINDS:
-        raise FormatError(
-            f"a file of kind {kind!r} holds no image set; known are {', '.join(KINDS)}", "header"
-        )
+        raise wrong_kind(kind, f"an image set ({', '.join(KINDS)})")
     return kind

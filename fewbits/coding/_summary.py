@@ -8,32 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fewbits.coding.container import Archive
+from fewbits.coding.kinds import KINDS
 from fewbits.coding.weights import model_file, parameter_tree, whole_tree
 from fewbits.coding.weights.parameter_files import ADAPTIVE
 
 _NAMES = {parameter_tree.FLOAT32: "float32", parameter_tree.FLOAT16: "float16"}
 _SHOWN = 12
 """Entries of a list that are shown."""
-
-KINDS = {
-    "model": ("a checkpoint", "weights decode"),
-    "adaptive": ("a checkpoint", "weights decode"),
-    "sparse": ("a checkpoint with many zeros", "weights decode"),
-    "prior_code": ("a checkpoint under a Gaussian prior", "weights decode"),
-    "text": ("a text", "text decompress"),
-    "lgc": ("a decoder and mixtures of images", "lgc decompress"),
-    "exemplars": ("distilled images", "lgc decompress"),
-    "lossy_subset": ("a subset of images, quantised", "lgc decompress"),
-    "subset": ("a subset of images, lossless", None),
-    "quantised": ("an array of numbers, quantised", "ratedist decode"),
-    "bitalloc": ("an encoder of messages and its decoder", "bitalloc encode"),
-    "bitalloc_messages": ("messages of bitalloc", "bitalloc decode"),
-    "images": ("images, lossless", None),
-    "integer_vae": ("an autoencoder of images", None),
-    "labels": ("labels", None),
-}
-"""What each kind of file is, and the command that reads it. A kind that is not here has its name
-only."""
 
 
 def summary(archive: Archive, size_bytes: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fewbits.coding import cbor
+from fewbits.coding.kinds import wrong_kind
 from fewbits.coding.varint import ByteReader, varint
 from fewbits.io import outputs
 from fewbits.io.errors import FormatError
@@ -145,7 +146,7 @@ def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
     if not intact:
         raise FormatError("damaged: the digest of the file does not match")
     if kind is not None and archive.kind != kind:
-        raise FormatError(f"a file of kind {archive.kind!r}, not {kind!r}")
+        raise wrong_kind(archive.kind, repr(kind))
     return archive
 
 
@@ -256,7 +257,7 @@ def load_bytes(path: str | os.PathLike[str]) -> bytes:
     # Asked before opening: opening a named pipe would wait for a writer.
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        raise FormatError(f"{path} is not a regular file")
+        raise FormatError(f"{path} is not a regular file; name a file")
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise FormatError(f"{path} is not a fewbits file")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class FormatError(ValueError):
     """Bytes that are not what the format says: damaged, truncated, foreign or hostile.
@@ -26,11 +28,16 @@ class FormatError(ValueError):
 
     def of(self, path: object) -> FormatError:
         """The same error, naming the file that it is about."""
-        if str(path) in str(self):
+        if names(str(self), path):
             return self
         named = FormatError(f"{path}: {self}", "envelope")
         named.section = self.section
         return named
+
+
+def names(message: str, path: object) -> bool:
+    """Whether a message names a path, and not only a word that holds its letters."""
+    return re.search(rf"(?<![\w./-]){re.escape(str(path))}(?![\w/-])", message) is not None
 
 
 class InputError(ValueError):

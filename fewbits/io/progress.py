@@ -22,10 +22,10 @@ class Bar:
         self._title, self._quiet = title, quiet
         self._stage, self._bar, self._last = "", None, ""
         self._ended = threading.Event()
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
 
     def __enter__(self) -> Bar:
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
         if not self._quiet and not _on_terminal():
             # A thread, since a stage may go on for minutes without a call.
             threading.Thread(target=self._tell, daemon=True).start()
@@ -59,7 +59,7 @@ class Bar:
 
     def _tell(self) -> None:
         while not self._ended.wait(_EVERY_SECONDS):
-            minutes = (time.monotonic() - self._begun) / 60
+            minutes = (time.monotonic() - self._start) / 60
             where = f"{self._last}, " if self._last else ""
             sys.stderr.write(f"{self._title}: {where}{minutes:.0f} min\n")
             sys.stderr.flush()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from fewbits.cli import main
 from fewbits.coding import container, write_archive
+from fewbits.coding.kinds import KINDS
 from fewbits.coding.weights.model_file import pack, write_model
 
 TREE = {"w": np.random.default_rng(0).normal(size=(10, 4)), "b": [np.ones(4)]}
@@ -108,3 +111,24 @@ def test_the_module_runs(model):
         command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
     )
     assert "section symbols: w" in done.stdout
+
+
+def test_every_kind_of_file_is_described():
+    root = Path(__file__).parents[2]
+    found = {
+        kind
+        for package in ("fewbits", "lgc", "ratedist", "bitalloc", "pruning")
+        for path in (root / package).rglob("*.py")
+        for kind in re.findall(r'^(?:[A-Z_]*_)?KIND = "(\w+)"', path.read_text(), re.MULTILINE)
+    }
+    assert found == set(KINDS)
+
+
+def test_a_file_of_another_kind_says_what_it_is(model, capsys):
+    """Its name is a part of a word in the message, and is said all the same."""
+    short = model.rename(model.parent / "m")
+    with contextlib.chdir(model.parent):
+        assert main(["lgc", "decompress", short.name, "out.npz"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: m: a file of kind 'model', not an image set")
+    assert said.endswith(": a checkpoint; read it with `fewbits weights decode`\n")

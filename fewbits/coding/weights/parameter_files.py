@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fewbits.coding import container
+from fewbits.coding.kinds import wrong_kind
 from fewbits.coding.weights import (
     model_file,
     parameter_tree,
@@ -15,7 +16,6 @@ from fewbits.coding.weights import (
 )
 from fewbits.coding.weights.parameter_tree import BitsSpec
 from fewbits.io import trees
-from fewbits.io.errors import FormatError
 
 ADAPTIVE = "adaptive"
 _MANY = 1 << 20
@@ -118,7 +118,7 @@ def params_from_bytes(data: bytes, like: Any = None) -> Any:
     }
     archive = container.read_archive(data)
     if archive.kind not in readers:
-        raise FormatError(f"a file of kind {archive.kind!r} holds no parameters")
+        raise wrong_kind(archive.kind, "one of parameters")
     read = readers[archive.kind]
     if whole_tree.is_whole(archive):
         alone = whole_tree.floats_of(archive)
@@ -147,7 +147,7 @@ def _coded(floats: Any, bits: BitsSpec, step: float | None, max_mse: float | Non
         others = [
             lambda: sparse_code.write_sparse(floats, step=step),
             *(
-                lambda family=family: prior_file.write_coded(floats, step, family)
+                lambda family=family, step=step: prior_file.write_coded(floats, step, family)
                 for family in prior_file.FAMILIES
             ),
         ]
