@@ -61,7 +61,7 @@ def accuracy(params):
     return 100 * float(jnp.mean(apply(params, test[0]).argmax(axis=-1) == test[1]))
 
 
-print(f"before: {accuracy(params):.1f} %, {len(coding.params_to_bytes(params))} bytes at 8 bits")
+print(f"before: {accuracy(params):.1f} %, {len(coding.params_to_bytes(params, bits=8))} bytes at 8 bits")
 
 # %% One call. Here validation accuracy may fall by one point; `budget_bytes` and `ratio` are other
 # goals. `trials` and `steps` are small because the problem is.

@@ -206,9 +206,23 @@ def _groups(plan: StreamPlan) -> Iterator[tuple[FrequencyTable, np.ndarray | sli
 
 def _offsets(symbols: np.ndarray, plan: StreamPlan, number: int) -> np.ndarray:
     """int32[n]: each symbol's place in its table; ValueError if it has none."""
-    tables = [plan.table] if isinstance(plan.table, FrequencyTable) else plan.table
-    choice = np.zeros(symbols.size) if plan.choice is None else np.ravel(plan.choice)
-    which = choice.astype(np.int64)
+    if isinstance(plan.table, FrequencyTable):
+        table = plan.table
+        if symbols.size:
+            least, most = int(symbols.min()), int(symbols.max())
+            if least < table.minimum or most > table.maximum:
+                wrong = least if least < table.minimum else most
+                raise ValueError(
+                    f"stream {number}: symbol {wrong} is not in {table.minimum} to {table.maximum}"
+                )
+        if table.minimum == 0:
+            return symbols.astype(np.int32, copy=False)
+        # Sums of 32 bits wrap around to the right place.
+        return symbols.astype(np.int32) - np.int32(table.minimum)
+    tables = plan.table
+    which = np.zeros(symbols.size, np.int64)
+    if plan.choice is not None:
+        which = np.ravel(plan.choice).astype(np.int64)
     minima = np.array([each.minimum for each in tables])[which]
     maxima = np.array([each.maximum for each in tables])[which]
     outside = (symbols < minima) | (symbols > maxima)
