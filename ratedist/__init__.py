@@ -13,6 +13,7 @@
 (True, True)
 """
 
+from ratedist.channels._capacity import CapacityPoint, capacity, capacity_point
 from ratedist.codebooks.annealing import anneal
 from ratedist.codebooks.codebook import refine_codebook
 from ratedist.codes import quantizers
@@ -32,10 +33,13 @@ from ratedist.solvers.point import RDPoint, encoder
 from ratedist.solvers.solve import curve, solve_fixed, solve_slope, sweep
 
 __all__ = [
+    "CapacityPoint",
     "Constraint",
     "RDPoint",
     "anneal",
     "blahut_arimoto",
+    "capacity",
+    "capacity_point",
     "certificate",
     "certificate_for_all_codebooks",
     "compiled",

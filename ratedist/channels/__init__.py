@@ -1,0 +1,1 @@
+"""Neighbours of the rate-distortion function: channel capacity, side information, perception."""
