@@ -75,6 +75,24 @@ def load(
     return Sample(text, rest)
 
 
+def articles(file: str | None, data_dir: str | None) -> list[tuple[int, bytes]]:
+    """All articles of the Wikipedia file, each with the place of its first byte.
+
+    Args:
+      file: another place of the file.
+      data_dir: folder of prepared data sets, beside which `text/wiki.txt.xz` is looked for.
+
+    Raises:
+      DataError: no such file, or not the one it should be.
+    """
+    found, at = [], 0
+    for article in _read(_path(file, data_dir)).split(_SEPARATOR):
+        if article:
+            found.append((at, article))
+        at += len(article) + len(_SEPARATOR)
+    return found
+
+
 def spread(articles: list[bytes], size: int) -> bytes:
     """Articles drawn evenly, in the order of the file, with at most `size` bytes between them.
 

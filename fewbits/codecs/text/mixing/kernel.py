@@ -235,6 +235,16 @@ def _coarse(length):  # noqa: ANN001, ANN202
 
 
 @numba.njit(inline="never")
+def _rate(coded):  # noqa: ANN001, ANN202
+    """How fast the first mixers learn after so many bytes."""
+    if coded < 20000:
+        return np.int64(6)
+    if coded < 200000:
+        return np.int64(4)
+    return np.int64(3) if coded < 600000 else np.int64(2)
+
+
+@numba.njit(inline="never")
 def _learn(maps, row, at, y, rates):  # noqa: ANN001, ANN202
     """Moves an adaptive map's entry towards a bit."""
     v = maps[row, at]
@@ -282,6 +292,7 @@ def code(decoding, data, coded, s, k):  # noqa: ANN001, ANN201
         c0 = np.int64(1)
         hits = np.int64(0)
         letters = min(reg[5], 7)
+        rate = _rate(reg[4])
         for bit in range(8):
             if bit == 0 or bit == 4:
                 hits = np.int64(0)
@@ -392,7 +403,7 @@ def code(decoding, data, coded, s, k):  # noqa: ANN001, ANN201
                     if expected[m] != y:
                         reg[12 + m] = 0
             for q in range(_NSET):
-                error = ((y << 16) - squash[logit[q] + 2048]) * 4
+                error = ((y << 16) - squash[logit[q] + 2048]) * rate
                 w = weights[row[q]]
                 for i in range(width):
                     moved = np.int64(w[i]) + ((np.int64(x[i]) * error + (1 << 17)) >> 18)
@@ -409,6 +420,7 @@ def code(decoding, data, coded, s, k):  # noqa: ANN001, ANN201
             data[number] = c0 & 255
         text[pos] = c0 & 255
         reg[0] = pos + 1
+        reg[4] += 1
         _matched(text, places, reg)
     reg[14], reg[15], reg[16], reg[17] = low, high, value, used
     return used

@@ -181,6 +181,7 @@ class _Model:
         self._final_start = start.final_weights.tolist()
         self._final: dict[int, list[int]] = {}
         self._maps: dict[tuple[int, int], list[int]] = {}
+        self._coded = 0
         self._recent1, self._recent2 = [0] * 256, [0] * 65536
         self._words = [0, 0, 0]
         self._letters = self._line = self._line_before = self._line_first = self._kinds = 0
@@ -218,6 +219,7 @@ class _Model:
             bit = self._bit(coder, bit_number, c0, node, found, hits)
             c0, node = 2 * c0 + bit, 2 * node + bit
         self._append(c0 & 255)
+        self._coded += 1
 
     def _bit(
         self,
@@ -294,8 +296,11 @@ class _Model:
         for match, expected in guesses:
             if expected != bit:
                 match.length = 0
+        rate = 6 - sum(
+            step * (self._coded >= limit) for step, limit in ((2, 20000), (1, 200000), (1, 600000))
+        )
         for w, logit in zip(used, logits, strict=True):
-            _move(w, inputs, 4 * ((bit << 16) - _SQUASH[logit + 2048]))
+            _move(w, inputs, rate * ((bit << 16) - _SQUASH[logit + 2048]))
         _move(last, logits, (bit << 16) - probability)
         for knots, at in nearest:
             knots[at] += 65535 * bit - knots[at] >> 7
