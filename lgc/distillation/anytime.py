@@ -114,7 +114,7 @@ class Search:
         on_better: OnBetter | None = None,
         progress: Progress | None = None,
     ):
-        self.begun = time.monotonic()
+        self._started = time.monotonic()
         self._images, self._labels = pixels, np.asarray(labels)
         self._asked, self._budget = budget_bytes, budget_bytes - reserve
         self._config, self._stop, self._on_better = config, stop, on_better
@@ -348,7 +348,7 @@ class Search:
             self._images, self._labels, self._budget, point, self._key_write,
             upsampler_steps=self._config.upsampler_steps, progress=self._until_stop,
         )  # fmt: skip
-        seconds = time.monotonic() - self.begun
+        seconds = time.monotonic() - self._started
         self._written = Distilled(data, point._replace(accuracy=0.0), accuracies, seconds)
         if self._on_better is not None:
             self._on_better(self._written)
