@@ -48,10 +48,12 @@ TUTORIALS = (  # in the order in which they are listed
     "compress_a_data_set",
     "distil_within_a_budget",
     "prune_a_network",
+    "prune_an_nnx_model",
     "prune_in_your_own_loop",
     "rate_distortion",
     "refine_a_codebook",
     "eight_bits_per_image",
+    "accuracy_against_bits",
     "sweep_penalties_and_seeds",
 )
 

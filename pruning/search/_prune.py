@@ -80,19 +80,23 @@ def prune(
     threshold that the validation loss tolerates (TAMADE), remove what then reaches no output,
     train the weights left without the penalty, and write files of 5 to 8 bits per weight, and one
     of 4 bits after some training on its grid. The phases are those of Barth & von Petersenn (arXiv
-    2505.17469). All penalty weights run through one compiled program. A network whose validation
+    2505.17469); they follow the network that was given where there is no label (distillation on
+    mixed inputs). All penalty weights run through one compiled program. A network whose validation
     accuracy is less than halfway from chance to 100 % is trained first, without a penalty.
 
     Args:
       apply: (params, inputs) -> logits Float[batch, classes], or (params, state, inputs) -> logits
-        where a state is given; deterministic.
-      params: any pytree; leaves that are no floats are left as they are and are not in the file.
+        where a state is given; deterministic. With a keyword `train`, `apply(..., train=True)` is
+        what training sees, and gives (logits, new state) where there is a state; with a keyword
+        `key`, a PRNG key for what it draws, such as dropout.
+      params: any pytree. Leaves that are no floats stay as they are; floats of any dtype are
+        trained in float32; leaves that are one and the same array stay equal.
       train: (inputs [n, ...], labels Int[n]), classes from 0.
       validation: likewise; decides threshold, bits and point, so the network must not have been
         trained on it.
-      state: what `apply` reads beside the parameters, such as BatchNorm statistics; pytree of
-        floats. It is not updated: pass an `apply` that uses the statistics as they are. The file
-        then holds {"params": ..., "state": ...}, the state at 16 bits.
+      state: what `apply` reads beside the parameters, such as BatchNorm statistics; any pytree.
+        Where `apply` has `train`, running statistics are estimated anew for the network that the
+        file holds; otherwise it stays. The file then holds {"params": ..., "state": ...}.
       method: drr, rl1, pmmp_curvature and the like, as `fewbits pruning compress --help` lists.
       max_loss: points of validation accuracy that may be lost; the smallest such file is selected.
       budget_bytes: instead, the largest size of the file; the most accurate such file is selected.
@@ -102,17 +106,22 @@ def prune(
       key: typed PRNG key of the batches; None is `jax.random.key(0)`.
       **settings: `strengths` (penalty weights), `trials` (5), `steps` (ten epochs, at least 6,000),
         `fine_tune_steps` (half of them), `batch_size` (128), `learning_rate` (Adam's, 2e-3),
-        `tolerance` (of the threshold, 0.1), `label_smoothing` (0.1), `bits` ((5, 6, 7, 8))
-        and `tuned_bits` (4).
+        `tolerance` (of the threshold, 0.1), `label_smoothing` (0.1), `distillation` (share of the
+        given network's own answers in the targets, 0.5), `bits` ((5, 6, 7, 8)), `tuned_bits` (4)
+        and `baseline` (True: train a dense network of as many bytes, and warn where it is as good;
+        for networks of dense layers, and convolutions before them).
 
     Returns:
-      Pruned(params, state, points, file). Without any goal, `max_loss` is 0.5.
+      Pruned(params, state, points, file). Without any goal, `max_loss` is 0.5. Each of the points,
+      the Pareto set, has its own `file`.
 
     Raises:
-      ValueError: arguments that do not fit together, or every run diverged.
+      ValueError: arguments that do not fit together, a size that no file of this network can have,
+        or every run diverged.
 
     Warns:
-      UserWarning: no file meets the goal, or nothing or everything was pruned.
+      UserWarning: no file meets the goal, nothing or everything was pruned, the penalty could not
+        act, or a dense network of the same bytes is as good.
 
     >>> import jax.numpy as jnp, numpy as np, pruning
     >>> x = np.random.default_rng(0).normal(size=(900, 10)).astype(np.float32)

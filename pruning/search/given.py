@@ -53,7 +53,7 @@ def read(options: argparse.Namespace) -> Given:
     Raises:
       InputError, FormatError: what cannot be used, or a network near chance on the data.
     """
-    tree = _checked(read_checkpoint(options.checkpoint))
+    tree = _checked(read_checkpoint(options.checkpoint), options.checkpoint)
     first = read_labelled(
         options.data, images=options.images, labels=options.labels, layout=options.layout,
         size=options.size, features=True,
@@ -76,7 +76,10 @@ def read(options: argparse.Namespace) -> Given:
         _try(options.model, apply, params, state, data[0])
     else:
         params = tree["params"] if isinstance(tree, dict) and "params" in tree else tree
-        chain, said = _recognised(params, data)
+        try:
+            chain, said = _recognised(params, data)
+        except InputError as error:
+            raise InputError(f"{options.checkpoint}: {error}") from error
         apply = chain.apply
     _check_trained(apply, params, state, data)
     if options.validation is None:
@@ -96,13 +99,18 @@ def read(options: argparse.Namespace) -> Given:
     return Given(apply, params, state, train, validation, options.validation is not None, said)
 
 
-def _checked(tree: Any) -> Any:
+def _checked(tree: Any, path: Any) -> Any:
     """Finite parameters of single precision or less; anything else in the tree stays."""
+    if not isinstance(tree, dict | list):
+        raise InputError(f"{path} holds one array; save every layer's parameters by their names")
     for name, leaf in trees.named_leaves(tree).items():
         with np.errstate(over="ignore"):
             number = leaf.dtype.kind == "f" or leaf.dtype.name == "bfloat16"
             if number and not np.isfinite(np.asarray(leaf, np.float32)).all():
-                raise InputError(f"{name} holds numbers that are not finite in single precision")
+                raise InputError(
+                    f"{path}: {name} holds numbers that are not finite in single precision; "
+                    "train it again with a smaller learning rate"
+                )
     return tree
 
 

@@ -140,7 +140,7 @@ class Model:
             # All of it must follow the formula; what does not is taken as it ran.
             running = (jnp.abs(at_one - zero - memory) < 1e-3 * (1 + jnp.abs(zero))).all()
             found = (zero / jnp.maximum(1 - memory, 1e-6)).mean(axis=0)
-            good = running & (memory >= 0) & (memory < 1) & jnp.isfinite(found).all()
+            good = running & (memory > 1e-6) & (memory < 1) & jnp.isfinite(found).all()
             return jnp.where(good, found, at_last).astype(at_last.dtype)
 
         return jax.tree.map(mean, last, from_zero, from_one, floats)

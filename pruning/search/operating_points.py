@@ -14,7 +14,7 @@ _FIRST_FACTORS = (0.5,)
 _FIRST_SHARES = (0.5, 1.0, 2.0)
 _SPREAD = 4.0
 _LEAST_TRIALS = 3
-_CAUTION = 0.3
+_CAUTION = 0.45
 
 
 class PruningWarning(UserWarning):
@@ -37,6 +37,9 @@ class Settings:
       label_smoothing: share of a label that is spread over all classes while pruning and
         fine-tuning: without it, the loss of a network that knows its training set by heart has
         next to no slope, and the penalty has its way.
+      distillation: share of what the given network says in the targets, on inputs of which half
+        are mixed; 0 leaves the labels alone and mixes nothing.
+      baseline: train dense networks of the file's bytes to compare with.
       tuned_bits: one more width, on whose grid the weights are trained; None for none.
       bits: per weight, to choose from; vectors (biases, scales) get at least 8.
     """
@@ -50,7 +53,7 @@ class Settings:
     learning_rate: float = 2e-3
     tolerance: float = 0.1
     label_smoothing: float = 0.1
-    distillation: float = 0.0
+    distillation: float = 0.5
     baseline: bool = True
     tuned_bits: int | None = 4
     bits: tuple[int, ...] = (5, 6, 7, 8)
@@ -71,6 +74,8 @@ class Settings:
                 raise ValueError(f"{name.replace('_', '-')} {value}; use at least {least}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label smoothing {self.label_smoothing}; use 0 to below 1")
+        if not 0 <= self.distillation <= 1:
+            raise ValueError(f"distillation {self.distillation}; use 0 to 1")
         widths = (*self.bits, *(() if self.tuned_bits is None else (self.tuned_bits,)))
         if not self.bits or not all(2 <= bits <= 16 for bits in widths):
             raise ValueError(f"bits {self.bits}; use 2 to 16")

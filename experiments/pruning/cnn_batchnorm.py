@@ -1,0 +1,216 @@
+"""A convolutional network with BatchNorm through one call of `pruning.prune`.
+
+Three blocks of conv 3 x 3, BatchNorm, ReLU, max-pool 2, then one dense layer: 80,458 parameters and
+384 running statistics at width 64, trained on 10,000 images. The file is decoded in a subprocess
+and put back into the network; its statistics travel in the file.
+
+Cost: fashion: 30 min on 1 core; smoke: 1 min.
+Data: Fashion-MNIST; smoke: digits (embedded).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import pruning
+from experiments.common import decoded_networks
+from experiments.runner import experiment as ex
+from fewbits import coding
+from fewbits.training import evaluation, gradient_descent, loop
+from fewbits.training.convolution import conv2d, max_pool
+
+MOMENTUM, EPSILON = 0.9, 1e-5
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    data: str = "fashion_mnist"
+    width: int = 64
+    train_images: int = 10_000
+    validation_images: int = 1_000
+    """Beside the training images."""
+    train_steps: int = 800
+    steps: int = 1_000
+    fine_tune_steps: int = 400
+    batch_size: int = 64
+    strengths: tuple[float, ...] = (7e-5,)
+    max_loss: float = 0.75
+    """Points of validation accuracy, below the one point of test accuracy that is aimed at."""
+    seeds: tuple[int, ...] = (0,)
+
+
+class Row(NamedTuple):
+    """One network as a file, against its parameters and statistics in float32."""
+
+    data: Annotated[str, ex.Key]
+    seed: int
+    bytes: Annotated[int, ex.MeanOverSeeds(), ex.Column("bytes on disk", ",.0f")]
+    ratio: Annotated[
+        float, ex.MeanOverSeeds("x"), ex.Column("times smaller than float32", ".1f"),
+        ex.Claim("pruning.cnn_batchnorm.ratio", tolerance=0.1),
+    ]  # fmt: skip
+    nonzeros: Annotated[int, ex.MeanOverSeeds(), ex.Column("weights left", ",.0f")]
+    accuracy_percent: Annotated[
+        float, ex.MeanOverSeeds("%"), ex.Column("test accuracy of the file, %", ".2f"),
+        ex.Claim("pruning.cnn_batchnorm.accuracy_percent", tolerance=0.1),
+    ]  # fmt: skip
+    given_accuracy_percent: Annotated[
+        float, ex.MeanOverSeeds("%"), ex.Column("before, %", ".2f"),
+        ex.Claim("pruning.cnn_batchnorm.given_accuracy_percent", tolerance=0.1),
+    ]  # fmt: skip
+    validation_loss_points: Annotated[
+        float, ex.MeanOverSeeds(), ex.Column("points lost on validation", ".2f")
+    ]
+    file: Annotated[Path, ex.Artifact]
+
+
+def initial(key: jax.Array, image_shape: tuple[int, ...], width: int) -> tuple[Any, Any]:
+    """Parameters and running statistics."""
+    params, state, channels = {}, {}, image_shape[-1]
+    for block in (1, 2, 3):
+        key, key_kernel = jax.random.split(key)
+        scale = np.sqrt(2 / (9 * channels))
+        params[f"conv{block}"] = scale * jax.random.normal(key_kernel, (3, 3, channels, width))
+        params[f"norm{block}"] = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
+        state[f"norm{block}"] = {"mean": jnp.zeros(width), "var": jnp.ones(width)}
+        channels = width
+    n_features = (image_shape[0] // 8) * (image_shape[1] // 8) * width
+    kernel = jax.random.normal(key, (n_features, 10)) / np.sqrt(n_features)
+    params["dense"] = {"kernel": kernel, "bias": jnp.zeros(10)}
+    return params, state
+
+
+def apply(params: Any, state: Any, x: jax.Array, train: bool = False) -> Any:
+    """Logits; under `train` from the batch's own statistics, and with the new running ones."""
+    new = {}
+    for block in (1, 2, 3):
+        x = conv2d(x, params[f"conv{block}"])
+        norm, running = params[f"norm{block}"], state[f"norm{block}"]
+        mean, var = running["mean"], running["var"]
+        if train:
+            mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+        new[f"norm{block}"] = {
+            "mean": MOMENTUM * running["mean"] + (1 - MOMENTUM) * mean,
+            "var": MOMENTUM * running["var"] + (1 - MOMENTUM) * var,
+        }
+        gain = norm["scale"] * jax.lax.rsqrt(var + EPSILON)
+        shift = norm["bias"] - gain * mean
+        x = x * gain[None, None, None] + shift[None, None, None]
+        x = max_pool(jax.nn.relu(x))
+    dense = params["dense"]
+    logits = x.reshape(x.shape[0], -1) @ dense["kernel"] + dense["bias"][None]
+    return (logits, new) if train else logits
+
+
+def trained(config: Config, seed: int, images: Any) -> tuple[Any, Any]:
+    """A network as a user's: Adam on cross entropy, running statistics of the last batches."""
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    params, state = initial(key, images[0].shape[1:], config.width)
+
+    def loss(key: jax.Array, params: Any, batch: Any):
+        del key
+        logits = apply(params, state, batch[0], train=True)[0]
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch[1])
+        return nats.mean(), {}
+
+    method = gradient_descent.build(
+        gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(2e-3)),
+        loss,
+        gradient_descent.falling_adam(config.train_steps),
+    )
+    plan = loop.Plan(config.train_steps, config.batch_size, log_points=1)
+    params = jax.jit(lambda p, data: loop.run(method, plan, key, p, data).params)(params, images)
+
+    @jax.jit
+    def settle(state: Any, batches: Any) -> Any:
+        return jax.lax.scan(lambda s, x: (apply(params, s, x, train=True)[1], None), state, batches)
+
+    n = min(len(images[0]) // config.batch_size, 60) * config.batch_size
+    batches = images[0][:n].reshape(-1, config.batch_size, *images[0].shape[1:])
+    return params, settle(state, batches)[0]
+
+
+def percent(params: Any, state: Any, images: Any) -> float:
+    """Test accuracy."""
+    right = evaluation.accuracy(lambda p, x: apply(p, state, x), params, *images, batch_size=500)
+    return 100 * float(right)
+
+
+def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
+    """One network, trained and given to `prune`."""
+    ((seed,),) = trials
+    part, test = (
+        _arrays(data.images(config.data, "train")),
+        _arrays(data.images(config.data, "test")),
+    )
+    order = np.random.default_rng(seed).permutation(len(part[1]))
+    first = config.train_images
+    train, held = (
+        (part[0][rows], part[1][rows])
+        for rows in (order[:first], order[first : first + config.validation_images])
+    )
+    params, state = trained(config, seed, train)
+    pruned = pruning.prune(
+        apply, params, train, held, state=state, max_loss=config.max_loss,
+        strengths=config.strengths, steps=config.steps, fine_tune_steps=config.fine_tune_steps,
+        batch_size=config.batch_size, key=jax.random.key(seed),
+    )  # fmt: skip
+    path = data.path(f"cnn_batchnorm_{config.data}_{seed}.fwb")
+    coding.save(path, pruned.file)
+    point = next(point for point in pruned.points if point.file == pruned.file)
+    given = percent(params, state, test)
+    n = sum(leaf.size for leaf in jax.tree.leaves((params, state)))
+    return [
+        Row(
+            config.data, seed, path.stat().st_size, 4 * n / path.stat().st_size, point.nonzeros,
+            accuracy_percent(path, test), given,
+            percent(params, state, held) - (100 - point.error_percent), path,
+        )
+    ]  # fmt: skip
+
+
+def accuracy_percent(path: Path, test: Any) -> float:
+    """Of the network that a subprocess decodes."""
+    tree = jax.tree.map(jnp.asarray, decoded_networks.decode(path))
+    return percent(tree["params"], tree["state"], test)
+
+
+def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
+    """From the file."""
+    test = _arrays(data.images(config.data, "test"))
+    tree = decoded_networks.decode(row.file)
+    n = sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return {
+        "accuracy_percent": accuracy_percent(row.file, test),
+        "ratio": 4 * n / row.file.stat().st_size,
+        "given_accuracy_percent": row.given_accuracy_percent,
+    }
+
+
+def _arrays(images: Any) -> tuple[jax.Array, jax.Array]:
+    return jnp.asarray(images.pixels, jnp.float32) / 255, jnp.asarray(images.labels)
+
+
+EXPERIMENT = ex.Experiment(
+    Row,
+    {
+        "fashion": Config(),
+        "smoke": Config(
+            data="digits", width=8, train_images=800, validation_images=300, train_steps=200,
+            steps=150, fine_tune_steps=60, strengths=(1e-3,), max_loss=5.0,
+        ),
+    },
+    measure,
+    grid=lambda config: [(seed,) for seed in config.seeds],
+    free=("seeds",),
+    recompute=recompute,
+)  # fmt: skip
