@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.runner.folder import Data
+from experiments.weight_coding import nncodec_files
+from experiments.weight_coding.nncodec_files import SMOKE, Row
+
+
+def test_bytes_at_an_error_lie_on_the_line_between_two_qp(monkeypatch):
+    around = [[{"qp": -20, "bytes": 1000, "mse": 1e-4}, {"qp": -19, "bytes": 800, "mse": 4e-4}]]
+    monkeypatch.setattr(nncodec_files, "_peer", lambda *_: json.dumps(around))
+    tensors = {"a": np.zeros(3, np.float32)}
+    [found] = nncodec_files.nncodec_bytes(tensors, [2e-4])
+    assert found == pytest.approx(np.sqrt(1000 * 800))
+
+
+def test_without_an_environment_it_says_what_is_missing(monkeypatch):
+    monkeypatch.delenv("NNCODEC_PYTHON", raising=False)
+    with pytest.raises(RuntimeError, match="pip install nncodec"):
+        nncodec_files.nncodec_bytes({"a": np.zeros(3, np.float32)}, [1e-3])
+
+
+@pytest.mark.slow
+def test_a_file_that_decodes_to_others_is_no_evidence(tmp_path: Path):
+    data = Data(tmp_path)
+    rows = nncodec_files.measure(SMOKE, [("p10", 0)], data)
+    default = rows[0]._replace(nncodec_bytes=1000.0)
+    assert default.quality == "default"
+    assert nncodec_files.recompute(SMOKE, default, data) == default.bytes / 1000
+    assert rows[1].bytes < default.bytes
+    assert 6 < rows[1].mse / default.mse <= 8
+    swapped = default._replace(file=rows[1].file)
+    with pytest.raises(ValueError, match="does not decode to what was measured"):
+        nncodec_files.recompute(SMOKE, swapped, data)
+
+
+def test_released_networks_are_one_claim():
+    fields = dict.fromkeys(Row._fields, 0.0)
+    for network, group in (("silero-vad", "real"), ("resemblyzer", "real"), ("p5", "p5")):
+        assert Row(**{**fields, "network": network}).group == group
