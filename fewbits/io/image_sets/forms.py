@@ -23,6 +23,7 @@ _AXES = ("nhwc", "nhw", "nchw")
 _LABEL_AXES = ("n", "n1", "one-hot")
 _MOST_CLASSES = 1 << 12
 _LARGEST_INDEX = 1 << 16
+_PART = 1024
 
 Label = int | float | str | bool
 
@@ -81,7 +82,9 @@ def number_labels(
     if array.ndim == 2 and array.shape[1] == 1:
         array, axes = array[:, 0], "n1"
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{source}: {int((~np.isfinite(array)).sum())} are NaN or infinite")
+        raise InputError(
+            f"{source}: {int((~np.isfinite(array)).sum())} are NaN or infinite; replace them"
+        )
     if array.ndim == 2 and array.shape[0] == n_images and array.dtype.kind in "iubf":
         if not (((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all()):
             raise InputError(
@@ -91,12 +94,14 @@ def number_labels(
         named = tuple(range(array.shape[1]))
         return numbers, PLAIN._replace(label_dtype=dtype, label_axes="one-hot", classes=named)
     if array.shape != (n_images,):
-        raise InputError(f"{source} have shape {array.shape} for {n_images} images")
+        raise InputError(
+            f"{source} have shape {array.shape} for {n_images} images; give one label an image"
+        )
     if array.dtype.kind == "f" and not (array == np.round(array)).all():
         broken = array[array != np.round(array)][0]
         raise InputError(
-            f"{source} are whole numbers, text or booleans, not {broken}: for a quantity, bin it "
-            "into classes first (numpy.digitize)"
+            f"{source} are whole numbers, text or booleans, not {broken}; make classes of a "
+            "quantity first (numpy.digitize)"
         )
     if array.dtype.kind == "S":
         try:
@@ -138,7 +143,7 @@ def with_channels(
     if images.ndim not in (3, 4) or 0 in images.shape[1:]:
         raise InputError(f"{source} have shape {images.shape}; give (N, H, W) or (N, H, W, C)")
     if len(images) == 0:
-        raise InputError(f"{source}: there are none, their shape is {images.shape}")
+        raise InputError(f"{source} have shape {images.shape}; give one image at least")
     if images.dtype.kind == "f" and not np.isfinite(images).all():
         count = int((~np.isfinite(images)).sum())
         raise InputError(f"{source} hold {count} values that are NaN or infinite; replace them")
@@ -184,18 +189,30 @@ def as_levels(images: np.ndarray, form: Form) -> np.ndarray:
     if form.dtype == "uint8":
         return images
     scale = LEVELS / (form.high - form.low)
-    return np.rint((images.astype(np.float64) - form.low) * scale).astype(np.uint8)
+    levels = np.empty(images.shape, np.uint8)
+    for part in _parts(len(images)):
+        values = (images[part].astype(np.float64) - form.low) * scale
+        levels[part] = np.rint(values)
+    return levels
 
 
 def from_levels(images: np.ndarray, form: Form) -> np.ndarray:
     """Images uint8 (N, H, W, C) in the user's axes, dtype and unit."""
     if form.dtype != "uint8":
-        values = form.low + images * ((form.high - form.low) / LEVELS)
-        dtype = np.dtype(form.dtype)
-        images = (np.rint(values) if dtype.kind in "iub" else values).astype(dtype)
+        levels, dtype = images, np.dtype(form.dtype)
+        images = np.empty(levels.shape, dtype)
+        for part in _parts(len(levels)):
+            # Divided first: level q of 255 is then q / 255, as users compute it.
+            values = form.low + levels[part] / LEVELS * (form.high - form.low)
+            images[part] = np.rint(values) if dtype.kind in "iub" else values
     if form.axes == "nhw" and images.shape[-1] == 1:
         return images[..., 0]
     return np.ascontiguousarray(np.moveaxis(images, -1, 1)) if form.axes == "nchw" else images
+
+
+def _parts(count: int) -> list[slice]:
+    """Images in parts, so that no float64 copy of them all is made."""
+    return [slice(first, first + _PART) for first in range(0, count, _PART)]
 
 
 def from_numbers(numbers: np.ndarray, form: Form) -> np.ndarray:
