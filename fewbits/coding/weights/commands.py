@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbits import cli, flags
-from fewbits.coding.weights import whole_tree
+from fewbits.coding.weights import storable
 from fewbits.coding.weights.parameter_files import params_from_bytes, params_to_bytes
 from fewbits.io import checkpoints, inputs, outputs
 from fewbits.io.errors import InputError
@@ -79,14 +79,14 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     bits = options.bits
     if bits is not None and bits.isdecimal():
         bits = int(bits)
-    tree, left_out = whole_tree.leave_out(checkpoints.read_checkpoint(options.file))
+    tree, left_out = storable.leave_out(checkpoints.read_checkpoint(options.file))
     _report(options, [f"{name} is left out: {why}" for name, why in left_out.items()])
     try:
         data = params_to_bytes(tree, bits=bits, step=options.step, max_mse=options.max_mse)
     except ValueError as error:
         raise InputError(f"{options.file}: {error}") from error
     save(data)
-    count, exact = whole_tree.count_coded(tree), whole_tree.count_exact(tree)
+    count, exact = storable.count_coded(tree), storable.count_exact(tree)
     beside = f" and {exact} tensor{'s' * (exact > 1)} stored exactly" if exact else ""
     return cli.Result(
         {
@@ -107,7 +107,7 @@ def _decode(options: argparse.Namespace) -> cli.Result:
             options, [f"{name} becomes float32; .safetensors keeps its dtype" for name in wider]
         )
         write(tree)
-    count = whole_tree.count_coded(tree)
+    count = storable.count_coded(tree)
     return cli.Result(
         {"output": str(options.out), "parameters": count},
         f"{options.out}: {count:,} parameters",

@@ -14,7 +14,6 @@ A file of float32 tensors in dicts, lists and tuples has none of the three.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -23,19 +22,12 @@ import numpy as np
 from fewbits.coding.container import Archive
 from fewbits.coding.weights import exact_tensors, parameter_tree
 from fewbits.coding.weights.exact_tensors import DTYPE_NAMES, dtype_of
+from fewbits.coding.weights.storable import ABSENT, is_coded, why_not
 from fewbits.io import trees
 from fewbits.io.errors import FormatError
 
 DTYPES, BESIDE, EXACT = "dtypes", "beside", exact_tensors.SECTION
 _LIST, _TUPLE, _NUMBERED = range(3)
-_EXACT_FLOATS = ("float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")
-
-
-class _Absent:
-    """Nothing stands at this place of a tree; None is a value."""
-
-
-_ABSENT = _Absent()
 
 
 class Whole(NamedTuple):
@@ -59,7 +51,7 @@ def take_apart(tree: Any) -> Whole:
       ValueError: a leaf that no file can hold, named with the reason.
     """
     floats, beside = _split(trees.plain(tree), "")
-    floats = {} if floats is _ABSENT else floats
+    floats = {} if floats is ABSENT else floats
     header: dict[str, Any] = {}
     sections: dict[str, bytes] = {}
     names: list[str] = []
@@ -69,7 +61,7 @@ def take_apart(tree: Any) -> Whole:
         codes = codes[:1]
     if set(names) - {"float32"}:
         header[DTYPES] = codes
-    if beside is not _ABSENT:
+    if beside is not ABSENT:
         arrays: list[np.ndarray] = []
         header[BESIDE] = _described(beside, arrays)
         if arrays:
@@ -109,7 +101,7 @@ def put_together(floats: Any, header: Mapping[str, Any], sections: Mapping[str, 
     )
     arrays = exact_tensors.unpack(sections.get(EXACT), described)
     if floats == {} and not _is_container(header[BESIDE]):
-        floats = _ABSENT
+        floats = ABSENT
     rest = iter(arrays)
     return _merged(floats, header[BESIDE], lambda _: next(rest))
 
@@ -131,89 +123,15 @@ def held_exactly(archive: Archive) -> list[tuple[str, str, tuple[int, ...]]]:
     return found
 
 
-def leave_out(tree: Any) -> tuple[Any, dict[str, str]]:
-    """A tree without the leaves that no file can hold, as dicts, lists and tuples.
-
-    Returns:
-      The tree, with None at their places in lists and tuples, and the reasons by name.
-    """
-    reasons: dict[str, str] = {}
-
-    def rest(node: Any, name: str) -> Any:
-        if node is None or trees.is_leaf(node):
-            reason = None if node is None else _why_never(node)
-            if reason is not None:
-                reasons[name or trees.ROOT] = reason
-            return node if reason is None else _ABSENT
-        pairs = node.items() if isinstance(node, dict) else enumerate(node)
-        found = {key: rest(child, f"{name}/{key}" if name else str(key)) for key, child in pairs}
-        if isinstance(node, dict):
-            return {key: child for key, child in found.items() if child is not _ABSENT}
-        return type(node)(None if child is _ABSENT else child for child in found.values())
-
-    kept = rest(trees.plain(tree), "")
-    return (None if kept is _ABSENT else kept), reasons
-
-
-def count_coded(tree: Any) -> int:
-    """Numbers of a tree that the codes for weights take."""
-    return sum(trees.as_array(leaf).size for _, leaf in trees.flatten(tree)[0] if is_coded(leaf))
-
-
-def count_exact(tree: Any) -> int:
-    """Tensors of a tree that are stored exactly."""
-    return sum(not is_coded(leaf) for _, leaf in trees.flatten(tree)[0])
-
-
-def why_not(leaf: Any) -> str | None:
-    """Why a leaf cannot be stored; None where it can."""
-    reason = _why_never(leaf)
-    if reason is not None:
-        return reason
-    array = trees.as_array(leaf)
-    if array.dtype.kind in "fc" or trees.is_float(array.dtype):
-        n_broken = int(np.isnan(array.astype(np.complex128)).sum())
-        if n_broken:
-            return f"{n_broken} of {array.size} values are NaN; mend or remove them"
-    return None
-
-
-def _why_never(leaf: Any) -> str | None:
-    """Why no file can hold leaves of a kind; None where one can."""
-    try:
-        array = trees.as_array(leaf)
-    except (TypeError, ValueError) as error:
-        return str(error).splitlines()[0]
-    if array.dtype.kind in "USO":
-        return "text or objects, not numbers"
-    if array.dtype.name not in DTYPE_NAMES and array.dtype.kind != "f":
-        return f"numbers of the dtype {array.dtype}"
-    return None
-
-
-def is_coded(leaf: Any) -> bool:
-    """Whether a leaf is a tensor that the codes for weights take; others are stored exactly."""
-    dtype = getattr(leaf, "dtype", None)
-    if isinstance(leaf, float):
-        return math.isfinite(leaf)
-    if dtype is None or trees.is_key(leaf) or not trees.is_float(np.dtype(dtype)):
-        return False
-    array = np.asarray(leaf)
-    if array.ndim > parameter_tree.MAX_RANK or array.dtype.name in _EXACT_FLOATS:
-        return False
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(array.astype(np.float32)).all())
-
-
 def _split(tree: Any, name: str) -> tuple[Any, Any]:
     """The floats of a plain tree and what goes beside them, either perhaps absent."""
     if tree is None:
-        return _ABSENT, None
+        return ABSENT, None
     if not isinstance(tree, dict | list | tuple):
         reason = why_not(tree)
         if reason is not None:
             raise ValueError(f"{name or trees.ROOT}: {reason}")
-        return (tree, _ABSENT) if is_coded(tree) else (_ABSENT, trees.as_array(tree))
+        return (tree, ABSENT) if is_coded(tree) else (ABSENT, trees.as_array(tree))
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     floats: dict[str, Any] = {}
     beside: dict[str, Any] = {}
@@ -222,17 +140,17 @@ def _split(tree: Any, name: str) -> tuple[Any, Any]:
             raise ValueError(f"{name}/{key}: two leaves have this path")
         found = _split(child, f"{name}/{key}" if name else str(key))
         for parts, part in zip((floats, beside), found, strict=True):
-            if part is not _ABSENT:
+            if part is not ABSENT:
                 parts[str(key)] = part
     if isinstance(tree, dict):
         if tree and all(type(key) is int for key in tree):
-            return floats or _ABSENT, [_NUMBERED, beside]
+            return floats or ABSENT, [_NUMBERED, beside]
         if any(type(key) is int for key in tree):
             raise ValueError(f"{name or trees.ROOT}: keys are partly text and partly numbers")
-        return (floats if floats or not beside else _ABSENT), beside or _ABSENT
+        return (floats if floats or not beside else ABSENT), beside or ABSENT
     if beside:
-        return floats or _ABSENT, [_LIST if isinstance(tree, list) else _TUPLE, beside]
-    return type(tree)(floats.values()), _ABSENT
+        return floats or ABSENT, [_LIST if isinstance(tree, list) else _TUPLE, beside]
+    return type(tree)(floats.values()), ABSENT
 
 
 def _float_dtype(leaf: Any) -> str:
@@ -298,16 +216,16 @@ def _with_dtypes(floats: Any, codes: Any) -> Any:
 def _merged(floats: Any, beside: Any, tensor: Callable[[bytes], np.ndarray]) -> Any:
     """The tree of floats with what goes beside it; tensors are asked for in the file's order."""
     if not _is_container(beside):
-        if floats is not _ABSENT:
+        if floats is not ABSENT:
             raise FormatError("two leaves have one place", "header")
         return None if beside is None else tensor(beside)
     kind, parts = (None, beside) if isinstance(beside, dict) else beside
-    if floats is _ABSENT:
+    if floats is ABSENT:
         floats = {}
     if not isinstance(floats, dict):
         raise FormatError("a dict is missing in the tree of floats", "header")
     merged = {
-        key: _merged(floats.get(key, _ABSENT), parts[key], tensor)
+        key: _merged(floats.get(key, ABSENT), parts[key], tensor)
         if key in parts
         else floats[key]
         for key in parameter_tree.key_order({**floats, **parts})
