@@ -121,7 +121,7 @@ def checked_classes(
     """
     classes, numbers = inputs.number_classes(labels)
     if len(classes) == 1:
-        raise InputError(f"there is one class only, {classes[0]!s}: nothing to tell apart")
+        raise InputError(f"there is one class only, {classes[0]!s}; give two or more")
     if len(labels) < 12 or np.bincount(numbers).min() < parts:
         raise InputError(
             f"{len(labels)} examples of {len(classes)} classes are too few: give at least 12, and "

@@ -89,6 +89,7 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     model_bytes = inputs.read_file(options.model)
     model = bitalloc.from_bytes(model_bytes)
     features, _, _ = datafiles.read(options, need_labels=False)
+    options.blamed = options.input
     payload = bitalloc.encode(model, features, options.bits)
     bits = model.bits if options.bits is None else options.bits
     shorter = None if bits == model.bits else bits

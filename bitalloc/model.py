@@ -148,11 +148,12 @@ def encode(model: Model, features: Num[ArrayLike, "n ..."], bits: int | None = N
     if model.image_shape is not None and image_shape not in (None, model.image_shape):
         raise InputError(
             f"the model was fitted on images of {_size(model.image_shape)}, these are "
-            f"{_size(image_shape)}"
+            f"{_size(image_shape)}; resize them"
         )
     if flat.shape[1] != len(model.sensor_of):
         raise InputError(
-            f"the model was fitted on {len(model.sensor_of)} features, these have {flat.shape[1]}"
+            f"the model was fitted on {len(model.sensor_of)} features; give as many, not "
+            f"{flat.shape[1]}"
         )
     _check_unit(model, flat)
     symbols = encoders.encode(model.encoder, flat, model.sensor_of)

@@ -16,28 +16,28 @@ images, labels = (digits.images * 15).astype(np.uint8), digits.target
 split = train_test_split(images, labels, test_size=500, random_state=0, stratify=labels)
 train_images, test_images, train_labels, test_labels = split
 
-# %% In mode `pixel` a bit is a threshold on one pixel. The model is a file, and so are the
-# messages: exactly eight bits per image.
+# %% A sensor that can compute anything runs the best of several classifiers and sends the class.
+# The model is a file, and so are the messages: exactly eight bits per image.
 quick = bitalloc.FitConfig(smaller_budgets=False, restarts=1, networks=False)
 model = bitalloc.fit(train_images, train_labels, bits=8, config=quick)
 bitalloc.save("digits.model", model)
-messages = bitalloc.encode(model, test_images)
+messages = model.encode(test_images)
 print(f"{len(messages)} bytes for {len(test_images)} images")
 
 # %% The receiver needs the messages and the model, nothing else.
 received = bitalloc.load("digits.model")
-predicted = bitalloc.decode(received, messages, len(test_images))
-print(f"{100 * np.mean(predicted == test_labels):.1f} % of them right from single pixels")
+predicted = received.decode(messages, len(test_images))
+print(f"{100 * np.mean(predicted == test_labels):.1f} % of them right from the sender's class")
 
-# %% In mode `projection` a bit may depend on a linear functional of the image.
-linear = bitalloc.fit(train_images, train_labels, bits=8, mode="projection", config=quick)
-predicted = bitalloc.decode(linear, bitalloc.encode(linear, test_images), len(test_images))
-print(f"{100 * np.mean(predicted == test_labels):.1f} % of them right from linear functionals")
+# %% A sensor that can only compare single pixels with thresholds has mode `pixel`.
+pixel = bitalloc.fit(train_images, train_labels, bits=8, mode="pixel", nested=True, config=quick)
+predicted = pixel.decode(pixel.encode(test_images), len(test_images))
+print(f"{100 * np.mean(predicted == test_labels):.1f} % of them right from single pixels")
 
 # %% The pixels that are looked at, on the mean image.
 figure, axes = plt.subplots(figsize=(4, 4), layout="constrained")
 axes.imshow(train_images.mean(axis=0), cmap="gray")
-row, column = np.divmod(model.encoder.feature, 8)
+row, column = np.divmod(pixel.encoder.feature, 8)
 axes.plot(column, row, "o", color="tab:orange", markersize=14, fillstyle="none")
 axes.set(title="pixels with a bit", xticks=[], yticks=[])
 figure.savefig("eight_bits_per_image.png", dpi=120)

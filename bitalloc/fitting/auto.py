@@ -123,18 +123,21 @@ def fit_budgets(
 def _code(scores: np.ndarray, truth: np.ndarray, n_classes: int, bits: int):
     """The codewords of a budget, and which classes are sent."""
     everyone = np.arange(n_classes)
-    code = class_codes.nested_code(_confusion(scores, truth, everyone), everyone)
+    code = class_codes.nested_code(*_confusion(scores, truth, everyone))
     if bits >= len(code.answer) - 1:
         return code, everyone
     sent = np.unique(code.answer[bits])
-    return class_codes.nested_code(_confusion(scores, truth, sent), sent), sent
+    return class_codes.nested_code(*_confusion(scores, truth, sent)), sent
 
 
-def _confusion(scores: np.ndarray, truth: np.ndarray, sent: np.ndarray) -> np.ndarray:
-    """How many examples of each class are taken for each that is sent, Int[K, J]."""
-    taken = np.argmax(scores[:, sent], axis=1)
-    flat = np.bincount(truth * len(sent) + taken, minlength=scores.shape[1] * len(sent))
-    return flat.reshape(scores.shape[1], len(sent))
+def _confusion(scores: np.ndarray, truth: np.ndarray, sent: np.ndarray):
+    """Examples of each class taken for each that is sent, which those are, and expected numbers."""
+    among = scores[:, sent] - scores[:, sent].max(axis=1, keepdims=True)
+    probability = np.exp(among)
+    probability /= probability.sum(axis=1, keepdims=True)
+    of_class = np.eye(scores.shape[1])[truth].T
+    taken = np.eye(len(sent))[np.argmax(among, axis=1)]
+    return (of_class @ taken).astype(int), sent, of_class @ probability
 
 
 def _folds(rng: np.random.Generator, problem: Problem):

@@ -27,12 +27,16 @@ class ClassCode(NamedTuple):
     right: tuple[int, ...]
 
 
-def nested_code(counts: np.ndarray, sent: np.ndarray) -> ClassCode:
+def nested_code(
+    counts: np.ndarray, sent: np.ndarray, expected: np.ndarray | None = None
+) -> ClassCode:
     """Codewords of the classes that are sent.
 
     Args:
       counts: Int[K, J], how many examples of class k were taken for the j-th class that is sent.
       sent: Int[J], which classes those are.
+      expected: Float[K, J], the same counts as the classifier expects them, by its probabilities:
+        few examples do not show which classes are taken for one another. Added with half weight.
 
     Example:
       >>> import numpy as np
@@ -50,6 +54,8 @@ def nested_code(counts: np.ndarray, sent: np.ndarray) -> ClassCode:
     # decides where nothing was counted.
     columns = np.concatenate([counts, np.zeros((len(counts), 1))], axis=1)
     columns[sent, np.arange(n_sent)] += 0.5
+    if expected is not None:
+        columns[:, :n_sent] += 0.5 * expected
 
     for _ in range(n_bits):
         total = np.stack([columns[:, members].sum(axis=1) for members in groups])

@@ -1,8 +1,10 @@
 """Pixel codes whose first b bits are a message for every b: one order of bits, many decoders.
 
-A set of bits that is best for eight need not contain the best two. Several orders compete: the best
-set of a few bits, ordered by what can be left out last, then extended one bit at a time. The one
-whose largest shortfall over all lengths is smallest on the validation part is taken.
+A set of bits that is best for eight need not contain the best two. The first eight are chosen for
+the sum of the accuracies of their prefixes, by swaps from several starts: the best set of a few
+bits, ordered by what can be left out last. Further bits are chosen in stages, each time the length
+doubles, with the bits before them fixed. The order whose largest shortfall over all lengths is
+smallest on the validation part is taken.
 """
 
 from __future__ import annotations
@@ -20,8 +22,11 @@ from bitalloc.fitting.fit import BUDGET_LADDER, RIDGES, FitConfig, Problem, chec
 from bitalloc.fitting.selection import Bit, Candidates
 from bitalloc.model import Model, Prefix
 
-_ANCHORS = (1, 2, 4, 8)
-"""Lengths whose best set leads an order."""
+_ANCHORS = (1, 4, 8)
+"""Lengths whose best set an order begins with."""
+
+_MOST_SWAPPED = 48
+"""Bits up to which those of a stage are tried for swaps."""
 
 _LOGISTIC = jax.jit(decoders.fit_logistic, static_argnums=(2, 4))
 _NEIGHBOUR_WEIGHTS = (0.0, 0.02, 0.1, 0.3)
@@ -78,22 +83,27 @@ def _columns(candidates: Candidates, order: Sequence[Bit], features: np.ndarray)
 def _orders(key, problem: Problem, candidates: Candidates, bits: int, config: FitConfig):
     labels, n_classes = problem.train.labels, len(problem.classes)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
-    starts: list[list[Bit]] = [[]]
-    for anchor in _ANCHORS:
-        if anchor <= bits:
-            best = selection.select_for_table(
-                rng, candidates, labels, n_classes, anchor, config.restarts
-            )[0]
-            start = selection.importance_order(candidates, labels, n_classes, best.bits)
-            starts.append(start)
-            most = min(bits, decoders.MAX_TABLE_BITS)
-            starts.append(selection.extend_for_table(candidates, labels, n_classes, start, most))
-    distinct = {tuple(start): start for start in starts}
-    for start in distinct.values():
-        found = selection.select_for_linear(
-            candidates, labels, n_classes, bits, config.selection_ridge, start=start
-        )
-        yield list(found.bits)
+    most = min(bits, decoders.MAX_TABLE_BITS)
+    lengths = [b for b in BUDGET_LADDER if b < most] + [most]
+    starts: list[list[Bit]] = []
+    for anchor in [b for b in _ANCHORS if b <= bits]:
+        best = selection.select_for_table(
+            rng, candidates, labels, n_classes, anchor, config.restarts
+        )[0]
+        start = selection.importance_order(candidates, labels, n_classes, best.bits)
+        start = selection.extend_for_table(candidates, labels, n_classes, start, most)
+        starts.append(start)
+        starts.append(selection.improve_prefixes(candidates, labels, n_classes, start, lengths))
+    for order in {tuple(start): start for start in starts}.values():
+        while len(order) < bits:
+            length = min(bits, 2 * len(order))
+            swaps = config.swap_passes if length <= _MOST_SWAPPED else 0
+            found = selection.select_for_linear(
+                candidates, labels, n_classes, length, config.selection_ridge,
+                swap_passes=swaps, start=order,
+            )  # fmt: skip
+            order = list(found.bits)
+        yield order
 
 
 def _decoder(problem: Problem, symbols, length: int) -> tuple[decoders.Decoder, float]:

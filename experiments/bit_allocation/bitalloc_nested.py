@@ -28,8 +28,8 @@ from experiments.bit_allocation import bitalloc_sets
 from experiments.runner import experiment as ex
 from experiments.runner import rows as row_tools
 
-SETTINGS = FitConfig(networks=False, restarts=1, lp_bits=0)
-"""Without networks and the hinge program, to save time."""
+SETTINGS = FitConfig(networks=False, restarts=1, swap_passes=1, fine_bits=0, lp_bits=0)
+"""Without networks, the hinge program and the search on finer thresholds, to save time."""
 
 
 @dataclass(frozen=True)
