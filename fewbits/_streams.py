@@ -6,8 +6,11 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
+
+_AGAIN_SECONDS = 0.05
 
 
 @contextlib.contextmanager
@@ -20,11 +23,18 @@ def interruptible() -> Iterator[None]:
         seen = True
         raise KeyboardInterrupt
 
-    replaced = False
+    def again(unraisable: Any) -> None:
+        # Python drops what is raised in a finaliser or while garbage is collected.
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            usual(unraisable)
+
+    replaced, usual = False, sys.unraisablehook
     with contextlib.suppress(ValueError):  # not in the main thread
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, stop)
-            replaced = True
+            replaced, sys.unraisablehook = True, again
     try:
         yield
     except Exception as error:
@@ -34,6 +44,7 @@ def interruptible() -> Iterator[None]:
     finally:
         if replaced:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = usual
 
 
 @contextlib.contextmanager

@@ -121,8 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     with whole_output():
-        tool = parser().parse_args(words[:1]).tool
         try:
+            tool = parser().parse_args(words[:1]).tool
             found = metadata.entry_points(group=COMMAND_GROUP, name=tool)
             if not found:
                 return fail(

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -305,6 +306,24 @@ def test_an_interruption_that_a_library_swallows_is_one(capsys):
     assert cli.run(_parser(swallowed), []) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interruption_that_python_drops_comes_again(capsys):
+    class Finalised:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1000):
+                pass
+
+    def dropped(_):
+        thing = Finalised()
+        del thing
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            pass
+
+    assert cli.run(_parser(dropped), []) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
 
 
 def process(program: str, **options) -> subprocess.CompletedProcess:
