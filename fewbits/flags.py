@@ -9,6 +9,15 @@ from pathlib import Path
 MOST_SEED = 2**32 - 1
 
 
+class FolderPath(type(Path())):
+    """A path that was written with a slash at its end."""
+
+
+def output_path(text: str) -> Path:
+    """A path; of the class `FolderPath` where a slash says that it is to be a folder."""
+    return FolderPath(text) if len(text) > 1 and text.endswith("/") else Path(text)
+
+
 def add_output(
     command: argparse.ArgumentParser,
     name: str,
@@ -24,7 +33,7 @@ def add_output(
       help: what is written.
       metavar: its name in the help text.
     """
-    added = command.add_argument(name, type=Path, metavar=metavar, help=help)
+    added = command.add_argument(name, type=output_path, metavar=metavar, help=help)
     outputs = command.get_default("outputs") or ()
     command.set_defaults(outputs=(*outputs, added.dest))
 

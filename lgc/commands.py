@@ -124,7 +124,8 @@ def _distill(options: argparse.Namespace) -> cli.Result:
 def _decompress(options: argparse.Namespace) -> cli.Result:
     if options.per_class is not None and not 1 <= options.per_class <= 10_000_000:
         raise InputError(f"--per-class {options.per_class}; use 1 to 10,000,000")
-    to_folder = options.folder or options.output.is_dir()
+    named_so = isinstance(options.output, common_flags.FolderPath)
+    to_folder = options.folder or named_so or options.output.is_dir()
     if to_folder and outputs.is_stream(options.output):
         raise InputError("--folder needs the name of a folder, not -")
     opened = outputs.open_output_folder if to_folder else outputs.open_output
@@ -276,9 +277,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
     decompress.add_argument("input", type=Path, metavar="IN", help="file to read; - for stdin")
     common_flags.add_output(
         decompress, "output", metavar="OUT",
-        help="the .npz to write, or a folder of PNG files with one subfolder for each class",
+        help="the .npz to write, or with a slash at its end a folder of PNG files, one subfolder "
+        "for each class",
     )  # fmt: skip
-    decompress.add_argument("--folder", action="store_true", help="OUT is a new folder")
+    decompress.add_argument("--folder", action="store_true", help="OUT is a folder")
     decompress.add_argument(
         "--per-class", type=int, metavar="N",
         help="images of each class, with groups of each class in each group (default: as many as "

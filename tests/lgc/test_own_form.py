@@ -72,6 +72,8 @@ def test_a_folder_of_pictures_comes_back_as_one(tmp_path: Path, capsys):
     archive = str(tmp_path / "set.lgc")
     assert main(["decompress", archive, str(out), "--quiet", "--per-class", "3"]) == 2
     assert "not empty" in capsys.readouterr().err
+    assert main(["decompress", archive, f"{tmp_path}/new/", "--quiet", "--per-class", "2"]) == 0
+    assert read_labelled(tmp_path / "new").labels.tolist() == [0, 0, 1, 1]
 
 
 def test_rounding_to_levels_is_said(tmp_path: Path, capsys):
