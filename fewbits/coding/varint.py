@@ -85,7 +85,7 @@ class ByteReader:
     def finish(self) -> None:
         """Asserts that every byte was read."""
         if self.remaining:
-            raise self.error(f"{self.remaining} bytes follow the end")
+            raise self.error(f"{self.remaining} bytes follow the end: damaged")
 
     def error(self, message: str) -> FormatError:
         """A `FormatError` for this section."""

@@ -79,7 +79,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, like: Any = None) -> Any:
         tree = _read_file(path)
     named = trees.flatten(tree)[0]
     if not named:
-        raise FormatError(f"{path} holds no arrays", "checkpoint")
+        raise FormatError(f"{path} holds no arrays; save parameters in it", "checkpoint")
     return tree if like is None else trees.restore(dict(named), like, source=str(path))
 
 
@@ -159,7 +159,8 @@ def _read_file(path: Path) -> Any:
     if start[:1] == b"\x80":
         raise InputError(f"{path} is a pickle, which is never opened; {_PICKLE_REMEDY}")
     raise FormatError(
-        f"{path} is no checkpoint: {', '.join(SUFFIXES)}, .npy or an orbax folder", "checkpoint"
+        f"{path} is no checkpoint; give {', '.join(SUFFIXES)}, .npy or an orbax folder",
+        "checkpoint",
     )
 
 
@@ -182,7 +183,7 @@ def _from_numpy(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, Any]:
 
             array = array.view(ml_dtypes.bfloat16)
         elif array.dtype.kind == "V":
-            raise InputError(f"{path}: {name} has the dtype {array.dtype}, which is no number")
+            raise InputError(f"{path}: {name} has the dtype {array.dtype}; save numbers")
         named[name] = array
     return trees.nested(named)
 
@@ -208,7 +209,10 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         found = safetensors.deserialize(path.read_bytes())
     except (safetensors.SafetensorError, ValueError) as error:
-        raise FormatError(f"{path}: {error}", "checkpoint") from error
+        reason = str(error).removeprefix("Error while deserializing: ")
+        raise FormatError(
+            f"{path} is damaged: {reason}; save it with safetensors again", "checkpoint"
+        ) from error
     named = {}
     for name, tensor in found:
         dtype = _SAFETENSORS_DTYPES.get(tensor["dtype"])
@@ -270,8 +274,10 @@ def _read_orbax(path: Path) -> Any:
             return ocp.load(str(path.resolve()), wanted)
     except Exception as error:  # of many kinds, its own among them
         line = str(error).split("If you are")[0].splitlines()[0] if str(error) else ""
+        reason = (line or type(error).__name__)[:200]
         raise FormatError(
-            f"{path} is a folder, but no orbax checkpoint: {line or type(error).__name__}"[:300],
+            f"{path} is a folder, but no orbax checkpoint ({reason}); give one, or an .npz or "
+            ".safetensors file",
             "checkpoint",
         ) from error
     finally:

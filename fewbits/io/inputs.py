@@ -30,7 +30,7 @@ def read_bytes(path: str | os.PathLike[str], most: int = container.MAX_FILE_BYTE
     path = Path(path)
     # Asked before opening: opening a named pipe would wait for a writer.
     if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a regular file")
+        raise InputError(f"{path} is not a regular file; name a file, or - for standard input")
     size = path.stat().st_size
     if size > most:
         raise InputError(f"{path} has {size:,} bytes; at most {most:,}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import tokenize
 import warnings
 from pathlib import Path
 from typing import IO
@@ -126,6 +127,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         RecursionError,
         MemoryError,
         OverflowError,
+        tokenize.TokenError,
     ) as error:
         raise DamagedError("is damaged: an array's header is not NumPy's") from error
     return shape, fortran, dtype, len(lead) + width + length
