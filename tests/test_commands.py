@@ -101,6 +101,7 @@ def files(tmp_path_factory) -> Path:
     pixels = rng.integers(0, 80, size=(60, 8, 8)) + 60 * labels[:, None, None]
     np.savez(folder / "images.npz", images=pixels.astype(np.uint8), labels=labels)
     np.savez(folder / "samples.npz", samples=rng.normal(size=64))
+    np.savez(folder / "channel.npz", channel=[[0.9, 0.1], [0.2, 0.8]])
     (folder / "text").write_bytes(b"")
     for name, source in (
         ("lgc", "fashion_mnist_1000_ours_0.lgc"),
@@ -139,6 +140,9 @@ COMMANDS = {
         "any_codebook_lower_bits"}),
     "ratedist curve": ("ratedist curve samples.npz --points 3 --output OUT", {
         "distortion", "rate_lower_bits", "rate_upper_bits", "gap_bits", "price_bits_per_unit"}),
+    "ratedist capacity": ("ratedist capacity channel.npz", {
+        "capacity_lower_bits", "capacity_upper_bits", "gap_bits", "input_distribution", "cost",
+        "price_bits_per_unit"}),
     "ratedist encode": ("ratedist encode samples.npz OUT --distortion 0.5", {
         "output", "bytes", "numbers", "distortion", "asked_distortion", "bits_per_number",
         "index_bits_per_number", "bound_bits_per_number", "bound_over", "gap_bits_per_number"}),
@@ -158,7 +162,7 @@ COMMANDS = {
 }  # fmt: skip
 SUFFIX = {"weights decode": ".npz"}
 SLOW = {"lgc compress", "bitalloc fit", "bitalloc curve", "text compress", "ratedist bound",
-        "ratedist curve", "ratedist encode"}  # fmt: skip
+        "ratedist curve", "ratedist encode", "ratedist capacity"}  # fmt: skip
 PARAMETERS = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in COMMANDS
 ]
