@@ -87,8 +87,11 @@ def write_archive(
       42
     """
     for name in (kind, *sections):
-        if not _NAME.match(name):
+        if not isinstance(name, str) or not _NAME.match(name):
             raise ValueError(f"names are at most 32 of a-z, 0-9 and _, not {name!r}")
+    for name, payload in sections.items():
+        if not isinstance(payload, bytes | bytearray | memoryview):
+            raise ValueError(f"section {name} is {type(payload).__name__}; give bytes")
     if not isinstance(header, Mapping):
         raise ValueError(f"a header is a mapping, not {type(header).__name__}")
     encoded_header = cbor.dumps(header)

@@ -113,6 +113,10 @@ def from_weights(
         for the precision.
     """
     weights = np.asarray(weights)
+    if weights.dtype.kind not in "biuf":
+        raise ValueError(f"weights are real numbers, not {weights.dtype}")
+    if weights.dtype == np.float16:  # holds no number of more than 16 bits
+        weights = weights.astype(np.float64)
     if weights.ndim != 1 or not 1 <= weights.size <= MAX_ALPHABET:
         raise ValueError(f"a table has 1 to {MAX_ALPHABET} weights, not shape {weights.shape}")
     if not np.all(np.isfinite(weights)) or weights.min() < 0:

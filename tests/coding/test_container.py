@@ -241,3 +241,15 @@ def test_load_of_what_is_no_archive(tmp_path: Path):
         file.truncate(1 << 33)
     with pytest.raises(FormatError, match="8589934592 bytes"):
         container.load(tmp_path / "huge")
+
+
+@pytest.mark.parametrize("payload", ["text", 3, None, [1, 2], np.zeros(3, np.uint8)])
+def test_a_section_that_is_no_bytes_is_refused(payload):
+    with pytest.raises(ValueError, match="section s is .*; give bytes"):
+        container.write_archive("notes", {}, {"s": payload})
+
+
+@pytest.mark.parametrize("name", [3, None, b"a"])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(ValueError, match="names are at most 32"):
+        container.write_archive("notes", {}, {name: b""})

@@ -208,3 +208,16 @@ def test_random_descriptions_end_in_a_table_or_a_format_error():
         tables_read += 1
         assert table.counts.sum() == 1 << table.precision
     assert tables_read > 100
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.uint64, bool])
+def test_equal_weights_have_equal_counts_in_every_dtype(dtype):
+    assert tables.from_weights(np.ones(2, dtype)).counts.tolist() == [1 << 23] * 2
+    half = np.array([1, 0, 1], dtype)
+    assert tables.from_weights(half, precision=8).counts.tolist() == [128, 1, 127]
+
+
+@pytest.mark.parametrize("weights", [np.array([1j, 1]), np.array(["a"]), np.array([None, 1])])
+def test_weights_that_are_no_real_numbers_are_refused(weights):
+    with pytest.raises(ValueError, match="weights are real numbers, not"):
+        tables.from_weights(weights)
