@@ -31,6 +31,9 @@ IMAGES = {
     "other floats": (COLOUR / 10 - 7).astype(np.float64),
 }
 LABELS = {
+    "accents": np.array(["été", "Bär", "猫"])[NUMBERS],
+    "unsigned": NUMBERS.astype(np.uint64) + np.uint64(2**63),
+    "wide text": np.array(["dog", "cat", "fish"], "<U200")[NUMBERS],
     "int64": NUMBERS,
     "int32": NUMBERS.astype(np.int32),
     "uint8": NUMBERS.astype(np.uint8),
@@ -287,6 +290,7 @@ def test_known_names():
         (GREY[:0], NUMBERS[:0], "give one image at least"),
         (GREY[0], NUMBERS, r"\(5, 4\)"),
         (GREY, NUMBERS.astype(complex), "complex128"),
+        (GREY, np.array(["x" * 300] * 6), "texts of more than 256 letters"),
     ],
 )
 def test_what_cannot_be_used_is_named_in_one_line(tmp_path: Path, images, labels, words):

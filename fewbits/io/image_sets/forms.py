@@ -23,6 +23,8 @@ _AXES = ("nhwc", "nhw", "nchw")
 _LABEL_AXES = ("n", "n1", "one-hot")
 _MOST_CLASSES = 1 << 12
 _LARGEST_INDEX = 1 << 16
+_MOST_TEXT_BYTES = 1 << 10
+_MOST_NAMES = 1 << 18
 _PART = 1024
 
 Label = int | float | str | bool
@@ -78,6 +80,10 @@ def number_labels(
         array = array.astype(str)
     if array.dtype.kind not in "iubfUS":
         raise InputError(f"{source} are {array.dtype}; give whole numbers, text or booleans")
+    if array.dtype.kind in "US" and array.dtype.itemsize > _MOST_TEXT_BYTES:
+        array = np.array(array.tolist())  # as wide as the longest needs
+        if array.dtype.itemsize > _MOST_TEXT_BYTES:
+            raise InputError(f"{source} are texts of more than {_MOST_TEXT_BYTES // 4} letters")
     dtype, axes = array.dtype.str if array.dtype.kind in "US" else array.dtype.name, "n"
     if array.ndim == 2 and array.shape[1] == 1:
         array, axes = array[:, 0], "n1"
@@ -116,7 +122,10 @@ def number_labels(
         values, numbers = np.unique(array, return_inverse=True)
         if len(values) > _MOST_CLASSES:
             raise InputError(f"{source} have {len(values):,} classes; at most {_MOST_CLASSES:,}")
-        return numbers.astype(np.int32), form._replace(classes=tuple(values.tolist()))
+        names = tuple(values.tolist())
+        if sum(len(str(name)) for name in names) > _MOST_NAMES:
+            raise InputError(f"{source} have names of more than {_MOST_NAMES:,} letters in all")
+        return numbers.astype(np.int32), form._replace(classes=names)
     place = {name: number for number, name in enumerate(classes)}
     unknown = [label for label in np.unique(array).tolist() if label not in place]
     if unknown:
@@ -353,6 +362,6 @@ def _index(value: Any) -> int:
 
 def _dtype(text: Any, kinds: str) -> str:
     dtype = np.dtype(str(text))
-    if dtype.kind not in kinds or dtype.itemsize > 1 << 16:
+    if dtype.kind not in kinds or dtype.itemsize > _MOST_TEXT_BYTES:
         raise ValueError(f"the dtype {dtype}")
     return dtype.str if dtype.kind in "US" else dtype.name
