@@ -173,7 +173,7 @@ def search(
       held_out: False where the network may have been trained on the validation data: errors are
         then measured on all data, all of it is trained on, and only penalty weights below
         the default are tried.
-      deadline: of `time.monotonic()`; a trial that would end after it is not begun, but one is.
+      deadline: of `time.monotonic()`; a trial that would end after it is not started, but one is.
       on_trial: called with (trials done, trials, best file so far).
     """
     points.check_goal(goal)
@@ -192,10 +192,10 @@ def search(
     tried: dict[float, list[Candidate]] = {}
     trials: list[Trial] = []
     planned = settings.trials if settings.strengths is None else len(settings.strengths)
-    begun = time.monotonic()
+    started = time.monotonic()
     for strength in points.strengths(settings, tried, limit, held_out):
         # The dense network takes about as long as one trial.
-        per_trial = (time.monotonic() - begun) / max(len(tried), 1)
+        per_trial = (time.monotonic() - started) / max(len(tried), 1)
         reserve = (1 + settings.baseline) * per_trial
         if tried and time.monotonic() + reserve > deadline:
             break

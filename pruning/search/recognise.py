@@ -14,12 +14,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fewbits.training import trees
+from fewbits.training.convolution import average_pool, max_pool
 from fewbits.training.method import Params
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "elu": jax.nn.elu,
     "leaky_relu": jax.nn.leaky_relu,
 }
-_POOLS = {"max": nn.max_pool, "avg": nn.avg_pool}
+_POOLS = {"max": max_pool, "avg": average_pool}
 _MOST_LAYERS, _MOST_CHAINS, _MOST_POOLED = 12, 8, 6
 
 
@@ -91,7 +91,7 @@ class Chain(NamedTuple):
             x = x + jnp.expand_dims(layer["bias"], range(x.ndim - 1))
             x = x if name == "output" else act(x)
             if self.layers[number].is_convolution and self.pools[number]:
-                x = _POOLS[self.pool](x, (2, 2), (2, 2))
+                x = _POOLS[self.pool](x)
         return x
 
     def to_layers(self, params: Params) -> dict[str, dict[str, jax.Array]]:

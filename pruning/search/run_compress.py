@@ -22,7 +22,7 @@ from pruning.search.operating_points import Candidate, Goal, Settings, check_goa
 
 def run(options: argparse.Namespace) -> cli.Result:
     """Prunes a checkpoint into a file; table and picture lie beside it."""
-    begun = time.monotonic()
+    started = time.monotonic()
     settings, goal = chosen(options)
     read = (options.checkpoint, options.data, options.validation)
     save = outputs.saver(options.output, inputs=read, force=options.force)
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> cli.Result:
                 save(found.point.file)
 
         bar("penalty weights", 0, settings.trials)
-        limit = math.inf if options.time_limit is None else begun + options.time_limit
+        limit = math.inf if options.time_limit is None else started + options.time_limit
         try:
             found = _prune.search(
                 network.apply, network.params, network.train, network.validation, network.state,

@@ -1,4 +1,4 @@
-"""Models that the package has never seen: through `prune`, a file, a subprocess, and back home."""
+"""Models that the package has never seen: through `prune`, a file, a subprocess, and back."""
 
 from __future__ import annotations
 
