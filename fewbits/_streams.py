@@ -50,6 +50,11 @@ def interruptible() -> Iterator[None]:
 @contextlib.contextmanager
 def results_only() -> Iterator[None]:
     """Standard output for results alone: what compiled libraries print goes to standard error."""
+    for descriptor in range(3):  # or a file of ours might get the number of a closed stream
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     usual, saved = sys.stdout, None
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if usual.fileno() == 1:

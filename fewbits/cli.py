@@ -172,19 +172,18 @@ def fail(line: str, *, status: int = 2) -> int:
     """Prints one line to stderr; returns the status."""
     # Names of files and what libraries say may hold line ends and codes of terminals.
     shown = "".join(c if c.isprintable() else " " for c in line.strip())
-    sys.stderr.write(f"error: {shown}\n")
+    _tell(f"error: {shown}")
     return status
 
 
 def warn(line: str) -> None:
     """Prints one line to stderr, and the command goes on."""
-    sys.stderr.write(f"warning: {' '.join(line.split())}\n")
+    _tell(f"warning: {' '.join(line.split())}")
 
 
 def note(line: str) -> None:
     """Prints one line about the progress of a long command to stderr."""
-    sys.stderr.write(f"{' '.join(line.split())}\n")
-    sys.stderr.flush()
+    _tell(" ".join(line.split()))
 
 
 def as_json(values: Any) -> str:
@@ -213,7 +212,17 @@ def _print(options: argparse.Namespace, result: Result | str | None) -> None:
     else:
         text = as_json(result.values) if getattr(options, "json", False) else result.text
     taken = any(str(getattr(options, name)) == "-" for name in getattr(options, "outputs", ()))
-    print(text, file=sys.stderr if taken else sys.stdout, flush=True)
+    if taken:
+        _tell(text)
+    else:
+        print(text, flush=True)
+
+
+def _tell(line: str) -> None:
+    """To standard error, if there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _check_seed(options: argparse.Namespace) -> None:

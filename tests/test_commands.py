@@ -386,6 +386,24 @@ def test_an_output_that_is_full_is_one_line():
     assert done.stderr == b"error: output: No space left on device\n"
 
 
+def test_closed_streams_are_no_files(tmp_path):
+    """A file that is opened when standard output is closed would get its number."""
+    program = (
+        "import os\nfrom fewbits import cli\nfrom fewbits.io import open_output\n"
+        "def function(_):\n"
+        "    with open_output('out') as file:\n"
+        "        os.write(1, b'Running HiGHS')\n"
+        "        file.write(b'data')\n"
+        "    return cli.Result({}, 'said')\n"
+        "parser = cli.Parser(prog='fewbits test')\nparser.set_defaults(run=function)\n"
+        "raise SystemExit(cli.run(parser, []))"
+    )
+    line = f'{sys.executable} -c "$PROGRAM" <&- >&- 2>&-'
+    environment = {**os.environ, "PROGRAM": program, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment).returncode == 0
+    assert (tmp_path / "out").read_bytes() == b"data"
+
+
 @pytest.mark.slow
 def test_a_pipeline(files, tmp_path):
     line = f"{sys.executable} -m fewbits"

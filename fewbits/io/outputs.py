@@ -254,7 +254,9 @@ def _place(partial: Path, target: Path, force: bool) -> None:
 
 
 def _check_stream(show: bool) -> None:
-    if not show and sys.stdout is not None and sys.stdout.isatty():
+    if sys.stdout is None:
+        raise OutputError("-: there is no standard output; name a file")
+    if not show and sys.stdout.isatty():
         raise OutputError("-: a terminal shows no binary output; name a file, or use a pipe")
 
 
