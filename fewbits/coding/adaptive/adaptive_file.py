@@ -147,9 +147,8 @@ def unpack(header: Any, sections: Mapping[str, bytes]) -> Any:
             whole.append(next(rest))
             continue
         symbols = decoder.take(leaf.shape, leaf.table)
-        if not leaf.table and np.abs(symbols).max(initial=0) > uniform_grid.largest_symbol(
-            leaf.bits
-        ):
+        reach = max(int(symbols.max(initial=0)), -int(symbols.min(initial=0)))
+        if not leaf.table and reach > uniform_grid.largest_symbol(leaf.bits):
             raise FormatError(f"a symbol is too large for {leaf.bits} bits", _SYMBOLS)
         grid = Grid(symbols, np.float32(leaf.step), np.float32(leaf.zero))
         tensor = uniform_grid.values(grid).reshape(leaf.shape)

@@ -46,21 +46,20 @@ def quantise(tensors: list[np.ndarray], steps: list[float], states: int) -> Quan
       ValueError: a step too fine for its tensor.
     """
     for tensor, step in zip(tensors, steps, strict=True):
-        reach = float(np.abs(tensor).max(initial=0.0)) / step
+        reach = max(float(tensor.max(initial=0)), -float(tensor.min(initial=0))) / step
         if not reach < LARGEST_VALUE - 4:
             raise ValueError(f"a step of {step:.3g} makes {reach:.3g} steps; take a coarser")
     flat = [np.ascontiguousarray(tensor, np.float32).ravel() for tensor in tensors]
     logs = [_logs(x, t.shape, step) for x, t, step in zip(flat, tensors, steps, strict=True)]
     rates = _first_rates()
+    values = [np.empty(x.size, np.int32) for x in flat]
     for number in range(_FITS + 1):
         last = number == _FITS
         next_state = trellis.next_states(states if last else min(states, _FEW_STATES))
         counts = np.zeros((N_CLASSES, 2, N_LEVELS))
-        values, errors = [], []
-        for x, step, log in zip(flat, steps, logs, strict=True):
-            found = np.zeros(x.size, np.int32)
+        errors = []
+        for x, step, log, found in zip(flat, steps, logs, values, strict=True):
             error = trellis_search.search(x, step, log, rates, PENALTY, next_state, found, counts)
-            values.append(found)
             errors.append(error * step * step)
         if last:
             return Quantised(values, errors)

@@ -23,7 +23,7 @@ def quantise(path: str, tensor: np.ndarray, step: float) -> tuple[Leaf, Grid]:
     exact = np.float32(step)
     if not (np.isfinite(exact) and exact > 0):
         raise ValueError(f"{path}: a step is a positive number, not {step}")
-    largest = float(np.abs(tensor).max(initial=0.0))
+    largest = max(float(tensor.max(initial=0)), -float(tensor.min(initial=0)))
     reach = np.rint(largest / np.float64(exact))
     if reach > uniform_grid.largest_symbol(uniform_grid.MAX_BITS):
         raise ValueError(

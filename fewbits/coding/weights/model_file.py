@@ -170,7 +170,7 @@ def code(path: str, tensor: np.ndarray, bits: parameter_tree.Bits) -> tuple[Leaf
         return Leaf(FLOAT16, tensor.shape), tensor.astype("<f2").tobytes()
     assert isinstance(bits, int)
     grid = uniform_grid.quantise(tensor, bits)
-    if not np.all(np.isfinite(uniform_grid.values(grid))):
+    if not uniform_grid.is_finite(grid):
         raise ValueError(f"{path}: values too close to float32's largest for a grid")
     codec = SHIFTED_GRID if grid.zero != 0 else GRID
     return Leaf(codec, tensor.shape, bits, 0, float(grid.step), float(grid.zero)), grid

@@ -62,7 +62,8 @@ def why_not(leaf: Any) -> str | None:
         return reason
     array = trees.as_array(leaf)
     if array.dtype.kind in "fc" or trees.is_float(array.dtype):
-        n_broken = int(np.isnan(array.astype(np.complex128)).sum())
+        # NaN is what does not equal itself, in extended dtypes too; no copy of large arrays.
+        n_broken = int(np.count_nonzero(array != array))
         if n_broken:
             return f"{n_broken} of {array.size} values are NaN; mend or remove them"
     return None
@@ -92,4 +93,4 @@ def is_coded(leaf: Any) -> bool:
     if array.ndim > parameter_tree.MAX_RANK or array.dtype.name in _EXACT_FLOATS:
         return False
     with np.errstate(over="ignore"):
-        return bool(np.isfinite(array.astype(np.float32)).all())
+        return bool(np.isfinite(array.astype(np.float32, copy=False)).all())

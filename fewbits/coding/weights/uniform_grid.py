@@ -75,6 +75,12 @@ def values(grid: Grid) -> np.ndarray:
     return found.reshape(np.shape(grid.symbols))
 
 
+def is_finite(grid: Grid) -> bool:
+    """Whether all values are finite: whether those of the largest and the least symbol are."""
+    ends = np.array([grid.symbols.min(initial=0), grid.symbols.max(initial=0)])
+    return bool(np.isfinite(values(grid._replace(symbols=ends))).all())
+
+
 def multiples(values: np.ndarray, step: np.float32) -> np.ndarray:
     """The nearest multiple of a step to each value, int32[n], halves to even.
 
