@@ -14,6 +14,11 @@
 """
 
 from ratedist.channels._capacity import CapacityPoint, capacity, capacity_point
+from ratedist.channels._convex_programs import (
+    CertifiedPoint,
+    conditional_rate_point,
+    perception_point,
+)
 from ratedist.codebooks.annealing import anneal
 from ratedist.codebooks.codebook import refine_codebook
 from ratedist.codes import quantizers
@@ -34,6 +39,7 @@ from ratedist.solvers.solve import curve, solve_fixed, solve_slope, sweep
 
 __all__ = [
     "CapacityPoint",
+    "CertifiedPoint",
     "Constraint",
     "RDPoint",
     "anneal",
@@ -43,12 +49,14 @@ __all__ = [
     "certificate",
     "certificate_for_all_codebooks",
     "compiled",
+    "conditional_rate_point",
     "curve",
     "decode",
     "encode",
     "encoder",
     "mean_distortion",
     "per_symbol",
+    "perception_point",
     "quantizers",
     "rate",
     "rate_point",

@@ -12,6 +12,7 @@ from fewbits import cli, flags
 from fewbits.coding import InputError
 from fewbits.io import inputs, outputs
 from fewbits.io.progress import Bar
+from ratedist.channels import commands as channel_commands
 from ratedist.datafiles import UserSource, read_numbers, read_source
 
 _LARGEST_SOURCE = 2048
@@ -303,6 +304,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
         curve, "--output", metavar="OUT.csv", help="file to write as well (default: none)"
     )
     flags.add_common(curve, quiet=True)
+
+    channel_commands.add(verb)
 
     encode = verb("encode", "write an array, quantised to a distortion, as a small file", _encode)
     held = "holds the array: .npz, .npy or a picture"

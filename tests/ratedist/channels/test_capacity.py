@@ -108,3 +108,17 @@ def test_the_gap_is_always_small(seed: int, n: int, m: int, priced: bool) -> Non
 def test_mistakes_are_named(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ratedist.capacity(*arguments)
+
+
+def test_the_command_prints_both_bounds(tmp_path, capsys) -> None:
+    from ratedist import commands
+
+    path = tmp_path / "channel.npz"
+    np.savez(path, channel=[[0.9, 0.1], [0.1, 0.9]], cost=[0.0, 1.0])
+    assert commands.main(["capacity", str(path)]) == 0
+    assert "0.531004" in capsys.readouterr().out
+    assert commands.main(["capacity", str(path), "--budget", "0.2"]) == 0
+    assert "price" in capsys.readouterr().out
+    np.savez(path, channel=[[0.9, 0.2]])
+    assert commands.main(["capacity", str(path)]) == 2
+    assert "row 0 sums to 1.1" in capsys.readouterr().err
