@@ -35,11 +35,12 @@ def _sweep(options: argparse.Namespace) -> cli.Result:
 def _decompress(options: argparse.Namespace) -> cli.Result:
     import numpy as np
 
-    from fewbits.coding import container, params_from_bytes
+    from fewbits.coding import params_from_bytes
+    from fewbits.io import inputs
     from fewbits.training import trees
 
     with outputs.open_output(options.output, inputs=[options.input], force=options.force) as file:
-        named = trees.named_leaves(params_from_bytes(container.load_bytes(options.input)))
+        named = trees.named_leaves(params_from_bytes(inputs.read_file(options.input)))
         np.savez_compressed(file, **named)
     count = sum(leaf.size for leaf in named.values())
     return cli.Result(
@@ -123,7 +124,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
     purpose = "write a file's parameters as .npz"
     decompress = commands.add_parser("decompress", help=purpose, description=purpose)
-    decompress.add_argument("input", type=Path, metavar="FILE", help="of compress")
+    decompress.add_argument("input", type=Path, metavar="FILE", help="of compress; - for stdin")
     flags.add_output(decompress, "output", metavar="OUT.npz", help="the checkpoint to write")
     flags.add_common(decompress)
     decompress.set_defaults(run=_decompress)

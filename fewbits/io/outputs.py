@@ -264,7 +264,3 @@ def _to_stdout(data: bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
-
-
-check_writable = check_output
-"""Its older name."""
