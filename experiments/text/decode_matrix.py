@@ -44,6 +44,7 @@ def _xla(flag: str, **variables: str) -> dict[str, str]:
     return {"XLA_FLAGS": f"--xla_{flag}", **variables}
 
 
+_NEEDED = ("numba", "constriction", "jaxtyping")
 CONDITIONS = (
     Condition("1 core", cores=1),
     Condition("2 cores", cores=2),
@@ -62,8 +63,8 @@ CONDITIONS = (
     Condition(
         "optimisation level 0", variables=_xla("backend_optimization_level=0", NUMBA_OPT="0")
     ),
-    Condition("another Python, JAX 0.10", versions=("jax==0.10.2", "numba", "constriction")),
-    Condition("another Python, JAX 0.11", versions=("jax==0.11.2", "numba", "constriction")),
+    Condition("another Python, JAX 0.10", versions=("jax==0.10.2", *_NEEDED)),
+    Condition("another Python, JAX 0.11", versions=("jax==0.11.2", *_NEEDED)),
     Condition("without numba, 2 kB", numba=False),
 )
 

@@ -89,7 +89,7 @@ def _compress(options: argparse.Namespace) -> cli.Result:
     rate = 8 * len(data) / len(text) if text else None
     share = "" if rate is None else f", {rate:.3f} bits a byte"
     if len(data) > len(text) > 0:
-        share = ", stored as they are: nothing was found to save"
+        share = ", no smaller: too short, or compressed already"
     return cli.Result(
         {
             "output": str(options.output),

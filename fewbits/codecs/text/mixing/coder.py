@@ -118,8 +118,8 @@ def decode(
         used = kernel.code(True, part, stream, model, state.constants())
         if cut and used > len(coded):
             return Decoded(bytes(text), f"the file ends after {len(text):,} of {size:,} bytes")
-        crc = zlib.crc32(part, crc)
         text += part.tobytes()
+        crc = zlib.crc32(part.tobytes(), crc)
         done = len(text)
         if (done % CHECK_BYTES == 0 or done == size) and crc != crcs[checks(done) - 1]:
             certain = (checks(done) - 1) * CHECK_BYTES
