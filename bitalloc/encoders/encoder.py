@@ -26,6 +26,9 @@ from bitalloc.encoders.sensor_network import sensor_network
 
 Head = Literal["signs", "argmax"]
 
+_FARTHEST = 1e15
+"""Standardised values beyond it are cut off: their powers must stay finite."""
+
 
 class PixelEncoder(NamedTuple):
     """symbol_j = number of thresholds below x[feature_j].
@@ -185,7 +188,7 @@ def standardised(features, sensor_of, shift: np.ndarray, scale: np.ndarray) -> n
     They are rounded to float32, so that thresholds stored in float32 may equal them.
     """
     z = (features[:, sensor_of >= 0].astype(np.float64) - shift) / scale
-    return z.astype(np.float32).astype(np.float64)
+    return np.clip(z, -_FARTHEST, _FARTHEST).astype(np.float32).astype(np.float64)
 
 
 def full_weights(encoder: ProjectionEncoder) -> np.ndarray:

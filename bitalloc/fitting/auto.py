@@ -20,7 +20,7 @@ from bitalloc.encoders import bottleneck, scorers
 from bitalloc.encoders import encoder as encoders
 from bitalloc.fitting import class_codes, classifiers, precision, proposals
 from bitalloc.fitting.classifiers import Candidate
-from bitalloc.fitting.fit import FitConfig, Problem, Sample
+from bitalloc.fitting.fit import TRANSLATABLE_SIDE, FitConfig, Problem, Sample
 from bitalloc.inputs import stratified_folds
 from bitalloc.model import Model, Prefix, accuracy
 
@@ -123,21 +123,22 @@ def fit_budgets(
 def _code(scores: np.ndarray, truth: np.ndarray, n_classes: int, bits: int):
     """The codewords of a budget, and which classes are sent."""
     everyone = np.arange(n_classes)
-    code = class_codes.nested_code(*_confusion(scores, truth, everyone))
+    taken, expected = _confusion(scores, truth, everyone)
+    code = class_codes.nested_code(taken, everyone)
     if bits >= len(code.answer) - 1:
-        return code, everyone
+        return class_codes.nested_code(taken, everyone, expected), everyone
     sent = np.unique(code.answer[bits])
-    return class_codes.nested_code(*_confusion(scores, truth, sent)), sent
+    return class_codes.nested_code(_confusion(scores, truth, sent)[0], sent), sent
 
 
 def _confusion(scores: np.ndarray, truth: np.ndarray, sent: np.ndarray):
-    """Examples of each class taken for each that is sent, which those are, and expected numbers."""
+    """Examples of each class taken for each that is sent, counted and expected, [K, J] each."""
     among = scores[:, sent] - scores[:, sent].max(axis=1, keepdims=True)
     probability = np.exp(among)
     probability /= probability.sum(axis=1, keepdims=True)
     of_class = np.eye(scores.shape[1])[truth].T
     taken = np.eye(len(sent))[np.argmax(among, axis=1)]
-    return (of_class @ taken).astype(int), sent, of_class @ probability
+    return (of_class @ taken).astype(int), of_class @ probability
 
 
 def _folds(rng: np.random.Generator, problem: Problem):
@@ -155,8 +156,14 @@ def _folds(rng: np.random.Generator, problem: Problem):
 
 
 def _standardisation(features: np.ndarray, is_image: bool) -> tuple[np.ndarray, np.ndarray]:
-    shift, scale = bottleneck.standardisation(features, is_image)
-    return shift.astype(np.float64), scale.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift, scale = bottleneck.standardisation(features, is_image)
+    if np.isfinite(shift).all() and np.isfinite(scale).all():
+        return shift.astype(np.float64), scale.astype(np.float64)
+    # Values whose squares overflow.
+    unit = np.abs(features.astype(np.float64)).max(axis=0) + np.finfo(float).tiny
+    spread = (features / unit).std(axis=0)
+    return (features / unit).mean(axis=0) * unit, np.where(spread > 0, spread, 1.0) * unit
 
 
 def _limited(rng: np.random.Generator, rows: np.ndarray, width: int) -> np.ndarray:
@@ -260,7 +267,7 @@ def _blend(scores: dict[int, np.ndarray], labels, worth: dict[int, Value]):
 def _network(key, problem: Problem, everything: Sample, folds, config: FitConfig, blend: Blend):
     """A network that competes on the first fold; None where there are too few examples for it."""
     shape, n = problem.image_shape, len(everything.labels)
-    enough = 1_000 if shape is not None and min(shape[:2]) >= 8 else 3_000
+    enough = 1_000 if shape is not None and min(shape[:2]) >= TRANSLATABLE_SIDE else 3_000
     if not config.networks or n < enough or np.mean(_right(blend, everything)) > 0.998:
         return None
     fitted, held = (Sample(everything.features[rows], everything.labels[rows]) for rows in folds[0])

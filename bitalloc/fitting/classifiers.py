@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -55,7 +55,12 @@ def candidates(n_rows: int, n_features: int) -> list[Candidate]:
     found += [Candidate("tree", _tree(leaves)) for leaves in (4, 8, 16, 32)]
     found += [Candidate("oblivious tree", _oblivious(depth)) for depth in (1, 2, 3, 4, 6)]
     found.append(Candidate("forest", _forest))
-    return [*found, Candidate("boosted trees", _boosted)]
+    small = n_rows * n_features < _HISTOGRAMS_FROM
+    if small:
+        found.append(Candidate("boosted trees", _boosted_exact))
+    if not small or n_rows >= 500:
+        found.append(Candidate("boosted trees", _boosted))
+    return found
 
 
 def fit(candidate: Candidate, seed: int, z: np.ndarray, labels: np.ndarray, n_classes: int):
@@ -226,11 +231,11 @@ def _forest(rng, z, labels, n_classes):
 
 
 def _boosted(rng, z, labels, n_classes):
-    found = _boosted_histograms(rng, z, labels) if z.size >= _HISTOGRAMS_FROM else None
-    return found or _boosted_exact(rng, z, labels)
+    found = _boosted_histograms(rng, z, labels)
+    return found or _boosted_exact(rng, z, labels, n_classes)
 
 
-def _boosted_exact(rng, z, labels) -> Trees:
+def _boosted_exact(rng, z, labels, n_classes) -> Trees:
     from sklearn.ensemble import GradientBoostingClassifier
 
     model = GradientBoostingClassifier(
@@ -248,8 +253,9 @@ def _boosted_histograms(rng, z, labels) -> Trees | None:
     """scikit-learn names no public way to its trees: None where they are not what they were."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    share, no = (1.0 if z.shape[1] <= 30 else 0.3), cast(Any, False)
     model: Any = HistGradientBoostingClassifier(
-        max_features=1.0 if z.shape[1] <= 30 else 0.3, early_stopping=False, random_state=_seed(rng)
+        max_features=share, early_stopping=no, random_state=_seed(rng)
     ).fit(z, labels)
     try:
         nodes = [one.nodes for step in model._predictors for one in step]

@@ -145,8 +145,9 @@ def _fit_one(key, problem: Problem, mode: str, bits: int, config: FitConfig, sen
         if score > best_score:
             best, best_score = (encoder, decoder), score
     assert best is not None
-    if isinstance(best[0], encoders.PixelEncoder):
-        best = proposals.by_sensor(*best, sensor_of)
+    encoder, decoder = best
+    if isinstance(encoder, encoders.PixelEncoder):
+        best = proposals.by_sensor(encoder, decoder, sensor_of)
     model = Model(
         mode,
         sensor_of,

@@ -36,9 +36,9 @@ SETTINGS = FitConfig(networks=False, restarts=1, swap_passes=1, fine_bits=0, lp_
 class Config:
     """One run of the experiment."""
 
-    sets: tuple[str, ...] = tuple(bitalloc_sets.KIND)
+    sets: tuple[str, ...] = ("wine", "iris", "breast_cancer", "moons", "digits", "fashion_mnist")
     budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    splits: int = 3
+    splits: int = 1
     n_images: int = 500
 
 
@@ -147,7 +147,10 @@ def derive(record: ex.Record) -> Sequence[Worst | Fall]:
     groups = row_tools.grouped(rows, lambda row: (row.data_set, row.mode, row.bits))
     losses = {key: [row.loss_points for row in same] for key, same in groups.items()}
     worst = max(losses, key=lambda key: np.mean(losses[key]))
-    found: list[Worst | Fall] = [Worst(*worst, float(np.mean(losses[worst])), tuple(losses[worst]))]
+    found: list[Worst | Fall] = []
+    found.append(
+        Worst(worst[0], worst[1], worst[2], float(np.mean(losses[worst])), tuple(losses[worst]))
+    )
     for where, name in (("validation", "validation_percent"), ("test", "alone_percent")):
         falls = {}
         for key, before, after in _neighbours(groups):
@@ -156,7 +159,8 @@ def derive(record: ex.Record) -> Sequence[Worst | Fall]:
         # On validation no split may fall; on test a single split is noise, and the mean counts.
         size = max if where == "validation" else np.mean
         key = max(falls, key=lambda one, s=size, f=falls: float(s(f[one])))
-        found.append(Fall(where, *key, max(0.0, float(size(falls[key]))), tuple(falls[key])))
+        most = max(0.0, float(size(falls[key])))
+        found.append(Fall(where, key[0], key[1], key[2], most, tuple(falls[key])))
     return found
 
 

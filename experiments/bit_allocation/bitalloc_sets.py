@@ -7,7 +7,7 @@ those of 28 x 28 pixels reduced to 14 x 14 by means of 2 x 2.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,8 +67,9 @@ def split(name: str, seed: int, n_images: int, data: Data) -> Split:
 
 
 def _table(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn import datasets
+    from sklearn import datasets as sklearn_datasets
 
+    datasets: Any = sklearn_datasets
     if name == "cover":
         return cover(seed)
     if name == "digits":

@@ -48,7 +48,8 @@ def test_boosted_trees_score_as_in_scikit_learn(labels, boosting, monkeypatch):
         GradientBoostingClassifier: classifiers._boosted_exact,
         HistGradientBoostingClassifier: classifiers._boosted_histograms,
     }[boosting]
-    ours = run(np.random.default_rng(0), Z, labels)
+    more = (len(np.unique(labels)),) if boosting is GradientBoostingClassifier else ()
+    ours = run(np.random.default_rng(0), Z, labels, *more)
     assert ours is not None
     expected = few.decision_function(Z)
     if expected.ndim == 1:
@@ -225,6 +226,15 @@ def test_several_sensors_let_the_modes_compete():
     assert model.bits == 2 == model.sensor_bits.sum()
 
 
+def test_values_whose_squares_overflow_are_classified_too(few):
+    wild = np.where(RNG.random((300, 6)) < 0.01, 1e300, Z)
+    wild[:, 0] = np.where(THREE > 1, 1e200, Z[:, 0])
+    model = bitalloc.fit(wild, THREE > 1, 1)
+    read = bitalloc.from_bytes(bitalloc.to_bytes(model))
+    assert np.mean(decoded(read, wild) == (THREE > 1)) > 0.9
+    assert len(decoded(read, np.full((3, 6), -1e308))) == 3
+
+
 IMAGES = RNG.integers(0, 256, (80, 4, 4)).astype(np.uint8)
 BRIGHT = IMAGES[:, 1, 2] > 128
 
@@ -255,8 +265,8 @@ def test_a_batch_of_dark_images_is_no_other_unit(few):
 @pytest.mark.slow
 def test_colour_images_and_a_network_that_competes():
     rng = np.random.default_rng(3)
-    images = rng.integers(0, 256, (1_100, 8, 8, 3)).astype(np.uint8)
-    labels = images[:, :4, :4, 1].mean(axis=(1, 2)) > 127.5
+    images = rng.integers(0, 256, (1_100, 16, 16, 3)).astype(np.uint8)
+    labels = images[:, 2, 3, 1] > 127
     settings = bitalloc.BottleneckConfig(sensor_width=4, min_steps=60, epochs=1, evaluations=2)
     config = bitalloc.FitConfig(bottleneck=settings)
     model = bitalloc.fit(images[:1_000], labels[:1_000], 1, config=config)
@@ -267,7 +277,7 @@ def test_colour_images_and_a_network_that_competes():
 @pytest.mark.slow
 def test_a_network_part_survives_its_file(monkeypatch):
     rng = np.random.default_rng(3)
-    images = rng.normal(size=(1_000, 8, 8))
+    images = rng.normal(size=(1_000, 16, 16))
     labels = np.sign(images[:, 2, 2]) * np.sign(images[:, 5, 5]) > 0  # no single pixel tells
     pool = [one for one in classifiers.candidates(200, 50) if one.family == "linear"][:1]
     monkeypatch.setattr(classifiers, "candidates", lambda *_: pool)
