@@ -52,6 +52,8 @@ TUTORIALS = (  # in the order in which they are listed
     "prune_in_your_own_loop",
     "rate_distortion",
     "refine_a_codebook",
+    "code_an_image",
+    "channel_capacity",
     "eight_bits_per_image",
     "accuracy_against_bits",
     "sweep_penalties_and_seeds",

@@ -25,6 +25,7 @@ from ratedist.codes import quantizers
 from ratedist.codes.arrays import decode, encode
 from ratedist.solvers._blahut_arimoto import blahut_arimoto
 from ratedist.solvers._certificate import certificate, certificate_for_all_codebooks
+from ratedist.solvers._inverse import distortion
 from ratedist.solvers._rate import rate, rate_point
 from ratedist.solvers.constraints import (
     Constraint,
@@ -52,6 +53,7 @@ __all__ = [
     "conditional_rate_point",
     "curve",
     "decode",
+    "distortion",
     "encode",
     "encoder",
     "mean_distortion",
