@@ -94,7 +94,7 @@ def _unknown(flow: jax.Array) -> _Value:
 
 
 def _known(value: Any) -> _Value:
-    if jax.dtypes.issubdtype(jnp.result_type(value), jax.dtypes.prng_key):
+    if jnp.issubdtype(jnp.result_type(value), jax.dtypes.prng_key):
         return _Value(jnp.ones(jnp.shape(value)), value)
     return _Value((jnp.asarray(value) != 0).astype(jnp.float32), value)
 

@@ -9,7 +9,7 @@ down, u up; gamma is clipped to [0, 1]. `pmmp` has the same as a `Method`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -142,7 +142,10 @@ def pmmp_optimizer(optimizer: optax.GradientTransformation) -> optax.GradientTra
             )
         )
 
-    sides = {"descend": optimizer, "ascend": optax.chain(optax.scale(-1.0), optimizer)}
+    sides: dict[Hashable, Any] = {
+        "descend": optimizer,
+        "ascend": optax.chain(optax.scale(-1.0), optimizer),
+    }
     return optax.chain(optax.partition(sides, labels), _gates_within_bounds())
 
 

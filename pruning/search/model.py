@@ -64,7 +64,7 @@ class Model:
 
     def logits(self, weights: Params, state: Any, inputs: Any) -> jax.Array:
         """What the network says of a batch."""
-        extra = {"train": False} if self.trains else {}
+        extra: dict[str, Any] = {"train": False} if self.trains else {}
         if self.draws:
             extra["key"] = jax.random.key(0)
         whole = self.whole(weights)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fewbits import cli
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> cli.Result:
     with Bar(f"sweep {options.checkpoint}", quiet=options.quiet) as bar:
         bar("trials", done, len(trials))
 
-        def work(device: jax.Device) -> None:
+        def work(device: Any) -> None:
             nonlocal done
             with jax.default_device(device):
                 problem = _prune.problem_of(
@@ -177,4 +178,5 @@ def _accuracy(network: given.Given) -> float:
 
     apply, state = network.apply, network.state
     logits = apply if state is None else lambda p, x: apply(p, state, x)
-    return float(evaluation.accuracy(logits, network.params, *network.validation))
+    data = map(jnp.asarray, network.validation)
+    return float(evaluation.accuracy(logits, network.params, *data))

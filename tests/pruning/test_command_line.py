@@ -148,3 +148,27 @@ def test_a_named_function_that_fails(files, capsys):
 
 def test_methods_of_the_help_text():
     assert METHOD_NAMES == tuple(METHODS)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+def test_a_sweep_goes_on_and_refuses_another(files, capsys):
+    command = [
+        "sweep", str(files / "net.npz"), str(files / "swept"), "--data", str(files / "data.npz"),
+        "--strengths", "1e-3", "3e-3", "--seeds", "0", "--steps", "300", "--fine-tune-steps", "100",
+        "--bits", "6", "--quiet",
+    ]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "2 trials, 0 diverged, 4 files" in said
+    record = files / "swept" / "weight_0.003_seed_0.json"
+    before = record.read_bytes()
+    (files / "swept" / "weight_0.001_seed_0.json").unlink()
+    assert main(command) == 0
+    assert capsys.readouterr().out == said
+    assert record.read_bytes() == before
+    assert (files / "swept" / "pareto.png").exists()
+    assert main([*command, "--tolerance", "0.2"]) == 2
+    assert "another sweep" in capsys.readouterr().err
+    assert main([*command[:2], str(files), *command[3:]]) == 2
+    assert "holds no sweep" in capsys.readouterr().err
