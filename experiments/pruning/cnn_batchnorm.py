@@ -205,8 +205,8 @@ EXPERIMENT = ex.Experiment(
     {
         "fashion": Config(),
         "smoke": Config(
-            data="digits", width=8, train_images=800, validation_images=300, train_steps=200,
-            steps=150, fine_tune_steps=60, strengths=(1e-3,), max_loss=5.0,
+            data="digits", width=4, train_images=400, validation_images=200, train_steps=100,
+            steps=60, fine_tune_steps=30, strengths=(1e-3,), max_loss=20.0,
         ),
     },
     measure,

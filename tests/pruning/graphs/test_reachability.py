@@ -189,3 +189,23 @@ def test_links_in_order():
 def test_what_is_no_chain_is_named(params, value):
     with pytest.raises(ValueError, match=value):
         layer_graph.links(params)
+
+
+@pytest.mark.slow
+def test_images_that_are_not_square():
+    """20 x 12 pads on account of its lesser side; a constant channel is not constant there."""
+    shape = (20, 12, 1)
+    network = networks.lenet_5_caffe(shape, 4)
+    params = sparse(network, 5, 0.02)
+    conv1 = params["conv1"]
+    closed = jnp.arange(20) < 8
+    conv1["kernel"] = jnp.where(closed[None, None, None], 0.0, conv1["kernel"])
+    conv1["bias"] = jnp.where(closed, 0.3, conv1["bias"])
+    x = jax.random.uniform(jax.random.key(0), (3, *shape))
+    padded = networks.pads_with_zeros(shape)
+    assert padded
+    smaller = reachability.remove_unreachable(params, zero_padding=padded)
+    expected = network.apply(params, x)
+    np.testing.assert_allclose(network.apply(smaller, x), expected, rtol=1e-4, atol=1e-4)
+    wrong = reachability.remove_unreachable(params, zero_padding=False)
+    assert jnp.abs(network.apply(wrong, x) - expected).max() > 1e-3
