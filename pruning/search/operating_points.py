@@ -14,7 +14,7 @@ _FIRST_FACTORS = (0.5,)
 _FIRST_SHARES = (0.5, 1.0, 2.0)
 _SPREAD = 4.0
 _LEAST_TRIALS = 3
-_CAUTION = 0.45
+_CAUTION = 0.3
 
 
 class PruningWarning(UserWarning):
