@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,7 @@ from ratedist.solvers.constraints import (
     constraint_rows,
 )
 from ratedist.solvers.float64 import in_float64, program
+from ratedist.solvers.implicit import optimal_marginal
 from ratedist.solvers.point import RDPoint
 from ratedist.solvers.solve import solve_fixed, solve_slope
 
@@ -145,7 +146,8 @@ def refine_codebook(
     constraints: Constraints,
     *,
     steps: int = 20,
-    marginal: Marginal = envelope,
+    gradient: Literal["envelope", "implicit", "cvxpylayers"] = "envelope",
+    marginal: Marginal | None = None,
     rate: Float[ArrayLike, ""] = 1.0,
     least_mass: Float[ArrayLike, ""] = 1e-3,
     least_distance: Float[ArrayLike, ""] = 1e-3,
@@ -159,8 +161,10 @@ def refine_codebook(
       constraints: what every point has to satisfy: constraints, or a number, the mean squared
         error.
       steps: how many.
-      marginal: how the output marginal is differentiated (module docstring); a traceable one. With
-        the layer of `convex_layer`, call the pieces in turn.
+      gradient: how the output marginal is differentiated: held still (the envelope theorem), by
+        the implicit function theorem in JAX, or through a cvxpylayers layer on the host. All three
+        give the same codebooks; the last takes a second and more for each step.
+      marginal: a traceable function of one's own instead (module docstring).
       rate: see `move`.
       least_mass: codewords below this probability are dropped.
       least_distance: codewords no farther apart are merged.
@@ -192,6 +196,12 @@ def refine_codebook(
     if steps < 1:
         raise ValueError(f"{steps} steps; at least one")
     start = Codebook(*map(jnp.asarray, book))
+    if marginal is None:
+        if gradient not in ("envelope", "implicit", "cvxpylayers"):
+            raise ValueError(f"gradient {gradient!r}: 'envelope', 'implicit' or 'cvxpylayers'")
+        if gradient == "cvxpylayers":
+            return _refine_on_host(p, letters, start, rows, numbers, steps)
+        marginal = envelope if gradient == "envelope" else optimal_marginal
     try:
         return _refine(p, letters, start, rows, numbers, steps, marginal)
     except jax.errors.TracerArrayConversionError as error:
@@ -206,14 +216,40 @@ def _refine(
     p: Any, x: Any, book: Codebook, rows: Any, numbers: Any, steps: int, marginal: Marginal
 ) -> tuple[Codebook, RDPoint]:
     p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
-    rate, least_mass, least_distance = numbers
 
     def step(book: Codebook, nothing: None) -> tuple[Codebook, RDPoint]:
         del nothing
-        point = convex_step(p, x, book, rows)
-        _, gradient = value_and_gradient(lagrangian, marginal, p, x, book, point.slope)
-        moved = move(p, x, book, point.q, point.slope, gradient, rate)
-        merged, _ = merge(moved, point.q, least_mass=least_mass, least_distance=least_distance)
-        return merged, point
+        return _step(p, x, book, rows, numbers, marginal)
 
     return jax.lax.scan(step, book, None, length=steps)
+
+
+def _step(
+    p: jax.Array, x: jax.Array, book: Codebook, rows: Any, numbers: Any, marginal: Marginal
+) -> tuple[Codebook, RDPoint]:
+    rate, least_mass, least_distance = numbers
+    point = convex_step(p, x, book, rows)
+    _, gradient = value_and_gradient(lagrangian, marginal, p, x, book, point.slope)
+    moved = move(p, x, book, point.q, point.slope, gradient, rate)
+    merged, _ = merge(moved, point.q, least_mass=least_mass, least_distance=least_distance)
+    return merged, point
+
+
+def _refine_on_host(
+    p: Any, x: Any, book: Codebook, rows: Any, numbers: Any, steps: int
+) -> tuple[Codebook, RDPoint]:
+    """The same steps one after another: a layer of cvxpylayers cannot be compiled."""
+    from ratedist.codebooks.convex_layer import ConvexLayer
+
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
+    layer = ConvexLayer(np.asarray(p), book.points.shape[0])
+
+    def marginal(p: Any, d: Any, s: Any, mask: Any) -> jax.Array:
+        del p  # the layer's own
+        return layer(d, s, mask)
+
+    points = []
+    for _ in range(steps):
+        book, point = _step(p, x, book, rows, numbers, marginal)
+        points.append(point)
+    return book, jax.tree.map(lambda *parts: jnp.stack(parts), *points)

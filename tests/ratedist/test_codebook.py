@@ -142,3 +142,22 @@ def test_duplicated_codewords_change_nothing():
     twice = STEP(p, x, merging.codebook(np.append(y, y)), rule)
     assert bool(twice.converged)
     assert float(twice.rate_ub) == pytest.approx(float(once.rate_ub), abs=2e-6)
+
+
+@pytest.mark.slow
+def test_all_three_gradients_give_the_same_codebook() -> None:
+    x = np.linspace(-2, 2, 12)
+    p = np.exp(-(x**2))
+    p /= p.sum()
+    found = {
+        gradient: ratedist.refine_codebook(
+            p, x, [-1.5, 0.1, 1.4], 0.3, steps=3, gradient=gradient, rate=0.5
+        )
+        for gradient in ("envelope", "implicit", "cvxpylayers")
+    }
+    book, points = found["envelope"]
+    for other, same in (found["implicit"], found["cvxpylayers"]):
+        np.testing.assert_allclose(other.points, book.points, atol=1e-4)
+        np.testing.assert_allclose(same.rate_ub, points.rate_ub, atol=1e-4)
+    with pytest.raises(ValueError, match="gradient 'x'"):
+        ratedist.refine_codebook(p, x, [0.0], 2.0, gradient="x")
