@@ -37,6 +37,7 @@ COMMANDS = {  # the bad input is BAD, sound ones stand beside it
     "weights encode": "weights encode BAD OUT",
     "weights decode": "weights decode BAD OUT.npz",
     "ratedist bound": "ratedist bound BAD --distortion 0.5",
+    "ratedist capacity": "ratedist capacity BAD",
     "ratedist curve": "ratedist curve BAD --points 2 --output OUT --quiet",
     "ratedist encode": "ratedist encode BAD OUT --distortion 0.5 --quiet",
     "ratedist decode": "ratedist decode BAD OUT.npz",
