@@ -43,7 +43,8 @@ TYPED = {
         "8": "states of the trellis",
     },
     "bitalloc.md": {
-        "2 4 8 16 160 784 9 800": "budgets, features, depths, training images",
+        "2 4 8 16 32 160 784 9 800": "budgets, features, depths, training images",
+        "1,000 3,000 4,000": "examples from which networks compete, up to which all folds do",
         "0 255": "values of pixels",
         "67 87 79": "the published system's accuracies",
     },
