@@ -93,6 +93,9 @@ def decodes(condition: Condition, file: Path, text: bytes, *, python: str, folde
             os.sched_setaffinity(0, set(allowed[: condition.cores]))
 
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY)}
+    if "NUMBA_OPT" in condition.variables:
+        # What numba has in its cache is optimised, and would be used.
+        environment["NUMBA_CACHE_DIR"] = str(folder / "numba_unoptimised")
     done = subprocess.run(
         [command, "-c", code, str(file)],
         env={**environment, **condition.variables},
