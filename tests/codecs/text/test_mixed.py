@@ -31,7 +31,7 @@ KINDS = {
 }
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_come_back(data: bytes):
     file = mixed.compress(data, prior=False)

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from fewbits.codecs.text.mixing import state as st
+from fewbits.codecs.text.mixing import tables
 from fewbits.codecs.text.mixing.state import Constants, State
 
 _M = 0xFFFFFFFF
@@ -26,6 +27,8 @@ _MOST_MATCH = 400
 _LIMIT = 1000
 _LOGIT = 2047
 _WEIGHT = (1 << 24) - 1
+_KIND = tables.kinds()
+_FINE, _COARSE = tables.length_classes(_MOST_MATCH)
 
 
 def _compiled(function):  # noqa: ANN001, ANN202
@@ -83,8 +86,9 @@ def _contexts(text, recent1, recent2, reg, h):  # noqa: ANN001, ANN202
         if pos >= k:
             b4 |= np.int64(text[pos - k]) << (8 * (k - 5))
     a4 = c1 | c2 << 8 | c3 << 16 | c4 << 24
-    lower = c1 + 32 if 65 <= c1 <= 90 else c1
-    in_word = (97 <= lower <= 122) or lower >= 128
+    kind = np.int64(_KIND[c1])
+    lower = c1 + 32 if kind == 6 else c1
+    in_word = kind == 1 or kind == 6
     # A Chinese, Japanese or Korean character is a word of its own.
     if (0xE3 <= lower <= 0xED) or (not in_word and reg[1] != 0):
         reg[3], reg[2], reg[1], reg[5] = reg[2], reg[1], 0, 0
@@ -97,17 +101,6 @@ def _contexts(text, recent1, recent2, reg, h):  # noqa: ANN001, ANN202
     above = np.int64(text[reg[7] + column]) if reg[7] + column < reg[6] else np.int64(0)
     if column == 1:
         reg[8] = c1
-    kind = np.int64(5)
-    if 65 <= c1 <= 90:
-        kind = np.int64(6)
-    elif in_word:
-        kind = np.int64(1)
-    elif 48 <= c1 <= 57:
-        kind = np.int64(2)
-    elif c1 == 32:
-        kind = np.int64(3)
-    elif c1 == 10:
-        kind = np.int64(4)
     if kind != reg[9] & 7:
         reg[9] = (reg[9] << 3 | kind) & _M
     recent1[c2] = (recent1[c2] << 8 | c1) & _M
@@ -209,32 +202,6 @@ def prime(data, s, k):  # noqa: ANN001, ANN201
 
 
 @numba.njit(inline="never")
-def _length_class(length):  # noqa: ANN001, ANN202
-    """A match's length as one of 64."""
-    if length < 16:
-        return length
-    if length < 32:
-        return 16 + ((length - 16) >> 2)
-    if length < 64:
-        return 20 + ((length - 32) >> 3)
-    if length < 400:
-        return 24 + ((length - 64) >> 6)
-    return np.int64(30)
-
-
-@numba.njit(inline="never")
-def _coarse(length):  # noqa: ANN001, ANN202
-    """A match's length as one of 8."""
-    if length == 0:
-        return np.int64(0)
-    found = np.int64(1)
-    for limit in (8, 12, 16, 24, 32, 64):
-        if length >= limit:
-            found += 1
-    return found
-
-
-@numba.njit(inline="never")
 def _rate(coded):  # noqa: ANN001, ANN202
     """How fast the first mixers learn after so many bytes."""
     if coded < 20000:
@@ -328,7 +295,7 @@ def code(decoding, data, coded, s, k):  # noqa: ANN001, ANN201
                     if guess >> (8 - bit) == c0:
                         y = guess >> (7 - bit) & 1
                         expected[m] = y
-                        at_match[m] = 2 * _length_class(reg[12 + m]) + y
+                        at_match[m] = 2 * _FINE[min(reg[12 + m], 400)] + y
                         p = match[m, at_match[m]] >> 16
                         x[j] = stretch[p >> 4]
                         x[j + 1] = (p - 32768) >> 7
@@ -337,7 +304,7 @@ def code(decoding, data, coded, s, k):  # noqa: ANN001, ANN201
                 j += 2
             x[j] = 256
             follows = np.int64(text[reg[10]]) if at_match[0] >= 0 else np.int64(256)
-            row[0] = _OFFSETS[0] + _coarse(reg[13]) * 8 + _coarse(reg[12])
+            row[0] = _OFFSETS[0] + _COARSE[min(reg[13], 400)] * 8 + _COARSE[min(reg[12], 400)]
             row[1] = _OFFSETS[1] + c0
             row[2] = _OFFSETS[2] + c1
             row[3] = _OFFSETS[3] + hits * 8 + bit

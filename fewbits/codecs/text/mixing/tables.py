@@ -85,6 +85,26 @@ def rates() -> np.ndarray:
     return np.array([655360 // (10 * n + 16) for n in range(_RATES)], np.int64)
 
 
+def kinds() -> np.ndarray:
+    """Int64[256]: 6 capital, 1 other letter or from 128, 2 digit, 3 space, 4 line feed, 5 else."""
+    found = np.full(256, 5, np.int64)
+    found[128:] = found[97:123] = 1
+    found[65:91], found[48:58], found[32], found[10] = 6, 2, 3, 4
+    return found
+
+
+def length_classes(most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Int64[most + 1] each: the length of a match as one of 31 and as one of 8."""
+    length = np.arange(most + 1)
+    fine = np.select(
+        [length < 16, length < 32, length < 64, length < 400],
+        [length, 16 + (length - 16) // 4, 20 + (length - 32) // 8, 24 + (length - 64) // 64],
+        30,
+    )
+    coarse = sum((length >= limit).astype(np.int64) for limit in (1, 8, 12, 16, 24, 32, 64))
+    return fine.astype(np.int64), np.asarray(coarse, np.int64)
+
+
 def _after(history: History, bit: int) -> History:
     mine, other = (history.zeros, history.ones) if bit == 0 else (history.ones, history.zeros)
     # A surprise makes much of the past doubtful.
