@@ -19,7 +19,7 @@ TYPED = {
     # page: numbers that no record of ours backs, and why they may stand there
     "README.md": {
         "3.11 3.12 2.0": "versions of Python and the licence",
-        "12,000 4": "budgets of the rows",
+        "12,000 4 5": "budgets and sizes of the rows",
         "2022 2505.17469": "a year, arXiv",
         "1.52 0.96 3.03 0.69": "MIRACLE, as published",
         "67 800": "the published bit allocation and its number of images",
@@ -56,7 +56,13 @@ TYPED = {
     },
     "adding_an_experiment.md": {"1": "a number of cores"},
     "files.md": {"0 1 255 256": "levels of images, and values that they stand for"},
-    "text.md": {"1 4": "megabytes of the rows"},
+    "text.md": {
+        "1 4 5 20 200": "sizes of the rows",
+        "335 135": "the prior's kilobytes, text and file: tests/codecs/text/test_mixing.py",
+        "64 47 32": "the format's checksums and overhead, where --fast is the default",
+        "0.8 0.3 2": "gigabytes of the tables of contexts, cores and versions",
+        "0 11": "brotli's quality, optimisation level",
+    },
     "commands.md": {"1 255 256": "scaling and levels of pixels"},
 }
 

@@ -73,6 +73,11 @@ def test_plain_python_reads_a_prior_alike():
     assert reference.decode(coded, len(data), state.FAST, 10, known, start) == data
 
 
+def test_the_prior_has_the_size_that_the_page_says():
+    assert round(len(prior.load().text) / 1000) == 335
+    assert round(prior.path().stat().st_size / 1000) == 135
+
+
 @contextmanager
 def without_numba(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     usual = builtins.__import__
