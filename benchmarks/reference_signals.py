@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,4 +42,5 @@ def sound(path: str) -> np.ndarray:
 
 if __name__ == "__main__":
     target, *sounds = sys.argv[1:]
-    np.savez(target, **pictures(), **{Path(name).stem: sound(name) for name in sounds})
+    arrays: dict[str, Any] = {**pictures(), **{Path(name).stem: sound(name) for name in sounds}}
+    np.savez(target, **arrays)

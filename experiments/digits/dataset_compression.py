@@ -16,8 +16,9 @@ from fewbits.io.progress import Bar
 from fewbits.training import downstream
 from lgc.coresets import lossless_subset
 
+_EPOCHS = 150
 _COMPRESSION = lgc.Config(
-    hidden=64, latent=16, epochs=150, batch_size=64, learning_rate=2e-3, max_components=3, bits=6
+    hidden=64, latent=16, batch_size=64, learning_rate=2e-3, max_components=3, bits=6
 )
 _PER_CLASS = 400
 
@@ -25,7 +26,7 @@ _PER_CLASS = 400
 def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
     """All images losslessly, the archive, and the subset of the archive's bytes."""
     images, labels = job.train.pixels, job.train.labels
-    config = replace(_COMPRESSION, epochs=max(1, round(_COMPRESSION.epochs * job.effort)))
+    config = replace(_COMPRESSION, epochs=max(1, round(_EPOCHS * job.effort)))
     key = jax.random.key(job.seed)
     archive = job.path("archive.lgc")
     container.save(archive, lgc.compress(images, labels, config=config, key=key, progress=bar))

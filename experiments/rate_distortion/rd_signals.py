@@ -100,7 +100,8 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     else:
         xz = others.uniform_xz_bytes(values, error)
     shares = [None if other is None else size / other for other in (jpeg, webp, xz)]
-    return [Row(name, asked, size, error, *shares, path)]
+    over_jpeg, over_webp, over_xz = shares
+    return [Row(name, asked, size, error, over_jpeg, over_webp, over_xz, path)]
 
 
 def _decoded(path: Path, values: np.ndarray) -> tuple[int, float]:

@@ -126,7 +126,7 @@ def _interior_point(
     best = (np.inf, p, price)
     iters = 0
     while iters < _MAX_ITERATIONS:
-        lower, upper = _bounds(w, c, limit, p, price)
+        lower, upper = _bounds(w, c, limit, p, float(price))
         if upper - lower < best[0]:
             best = (upper - lower, p, price)
         if best[0] <= tol_nats:
@@ -167,7 +167,7 @@ def _interior_point(
         cheapest = (c == c.min()) / (c == c.min()).sum()
         share = (c @ p - limit) / (c @ p - c.min())
         p = (1 - share) * p + share * cheapest
-    return p, price, iters
+    return p, float(price), iters
 
 
 def _interior(c: np.ndarray, limit: float, n: int) -> np.ndarray:

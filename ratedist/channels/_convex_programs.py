@@ -129,7 +129,7 @@ def conditional_rate_point(joint: Any, d: Any, distortion: float) -> CertifiedPo
     n = joint.shape[1]
     d = d[:n]
     parts, cost, spent = [], 0.0, 0.0
-    rules: list[Any] = [None]
+    rules: list[Any] = []
     for row in joint:
         w = cp.Variable(d.shape, nonneg=True)
         rules.append(cp.sum(w, axis=1) == row)
@@ -138,9 +138,9 @@ def conditional_rate_point(joint: Any, d: Any, distortion: float) -> CertifiedPo
         cost = cost + cp.sum(cp.rel_entr(w, share @ q))
         spent = spent + cp.sum(cp.multiply(w, d))
         parts.append(w)
-    rules[0] = spent <= distortion
-    _solve(cost, rules)
-    s = max(float(rules[0].dual_value), 0.0)
+    limit: Any = spent <= distortion
+    _solve(cost, [limit, *rules])
+    s = max(float(limit.dual_value), 0.0)
     encoders = np.stack([_encoder(row, w.value, d) for row, w in zip(joint, parts, strict=True)])
     weight = joint[:, :, None]
     nearest = _nearest(d)[None] + 0 * encoders

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba.core import config as numba_config
 
 from fewbits.coding import FormatError
 
@@ -38,7 +39,7 @@ def compiled(function: Any) -> Any:
     function that it calls has changed. A constant that the function closes over is part of what
     it compares; here that is a digest of all files whose functions call one another.
     """
-    if numba.config.DISABLE_JIT:
+    if not is_compiled():
         return function
     code = function.__code__.replace(co_freevars=("sources",))
     cell = types.CellType(_sources())
@@ -59,7 +60,7 @@ def _sources() -> bytes:
 
 def is_compiled() -> bool:
     """Whether functions are compiled; interpreted, they take about a hundred times as long."""
-    return not numba.config.DISABLE_JIT
+    return not numba_config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Coder(NamedTuple):
