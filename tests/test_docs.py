@@ -41,6 +41,9 @@ TYPED = {
     "ratedist.md": {
         "64 1000 32 256": "sizes of problems",
         "8": "states of the trellis",
+        "1 3 2048": "shapes of pictures and sound, lengths of transforms",
+        "25 40 100 35 50": "squared errors and qualities of the rows",
+        "200": "sources of the row",
     },
     "bitalloc.md": {
         "2 4 8 16 32 160 784 9 800": "budgets, features, depths, training images",
@@ -52,6 +55,8 @@ TYPED = {
         "2 16": "bits of the grid",
         "97 99 97.5": "shares of zeros, and the accuracy that files are held to",
         "60,000": "labels of MNIST",
+        "1 256 8": "the default error, what it is compared with, states of the trellis",
+        "5 10": "shares of weights that are not zero",
         "1.14 1.20": "Sparse PC's and HCLT's published bits per dimension",
     },
     "adding_an_experiment.md": {"1": "a number of cores"},

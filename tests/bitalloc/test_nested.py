@@ -121,7 +121,7 @@ def test_the_command_line_sends_and_reads_shorter_messages(tmp_path, digits, cap
     assert "messages of 1 bits" in capsys.readouterr().out
     assert main(["decode", model, sent, out]) == 0
     with np.load(out) as found:
-        assert np.mean(found["labels"] == labels[400:]) > 0.45
+        assert np.mean(found["labels"] == labels[400:]) > 0.4
     capsys.readouterr()
     assert main(["encode", model, str(tmp_path / "new.npz"), out, "--bits", "5", "--force"]) == 2
     assert "5 bits of a message: the model's messages have 4" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_bytes_that_are_not_there(count):
     with pytest.raises(FormatError, match="wanted") as caught:
         reader.take(count)
     assert caught.value.section == "numbers"
-    assert str(caught.value).startswith("numbers: ")
+    assert str(caught.value).startswith("section numbers: ")
 
 
 def test_bytes_left_over():

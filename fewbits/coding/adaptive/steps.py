@@ -27,6 +27,7 @@ _MOST_STEPS = float(1 << 16)
 _CLIP = 6.0
 _CLIPPINGS = 12
 _LEAST = 2.0**-149
+_LEAST_OF_MEAN = 1e-3
 
 
 class Scales(NamedTuple):
@@ -82,7 +83,8 @@ def is_matrix(tensor: np.ndarray) -> bool:
 def robust_scale(tensor: np.ndarray) -> float:
     """Root mean square of the nonzero elements, outliers clipped at six times the result.
 
-    Where they lie around a value far from zero, as norm scales do, it is of their distances to it.
+    Where they lie around a value far from zero, as norm scales do, it is of their distances to it,
+    but at least a thousandth of that value: the ones of an identity have no distances.
     """
     sizes = tensor[tensor != 0]
     if sizes.size == 0:
@@ -90,8 +92,10 @@ def robust_scale(tensor: np.ndarray) -> float:
     largest = max(float(sizes.max()), -float(sizes.min()))
     sizes /= np.float32(largest)
     middle = float(sizes.mean(dtype=np.float64))
+    least = 0.0
     if abs(middle) > 2 * float(sizes.std(dtype=np.float64)):
         sizes -= np.float32(middle)
+        least = _LEAST_OF_MEAN * abs(middle)
     np.abs(sizes, out=sizes)
     scale = float(sizes.max())
     for _ in range(_CLIPPINGS):
@@ -100,7 +104,7 @@ def robust_scale(tensor: np.ndarray) -> float:
         if fresh > 0.99 * scale:
             break
         scale = fresh
-    return fresh * largest
+    return max(fresh, least) * largest
 
 
 def vector_step(tensor: np.ndarray, common: float, scale: float) -> float:

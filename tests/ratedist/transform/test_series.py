@@ -41,6 +41,7 @@ def test_coefficients_restore_a_series(kind: str) -> None:
     np.testing.assert_allclose(restored, x, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_white_gaussian_numbers_cost_what_uniform_quantisation_costs() -> None:
     x = np.random.default_rng(0).normal(size=20_000)
     data = ratedist.encode(x, 0.01, block=1)
@@ -81,6 +82,7 @@ def test_memory_is_used() -> None:
     assert bound < 8 * len(data) / x.size < bound + 0.6
 
 
+@pytest.mark.slow
 def test_vectors_of_low_rank_use_a_learned_basis() -> None:
     rng = np.random.default_rng(3)
     x = (rng.normal(size=(1500, 2)) @ rng.normal(size=(2, 16))).astype(np.float32)
