@@ -142,7 +142,7 @@ def _encode(options: argparse.Namespace) -> cli.Result:
             values, options.distortion, code=options.code, dimension=k, block=options.block,
             transform=options.transform,
         )  # fmt: skip
-        if options.block is None:
+        if made.transform is None:
             bound = _memoryless_bound(
                 values.astype(np.float64), k, made.distortion, options.distortion
             )

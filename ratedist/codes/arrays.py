@@ -45,7 +45,8 @@ def encode(
 
     The code is fitted to the array: the optimal entropy-coded scalar quantiser (a shortest path,
     see `quantizers`), an entropy-coded trellis (Marcellin and Fischer 1990), or, for `dimension` 2
-    to 4, an entropy-constrained vector quantiser (Chou, Lookabaugh and Gray 1989).
+    to 4, an entropy-constrained vector quantiser (Chou, Lookabaugh and Gray 1989). Where the scalar
+    code cannot reach the distortion, because of outliers or a large offset, `block=1` is used.
 
     These treat numbers as if they had no order. With `block`, the array is a signal with memory:
     a picture (rows, columns), (rows, columns, up to 4 channels) or several of them, a series, or
@@ -142,10 +143,15 @@ def encode_array(
     elif dimension > 1:
         found = design.vector(flat, distortion, dimension)
     else:
-        found = design.scalar(flat, distortion)
+        try:
+            found = design.scalar(flat, distortion)
+        except design.TooFine:  # a large offset, or outliers
+            return _with_memory(original, distortion, 1, "auto")
     data = code_file.write(found._replace(shape=values.shape))
     # Measured on what the bytes decode to.
     reached = float(((code_file.read(data) - values) ** 2).mean())
+    if reached > distortion and code == "scalar" and dimension == 1:
+        return _with_memory(original, distortion, 1, "auto")
     if reached > distortion:
         raise InputError(
             f"distortion {distortion:g} is finer than single precision reaches here: {reached:.3g}"

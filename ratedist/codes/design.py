@@ -28,6 +28,10 @@ _AIM = 1.0 - 1e-5
 """Points are stored in single precision; aiming a little lower makes up for that."""
 
 
+class TooFine(InputError):
+    """A distortion that this code does not reach for these numbers."""
+
+
 def scalar(samples: np.ndarray, level: float) -> Quantised:
     """The optimal scalar code of smallest price with mean squared error at most `level`.
 
@@ -43,7 +47,7 @@ def scalar(samples: np.ndarray, level: float) -> Quantised:
         if rounded.spread <= 1e-3 * level:
             break
     if rounded.spread > 0.5 * level:
-        raise InputError(
+        raise TooFine(
             f"distortion {level:g} needs more than {_FINE} cells; ask for more than "
             f"{2 * rounded.spread:.3g}"
         )

@@ -158,3 +158,12 @@ def test_a_step_is_found_for_errors_that_jump() -> None:
     assert result == step
     assert error <= 3.0
     assert step > 2.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("offset", [1e9, 0.0])
+def test_the_plain_call_takes_offsets_and_outliers(offset: float) -> None:
+    values = offset + np.random.default_rng(0).normal(size=5_000)
+    values[7] += 1e6 if offset == 0 else 0
+    found = ratedist.decode(ratedist.encode(values, 0.1))
+    assert np.mean((found - values) ** 2) <= 0.1
