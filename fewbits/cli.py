@@ -8,6 +8,7 @@ returns an `ArgumentParser` whose verbs set `run`, a function of the options tha
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
 import os
@@ -159,13 +160,21 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None)
         except InputError as error:
             return fail(_about(options, error))
         except OSError as error:
-            path = error.filename or _prefix(options, "").removesuffix(": ") or "output"
+            path = error.filename or _on_disk(options, error) or "output"
             return fail(f"{os.fsdecode(path)}: {error.strerror or error}")
         except MemoryError:
             return fail("not enough memory; give fewer or smaller arrays")
         except KeyboardInterrupt as stopped:
             return fail("; ".join(["interrupted", *map(str, stopped.args)]), status=130)
     return 0
+
+
+def _on_disk(options: argparse.Namespace, error: OSError) -> str:
+    """The file that an error without a name is about: the output where a disk or quota is full."""
+    if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        written = [str(getattr(options, name)) for name in getattr(options, "outputs", ())]
+        return "standard output" if written[:1] == ["-"] else "".join(written[:1])
+    return _prefix(options, "").removesuffix(": ")
 
 
 def fail(line: str, *, status: int = 2) -> int:

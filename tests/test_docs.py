@@ -65,7 +65,7 @@ TYPED = {
         "1 4 5 20 200": "sizes of the rows",
         "335 135": "the prior's kilobytes, text and file: tests/codecs/text/test_mixing.py",
         "64 47 32": "the format's checksums and overhead, where --fast is the default",
-        "0.8 0.3 2": "gigabytes of the tables of contexts, cores and versions",
+        "1 0.5 0.6 0.4 2": "gigabytes of memory, measured with GNU time; megabytes, cores",
         "0 11": "brotli's quality, optimisation level",
     },
     "commands.md": {"1 255 256": "scaling and levels of pixels"},

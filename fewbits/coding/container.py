@@ -142,7 +142,10 @@ def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
     if len(data) < len(MAGIC) + 1 + _DIGEST_BYTES:
         raise FormatError("cut off: the file ends too early")
     if data[len(MAGIC)] != VERSION:
-        raise FormatError(f"format version {data[len(MAGIC)]}; this program reads {VERSION}")
+        raise FormatError(
+            f"format version {data[len(MAGIC)]}; this program reads {VERSION}: the file is newer, "
+            "or damaged"
+        )
     intact = _digest(memoryview(data)[:-_DIGEST_BYTES]) == data[-_DIGEST_BYTES:]
     # A damaged file is taken apart all the same, to say which section the damage is in.
     archive = _parse(data)

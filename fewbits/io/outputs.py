@@ -31,6 +31,9 @@ STREAM = "-"
 
 StrPath = str | os.PathLike[str]
 
+_OF_THE_SYSTEM = ("/dev/", "/proc/")
+_MOST_LINKS = 40
+
 
 def is_stream(path: StrPath | None) -> bool:
     """Whether a path is `-`, which stands for standard input or output."""
@@ -52,6 +55,7 @@ def check_output(
       OutputError: the folder is missing or cannot be written to, or there is already something else
         than a file, one of the inputs, a file that is read-only, or (without `force`) any file.
     """
+    _check_not_open_file(path)
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         folder = target.parent if os.path.islink(path) else Path(path).parent
@@ -61,6 +65,21 @@ def check_output(
         _check_existing(path, target, found, inputs, force)
     _check_folder(path, target.parent)
     return target
+
+
+def _check_not_open_file(path: StrPath) -> None:
+    """Names such as /dev/stdout lead to whatever an open file is, which is nobody's output."""
+    step = os.path.abspath(path)
+    for _ in range(_MOST_LINKS):
+        folder = os.path.realpath(os.path.dirname(step))
+        step = os.path.join(folder, os.path.basename(step))
+        if step.startswith(_OF_THE_SYSTEM) and not step.startswith("/dev/shm/"):
+            raise OutputError(
+                f"{path} is not a regular file; name a file, or - for standard output"
+            )
+        if not os.path.islink(step):
+            return
+        step = os.path.join(folder, os.readlink(step))
 
 
 def _check_existing(

@@ -67,7 +67,8 @@ def _add_decompress(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--salvage",
         action="store_true",
-        help="of a damaged file, write all text before the damage, and say where it is",
+        help="of a damaged file, write all text before the damage, and say where it is; for files "
+        "made without --online and --model",
     )
     flags.add_common(parser, quiet=True)
     parser.set_defaults(run=_decompress)
@@ -111,7 +112,7 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
             text = archive.decompress(inputs.read_file(options.input), progress=bar)
     save(text)
     if damage is not None:
-        cli.warn(f"{options.input}: {damage}; what precedes is written")
+        cli.warn(f"{options.input}: {damage}")
     return cli.Result(
         {"output": str(options.output), "bytes": len(text), "damage": damage},
         f"{options.output}: {len(text):,} bytes",

@@ -30,7 +30,7 @@ class Salvaged(NamedTuple):
     """What can be had of a damaged file.
 
     Attributes:
-      text: all that is certain.
+      text: all that is certain, and of a file that is cut what it still holds.
       damage: what is wrong after it, None for nothing.
     """
 
@@ -68,6 +68,8 @@ def compress(
       >>> len(text.compress(poem)) < 100
       True
     """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(f"compress takes bytes, got {type(data).__name__}; encode text as UTF-8")
     data = bytes(data)
     stored = container.write_archive(KIND, {"scheme": SCHEME}, {STORED: data})
     if not data or _incompressible(data):
@@ -115,7 +117,7 @@ def salvage(data: bytes, progress: coder.Progress | None = None) -> Salvaged:
       progress: called with (bytes done, bytes in all).
 
     Returns:
-      Salvaged. Bytes that were stored as they are come back whole, whatever happened to them.
+      Salvaged. Bytes that were stored as they are have no checksums of parts: all come back.
 
     Raises:
       FormatError: the damage is in the file's first bytes, or it is another file.
@@ -138,10 +140,23 @@ def salvage(data: bytes, progress: coder.Progress | None = None) -> Salvaged:
     whole = len(payload) == size and zlib.crc32(payload) == crc
     if name == STORED:
         missing = size - len(payload)
-        ends = f"the file ends {missing:,} bytes too early"
-        damage = ends if missing else "some of these bytes are wrong"
-        return Salvaged(payload, None if whole else damage)
-    return Salvaged(*_decode(payload, cut=len(payload) < size, progress=progress))
+        ends = f"the file ends {missing:,} bytes too early, and what it holds has no checksum"
+        wrong = "some of these bytes are wrong; they were stored, without checksums of parts"
+        return _complete(data, Salvaged(payload, None if whole else ends if missing else wrong))
+    cut = len(payload) < size
+    return _complete(data, Salvaged(*_decode(payload, cut=cut, progress=progress)))
+
+
+def _complete(data: bytes, found: Salvaged) -> Salvaged:
+    """Damage beside the text is said as well."""
+    if found.damage is not None:
+        return found
+    try:
+        container.read_archive(data)
+    except FormatError as error:
+        damage = f"the text is whole by its checksums, but the file is damaged beside it ({error})"
+        return found._replace(damage=damage)
+    return found
 
 
 def _decode(
