@@ -392,13 +392,3 @@ def test_a_process_that_is_killed_leaves_the_old_file_or_the_new_one(
             one.unlink()
         write(out, b"again", force=True)
         assert out.read_bytes() == b"again"
-
-
-@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/2", "/dev/null"])
-@pytest.mark.parametrize("force", [False, True])
-def test_names_of_open_files_are_refused(tmp_path, name, force):
-    link = tmp_path / "link"
-    link.symlink_to(name)
-    for path in (name, link):
-        with pytest.raises(OutputError, match="not a regular file"):
-            outputs.check_output(path, force=force)

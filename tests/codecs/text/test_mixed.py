@@ -166,3 +166,16 @@ def test_small_english_is_smaller_than_under_brotli():
     brotli = pytest.importorskip("brotli")
     words = Path(__file__).parents[3].joinpath("CONTRIBUTING.md").read_bytes()[:4000]
     assert len(text.compress(words)) < len(brotli.compress(words, quality=11))
+
+
+def test_salvaged_bytes_that_nothing_checks_are_said():
+    stored = bytearray(mixed.compress(np.random.default_rng(0).bytes(3_000)))
+    stored[1_000] ^= 1
+    assert "stored, without checksums" in mixed.salvage(bytes(stored)).damage
+    words = b" ".join(b"%d" % n for n in np.random.default_rng(1).integers(0, 1_000, 300))
+    coded = bytearray(mixed.compress(words))
+    coded[-1] ^= 1  # of the digest of the whole
+    found = mixed.salvage(bytes(coded))
+    assert found.text == words
+    assert "beside it" in found.damage
+    assert "none of them" in mixed.salvage(bytes(coded[:-80])).damage
