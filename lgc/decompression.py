@@ -24,8 +24,8 @@ class Decompressed(NamedTuple):
         files that hold none, which is all kinds of files today.
     """
 
-    images: Num[np.ndarray, "n height width *channels"]
-    labels: Shaped[np.ndarray, " n *columns"]
+    images: Num[np.ndarray, "n height width ..."]
+    labels: Shaped[np.ndarray, "n ..."]
     soft_labels: Float[np.ndarray, "n classes"] | None
 
 
