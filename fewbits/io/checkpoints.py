@@ -71,6 +71,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, like: Any = None) -> Any:
       {'bn.num_batches_tracked': 'int64', 'bn.weight': 'float16'}
     """
     path = Path(path)
+    if str(path) == "-":
+        raise InputError("-: a checkpoint is a file or folder with a suffix; name one")
     if path.is_dir():
         tree = _read_orbax(path)
     elif path.exists() and not path.is_file():
@@ -293,10 +295,17 @@ def _write_orbax(path: Path, tree: Any) -> None:
     def array(leaf: Any) -> Any:
         return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
+    for name, leaf in trees.flatten(tree)[0]:
+        if np.size(leaf) == 0:
+            raise InputError(
+                f"orbax cannot write {name}, which is empty; write .npz or .safetensors"
+            )
     try:
         logging.disable(logging.WARNING)
         ocp.save(str(path.resolve()), jax.tree.map(array, tree), overwrite=True)
-    except (ValueError, TypeError) as error:  # such as an array of size 0
-        raise InputError(f"{path}: orbax cannot write it: {str(error).splitlines()[0]}") from error
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"orbax cannot write it: {str(error).splitlines()[0]}; write .npz or .safetensors"
+        ) from error
     finally:
         logging.disable(logging.NOTSET)
