@@ -163,7 +163,7 @@ def _gates_within_bounds() -> optax.GradientTransformation:
         if params is None:
             raise ValueError("PMMP needs its variables: update(updates, state, variables)")
         moved = optax.apply_updates(params.gates, updates.gates)
-        inside = optax.projections.projection_box(moved, 0.0, 1.0)
+        inside = jax.tree.map(lambda gate: optax.projections.projection_box(gate, 0.0, 1.0), moved)
         gates = jax.tree.map(jnp.subtract, inside, params.gates)
         return updates._replace(gates=gates), state
 

@@ -138,7 +138,7 @@ def test_the_command_line_takes_and_gives_groups(tmp_path, capsys):
     with np.load(back) as stored:
         assert stored["images"].shape == (42, 8, 8, 3)
         np.testing.assert_array_equal(stored["groups"], np.tile(np.repeat([0, 10, 20], 7), 2))
-    assert main(["distill", source, packed, "--budget-bytes", "900"]) == 2
+    assert main(["distill", source, packed, "--budget-bytes", "900", "--force"]) == 2
     assert "uses no groups" in capsys.readouterr().err
     assert container.load_bytes(packed)
 

@@ -37,7 +37,7 @@ def test_compress_inspect_decompress(tmp_path, images, capsys):
     assert summary["counts"] == [20, 20, 20]
     assert main(["decompress", str(packed), str(out), "--per-class", "7", "--seed", "3"]) == 0
     with np.load(out) as decoded:
-        assert decoded["images"].shape == (21, 6, 6, 1)
+        assert decoded["images"].shape == (21, 6, 6)
         assert decoded["labels"].tolist() == [0] * 7 + [1] * 7 + [2] * 7
     assert main(["inspect", str(packed)]) == 0
 

@@ -14,6 +14,12 @@ from fewbits.codecs import text
 from fewbits.codecs.text import mixed
 from fewbits.io import wikipedia
 
+# A condition sets its cores in the child between fork and exec, of which JAX warns.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),
+]
+
 CHEAP = (
     Condition("1 core, 4 devices", 1, {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}),
     Condition("2 cores, x64", 2, {"JAX_ENABLE_X64": "1"}),
