@@ -277,8 +277,9 @@ def test_colour_images_and_a_network_that_competes():
 @pytest.mark.slow
 def test_a_network_part_survives_its_file(monkeypatch):
     rng = np.random.default_rng(3)
-    images = rng.normal(size=(1_000, 8, 8))
-    labels = np.sign(images[:, 1, 1]) * np.sign(images[:, 2, 2]) > 0  # no single pixel tells
+    images = 0.1 * rng.normal(size=(1_000, 16, 16))
+    images[:, [2, 5], [2, 5]] = rng.choice([-1.0, 1.0], size=(1_000, 2))
+    labels = images[:, 2, 2] * images[:, 5, 5] > 0  # no single pixel tells
     pool = [one for one in classifiers.candidates(200, 50) if one.family == "linear"][:1]
     monkeypatch.setattr(classifiers, "candidates", lambda *_: pool)
     settings = bitalloc.BottleneckConfig(sensor_width=8, min_steps=1_500, evaluations=5)

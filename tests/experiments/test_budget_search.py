@@ -25,6 +25,7 @@ SEARCH = DistillConfig(
 )
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_a_file_within_a_budget_beats_the_lossless_subset_of_its_bytes():

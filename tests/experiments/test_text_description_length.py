@@ -30,6 +30,7 @@ def test_every_method_learns_online_and_is_known_to_the_decoder():
     assert set(online.METHODS) < set(text_methods.NAMES)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_smoke_preset(tmp_path):
     record = run(experiment.EXPERIMENT, "smoke", folder=tmp_path)

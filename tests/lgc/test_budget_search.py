@@ -21,6 +21,7 @@ QUICK = DistillConfig(
 )  # fmt: skip
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_file_is_within_its_budget_and_has_every_class():
     images, labels = blobs(150)
