@@ -21,7 +21,7 @@ from lgc.compression import compress
 from lgc.config import Config
 from lgc.decompression import Decompressed, decompress, stream
 from lgc.distillation._distill import distill
-from lgc.distillation.search_config import DistillConfig
+from lgc.distillation.search.config import DistillConfig
 
 __all__ = [
     "Config",

@@ -9,8 +9,8 @@ import numpy as np
 
 from lgc import files
 from lgc.coresets import strategies
-from lgc.distillation import panel, plain_codecs
-from lgc.distillation.panel import Accuracies
+from lgc.distillation.search import panel, plain_codecs
+from lgc.distillation.search.panel import Accuracies
 from lgc.images import check
 
 _TESTED = 2_000

@@ -12,10 +12,11 @@ from fewbits import cli
 from fewbits.io.image_sets import forms
 from fewbits.io.image_sets.forms import Form
 from fewbits.io.progress import Bar
-from lgc.distillation import _distill, distilled_images, search_config
-from lgc.distillation.anytime import Compared, Distilled
-from lgc.distillation.panel import Accuracies
+from lgc.distillation import _distill, distilled_images
 from lgc.distillation.preview import picture
+from lgc.distillation.search import config
+from lgc.distillation.search.anytime import Compared, Distilled
+from lgc.distillation.search.panel import Accuracies
 
 _SEARCH_SHARE = 0.8
 """Of a time limit; the rest is for the comparison with common codecs."""
@@ -58,7 +59,7 @@ def run(
     try:
         with Bar(str(options.input), quiet=options.quiet) as progress:
             search = _distill.search(
-                images, labels, options.budget_bytes, search_config.DistillConfig(),
+                images, labels, options.budget_bytes, config.DistillConfig(),
                 jax.random.key(options.seed), reserve=forms.reserve(form),
                 time_limit=None if limit is None else _SEARCH_SHARE * limit,
                 on_better=keep, progress=progress,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from fewbits.coding import read_archive
-from fewbits.coding.kinds import wrong_kind
+from fewbits.coding.inspection.kinds import wrong_kind
 from fewbits.io.image_sets import forms
 from lgc import archive
 from lgc.coresets import lossy_subset

@@ -33,7 +33,7 @@ from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
 from lgc.distillation import BestSubset, Downsampling, best_subset
 from lgc.distillation.augmentation import NONE
-from lgc.distillation.search_config import DistillConfig
+from lgc.distillation.search.config import DistillConfig
 
 FILES = {"lgc": "ours", "best subset": "subset"}
 """Condition -> part of its files' names."""

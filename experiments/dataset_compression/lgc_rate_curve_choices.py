@@ -13,10 +13,11 @@ from experiments.runner.experiment import Data
 from experiments.runner.rows import restore
 from fewbits.io.datasets import Images
 from fewbits.io.progress import Bar
-from lgc.distillation import SubsetConfig, budget_search, distilled_file, search_stages
+from lgc.distillation import SubsetConfig, distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search_config import DistillConfig
-from lgc.distillation.search_stages import Comparison
+from lgc.distillation.search import budget_search, stages
+from lgc.distillation.search.config import DistillConfig
+from lgc.distillation.search.stages import Comparison
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ def search(
         )
 
     def compare(stage: Callable[..., Comparison], point: OperatingPoint, bar: Bar) -> Comparison:
-        trial = search_stages.trial(train.pixels, train.labels, size, point, key, settings.search)
+        trial = stages.trial(train.pixels, train.labels, size, point, key, settings.search)
         return stage(trial, point, key, settings.search, bar)
 
     point = restore(OperatingPoint, cached("first", first))
     compared = {}
     for stage, wanted in (
-        (search_stages.brightness, name in settings.brightness),
-        (search_stages.distillation, size <= settings.distilled_up_to.get(name, 0)),
+        (stages.brightness, name in settings.brightness),
+        (stages.distillation, size <= settings.distilled_up_to.get(name, 0)),
     ):
         if wanted:
             found = cached(stage.__name__, functools.partial(compare, stage, point))

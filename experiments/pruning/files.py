@@ -15,7 +15,7 @@ from experiments.pruning.runs import Problem, Ratio, Setting, TestError, Validat
 from experiments.runner import experiment as ex
 from experiments.runner import rows
 from fewbits import coding
-from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.datasets import Images
 from fewbits.training import evaluation, trees
 from fewbits.training.method import Params

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
-from fewbits.coding import bits_back
-from fewbits.coding.stream_stack import StreamStack
+from fewbits.coding.bits_back import bits_back
+from fewbits.coding.bits_back.stream_stack import StreamStack
 
 
 @dataclass(frozen=True)

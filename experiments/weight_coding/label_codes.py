@@ -26,7 +26,7 @@ from experiments.weight_coding import sparse_lenets
 from fewbits.codecs import label_predictions, prequential
 from fewbits.codecs.label_predictions import Training
 from fewbits.coding import container, params_from_bytes
-from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io import datasets
 from fewbits.training import networks
 

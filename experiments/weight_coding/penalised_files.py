@@ -16,7 +16,8 @@ import numpy as np
 from experiments.common import decoded_networks, plain_files
 from experiments.runner.experiment import Artifact, Column, Data, Key, MeanOverSeeds
 from fewbits.coding import container
-from fewbits.coding.weights import gaussian_code, prior_file, sparse_code, step_size
+from fewbits.coding.weights import gaussian_code, prior_file, step_size
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.datasets import Images
 from fewbits.training import evaluation, losses, networks, trees
 

@@ -23,7 +23,7 @@ import numpy as np
 from experiments.common import decoded_networks, plain_files
 from experiments.runner import experiment as ex
 from fewbits.coding import container
-from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io import datasets
 from fewbits.training import loop, losses, networks, sweep
 from fewbits.training.trees import named_leaves

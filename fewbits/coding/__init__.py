@@ -16,9 +16,9 @@ every byte of a file went. A damaged or foreign file is a `FormatError`, an argu
 cannot be an `InputError` or ValueError.
 """
 
-from fewbits.coding._account import account
 from fewbits.coding.container import Archive, load, read_archive, save, write_archive
 from fewbits.coding.entropy_coder import decode, encode
+from fewbits.coding.inspection._account import account
 from fewbits.coding.tables import FrequencyTable
 from fewbits.coding.weights.parameter_files import params_from_bytes, params_to_bytes
 from fewbits.io.errors import FormatError, InputError

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fewbits.coding import cbor
-from fewbits.coding.kinds import wrong_kind
+from fewbits.coding.inspection.kinds import wrong_kind
 from fewbits.coding.varint import ByteReader, varint
 from fewbits.io import outputs
 from fewbits.io.errors import FormatError

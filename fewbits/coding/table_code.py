@@ -5,7 +5,7 @@ Four ways to describe a table, each expanded by integer arithmetic alone:
     uniform    every symbol alike exact      every count as it is, for a table that came from
     elsewhere histogram  the logarithm of every count, in steps of 1, 1/2, ... 1/16 of an octave
     bell       count ~ exp(-a |k| - b k^2) with a count of its own for zero
-    (`fewbits.coding.weights.bell_table`)
+    (`fewbits.coding.weights.sparse.bell_table`)
 
 A coarse histogram is enough: counts that are off by a factor of at most 2^(1/2r) cost about
 (ln 2 / r)^2 / (24 ln 2) bits a symbol, which is 0.002 at r = 4 and less than sending more digits.
@@ -21,7 +21,7 @@ import numpy as np
 from fewbits.coding import tables, units
 from fewbits.coding.tables import MAX_ALPHABET, MAX_PRECISION, MAX_SYMBOL, FrequencyTable
 from fewbits.coding.varint import ByteReader, exp_golomb, read_exp_golomb, unzigzag, varint, zigzag
-from fewbits.coding.weights import bell_table
+from fewbits.coding.weights.sparse import bell_table
 
 UNIFORM, EXACT, HISTOGRAM, BELL = range(4)
 _FINEST_STEP = 4

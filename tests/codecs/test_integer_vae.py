@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewbits.codecs.latent_images import image_code, image_file, image_vae, integer_vae, vae_file
-from fewbits.coding.stream_stack import PRECISION, StreamStack
+from fewbits.coding.bits_back.stream_stack import PRECISION, StreamStack
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fewbits.coding import FormatError, account, container, write_archive
-from fewbits.coding._account import Row, as_table
+from fewbits.coding.inspection._account import Row, as_table
 from fewbits.coding.weights.model_file import pack, write_model
 
 TREE = {

@@ -24,7 +24,9 @@ from fewbits.coding.adaptive import (
     trellis,
 )
 from fewbits.coding.adaptive.tensor_coder import Decoder, Encoder
-from fewbits.coding.weights import model_file, parameter_tree, prior_file, sparse_code
+from fewbits.coding.weights import model_file, prior_file
+from fewbits.coding.weights.sparse import sparse_code
+from fewbits.coding.weights.trees import parameter_tree
 from tests.coding.plain_adaptive import PlainDecoder
 
 shapes = st.lists(st.integers(0, 6), max_size=4).map(tuple)

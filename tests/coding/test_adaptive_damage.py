@@ -6,7 +6,7 @@ import pytest
 
 from fewbits.coding import FormatError, container, params_from_bytes
 from fewbits.coding.adaptive import adaptive_file
-from fewbits.coding.weights import parameter_tree
+from fewbits.coding.weights.trees import parameter_tree
 from tests.coding.mutants import LIMIT_BYTES, campaign
 from tests.coding.test_adaptive import leaves, network
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewbits.coding import FormatError, bits_back
-from fewbits.coding.integer_normal import NormalBins
-from fewbits.coding.stream_stack import PRECISION, StreamStack
+from fewbits.coding import FormatError
+from fewbits.coding.bits_back import bits_back
+from fewbits.coding.bits_back.integer_normal import NormalBins
+from fewbits.coding.bits_back.stream_stack import PRECISION, StreamStack
 from tests.coding.families import DETERMINISTIC
 
 N, STREAMS, SIGMA = 20_000, 500, 0.05

@@ -11,8 +11,8 @@ from fewbits.coding import adaptive_bits
 from fewbits.coding.adaptive_bits import ONE, AdaptiveBits
 from fewbits.coding.entropy_coder import SymbolReader, encode
 from fewbits.coding.varint import ByteReader
-from fewbits.coding.weights import context_mask, masked_tensor
-from fewbits.coding.weights.context_mask import Geometry
+from fewbits.coding.weights.sparse import context_mask, masked_tensor
+from fewbits.coding.weights.sparse.context_mask import Geometry
 from tests.coding.families import DETERMINISTIC
 
 

@@ -22,7 +22,9 @@ from fewbits.coding import (
 )
 from fewbits.coding.entropy_coder import StreamPlan
 from fewbits.coding.varint import ByteReader
-from fewbits.coding.weights import model_file, parameter_tree, prior_file, sparse_code
+from fewbits.coding.weights import model_file, prior_file
+from fewbits.coding.weights.sparse import sparse_code
+from fewbits.coding.weights.trees import parameter_tree
 from tests.coding import plain_sparse
 
 PAGE = (Path(coding.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")

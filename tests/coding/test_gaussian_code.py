@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fewbits.coding import FormatError, container, tables
-from fewbits.coding.integer_normal import UNIT_BITS, VALUE_BITS, phi, quantiles
+from fewbits.coding.bits_back.integer_normal import UNIT_BITS, VALUE_BITS, phi, quantiles
 from fewbits.coding.varint import ByteReader
-from fewbits.coding.weights import gaussian_code, parameter_tree, prior_file, step_size
+from fewbits.coding.weights import gaussian_code, prior_file, step_size
 from fewbits.coding.weights.gaussian_code import codelength_bits, predicted_bits
+from fewbits.coding.weights.trees import parameter_tree
 from tests.coding.families import DETERMINISTIC
 from tests.coding.mutants import Outcomes, campaign
 

@@ -18,7 +18,13 @@ from fewbits.coding import FormatError, cbor, read_archive, table_code, write_ar
 from fewbits.coding.reference_coder import GUARD
 from fewbits.coding.varint import varint
 from fewbits.coding.weights.model_file import read_model, write_model
-from fewbits.coding.weights.parameter_tree import FLOAT32, GRID, MAX_ELEMENTS, SHIFTED_GRID, Leaf
+from fewbits.coding.weights.trees.parameter_tree import (
+    FLOAT32,
+    GRID,
+    MAX_ELEMENTS,
+    SHIFTED_GRID,
+    Leaf,
+)
 from tests.coding.test_container import assemble
 
 NOTHING = struct.pack("<H", GUARD)

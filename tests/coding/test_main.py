@@ -12,7 +12,7 @@ import pytest
 
 from fewbits.cli import main
 from fewbits.coding import container, write_archive
-from fewbits.coding.kinds import KINDS
+from fewbits.coding.inspection.kinds import KINDS
 from fewbits.coding.weights.model_file import pack, write_model
 
 TREE = {"w": np.random.default_rng(0).normal(size=(10, 4)), "b": [np.ones(4)]}

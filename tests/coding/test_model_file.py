@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fewbits.coding import FormatError, container, units
 from fewbits.coding.weights import model_file
 from fewbits.coding.weights.model_file import pack, quantise, read_model, unpack, write_model
-from fewbits.coding.weights.parameter_tree import read_leaf
+from fewbits.coding.weights.trees.parameter_tree import read_leaf
 from fewbits.coding.weights.uniform_grid import largest_symbol
 from tests.coding.families import DETERMINISTIC
 

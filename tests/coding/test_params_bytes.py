@@ -13,7 +13,8 @@ import pytest
 from flax.core import FrozenDict
 
 from fewbits.coding import params_from_bytes, params_to_bytes, read_archive
-from fewbits.coding.weights import model_file, prior_file, sparse_code
+from fewbits.coding.weights import model_file, prior_file
+from fewbits.coding.weights.sparse import sparse_code
 
 
 class Layer(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fewbits.coding import container
-from fewbits.coding.weights.sparse_code import read_sparse, write_sparse
+from fewbits.coding.weights.sparse.sparse_code import read_sparse, write_sparse
 from tests.coding import plain_sparse
 from tests.coding.test_sparse_code import odd_tree, pruned_network
 

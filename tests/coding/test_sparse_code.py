@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fewbits.coding import FormatError, container, units
-from fewbits.coding.weights import parameter_tree, sparse_code
 from fewbits.coding.weights.model_file import quantise
-from fewbits.coding.weights.sparse_code import (
+from fewbits.coding.weights.sparse import sparse_code
+from fewbits.coding.weights.sparse.sparse_code import (
     count_nonzeros,
     quantise_sparse,
     read_sparse,
     write_sparse,
 )
+from fewbits.coding.weights.trees import parameter_tree
 from tests.coding.families import DETERMINISTIC
 from tests.coding.mutants import Outcomes, campaign
 
@@ -82,7 +83,7 @@ def test_a_subprocess_reads_the_same_network(tmp_path: Path):
     container.save(tmp_path / "net.fwb", write_sparse(params))
     script = (
         "import sys, numpy as np; from fewbits.coding import container\n"
-        "from fewbits.coding.weights import sparse_code\n"
+        "from fewbits.coding.weights.sparse import sparse_code\n"
         "tree = sparse_code.read_sparse(container.load_bytes(sys.argv[1]))\n"
         "np.savez(sys.argv[2], **{a + '_' + b: x for a, t in tree.items() for b, x in t.items()})"
     )

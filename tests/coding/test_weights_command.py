@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fewbits.coding import account, container, params_from_bytes
-from fewbits.coding.weights import sparse_code
 from fewbits.coding.weights.commands import main
 from fewbits.coding.weights.model_file import quantise
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.checkpoints import read_checkpoint
 
 

@@ -18,7 +18,7 @@ from fewbits.coding import (
     read_archive,
     write_archive,
 )
-from fewbits.coding.commands import inspect_parser
+from fewbits.coding.inspection.commands import inspect_parser
 from fewbits.coding.weights.commands import main
 from fewbits.io import read_checkpoint, trees, write_checkpoint
 from tests.coding.mutants import campaign

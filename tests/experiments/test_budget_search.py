@@ -10,8 +10,9 @@ from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
 from lgc import files
 from lgc.coresets import lossless_subset
-from lgc.distillation import budget_search, distilled_file
-from lgc.distillation.search_config import DistillConfig
+from lgc.distillation import distilled_file
+from lgc.distillation.search import budget_search
+from lgc.distillation.search.config import DistillConfig
 
 BUDGET_BYTES = 700
 SEARCH = DistillConfig(

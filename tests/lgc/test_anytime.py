@@ -12,10 +12,11 @@ import lgc
 from fewbits.coding import InputError
 from lgc import comparison, distill_command, images
 from lgc.coresets.downsampling import Downsampling
-from lgc.distillation import _distill, anytime, panel, plain_codecs
-from lgc.distillation.anytime import Compared
-from lgc.distillation.panel import Accuracies
-from lgc.distillation.search_config import DistillConfig
+from lgc.distillation import _distill
+from lgc.distillation.search import anytime, panel, plain_codecs
+from lgc.distillation.search.anytime import Compared
+from lgc.distillation.search.config import DistillConfig
+from lgc.distillation.search.panel import Accuracies
 from tests.lgc.test_lossy_subset import blobs
 
 QUICK = replace(

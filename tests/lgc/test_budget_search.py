@@ -9,9 +9,11 @@ import pytest
 from fewbits.coding import InputError
 from lgc.coresets import strategies
 from lgc.coresets.downsampling import Downsampling
-from lgc.distillation import budget_search, distilled_file, distilled_images, search_stages
+from lgc.distillation import distilled_file, distilled_images
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search_config import AUGMENTATIONS, DistillConfig
+from lgc.distillation.search import budget_search
+from lgc.distillation.search import stages as search_stages
+from lgc.distillation.search.config import AUGMENTATIONS, DistillConfig
 from tests.lgc.test_lossy_subset import blobs
 
 FEW = (Downsampling(1, 2), Downsampling(2, 2), Downsampling(1, 6))

@@ -9,7 +9,7 @@ import pytest
 
 from lgc import Config
 from lgc.commands import main, parser
-from lgc.distillation import search_config
+from lgc.distillation.search import config as search_config
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fewbits.coding import FormatError, units
-from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.sparse import sparse_code
 from pruning import description_length as dl
 
 

@@ -26,7 +26,7 @@ from experiments.pruning.runs import Run, Setting, Training
 from experiments.pruning.vgg.training import DENSE, Config, Trainer, as_arrays, network_for
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
-from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.datasets import Images
 from fewbits.training import trees, vgg
 from fewbits.training.method import Params

@@ -21,8 +21,9 @@ from fewbits.codecs.latent_images.integer_vae import (
     posterior,
     shade_counts,
 )
-from fewbits.coding import bits_back, units
-from fewbits.coding.stream_stack import PRECISION, StreamStack
+from fewbits.coding import units
+from fewbits.coding.bits_back import bits_back
+from fewbits.coding.bits_back.stream_stack import PRECISION, StreamStack
 
 _PRIOR = (1 << PRECISION) // LATENT_BINS
 

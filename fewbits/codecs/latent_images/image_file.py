@@ -20,7 +20,7 @@ from fewbits import cli, flags
 from fewbits.codecs.latent_images import image_code, vae_file
 from fewbits.codecs.latent_images.integer_vae import SIDE, IntegerVae
 from fewbits.coding import FormatError, read_archive, write_archive
-from fewbits.coding.stream_stack import StreamStack
+from fewbits.coding.bits_back.stream_stack import StreamStack
 from fewbits.io import inputs
 from fewbits.io.outputs import open_output
 

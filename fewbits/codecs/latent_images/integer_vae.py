@@ -23,7 +23,7 @@ import numpy as np
 from fewbits.codecs.latent_images import image_vae
 from fewbits.codecs.latent_images.image_vae import LARGEST_LOG_SCALE, SMALLEST_LOG_SCALE
 from fewbits.coding import tables
-from fewbits.coding.integer_normal import NormalBins, quantiles
+from fewbits.coding.bits_back.integer_normal import NormalBins, quantiles
 
 ACTIVATION_BITS = 10
 """Activations are in units of 2^-10."""

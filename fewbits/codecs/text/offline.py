@@ -1,8 +1,8 @@
 """A text file with its network: pruned and quantised, decoded first, and the text coded under it.
 
-The network is a sparse model file (`fewbits.coding.weights.sparse_code`) inside the archive. Both
-sides predict with the parameters that come out of that file, so what it loses by rounding is part
-of the code length. State is carried over the whole text.
+The network is a sparse model file (`fewbits.coding.weights.sparse.sparse_code`) inside the archive.
+Both sides predict with the parameters that come out of that file, so what it loses by rounding is
+part of the code length. State is carried over the whole text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fewbits.codecs.text import header, streams
 from fewbits.codecs.text.header import Header
 from fewbits.codecs.text.predictor import TransformerPredictor
 from fewbits.coding import Archive, FormatError
-from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.training import transformer
 from fewbits.training.transformer import TransformerConfig
 from fewbits.training.trees import named_leaves

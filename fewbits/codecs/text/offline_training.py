@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from fewbits.codecs.text import offline
-from fewbits.coding.weights import sparse_code
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.training import transformer
 from fewbits.training.method import Params
 from fewbits.training.transformer import TransformerConfig

@@ -2,8 +2,9 @@
 
 Stream l is a contiguous part of the text; at each step a predictor gives every stream the integer
 cumulative counts of its next byte. The encoder keeps the interval of each byte and pushes them all
-onto `fewbits.coding.stream_stack` in reverse; the decoder pops them forwards. The streams differ by
-at most one byte in length, the longer ones come first, so the last step may have fewer streams.
+onto `fewbits.coding.bits_back.stream_stack` in reverse; the decoder pops them forwards. The streams
+differ by at most one byte in length, the longer ones come first, so the last step may have fewer
+streams.
 
 After steps 1, 2, 4, 8, ... a checksum of all bytes so far goes into the file: a decoder whose
 predictor differs in the last bit, as on another kind of device, notices soon and says so.
@@ -20,7 +21,7 @@ import numpy as np
 from fewbits.codecs.text import tables
 from fewbits.codecs.text.checks import SECTION, Checks
 from fewbits.coding import FormatError
-from fewbits.coding.stream_stack import StreamStack
+from fewbits.coding.bits_back.stream_stack import StreamStack
 
 Progress = Callable[[int, int], None]
 """(steps done, steps in all)."""

@@ -4,7 +4,8 @@ Floats end at `gaps`: how far each byte's logit lies below the largest one, roun
 nat. It belongs into the compiled program that computes the logits, so that both sides get it from
 the same instructions. All that follows is integer arithmetic in NumPy, the same on any machine:
 an exponential from a table, then counts of at least one with an exact total of 2^28, the unit of
-`fewbits.coding.stream_stack`. Rounding costs under 0.0001 bits a byte, the least count nothing.
+`fewbits.coding.bits_back.stream_stack`. Rounding costs under 0.0001 bits a byte, the least count
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewbits.coding.stream_stack import PRECISION
+from fewbits.coding.bits_back.stream_stack import PRECISION
 
 GAPS_PER_NAT = 32
 LARGEST_GAP = 639

@@ -15,8 +15,9 @@ import numpy as np
 from fewbits.coding import container
 from fewbits.coding.adaptive import quantiser, steps, trellis
 from fewbits.coding.adaptive.tensor_coder import Decoder, Encoder
-from fewbits.coding.weights import fixed_step, model_file, parameter_tree, uniform_grid
-from fewbits.coding.weights.parameter_tree import GRID, SHIFTED_GRID, BitsSpec, Leaf
+from fewbits.coding.weights import fixed_step, model_file, uniform_grid
+from fewbits.coding.weights.trees import parameter_tree
+from fewbits.coding.weights.trees.parameter_tree import GRID, SHIFTED_GRID, BitsSpec, Leaf
 from fewbits.coding.weights.uniform_grid import Grid
 from fewbits.io.errors import FormatError
 

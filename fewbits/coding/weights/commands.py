@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fewbits import cli, flags
-from fewbits.coding.weights import storable
 from fewbits.coding.weights.parameter_files import params_from_bytes, params_to_bytes
+from fewbits.coding.weights.trees import storable
 from fewbits.io import checkpoints, inputs, outputs
 from fewbits.io.errors import InputError
 

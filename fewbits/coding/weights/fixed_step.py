@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fewbits.coding.weights import uniform_grid
-from fewbits.coding.weights.parameter_tree import GRID, Leaf
+from fewbits.coding.weights.trees.parameter_tree import GRID, Leaf
 from fewbits.coding.weights.uniform_grid import Grid
 
 

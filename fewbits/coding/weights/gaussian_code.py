@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fewbits.coding import tables, units
-from fewbits.coding.integer_normal import INVERSE_BITS, NormalBins
+from fewbits.coding.bits_back.integer_normal import INVERSE_BITS, NormalBins
 from fewbits.coding.tables import MAX_PRECISION, FrequencyTable
 from fewbits.coding.varint import ByteReader, unzigzag, varint, zigzag
 

@@ -19,8 +19,9 @@ from fewbits.coding import container, entropy_coder, shared_tables
 from fewbits.coding.entropy_coder import SymbolStream
 from fewbits.coding.tables import FrequencyTable
 from fewbits.coding.varint import ByteReader
-from fewbits.coding.weights import parameter_tree, uniform_grid
-from fewbits.coding.weights.parameter_tree import (
+from fewbits.coding.weights import uniform_grid
+from fewbits.coding.weights.trees import parameter_tree
+from fewbits.coding.weights.trees.parameter_tree import (
     FLOAT16,
     FLOAT32,
     GRID,

@@ -6,15 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fewbits.coding import container
-from fewbits.coding.kinds import wrong_kind
-from fewbits.coding.weights import (
-    model_file,
-    parameter_tree,
-    prior_file,
-    sparse_code,
-    whole_tree,
-)
-from fewbits.coding.weights.parameter_tree import BitsSpec
+from fewbits.coding.inspection.kinds import wrong_kind
+from fewbits.coding.weights import model_file, prior_file
+from fewbits.coding.weights.sparse import sparse_code
+from fewbits.coding.weights.trees import parameter_tree, whole_tree
+from fewbits.coding.weights.trees.parameter_tree import BitsSpec
 from fewbits.io import trees
 
 ADAPTIVE = "adaptive"

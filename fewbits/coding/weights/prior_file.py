@@ -16,8 +16,9 @@ from fewbits.coding import container, entropy_coder, shared_tables, table_code, 
 from fewbits.coding.entropy_coder import StreamPlan, SymbolStream
 from fewbits.coding.tables import FrequencyTable
 from fewbits.coding.varint import ByteReader
-from fewbits.coding.weights import fixed_step, gaussian_code, parameter_tree, uniform_grid
-from fewbits.coding.weights.parameter_tree import GRID, Leaf
+from fewbits.coding.weights import fixed_step, gaussian_code, uniform_grid
+from fewbits.coding.weights.trees import parameter_tree
+from fewbits.coding.weights.trees.parameter_tree import GRID, Leaf
 from fewbits.coding.weights.uniform_grid import Grid
 from fewbits.io.errors import FormatError
 

@@ -53,7 +53,7 @@ def compiled(function: Any) -> Any:
 @functools.cache
 def _sources() -> bytes:
     digest = hashlib.blake2b()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.digest()
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ratedist.codes.transform.image_symbols import SUPERBLOCK
+from ratedist.codes.transform.images.symbols import SUPERBLOCK
 
 MOST_IMAGE_CHANNELS = 4
 MOST_SERIES_CHANNELS = 8

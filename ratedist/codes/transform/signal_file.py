@@ -21,9 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewbits.coding import FormatError, container
-from ratedist.codes.transform import bits, channels, frame_symbols, frames, image_symbols, planes
+from ratedist.codes.transform import bits, channels
+from ratedist.codes.transform.images import planes
+from ratedist.codes.transform.images import symbols as image_symbols
+from ratedist.codes.transform.images.scans import context_bases, scan_order
 from ratedist.codes.transform.layouts import Layout, from_channels
-from ratedist.codes.transform.scans import context_bases, scan_order
+from ratedist.codes.transform.series import frames
+from ratedist.codes.transform.series import symbols as frame_symbols
 
 KIND = "signal"
 _MAX_NUMBERS = 1 << 28

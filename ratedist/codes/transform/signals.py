@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewbits.coding import InputError
-from ratedist.codes.transform import bits, channels, frames, layouts, planes, signal_file
+from ratedist.codes.transform import bits, channels, layouts, signal_file
+from ratedist.codes.transform.images import planes
 from ratedist.codes.transform.search import step_for
+from ratedist.codes.transform.series import frames
 from ratedist.codes.transform.signal_file import Signal
 
 TRANSFORMS = ("auto", "dct", "lapped", "klt", "none")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits.codecs.text import tables
-from fewbits.coding.stream_stack import PRECISION
+from fewbits.coding.bits_back.stream_stack import PRECISION
 
 
 def _logits(seed: int, scale: float) -> jax.Array:

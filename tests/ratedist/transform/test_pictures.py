@@ -10,9 +10,10 @@ import pytest
 
 import ratedist
 from ratedist import commands
-from ratedist.codes.transform import bits, planes
-from ratedist.codes.transform.image_symbols import CONTEXTS, SETS, code_image
-from ratedist.codes.transform.scans import context_bases, scan_order
+from ratedist.codes.transform import bits
+from ratedist.codes.transform.images import planes
+from ratedist.codes.transform.images.scans import context_bases, scan_order
+from ratedist.codes.transform.images.symbols import CONTEXTS, SETS, code_image
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,9 @@ import pytest
 
 import ratedist
 from fewbits.coding import FormatError, InputError
-from ratedist.codes.transform import bases, frames, signal_file, signals
+from ratedist.codes.transform import bases, signal_file, signals
 from ratedist.codes.transform.search import step_for
+from ratedist.codes.transform.series import frames
 
 
 def _error(values: np.ndarray, data: bytes) -> float:

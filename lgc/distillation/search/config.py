@@ -31,7 +31,7 @@ class DistillConfig:
 
     Candidates are compared on a held-out part of the user's images by *proxy evaluations*:
     classifiers that are trained on what the candidate's file would give. `lgc.distill` asks three
-    (`lgc.distillation.panel`), the search behind the published curves only a ConvNet.
+    (`lgc.distillation.search.panel`), the search behind the published curves only a ConvNet.
 
     Attributes:
       downsamplings: resolutions and numbers of grey levels to try; None for what suits the images'

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fewbits.coding.varint import ByteReader, varint
-from fewbits.coding.weights import parameter_tree
+from fewbits.coding.weights.trees import parameter_tree
 from fewbits.io.errors import FormatError
 
 Description = tuple[np.dtype, tuple[int, ...]]

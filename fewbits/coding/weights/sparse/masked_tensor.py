@@ -1,7 +1,7 @@
 """Zeros and signs of one tensor as a stream: a mask row by row, then the signs of what is left.
 
-The encoder tries the predictions that `fewbits.coding.weights.context_mask` offers and names its
-choice in a `MaskPlan`; the decoder repeats the predictions from what it has decoded so far.
+The encoder tries the predictions that `fewbits.coding.weights.sparse.context_mask` offers and names
+its choice in a `MaskPlan`; the decoder repeats the predictions from what it has decoded so far.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ import numpy as np
 from fewbits.coding import adaptive_bits
 from fewbits.coding.entropy_coder import SymbolReader, SymbolStream
 from fewbits.coding.varint import ByteReader, varint
-from fewbits.coding.weights import context_mask
-from fewbits.coding.weights.context_mask import GAINS, KIND_SETS, Geometry, MaskModel, SignModel
+from fewbits.coding.weights.sparse import context_mask
+from fewbits.coding.weights.sparse.context_mask import (
+    GAINS,
+    KIND_SETS,
+    Geometry,
+    MaskModel,
+    SignModel,
+)
 from fewbits.io.errors import FormatError
 
 _MAX_ROWS = 1 << 13

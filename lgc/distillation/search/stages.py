@@ -16,11 +16,12 @@ from fewbits.training.method import Key, Params
 from lgc import proxies
 from lgc.config import Progress, report
 from lgc.coresets import strategies
-from lgc.distillation import distilled_file, distilled_images, search_candidates
+from lgc.distillation import distilled_file, distilled_images
 from lgc.distillation.augmentation import Augmentation, augmented_set
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.quantised_images import QuantisedImages
-from lgc.distillation.search_config import DistillConfig
+from lgc.distillation.search import candidates
+from lgc.distillation.search.config import DistillConfig
 from lgc.images import LabelledImages
 
 
@@ -70,9 +71,7 @@ def trial(
     checked = distilled_file.check(pixels, labels)
     key_order, key_upsampler, _ = jax.random.split(key, 3)
     validation, training = split_validation(key_order, checked)
-    (candidate,) = search_candidates.candidates(
-        checked, training, budget_bytes, (point.downsampling,)
-    )
+    (candidate,) = candidates.candidates(checked, training, budget_bytes, (point.downsampling,))
     params = distilled_file.trained_upsampler(
         key_upsampler,
         checked,
@@ -83,10 +82,10 @@ def trial(
     )
     chosen = np.arange(candidate.n_images)
     if point.strategy != strategies.RANDOM:
-        chosen = search_candidates.coreset_of_equal_bytes(
+        chosen = candidates.coreset_of_equal_bytes(
             checked, training, candidate, point.strategy, key_order
         )
-    images = search_candidates.quantised(checked, training, point.downsampling).subset(chosen)
+    images = candidates.quantised(checked, training, point.downsampling).subset(chosen)
     return Trial(checked, validation, training, chosen, images, params)
 
 
@@ -134,7 +133,7 @@ def distillation(
         alternative,
         progress,
     )
-    after = after.subset(slice(search_candidates.count_of_equal_bytes(after, trial.images)))
+    after = after.subset(slice(candidates.count_of_equal_bytes(after, trial.images)))
     sets = [
         _drawn(distilled_images.upsampled(images, params), images, config, point.augmentation)
         for images, params in ((trial.images, trial.upsampler), (after, weights))

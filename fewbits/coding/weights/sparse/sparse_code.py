@@ -3,8 +3,8 @@
 Every tensor goes onto the uniform grid that `fewbits.coding.weights.model_file` uses, and what is
 coded, without loss, are the grid's symbols. Of a tensor of two axes or more, first the mask of the
 symbols that are not zero, row by row with odds that adapt, then the signs in the same way
-(`fewbits.coding.weights.masked_tensor`), then the magnitudes with a table that is sent. Biases are
-few and rarely zero: their symbols go straight to a table. All of it shares one stream.
+(`fewbits.coding.weights.sparse.masked_tensor`), then the magnitudes with a table that is sent.
+Biases are few and rarely zero: their symbols go straight to a table. All of it shares one stream.
 
 Rows and columns without any weight are not removed first. On LeNets pruned to 97, 98 and 99 % the
 flags that name them would take 38, 60 and 101 bytes in the first layer and save 47, 68 and 71: the
@@ -21,9 +21,11 @@ import numpy as np
 from fewbits.coding import container, entropy_coder, shared_tables
 from fewbits.coding.entropy_coder import SymbolReader, SymbolStream
 from fewbits.coding.varint import ByteReader
-from fewbits.coding.weights import fixed_step, masked_tensor, parameter_tree, uniform_grid
-from fewbits.coding.weights.masked_tensor import Coded
-from fewbits.coding.weights.parameter_tree import GRID, SHIFTED_GRID, BitsSpec, Leaf
+from fewbits.coding.weights import fixed_step, uniform_grid
+from fewbits.coding.weights.sparse import masked_tensor
+from fewbits.coding.weights.sparse.masked_tensor import Coded
+from fewbits.coding.weights.trees import parameter_tree
+from fewbits.coding.weights.trees.parameter_tree import GRID, SHIFTED_GRID, BitsSpec, Leaf
 from fewbits.coding.weights.uniform_grid import Grid
 from fewbits.io.errors import FormatError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fewbits.coding.weights import parameter_tree
-from fewbits.coding.weights.exact_tensors import DTYPE_NAMES
+from fewbits.coding.weights.trees import parameter_tree
+from fewbits.coding.weights.trees.exact_tensors import DTYPE_NAMES
 from fewbits.io import trees
 
 _EXACT_FLOATS = ("float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")

@@ -10,8 +10,10 @@ import numpy as np
 
 from fewbits.coding import cbor, container
 from fewbits.coding.container import Archive
-from fewbits.coding.weights import model_file, sparse_code, whole_tree
+from fewbits.coding.weights import model_file
 from fewbits.coding.weights.parameter_files import ADAPTIVE
+from fewbits.coding.weights.sparse import sparse_code
+from fewbits.coding.weights.trees import whole_tree
 
 
 class Row(NamedTuple):

@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fewbits.coding import units
-from fewbits.coding.integer_normal import INVERSE_BITS, NormalBins
-from fewbits.coding.stream_stack import PRECISION, StreamStack
+from fewbits.coding.bits_back.integer_normal import INVERSE_BITS, NormalBins
+from fewbits.coding.bits_back.stream_stack import PRECISION, StreamStack
 
 _GRID_FRACTION_BITS = 12
 

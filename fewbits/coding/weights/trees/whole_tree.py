@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewbits.coding.container import Archive
-from fewbits.coding.weights import exact_tensors, parameter_tree
-from fewbits.coding.weights.exact_tensors import DTYPE_NAMES, dtype_of
-from fewbits.coding.weights.storable import ABSENT, is_coded, why_not
+from fewbits.coding.weights.trees import exact_tensors, parameter_tree
+from fewbits.coding.weights.trees.exact_tensors import DTYPE_NAMES, dtype_of
+from fewbits.coding.weights.trees.storable import ABSENT, is_coded, why_not
 from fewbits.io import trees
 from fewbits.io.errors import FormatError
 

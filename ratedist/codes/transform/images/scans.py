@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from ratedist.codes.transform import bases
-from ratedist.codes.transform.planes import LEVELS
+from ratedist.codes.transform.images.planes import LEVELS
 
 _CONTEXT_BITS = 10
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fewbits import cli, flags
-from fewbits.coding import _summary, container
-from fewbits.coding._account import account, as_table
+from fewbits.coding import container
+from fewbits.coding.inspection import _summary
+from fewbits.coding.inspection._account import account, as_table
 from fewbits.io import inputs, outputs
 
 

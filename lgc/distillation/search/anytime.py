@@ -28,12 +28,13 @@ from fewbits.coding import InputError
 from lgc.config import Progress, report
 from lgc.coresets import strategies
 from lgc.coresets.downsampling import LOSSLESS, Downsampling
-from lgc.distillation import distilled_file, distilled_images, plain_codecs, search_candidates
+from lgc.distillation import distilled_file, distilled_images
 from lgc.distillation.augmentation import NONE, Augmentation, augmented_set
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.panel import Accuracies, Panel, TrainingSet
 from lgc.distillation.quantised_images import QuantisedImages
-from lgc.distillation.search_config import MILD, DistillConfig
+from lgc.distillation.search import candidates, plain_codecs
+from lgc.distillation.search.config import MILD, DistillConfig
+from lgc.distillation.search.panel import Accuracies, Panel, TrainingSet
 from lgc.images import LabelledImages
 
 _BITS = (1, 2, 3, 5)
@@ -262,7 +263,7 @@ class Search:
         return self._fitting(self._given())
 
     def _fitting(self, given: tuple[Downsampling, ...]) -> list[Downsampling]:
-        fitting = search_candidates.candidates(
+        fitting = candidates.candidates(
             self._checked, self._training, self._budget, given, finest=2
         )
         self._counts |= {each.downsampling: each.n_images for each in fitting}
@@ -282,7 +283,7 @@ class Search:
         return [best._replace(downsampling=each) for each in self._counts]
 
     def _with_upsampler(self, best: OperatingPoint) -> list[OperatingPoint]:
-        width = search_candidates.upsampler_width(
+        width = candidates.upsampler_width(
             best.downsampling.factor, self._checked.pixels.shape[3], self._budget
         )
         return [best._replace(width=width)] * bool(width)
@@ -319,7 +320,7 @@ class Search:
 
     def _images_of(self, point: OperatingPoint) -> tuple[QuantisedImages, object]:
         checked, rows = self._checked, self._training
-        candidate = search_candidates.Candidate(
+        candidate = candidates.Candidate(
             point.downsampling, point.width, self._count(point.downsampling)
         )
         key_upsampler, key_coreset, key_distil = jax.random.split(self._key_try, 3)
@@ -329,15 +330,15 @@ class Search:
         )
         chosen = np.arange(candidate.n_images)
         if point.strategy != strategies.RANDOM:
-            chosen = search_candidates.coreset_of_equal_bytes(
+            chosen = candidates.coreset_of_equal_bytes(
                 checked, rows, candidate, point.strategy, key_coreset
             )
-        images = search_candidates.quantised(checked, rows, point.downsampling).subset(chosen)
+        images = candidates.quantised(checked, rows, point.downsampling).subset(chosen)
         if point.distillation_steps:
             after, params = distilled_file.distilled(
                 key_distil, checked, rows, rows[chosen], params, point, self._until_stop
             )
-            count = search_candidates.count_of_equal_bytes(after, images)
+            count = candidates.count_of_equal_bytes(after, images)
             images = after.subset(slice(count))
         return images, params
 
@@ -366,7 +367,7 @@ class Search:
 
 def downsamplings(shape: tuple[int, ...]) -> tuple[Downsampling, ...]:
     """What is tried for images of a shape (height, width, channels), lossless included."""
-    factors = [each for each in _FACTORS if min(shape[:2]) >= search_candidates.LEAST_SIDE * each]
+    factors = [each for each in _FACTORS if min(shape[:2]) >= candidates.LEAST_SIDE * each]
     return (LOSSLESS, *(Downsampling(factor, bits) for factor in factors for bits in _BITS))
 
 

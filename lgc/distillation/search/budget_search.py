@@ -17,10 +17,12 @@ import numpy as np
 from lgc import proxies
 from lgc.config import Progress, report
 from lgc.coresets import strategies
-from lgc.distillation import distilled_file, distilled_images, search_candidates, search_stages
+from lgc.distillation import distilled_file, distilled_images
 from lgc.distillation.augmentation import Augmentation, augmented_set
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search_config import DOWNSAMPLINGS, MILD, DistillConfig
+from lgc.distillation.search import candidates as search_candidates
+from lgc.distillation.search import stages
+from lgc.distillation.search.config import DOWNSAMPLINGS, MILD, DistillConfig
 
 _STAGE = "evaluating candidates"
 
@@ -41,11 +43,11 @@ def search(
     found = first_stage(pixels, labels, budget_bytes, key, config=config, progress=progress)
     if not (config.brightness_percent or config.distillation_steps):
         return found
-    trial = search_stages.trial(pixels, labels, budget_bytes, found, key, config)
+    trial = stages.trial(pixels, labels, budget_bytes, found, key, config)
     if config.brightness_percent:
-        found = search_stages.brightness(trial, found, key, config, progress).point
+        found = stages.brightness(trial, found, key, config, progress).point
     if config.distillation_steps:
-        found = search_stages.distillation(trial, found, key, config, progress).point
+        found = stages.distillation(trial, found, key, config, progress).point
     return found
 
 
@@ -73,7 +75,7 @@ def first_stage(
     """
     checked = distilled_file.check(pixels, labels)
     key_order, key_upsampler, key_evaluation = jax.random.split(key, 3)
-    validation, training = search_stages.split_validation(key_order, checked)
+    validation, training = stages.split_validation(key_order, checked)
     candidates = search_candidates.candidates(
         checked, training, budget_bytes, config.downsamplings or DOWNSAMPLINGS
     )

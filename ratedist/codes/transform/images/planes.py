@@ -13,7 +13,7 @@ import numpy as np
 
 from ratedist.codes.transform import bases
 from ratedist.codes.transform import quantise as quantising
-from ratedist.codes.transform.image_symbols import SMALLEST, SUPERBLOCK
+from ratedist.codes.transform.images.symbols import SMALLEST, SUPERBLOCK
 
 LEVELS = (4, 8, 16, 32)
 TABLE_BITS = 16

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fewbits.coding.container import Archive
-from fewbits.coding.kinds import KINDS
-from fewbits.coding.weights import model_file, parameter_tree, whole_tree
+from fewbits.coding.inspection.kinds import KINDS
+from fewbits.coding.weights import model_file
 from fewbits.coding.weights.parameter_files import ADAPTIVE
+from fewbits.coding.weights.trees import parameter_tree, whole_tree
 
 _NAMES = {parameter_tree.FLOAT32: "float32", parameter_tree.FLOAT16: "float16"}
 _SHOWN = 12

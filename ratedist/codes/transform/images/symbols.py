@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ratedist.codes.transform.bits import INPUTS, code_bit, compiled
-from ratedist.codes.transform.image_neighbours import (
+from ratedist.codes.transform.images.neighbours import (
     BINS,
     LOW,
     neighbours,
@@ -20,7 +20,7 @@ from ratedist.codes.transform.image_neighbours import (
     reconstruct,
     remember,
 )
-from ratedist.codes.transform.image_tree import code_size, largest_at
+from ratedist.codes.transform.images.tree import code_size, largest_at
 from ratedist.codes.transform.numbers import NODES, bucket, code_sign, code_uint
 
 SUPERBLOCK = 32

@@ -18,7 +18,7 @@ from PIL import Image, features
 
 from lgc.coresets.downsampling import Downsampling, interpolate
 from lgc.distillation import quantised_images
-from lgc.distillation.panel import TrainingSet
+from lgc.distillation.search.panel import TrainingSet
 
 _QUALITIES = (15, 40, 70)
 _LOW = Downsampling(2, 2)

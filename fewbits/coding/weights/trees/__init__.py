@@ -1,0 +1,1 @@
+"""Trees of parameters: names, shapes and dtypes, and what a file can hold of them."""

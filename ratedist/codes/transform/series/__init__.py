@@ -1,0 +1,1 @@
+"""Series, sound and vectors in frames."""
