@@ -1,23 +1,14 @@
-"""Baseline: as many whole images as fit, losslessly compressed, in one file.
-
-`python -m lgc.coresets.lossless_subset decompress IN OUT.npz` decodes such a file.
-"""
+"""Baseline: as many whole images as fit, losslessly compressed, in one file."""
 
 from __future__ import annotations
 
-import argparse
 import bz2
 import lzma
-import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 
-from fewbits import cli, flags
 from fewbits.coding import FormatError, read_archive, write_archive
-from fewbits.io import inputs
-from fewbits.io.outputs import open_output
 
 KIND = "subset"
 _MAX_BYTES = 1 << 31
@@ -129,29 +120,3 @@ def _unpack(codec: str, packed: bytes, size: int) -> bytes:
     if len(raw) != size or not complete:
         raise ValueError(f"{len(raw)} bytes of pixels where {size} are declared")
     return raw
-
-
-def main(arguments: list[str]) -> int:
-    """`decompress IN OUT.npz`."""
-    parser = cli.Parser(prog="python -m lgc.coresets.lossless_subset")
-    purpose = "write the images and labels of a file as .npz"
-    decompress = parser.add_subparsers().add_parser("decompress", help=purpose, description=purpose)
-    decompress.add_argument("file", type=Path, metavar="IN", help="file to read; - for stdin")
-    flags.add_output(decompress, "output", metavar="OUT.npz", help="the file to write")
-    flags.add_common(decompress)
-    decompress.set_defaults(run=_decompress)
-    return cli.run(parser, arguments)
-
-
-def _decompress(options: argparse.Namespace) -> cli.Result:
-    with open_output(options.output, inputs=[options.file], force=options.force) as file:
-        images, labels = read(inputs.read_file(options.file))
-        np.savez(file, images=images, labels=labels)
-    return cli.Result(
-        {"output": str(options.output), "images": len(images), "shape": list(images.shape[1:])},
-        f"{options.output}: {len(images):,} images of shape {images.shape[1:]}",
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -58,18 +58,3 @@ def test_a_damaged_payload_is_refused(images, codec):
     for damaged in (packed[:-3], packed + b"x", b""):
         with pytest.raises(FormatError):
             lossless_subset.read(write_archive("subset", header, {"pixels": damaged}))
-
-
-def test_the_command_line_says_what_is_wrong(tmp_path, images, capsys):
-    path, out = tmp_path / "a.bin", tmp_path / "a.npz"
-    path.write_bytes(lossless_subset.write(images.pixels[:10], images.labels[:10]))
-    assert lossless_subset.main(["decompress", str(path), str(out)]) == 0
-    assert len(np.load(out)["labels"]) == 10
-    path.write_bytes(path.read_bytes()[:-1])
-    assert lossless_subset.main(["decompress", str(path), str(out)]) == 2
-    assert "a.npz exists" in capsys.readouterr().err
-    assert lossless_subset.main(["decompress", str(path), str(out), "--force"]) == 2
-    assert "a.bin: " in capsys.readouterr().err
-    assert len(np.load(out)["labels"]) == 10
-    with pytest.raises(SystemExit, match="2"):
-        lossless_subset.main([])

@@ -2,27 +2,18 @@
 
 The payload is what the first images borrow from. It has to be sent anyway, and here it is the
 images' labels; so the file gives back both.
-
-`python -m fewbits.codecs.latent_images.image_file decode IN OUT.npz` decodes a file in a process of
-its own.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fewbits import cli, flags
 from fewbits.codecs.latent_images import image_code, vae_file
 from fewbits.codecs.latent_images.integer_vae import SIDE, IntegerVae
 from fewbits.coding import FormatError, read_archive, write_archive
 from fewbits.coding.bits_back.stream_stack import StreamStack
-from fewbits.io import inputs
-from fewbits.io.outputs import open_output
 
 KIND = "images"
 MAX_STREAMS = 256
@@ -127,29 +118,3 @@ def _unpack_labels(payload: bytes, count: int) -> np.ndarray:
     for place in reversed(range(count)):
         number, digits[place] = divmod(number, _CLASSES)
     return digits
-
-
-def main(arguments: list[str]) -> int:
-    """`decode IN OUT.npz`."""
-    parser = cli.Parser(prog="python -m fewbits.codecs.latent_images.image_file")
-    purpose = "write the images and labels of a file as .npz"
-    decode = parser.add_subparsers().add_parser("decode", help=purpose, description=purpose)
-    decode.add_argument("file", type=Path, metavar="IN", help="file to read; - for stdin")
-    flags.add_output(decode, "output", metavar="OUT.npz", help="the file to write")
-    flags.add_common(decode)
-    decode.set_defaults(run=_decode)
-    return cli.run(parser, arguments)
-
-
-def _decode(options: argparse.Namespace) -> cli.Result:
-    with open_output(options.output, inputs=[options.file], force=options.force) as file:
-        pixels, labels = read(inputs.read_file(options.file))
-        np.savez(file, pixels=pixels, labels=labels)
-    return cli.Result(
-        {"output": str(options.output), "images": len(pixels), "shape": list(pixels.shape[1:])},
-        f"{options.output}: {len(pixels):,} images of shape {pixels.shape[1:]}",
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
