@@ -33,6 +33,9 @@ KIND = "exemplars"
 Batch = tuple[np.ndarray, np.ndarray]
 """Images uint8[n, height, width, channels] and labels int32[n]."""
 _PREFIX = "enlarger_"
+"""Of the names of the upsampler's sections."""
+_UPSAMPLER, _AUGMENTATION = _PREFIX.removesuffix("_"), "moves"
+"""Entries of the header, which have the names of the first version of the format."""
 _BATCH = 1000
 
 
@@ -59,10 +62,10 @@ def write(contents: Contents, bits: Any = 4) -> bytes:
     """
     header, pixels = quantised_images.pack(contents.images)
     ranges = list(contents.augmentation)
-    header["moves"] = ranges if contents.augmentation.brightness else ranges[:-1]
+    header[_AUGMENTATION] = ranges if contents.augmentation.brightness else ranges[:-1]
     sections = {"pixels": pixels}
     if contents.upsampler is not None:
-        header["enlarger"], packed = model_file.pack(contents.upsampler, bits, prefix=_PREFIX)
+        header[_UPSAMPLER], packed = model_file.pack(contents.upsampler, bits, prefix=_PREFIX)
         sections |= packed
     return write_archive(KIND, header, sections)
 
@@ -159,11 +162,13 @@ def sample(
 
 def _contents(stored: Archive) -> Contents:
     header, sections = stored.header, stored.sections
-    has_upsampler = "enlarger" in header
-    expected = quantised_images.FIELDS | {"moves"} | ({"enlarger"} if has_upsampler else set())
+    has_upsampler = _UPSAMPLER in header
+    expected = (
+        quantised_images.FIELDS | {_AUGMENTATION} | ({_UPSAMPLER} if has_upsampler else set())
+    )
     if header.keys() != expected:
         raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")
-    ranges = quantised_images.integers(header["moves"], "moves", 0, 255)
+    ranges = quantised_images.integers(header[_AUGMENTATION], _AUGMENTATION, 0, 255)
     if len(ranges) not in (len(NONE) - 1, len(NONE)):  # without brightness and with it
         raise ValueError(f"{len(ranges)} ranges of augmentation")
     augmentation = Augmentation(*ranges)
@@ -172,7 +177,7 @@ def _contents(stored: Archive) -> Contents:
     params = None
     if has_upsampler:
         # Before the pixels, which take longest to decode: an error here is reported at once.
-        params = model_file.unpack(header["enlarger"], others, prefix=_PREFIX)
+        params = model_file.unpack(header[_UPSAMPLER], others, prefix=_PREFIX)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
             raise ValueError("a weight is not finite")
     elif others:

@@ -13,7 +13,7 @@ from fewbits.coding import InputError
 from lgc import comparison, distill_command, images
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill
-from lgc.distillation.search import anytime, panel, plain_codecs
+from lgc.distillation.search import panel, plain_codecs, trials
 from lgc.distillation.search.anytime import Compared
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
@@ -61,14 +61,14 @@ def test_a_budget_below_a_header_and_an_image_of_each_class_is_refused():
 def test_a_rare_class_is_in_both_parts():
     pixels = np.zeros((104, 8, 8), np.uint8)
     checked = images.check(pixels, np.array([0] * 100 + [1] * 4))
-    validation, training = anytime.split_validation(jax.random.key(0), checked)
+    validation, training = trials.split_validation(jax.random.key(0), checked)
     assert np.bincount(checked.classes[validation]).tolist() == [25, 1]
     assert np.bincount(checked.classes[training]).tolist() == [75, 3]
     assert sorted([*validation, *training]) == list(range(104))
 
 
 def test_resolutions_follow_the_images():
-    small, large = anytime.downsamplings((8, 8, 1)), anytime.downsamplings((64, 96, 3))
+    small, large = trials.downsamplings((8, 8, 1)), trials.downsamplings((64, 96, 3))
     assert {each.factor for each in small} == {1}
     assert max(each.factor for each in large) == 12
 

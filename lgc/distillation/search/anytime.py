@@ -27,23 +27,16 @@ import numpy as np
 from fewbits.coding import InputError
 from lgc.config import Progress, report
 from lgc.coresets import strategies
-from lgc.coresets.downsampling import LOSSLESS, Downsampling
-from lgc.distillation import distilled_file, distilled_images
-from lgc.distillation.augmentation import NONE, Augmentation, augmented_set
+from lgc.coresets.downsampling import Downsampling
+from lgc.distillation import distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.quantised_images import QuantisedImages
-from lgc.distillation.search import candidates, plain_codecs
+from lgc.distillation.search import plain_codecs
 from lgc.distillation.search.config import MILD, DistillConfig
-from lgc.distillation.search.panel import Accuracies, Panel, TrainingSet
-from lgc.images import LabelledImages
+from lgc.distillation.search.panel import Accuracies, TrainingSet
+from lgc.distillation.search.trials import Trials
 
-_BITS = (1, 2, 3, 5)
-_FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-_LARGEST_VALIDATION = 2_000
 _USUAL = Downsampling(2, 2)
 """Of the first file."""
-_QUICK_IMAGES = 3_000
-"""That the quick proxies are trained on."""
 _SHORTLIST = 3
 """Alternatives of a stage that the ConvNet is trained on, after the quick proxies."""
 
@@ -116,27 +109,13 @@ class Search:
         progress: Progress | None = None,
     ):
         self._started = time.monotonic()
-        self._images, self._labels = pixels, np.asarray(labels)
+        self._labels = np.asarray(labels)
         self._asked, self._budget = budget_bytes, budget_bytes - reserve
         self._config, self._stop, self._on_better = config, stop, on_better
         self._progress = progress
         self._checked = distilled_file.check(pixels, labels)
-        self._key_write, key_order, self._key_try, key_panel = jax.random.split(key, 4)
-        self._validation, self._training = split_validation(key_order, self._checked)
-        self._panel = Panel(
-            self._checked,
-            self._validation,
-            key_panel,
-            steps=config.screening_steps,
-            width=config.proxy_width,
-            batch_size=config.proxy_batch_size,
-        )
-        share = -(-_QUICK_IMAGES // len(self._checked.labels))
-        self._quick_images = min(config.proxy_images_per_class, share)
-        self._counts: dict[Downsampling, int] = {}
-        self._made: dict[tuple, tuple[QuantisedImages, np.ndarray]] = {}
-        self._quick: dict[OperatingPoint, Accuracies] = {}
-        self._full: dict[OperatingPoint, Accuracies] = {}
+        self._key_write, key_trials = jax.random.split(key)
+        self._trials = Trials(self._checked, self._budget, key_trials, config, self._until_stop)
         self._written: Distilled | None = None
 
     def run(self) -> Distilled:
@@ -151,27 +130,33 @@ class Search:
             raise distilled_file.too_small(self._asked, self._checked) from error
 
     def _run(self) -> Distilled:
-        config = self._config
+        config, trials = self._config, self._trials
         self._first()
-        points = [OperatingPoint(each, 0, MILD, 0.0) for each in self._downsamplings()]
-        ranked = self._stage("resolutions", points)
+        points = [OperatingPoint(each, 0, MILD, 0.0) for each in trials.fitting(trials.given())]
+        ranked = self._ranked("resolutions", points)
         best = self._finals("resolutions", ranked[: config.finalists])
-        best = self._alternatives("augmentation", best, self._augmentations(best))
-        best = self._alternatives("resolutions", best, self._neighbours(best))
-        best = self._alternatives("an upsampler", best, self._with_upsampler(best))
-        if strategies.worthwhile(self._count(best.downsampling), len(self._training)):
-            names = [name for name in config.strategies if name != best.strategy]
+        flipped = [(each, each._replace(flip=1)) for each in config.augmentations]
+        augmentations = dict.fromkeys(each for pair in flipped for each in pair)
+        best = self._alternatives(
+            "augmentation", best, [best._replace(augmentation=each) for each in augmentations]
+        )
+        best = self._alternatives(
+            "resolutions", best, [best._replace(downsampling=each) for each in trials.counts]
+        )
+        width = trials.upsampler_width(best.downsampling)
+        best = self._alternatives("an upsampler", best, [best._replace(width=width)])
+        if strategies.worthwhile(trials.counts[best.downsampling], len(trials.classes)):
             best = self._alternatives(
-                "coresets", best, [best._replace(strategy=name) for name in names]
+                "coresets", best, [best._replace(strategy=name) for name in config.strategies]
             )
         brighter = [
-            best._replace(augmentation=best.augmentation._replace(brightness=percent))
-            for percent in config.brightness_percent
+            best.augmentation._replace(brightness=percent) for percent in config.brightness_percent
         ]
-        best = self._alternatives("brightness", best, brighter)
-        if config.distillation_steps:
-            distilled = best._replace(distillation_steps=config.distillation_steps)
-            best = self._alternatives("distillation", best, [distilled])
+        best = self._alternatives(
+            "brightness", best, [best._replace(augmentation=each) for each in brighter]
+        )
+        distilled = best._replace(distillation_steps=config.distillation_steps)
+        self._alternatives("distillation", best, [distilled])
         assert self._written is not None
         return self._written
 
@@ -181,172 +166,78 @@ class Search:
         The codecs have the same bytes, and are sorted by what they teach, best first.
         """
         assert self._written is not None
-        ours = self._written.accuracies
-        if ours.convnet is None:
-            self._full_score(self._written.point)
-            ours = self._full[self._written.point]
-        rows = self._training
-        found = []
-        for each in plain_codecs.plain_files(
-            self._checked.pixels[rows], self._checked.classes[rows], self._budget
-        ):
-            few = self._drawn(each.images, MILD, self._quick_images)
-            quick = self._panel.quick(each.images, few)
-            drawn = self._drawn(each.images, MILD)
-            count = len(each.images[1])
-            found.append((Compared(each.name, each.n_bytes, count, quick), drawn))
-        # The ConvNet takes a while: only the best of each codec is given to it.
+        trials = self._trials
+        # Of each codec, the best quality by the quick proxies: the ConvNet takes a while.
         best: dict[str, tuple[Compared, TrainingSet]] = {}
-        for one, drawn in sorted(found, key=lambda pair: -pair[0].accuracies.mean()):
-            best.setdefault(one.name.split(",")[0], (one, drawn))
+        for each in plain_codecs.plain_files(trials.pixels, trials.classes, self._budget):
+            quick = trials.quick_of(each.images, MILD)
+            found = Compared(each.name, each.n_bytes, len(each.images[1]), quick)
+            codec = each.name.split(",")[0]
+            if codec not in best or quick.mean() > best[codec][0].accuracies.mean():
+                best[codec] = (found, each.images)
         compared = [
-            one._replace(accuracies=self._panel.full(one.accuracies, drawn))
-            for one, drawn in best.values()
+            found._replace(accuracies=trials.full_of(images, MILD, found.accuracies))
+            for found, images in best.values()
         ]
+        ours = trials.score(self._written.point)
         return ours, sorted(compared, key=lambda one: -one.accuracies.mean())
 
-    def _stage(self, name: str, points: list[OperatingPoint]) -> list[OperatingPoint]:
+    def _first(self) -> None:
+        """Write a file soon, if the usual downsampling fits."""
+        given = self._trials.given()
+        with contextlib.suppress(InputError):
+            (found,) = self._trials.fitting((_USUAL if _USUAL in given else given[0],))
+            point = OperatingPoint(found, 0, MILD, 0.0)
+            self._write(point, self._trials.quick(point))
+
+    def _ranked(self, name: str, points: list[OperatingPoint]) -> list[OperatingPoint]:
         """The points in the order of the quick proxies, best first, as far as the time goes."""
         done = []
         for each in points:
             if done and self._stop():
                 break
-            self._quick_score(each)
+            self._trials.quick(each)
             done.append(each)
             self._report(name, len(done), len(points))
-        done.sort(key=lambda each: -self._quick[each].mean())
-        if not self._full:
-            best = done[0]
-            if self._written is None or self._quick[best].mean() > self._written.accuracies.mean():
-                self._write(best, self._quick[best])
+        done.sort(key=lambda each: -self._trials.quick(each).mean())
+        if not self._trials.full:
+            quick = self._trials.quick(done[0])
+            if self._written is None or quick.mean() > self._written.accuracies.mean():
+                self._write(done[0], quick)
         return done
 
     def _finals(self, name: str, points: list[OperatingPoint]) -> OperatingPoint:
-        """The best by the whole panel, written if it is new."""
+        """The best by all proxies, written if it is new; the first if there is no time."""
         for number, each in enumerate(points):
-            if self._stop() and (self._full or number == 0):
+            if self._stop():
                 break
-            self._full_score(each)
+            self._trials.score(each)
             self._report(f"{name}, ConvNet", number + 1, len(points))
-        if not self._full:
+        full = self._trials.full
+        if not full:
             return points[0]
-        best = max(self._full, key=lambda each: self._full[each].mean())
+        best = max(full, key=lambda each: full[each].mean())
         if self._written is None or best != self._written.point:
-            self._write(best, self._full[best])
+            self._write(best, full[best])
         return best
 
     def _alternatives(
         self, name: str, best: OperatingPoint, points: list[OperatingPoint]
     ) -> OperatingPoint:
         """The best point so far after some alternatives, the most promising of them in full."""
-        points = [each for each in points if each not in self._full and each != best]
+        points = [each for each in points if each not in self._trials.full and each != best]
         if not points or self._stop():
             return best
         try:
-            return self._finals(name, self._stage(name, points)[:_SHORTLIST])
+            return self._finals(name, self._ranked(name, points)[:_SHORTLIST])
         except OutOfTime:
             return best
-
-    def _first(self) -> None:
-        """Write a file soon, if the usual downsampling fits."""
-        usual = self._given() if _USUAL not in self._given() else (_USUAL,)
-        with contextlib.suppress(InputError):
-            (found,) = self._fitting(usual[:1])
-            point = OperatingPoint(found, 0, MILD, 0.0)
-            self._write(point, self._quick_score(point))
-
-    def _given(self) -> tuple[Downsampling, ...]:
-        return self._config.downsamplings or downsamplings(self._checked.pixels.shape[1:])
-
-    def _downsamplings(self) -> list[Downsampling]:
-        """Those that fit the budget; of those that fit all images, only the finest two."""
-        return self._fitting(self._given())
-
-    def _fitting(self, given: tuple[Downsampling, ...]) -> list[Downsampling]:
-        fitting = candidates.candidates(
-            self._checked, self._training, self._budget, given, finest=2
-        )
-        self._counts |= {each.downsampling: each.n_images for each in fitting}
-        return [each.downsampling for each in fitting]
-
-    def _count(self, downsampling: Downsampling) -> int:
-        return self._counts[downsampling]
-
-    def _augmentations(self, best: OperatingPoint) -> list[OperatingPoint]:
-        tried = [
-            each for plain in self._config.augmentations for each in (plain, plain._replace(flip=1))
-        ]
-        return [best._replace(augmentation=each) for each in dict.fromkeys(tried)]
-
-    def _neighbours(self, best: OperatingPoint) -> list[OperatingPoint]:
-        """Every other downsampling at the augmentation that was found."""
-        return [best._replace(downsampling=each) for each in self._counts]
-
-    def _with_upsampler(self, best: OperatingPoint) -> list[OperatingPoint]:
-        width = candidates.upsampler_width(
-            best.downsampling.factor, self._checked.pixels.shape[3], self._budget
-        )
-        return [best._replace(width=width)] * bool(width)
-
-    def _quick_score(self, point: OperatingPoint) -> Accuracies:
-        if point not in self._quick:
-            stored = self._stored(point)
-            drawn = None
-            if point.augmentation != NONE:
-                drawn = self._drawn(stored, point.augmentation, self._quick_images)
-            self._quick[point] = self._panel.quick(stored, drawn)
-        return self._quick[point]
-
-    def _full_score(self, point: OperatingPoint) -> None:
-        drawn = self._drawn(self._stored(point), point.augmentation)
-        self._full[point] = self._panel.full(self._quick_score(point), drawn)
-
-    def _drawn(
-        self, stored: TrainingSet, augmentation: Augmentation, per_class: int | None = None
-    ) -> TrainingSet:
-        per_class = per_class or self._config.proxy_images_per_class
-        return augmented_set(0, *stored, per_class, augmentation)
-
-    def _stored(self, point: OperatingPoint) -> TrainingSet:
-        """The images of a file at this point, at full resolution, without the validation part."""
-        asked = (*point[:2], point.strategy, point.distillation_steps)
-        if point.distillation_steps:
-            asked = (*asked, point.augmentation)
-        if asked not in self._made:
-            images, params = self._images_of(point)
-            self._made = {asked: (images, distilled_images.upsampled(images, params))}
-        images, large = self._made[asked]
-        return large, images.classes
-
-    def _images_of(self, point: OperatingPoint) -> tuple[QuantisedImages, object]:
-        checked, rows = self._checked, self._training
-        candidate = candidates.Candidate(
-            point.downsampling, point.width, self._count(point.downsampling)
-        )
-        key_upsampler, key_coreset, key_distil = jax.random.split(self._key_try, 3)
-        steps = self._config.candidate_upsampler_steps
-        params = distilled_file.trained_upsampler(
-            key_upsampler, checked, rows, point.downsampling, point.width, steps
-        )
-        chosen = np.arange(candidate.n_images)
-        if point.strategy != strategies.RANDOM:
-            chosen = candidates.coreset_of_equal_bytes(
-                checked, rows, candidate, point.strategy, key_coreset
-            )
-        images = candidates.quantised(checked, rows, point.downsampling).subset(chosen)
-        if point.distillation_steps:
-            after, params = distilled_file.distilled(
-                key_distil, checked, rows, rows[chosen], params, point, self._until_stop
-            )
-            count = candidates.count_of_equal_bytes(after, images)
-            images = after.subset(slice(count))
-        return images, params
 
     def _write(self, point: OperatingPoint, accuracies: Accuracies) -> None:
         """Apply a point to all images; `on_better` gets the file."""
         point = point._replace(accuracy=accuracies.mean())
         data = distilled_file.write(
-            self._images, self._labels, self._budget, point, self._key_write,
+            self._checked.pixels, self._labels, self._budget, point, self._key_write,
             upsampler_steps=self._config.upsampler_steps, progress=self._until_stop,
         )  # fmt: skip
         seconds = time.monotonic() - self._started
@@ -363,25 +254,3 @@ class Search:
     def _report(self, name: str, done: int, total: int) -> None:
         best = "" if self._written is None else f", best {self._written.accuracies.mean():.1%}"
         report(self._progress, f"trying {name}{best}", done, total)
-
-
-def downsamplings(shape: tuple[int, ...]) -> tuple[Downsampling, ...]:
-    """What is tried for images of a shape (height, width, channels), lossless included."""
-    factors = [each for each in _FACTORS if min(shape[:2]) >= candidates.LEAST_SIDE * each]
-    return (LOSSLESS, *(Downsampling(factor, bits) for factor in factors for bits in _BITS))
-
-
-def split_validation(key: jax.Array, checked: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the validation part and of the other images, whose prefixes mix all classes.
-
-    A quarter of each class is the validation part, at most 2,000 images in all: the fewer images
-    there are, the larger the share that it takes to tell candidates apart. One image of each class
-    is in either part.
-    """
-    order = strategies.stratified_permutation(key, checked.classes)
-    share = min(0.25, _LARGEST_VALIDATION / len(order))
-    held = np.zeros(len(order), bool)
-    for number, count in enumerate(checked.counts):
-        members = order[checked.classes[order] == number]
-        held[members[: max(1, round(share * count))]] = True
-    return order[held[order]], order[~held[order]]

@@ -1,0 +1,180 @@
+"""Candidates of the anytime search: the training set of an operating point, and its scores.
+
+A trial stores images from outside the validation part, as many as the file of all images would
+hold, and gives them to the proxies exactly as `lgc.decompress` would.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from lgc.config import Progress
+from lgc.coresets import strategies
+from lgc.coresets.downsampling import LOSSLESS, Downsampling
+from lgc.distillation import distilled_file, distilled_images
+from lgc.distillation.augmentation import NONE, Augmentation, augmented_set
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.quantised_images import QuantisedImages
+from lgc.distillation.search import candidates
+from lgc.distillation.search.config import DistillConfig
+from lgc.distillation.search.panel import Accuracies, Panel, TrainingSet
+from lgc.images import LabelledImages
+
+_BITS = (1, 2, 3, 5)
+_FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_LARGEST_VALIDATION = 2_000
+_QUICK_IMAGES = 3_000
+"""That the quick proxies are trained on."""
+
+
+class Trials:
+    """Scores of operating points on one image set; each is computed once.
+
+    Args:
+      checked: the image set.
+      budget_bytes: of the file.
+      key: typed PRNG key.
+      config: steps, widths and sizes are used.
+      progress: told of a distillation; may raise to end it.
+
+    Attributes:
+      pixels: uint8[m, H, W, C], what may be stored, classes mixed.
+      classes: int[m], theirs.
+      counts: images that fit at each downsampling known so far.
+      full: points that all proxies have scored.
+    """
+
+    def __init__(
+        self,
+        checked: LabelledImages,
+        budget_bytes: int,
+        key: jax.Array,
+        config: DistillConfig,
+        progress: Progress,
+    ):
+        self._checked, self._budget, self._config = checked, budget_bytes, config
+        self._progress = progress
+        key_split, self._key, key_panel = jax.random.split(key, 3)
+        validation, self._rows = split_validation(key_split, checked)
+        self.pixels, self.classes = checked.pixels[self._rows], checked.classes[self._rows]
+        self._panel = Panel(
+            checked,
+            validation,
+            key_panel,
+            steps=config.screening_steps,
+            width=config.proxy_width,
+            batch_size=config.proxy_batch_size,
+        )
+        share = -(-_QUICK_IMAGES // len(checked.labels))
+        self._few = min(config.proxy_images_per_class, share)
+        self._quick: dict[OperatingPoint, Accuracies] = {}
+        self._last: tuple[Any, TrainingSet] | None = None
+        self.full: dict[OperatingPoint, Accuracies] = {}
+        self.counts: dict[Downsampling, int] = {}
+
+    def given(self) -> tuple[Downsampling, ...]:
+        """The downsamplings that the config asks for, or what suits the images' size."""
+        return self._config.downsamplings or downsamplings(self._checked.pixels.shape[1:])
+
+    def fitting(self, given: tuple[Downsampling, ...]) -> list[Downsampling]:
+        """Those that fit the budget; of those that fit all images, only the finest two.
+
+        Raises:
+          TooSmall: none does.
+        """
+        found = candidates.candidates(self._checked, self._rows, self._budget, given, finest=2)
+        self.counts |= {each.downsampling: each.n_images for each in found}
+        return [each.downsampling for each in found]
+
+    def upsampler_width(self, downsampling: Downsampling) -> int:
+        """Channels of the widest upsampler that the budget allows; 0 for none."""
+        channels = self._checked.pixels.shape[3]
+        return candidates.upsampler_width(downsampling.factor, channels, self._budget)
+
+    def quick(self, point: OperatingPoint) -> Accuracies:
+        """By the two proxies that take a second."""
+        if point not in self._quick:
+            self._quick[point] = self.quick_of(self._stored(point), point.augmentation)
+        return self._quick[point]
+
+    def score(self, point: OperatingPoint) -> Accuracies:
+        """By all proxies."""
+        if point not in self.full:
+            stored, quick = self._stored(point), self.quick(point)
+            self.full[point] = self.full_of(stored, point.augmentation, quick)
+        return self.full[point]
+
+    def quick_of(self, stored: TrainingSet, augmentation: Augmentation) -> Accuracies:
+        """Of any stored images, as they are or augmented, whichever teaches more."""
+        drawn = None if augmentation == NONE else augmented_set(0, *stored, self._few, augmentation)
+        return self._panel.quick(stored, drawn)
+
+    def full_of(
+        self, stored: TrainingSet, augmentation: Augmentation, quick: Accuracies
+    ) -> Accuracies:
+        """The same with the ConvNet."""
+        drawn = augmented_set(0, *stored, self._config.proxy_images_per_class, augmentation)
+        return self._panel.full(quick, drawn)
+
+    def _stored(self, point: OperatingPoint) -> TrainingSet:
+        """The images of a file at this point, at full resolution; the last ones are kept."""
+        # Stored images depend on the augmentation only where they are distilled under it.
+        augmentation = point.augmentation if point.distillation_steps else NONE
+        asked = point._replace(augmentation=augmentation)
+        if self._last is None or self._last[0] != asked:
+            images, params = self._made(point)
+            large = distilled_images.upsampled(images, params)
+            self._last = (asked, (large, images.classes))
+        return self._last[1]
+
+    def _made(self, point: OperatingPoint) -> tuple[QuantisedImages, Any]:
+        """The stored images, and the upsampler's weights."""
+        checked, rows, config = self._checked, self._rows, self._config
+        count = self.counts[point.downsampling]
+        key_upsampler, key_coreset, key_distil = jax.random.split(self._key, 3)
+        params = distilled_file.trained_upsampler(
+            key_upsampler,
+            checked,
+            rows,
+            point.downsampling,
+            point.width,
+            config.candidate_upsampler_steps,
+        )
+        chosen = np.arange(count)
+        if point.strategy != strategies.RANDOM:
+            candidate = candidates.Candidate(point.downsampling, point.width, count)
+            chosen = candidates.coreset_of_equal_bytes(
+                checked, rows, candidate, point.strategy, key_coreset
+            )
+        images = candidates.quantised(checked, rows, point.downsampling).subset(chosen)
+        if point.distillation_steps:
+            after, params = distilled_file.distilled(
+                key_distil, checked, rows, rows[chosen], params, point, self._progress
+            )
+            images = after.subset(slice(candidates.count_of_equal_bytes(after, images)))
+        return images, params
+
+
+def downsamplings(shape: tuple[int, ...]) -> tuple[Downsampling, ...]:
+    """What is tried for images of a shape (height, width, channels), lossless included."""
+    factors = [each for each in _FACTORS if min(shape[:2]) >= candidates.LEAST_SIDE * each]
+    return (LOSSLESS, *(Downsampling(factor, bits) for factor in factors for bits in _BITS))
+
+
+def split_validation(key: jax.Array, checked: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the validation part and of the other images, whose prefixes mix all classes.
+
+    A quarter of each class is the validation part, at most 2,000 images in all: the fewer images
+    there are, the larger the share that it takes to tell candidates apart. One image of each class
+    is in either part.
+    """
+    order = strategies.stratified_permutation(key, checked.classes)
+    share = min(0.25, _LARGEST_VALIDATION / len(order))
+    held = np.zeros(len(order), bool)
+    for number, count in enumerate(checked.counts):
+        members = order[checked.classes[order] == number]
+        held[members[: max(1, round(share * count))]] = True
+    return order[held[order]], order[~held[order]]
