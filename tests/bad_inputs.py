@@ -53,6 +53,32 @@ def content(name: str, data: bytes | Callable[[], bytes], suffix: str = ".npz") 
     BAD[name] = write
 
 
+def tree(name: str, *files: tuple[str, bytes]) -> None:
+    """Lists a folder of some files."""
+
+    def write(folder: Path) -> Path:
+        path = folder / name
+        path.mkdir()
+        for file, data in files:
+            (path / file).parent.mkdir(exist_ok=True)
+            (path / file).write_bytes(data)
+        return path
+
+    BAD[name] = write
+
+
+def link(name: str, target: str) -> None:
+    """Lists a link, beside which an empty folder `target` lies."""
+
+    def write(folder: Path) -> Path:
+        (folder / "target").mkdir()
+        (folder / "link").symlink_to(folder / target)
+        return folder / "link"
+
+    BAD[name] = write
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = npz(samples=np.arange(4, dtype=np.uint8))
 """A small sound file, of which every byte is damaged in turn."""
 IMAGES = npz(images=PIXELS, labels=LABELS)
@@ -67,7 +93,7 @@ content("a_torch_file", zipped(("net/data.pkl", pickle.dumps({})), ("net/version
 content("a_zip_of_texts", zipped(("a.txt", b"a"), ("b.txt", b"b")))
 content("gzipped", gzip.compress(SMALL, mtime=0))
 content("hdf5", b"\x89HDF\r\n\x1a\n" + bytes(100), ".h5")
-content("png", b"\x89PNG\r\n\x1a\n" + bytes(40), ".png")
+content("png", PNG + bytes(40), ".png")
 content("a_broken_jpeg", b"\xff\xd8\xff\xe0" + bytes(40), ".jpg")
 content("json", b'{"images": [1, 2, 3]}', ".json")
 content("csv", b"a,b\n1,2\n", ".csv")
@@ -181,43 +207,11 @@ def a_long_name(folder: Path) -> Path:
     return folder / ("x" * 300)
 
 
-@bad
-def an_empty_folder(folder: Path) -> Path:
-    """A folder of nothing."""
-    (folder / "empty").mkdir()
-    return folder / "empty"
-
-
-@bad
-def a_folder_of_files(folder: Path) -> Path:
-    """A folder that is no data set and no checkpoint."""
-    (folder / "files").mkdir()
-    (folder / "files" / "a.txt").write_text("a")
-    return folder / "files"
-
-
-@bad
-def a_folder_of_loose_pictures(folder: Path) -> Path:
-    """Pictures without classes."""
-    (folder / "loose").mkdir()
-    (folder / "loose" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    return folder / "loose"
-
-
-@bad
-def a_folder_of_broken_pictures(folder: Path) -> Path:
-    """One picture of a class is cut."""
-    (folder / "pictures" / "cat").mkdir(parents=True)
-    (folder / "pictures" / "cat" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(9))
-    return folder / "pictures"
-
-
-@bad
-def a_folder_like_orbax(folder: Path) -> Path:
-    """A checkpoint's folder without its arrays."""
-    (folder / "orbax").mkdir()
-    (folder / "orbax" / "_METADATA").write_text("{}")
-    return folder / "orbax"
+tree("an_empty_folder")
+tree("a_folder_of_files", ("a.txt", b"a"))
+tree("a_folder_of_loose_pictures", ("a.png", PNG))
+tree("a_folder_of_broken_pictures", ("cat/a.png", PNG + bytes(9)))
+tree("a_folder_like_orbax", ("_METADATA", b"{}"))
 
 
 @bad
@@ -227,26 +221,9 @@ def a_pipe(folder: Path) -> Path:
     return folder / "pipe"
 
 
-@bad
-def a_link_to_nothing(folder: Path) -> Path:
-    """A link whose target is gone."""
-    (folder / "link").symlink_to(folder / "gone")
-    return folder / "link"
-
-
-@bad
-def a_link_to_itself(folder: Path) -> Path:
-    """A link that leads nowhere."""
-    (folder / "loop").symlink_to(folder / "loop")
-    return folder / "loop"
-
-
-@bad
-def a_link_to_a_folder(folder: Path) -> Path:
-    """A link to an empty folder."""
-    (folder / "target").mkdir()
-    (folder / "link").symlink_to(folder / "target")
-    return folder / "link"
+link("a_link_to_nothing", "gone")
+link("a_link_to_itself", "link")
+link("a_link_to_a_folder", "target")
 
 
 @bad

@@ -14,7 +14,8 @@ import pytest
 from fewbits import cli
 from tests import bad_inputs, made_files
 from tests.bad_inputs import BAD
-from tests.test_commands import ARTIFACTS, INPUTS, VERBS, files
+from tests.command_files import ARTIFACTS
+from tests.test_commands import INPUTS, VERBS, files
 
 __all__ = ["files"]
 

@@ -12,14 +12,13 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fewbits import cli
 from fewbits.coding import container
+from tests import command_files
 
 ROOT = Path(__file__).resolve().parents[1]
-ARTIFACTS = ROOT / "results" / "artifacts"
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
@@ -92,22 +91,7 @@ def test_every_verb_that_writes_is_known():
 def files(tmp_path_factory) -> Path:
     """Small inputs of every command; nothing here may change."""
     folder = tmp_path_factory.mktemp("inputs")
-    rng = np.random.default_rng(0)
-    np.savez(folder / "net.npz", **{"a/kernel": rng.normal(size=(9, 5)).astype(np.float32)})
-    labels = np.arange(60) % 3
-    pixels = rng.integers(0, 80, size=(60, 8, 8)) + 60 * labels[:, None, None]
-    np.savez(folder / "images.npz", images=pixels.astype(np.uint8), labels=labels)
-    np.savez(folder / "samples.npz", samples=rng.normal(size=64))
-    np.savez(folder / "channel.npz", channel=[[0.9, 0.1], [0.2, 0.8]])
-    (folder / "text").write_bytes(b"")
-    for name, source in (
-        ("lgc", "fashion_mnist_1000_ours_0.lgc"),
-        ("pruned", "lenet5_drr_bytes1200_0.fb"),
-        ("quantised", "rd_trimodal_scalar.fwb"),
-        ("model", "bitalloc_pixel_central_4.model"),
-    ):
-        (folder / name).write_bytes((ARTIFACTS / source).read_bytes())
-    np.savez(folder / "mnist.npz", images=rng.integers(0, 256, (20, 28, 28)).astype(np.uint8))
+    command_files.write(folder)
     assert run(folder, "bitalloc encode model mnist.npz messages") == 0
     return folder
 

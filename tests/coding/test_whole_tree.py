@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -22,17 +21,12 @@ from fewbits.coding.inspection.commands import inspect_parser
 from fewbits.coding.weights.commands import main
 from fewbits.io import read_checkpoint, trees, write_checkpoint
 from tests.coding.mutants import campaign
-from tests.io.users_trees import USERS_TREES, every_dtype, torch_like
+from tests.io.users_trees import USERS_TREES, every_dtype, matched, torch_like
 
 
 def assert_close(one, other):
     """Floats within an 8-bit grid's half step and their own precision, the rest exactly."""
-    assert jax.tree.structure(one) == jax.tree.structure(other)
-    for left, right in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        assert left.dtype == right.dtype
-        assert isinstance(left, jax.Array) == isinstance(right, jax.Array)
-        if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
-            left, right = jax.random.key_data(left), jax.random.key_data(right)
+    for left, right in matched(one, other):
         if jnp.issubdtype(left.dtype, jnp.floating):
             left, right = np.float64(left), np.float64(right)
             assert np.abs(left - right).max(initial=0) <= np.abs(right).max(initial=0) / 100

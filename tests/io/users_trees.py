@@ -89,11 +89,17 @@ USERS_TREES = {
 }
 
 
-def assert_same(one, other):
+def matched(one, other):
+    """The leaves of two trees, which have the same structure, dtypes and kinds, pair by pair."""
     assert jax.tree.structure(one) == jax.tree.structure(other)
     for left, right in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         assert left.dtype == right.dtype
         assert isinstance(left, jax.Array) == isinstance(right, jax.Array)
         if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
             left, right = jax.random.key_data(left), jax.random.key_data(right)
+        yield left, right
+
+
+def assert_same(one, other):
+    for left, right in matched(one, other):
         np.testing.assert_array_equal(left, right)
