@@ -201,9 +201,8 @@ def commands() -> None:
         parser = entry.load()(f"fewbits {name}")
         add(f"## fewbits {name}", parser)
         for action in parser._actions:
-            for verb, of_verb in (
-                action.choices if isinstance(action.choices, dict) else {}
-            ).items():
+            verbs = action.choices if isinstance(action.choices, dict) else {}
+            for verb, of_verb in verbs.items():
                 add(f"### fewbits {name} {verb}", of_verb)
     write("commands.md", "\n\n".join([*parts, ""]))
 
