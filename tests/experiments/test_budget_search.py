@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import jax
 import pytest
 
+import lgc
 from fewbits.io import datasets
 from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
 from lgc import files
 from lgc.coresets import lossless_subset
-from lgc.distillation import distilled_file
-from lgc.distillation.search import budget_search
 from lgc.distillation.search.config import DistillConfig
 
 BUDGET_BYTES = 700
@@ -19,10 +17,8 @@ SEARCH = DistillConfig(
     candidate_upsampler_steps=150,
     upsampler_steps=300,
     screening_steps=150,
-    final_steps=300,
     proxy_images_per_class=300,
     distillation_steps=200,
-    evaluation_seeds=2,
 )
 
 
@@ -32,11 +28,7 @@ SEARCH = DistillConfig(
 def test_a_file_within_a_budget_beats_the_lossless_subset_of_its_bytes():
     train = datasets.load("digits", "train")
     test = datasets.load("digits", "test")
-    key_search, key_write = jax.random.split(jax.random.key(0))
-    point = budget_search.search(
-        train.pixels, train.labels, BUDGET_BYTES, key_search, config=SEARCH
-    )
-    data = distilled_file.write(train.pixels, train.labels, BUDGET_BYTES, point, key_write)
+    data = lgc.distill(train.pixels, train.labels, BUDGET_BYTES, config=SEARCH)
     assert len(data) <= BUDGET_BYTES
     ours = files.sample(data, per_class=300, seed=0)
     few, _ = lossless_subset.largest(train.pixels, train.labels, len(data), seed=0)

@@ -28,7 +28,7 @@ QUICK = DistillConfig(
 def test_the_file_is_within_its_budget_and_has_every_class():
     images, labels = blobs(150)
     stages = []
-    point = budget_search.search(
+    point = budget_search.first_stage(
         images, labels * 4, 500, jax.random.key(0), config=QUICK,
         progress=lambda stage, done, total: stages.append((done, total)),
     )  # fmt: skip
@@ -107,4 +107,4 @@ def asked(stage, monkeypatch, said):
 def test_a_budget_below_a_header_and_an_image_is_refused(budget_bytes):
     images, labels = blobs(40, side=16)
     with pytest.raises(InputError, match=f"{budget_bytes} bytes is too small"):
-        budget_search.search(images, labels, budget_bytes, jax.random.key(0), config=QUICK)
+        budget_search.first_stage(images, labels, budget_bytes, jax.random.key(0), config=QUICK)

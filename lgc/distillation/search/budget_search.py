@@ -4,9 +4,8 @@
 few fine ones, and how far they may be augmented, depends on the data. The training set of each
 candidate is made exactly as its file would give it and scored by a proxy evaluation (`lgc.proxies`)
 on a held-out part of the user's images: first all candidates with short trainings, then the best
-with long ones, as in successive halving. A second stage (`search_stages`) decides about brightness
-augmentation and distillation. The best operating point is then applied to all images
-(`distilled_file`).
+with long ones, as in successive halving. `stages` then decides about brightness augmentation and
+distillation, and the best operating point is applied to all images (`distilled_file`).
 """
 
 from __future__ import annotations
@@ -23,32 +22,9 @@ from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import candidates as search_candidates
 from lgc.distillation.search import stages
 from lgc.distillation.search.config import DOWNSAMPLINGS, MILD, DistillConfig
+from lgc.distillation.search.panel import TrainingSet
 
 _STAGE = "evaluating candidates"
-
-TrainingSet = tuple[np.ndarray, np.ndarray]
-"""Images at full resolution, uint8[n, H, W, C], and their class numbers."""
-
-
-def search(
-    pixels: np.ndarray,
-    labels: np.ndarray,
-    budget_bytes: int,
-    key: jax.Array,
-    *,
-    config: DistillConfig = DistillConfig(),  # noqa: B008
-    progress: Progress | None = None,
-) -> OperatingPoint:
-    """Both search stages; arguments and errors as of `first_stage`."""
-    found = first_stage(pixels, labels, budget_bytes, key, config=config, progress=progress)
-    if not (config.brightness_percent or config.distillation_steps):
-        return found
-    trial = stages.trial(pixels, labels, budget_bytes, found, key, config)
-    if config.brightness_percent:
-        found = stages.brightness(trial, found, key, config, progress).point
-    if config.distillation_steps:
-        found = stages.distillation(trial, found, key, config, progress).point
-    return found
 
 
 def first_stage(
