@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fewbits.coding import InputError
 from fewbits.io.arrays import read_arrays
+from fewbits.io.image_sets import folders
 from fewbits.io.npy import read_npy
 from ratedist.solvers.checks import check_mass
 from ratedist.sources import Source, as_points, from_samples
 
-PICTURES = (".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".jpg", ".jpeg", ".webp")
+_PICTURES = (*folders.SUFFIXES, ".ppm", ".pgm")
 
 
 class UserSource(NamedTuple):
@@ -72,14 +73,14 @@ def read_numbers(path: Path, name: str | None) -> np.ndarray:
     """One array of finite numbers, in its own shape and type; of a picture, its pixels.
 
     Args:
-      path: .npz, .npy, or a picture (.png, .bmp, .ppm, .pgm, .tif, .jpg, .webp).
+      path: .npz, .npy, or a picture (.png, .jpg, .bmp, .gif, .webp, .tif, .ppm, .pgm).
       name: of the array; None for `samples`, or the only one there is.
 
     Raises:
       InputError: there is no such array, it is empty, or it holds something else.
       OSError: the file cannot be opened.
     """
-    if path.suffix.lower() in PICTURES:
+    if path.suffix.lower() in _PICTURES:
         return _picture(path)
     if path.suffix.lower() == ".npy":
         return _numbers(read_npy(path), "its array", path, keep=True)
@@ -92,14 +93,11 @@ def read_numbers(path: Path, name: str | None) -> np.ndarray:
 
 
 def _picture(path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+    def pixels(picture: Any) -> np.ndarray:
+        grey = picture.mode in ("1", "L", "I", "I;16", "F")
+        return np.asarray(picture if grey else picture.convert("RGB"))
 
-    try:
-        with Image.open(path) as picture:
-            grey = picture.mode in ("1", "L", "I", "I;16", "F")
-            return np.asarray(picture if grey else picture.convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is no picture that can be read; save it again") from error
+    return folders.opened(path, pixels)
 
 
 def _numbers(values: np.ndarray, name: str, path: Path, keep: bool = False) -> np.ndarray:

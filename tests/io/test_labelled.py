@@ -235,7 +235,7 @@ def test_a_picture_cut_in_the_middle_is_named(tmp_path: Path):
     folder = folder_of(tmp_path, COLOUR.repeat(20, 1).repeat(20, 2))
     whole = (folder / "cat" / "1.png").read_bytes()
     (folder / "cat" / "1.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"1\.png is no sound picture"):
+    with pytest.raises(InputError, match=r"1\.png cannot be read as a picture"):
         read_labelled(folder)
 
 
@@ -247,7 +247,7 @@ def test_folders_that_are_none(tmp_path: Path):
         read_labelled(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"1\.png is no sound picture"):
+    with pytest.raises(InputError, match=r"1\.png cannot be read as a picture"):
         read_labelled(tmp_path)
 
 

@@ -12,6 +12,7 @@ import pytest
 import ratedist
 from ratedist import commands as command_line
 from ratedist import sources
+from ratedist.codes import commands as coding_commands
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +100,7 @@ def test_curve(tmp_path, capsys):
     ids=["scalar", "pairs", "trellis"],
 )
 def test_encode_and_decode(tmp_path, capsys, monkeypatch, options):
-    monkeypatch.setattr(command_line, "_GROUPS", 100)
+    monkeypatch.setattr(coding_commands, "_GROUPS", 100)
     x = np.random.default_rng(0).normal(size=(200, 50))
     np.savez(tmp_path / "x.npz", samples=x)
     file, back = tmp_path / "x.fwb", tmp_path / "back.npz"
@@ -141,6 +142,28 @@ def test_bad_sources(tmp_path, capsys, arrays, said):
     out = tmp_path / "c.csv"
     fails(capsys, ["curve", tmp_path / "s.npz", "--output", out], said)
     assert not out.exists()
+
+
+def test_what_is_decoded_has_the_form_that_the_name_asks_for(tmp_path, capsys):
+    source, file = tmp_path / "s.npz", tmp_path / "s.fwb"
+    np.savez(source, samples=np.arange(24, dtype=np.uint8).reshape(4, 6))
+    printed(capsys, "encode", source, file, "--distortion", 0.5)
+    assert "array 'values'" in printed(capsys, "decode", file, tmp_path / "a.npz")
+    assert "array of shape (4, 6), float32" in printed(capsys, "decode", file, tmp_path / "a.npy")
+    with np.load(tmp_path / "a.npz") as named:
+        np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), named["values"])
+    fails(capsys, ["decode", file, tmp_path / "a.png"], "encode with --block auto")
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_damaged_pictures_are_refused(tmp_path, capsys):
+    from PIL import Image
+
+    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8)).save(whole)
+    cut.write_bytes(whole.read_bytes()[:500])
+    encode = ["encode", cut, tmp_path / "cut.fwb", "--distortion", 1]
+    fails(capsys, encode, "cut.png cannot be read as a picture")
 
 
 def test_bad_options(tmp_path, capsys):

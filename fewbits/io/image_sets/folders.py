@@ -134,14 +134,19 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _head(path: Path) -> tuple[str, tuple[int, int]]:
     """Mode and size (width, height), without decoding."""
-    return _opened(path, lambda picture: (picture.mode, picture.size))
+    return opened(path, lambda picture: (picture.mode, picture.size))
 
 
 def _load(path: Path) -> Any:
-    return _opened(path, lambda picture: picture.copy())
+    return opened(path, lambda picture: picture.copy())
 
 
-def _opened(path: Path, use: Callable[[Any], T]) -> T:
+def opened(path: Path, use: Callable[[Any], T]) -> T:
+    """What `use` makes of a picture.
+
+    Raises:
+      InputError: it is none, damaged, or so large that it would fill the memory.
+    """
     from PIL import Image
 
     try:
@@ -155,7 +160,9 @@ def _opened(path: Path, use: Callable[[Any], T]) -> T:
         Image.DecompressionBombError, Image.DecompressionBombWarning,
     ) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:80]
-        raise InputError(f"{path} is no sound picture: {reason}; replace or remove it") from error
+        raise InputError(
+            f"{path} cannot be read as a picture: {reason}; replace or remove it"
+        ) from error
 
 
 def _resized(picture: Any, size: tuple[int, int], path: Path) -> Any:
