@@ -1,4 +1,4 @@
-"""The codes of `rd_codes`, fitted: scalar, vector and trellis, with the bound they are held to."""
+"""Codes fitted to a source (scalar, vector, trellis), and the certified bounds beside them."""
 
 from __future__ import annotations
 

@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewbits.coding import params_from_bytes, params_to_bytes
+from fewbits.coding import binary_coder, params_from_bytes, params_to_bytes
 from fewbits.coding.adaptive import (
     adaptive_file,
-    bit_mixer,
-    compiled,
     quantiser,
     steps,
     tensor_coder,
@@ -106,6 +104,7 @@ def test_a_decoder_written_from_the_format_agrees(tensors):
 def test_the_same_loops_without_numba_give_the_same_bytes(monkeypatch):
     tree = {"kernel": network()["dense"]["kernel"][:8, :12]}
     expected = params_to_bytes(tree, bits=5)
+    monkeypatch.setattr(binary_coder, "code", binary_coder.code.py_func)
     for name in ("log_class", "clipped", "sign", "code_bit"):
         monkeypatch.setattr(tensor_scan, name, getattr(tensor_scan, name).py_func)
     monkeypatch.setattr(tensor_scan, "scan_tensor", tensor_scan.scan_tensor.py_func)
@@ -113,12 +112,6 @@ def test_the_same_loops_without_numba_give_the_same_bytes(monkeypatch):
     np.testing.assert_array_equal(
         adaptive_file.read_adaptive(expected)["kernel"], model_file.quantise(tree, 5)["kernel"]
     )
-
-
-def test_without_numba_functions_stay_as_they_are(monkeypatch):
-    monkeypatch.setattr(compiled, "numba", None)
-    function = compiled.compiled(lambda x: x + 1)
-    assert function(1) == function.py_func(1) == 2
 
 
 @pytest.mark.slow
@@ -315,17 +308,6 @@ def test_a_kernel_of_sixteen_million_with_a_thousand_nonzeros():
     data = params_to_bytes({"a": kernel}, bits=5)
     assert len(data) < 2600
     assert np.count_nonzero(params_from_bytes(data)["a"]) > 850
-
-
-def test_the_ends_of_streams():
-    for low, high, expected in (
-        (0, 2**32 - 1, b""),
-        (1, 2**32 - 1, b"\x01"),
-        (0x01000001, 0x0100FFFF, b"\x01\x00\x01"),
-        (0x12345678, 0x12345678, b"\x12\x34\x56\x78"),
-    ):
-        coder = np.array([low, high, 0, 0, 0], np.int64)
-        assert bit_mixer.last_bytes(coder) == expected
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,14 @@ def _searched(
     low, high, best = 0.0, np.inf, None
     for _ in range(_SEARCHES):
         chosen = steps.tensor_steps(tensors, scales, step)
-        quantised = quantiser.quantise(tensors, chosen, states)
+        try:
+            quantised = quantiser.quantise(tensors, chosen, states)
+        except ValueError as error:
+            if max_mse is None:
+                raise
+            raise ValueError(
+                f"a mean squared error of {max_mse:g} is too small; give a larger one"
+            ) from error
         error = sum(e for e, one in zip(quantised.squared_errors, counted, strict=True) if one)
         if error <= goal * (_SLACK if max_mse is None else 1.0):
             low, best = step, (chosen, quantised.values)

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.coding.adaptive.compiled import compiled
+from fewbits.coding import binary_coder
 from fewbits.coding.adaptive.logistic import LARGEST, MAX_COUNT, ONE, Tables
+from fewbits.coding.compiled import compiled
 
 COUNT_BITS = 10
 PROBABILITY_BITS = 21
 NEW_SLOT = 1 << (PROBABILITY_BITS - 1 + COUNT_BITS)
 """A context that has seen nothing: probability one half, count 0."""
 WEIGHT_ONE = 1 << 16
-LOW, HIGH, CODE, PLACE, BITS = range(5)
-"""What the array `coder` holds: the interval's ends, what a decoder compares with them, the place
-in the bytes, bits coded so far."""
-_LIMIT = (1 << 32) - 1
+BITS = binary_coder.REGISTERS
+"""Where the array `coder` holds the number of bits coded so far, behind the arithmetic coder's."""
 _COUNT_MASK = (1 << COUNT_BITS) - 1
 _TOP = (1 << PROBABILITY_BITS) - 1
 _TO_STRETCH = PROBABILITY_BITS - 16
@@ -74,23 +73,7 @@ def code_bit(
     two = min(max(two >> 16, -LARGEST), LARGEST)
     probability = squash[((one + two) >> 1) + LARGEST]
 
-    width = coder[HIGH] - coder[LOW]
-    split = coder[LOW] + (width >> 16) * probability + (((width & 0xFFFF) * probability) >> 16)
-    if not encode:
-        bit = 1 if coder[CODE] <= split else 0
-    if bit:
-        coder[HIGH] = split
-    else:
-        coder[LOW] = split + 1
-    while (coder[LOW] ^ coder[HIGH]) >> 24 == 0:
-        if encode:
-            data[coder[PLACE]] = coder[HIGH] >> 24
-        else:
-            byte = data[coder[PLACE]] if coder[PLACE] < data.size else 0
-            coder[CODE] = ((coder[CODE] << 8) & _LIMIT) | byte
-        coder[PLACE] += 1
-        coder[LOW] = (coder[LOW] << 8) & _LIMIT
-        coder[HIGH] = ((coder[HIGH] << 8) & _LIMIT) | 255
+    bit = binary_coder.code(encode, bit, probability, coder, data)
 
     speed = _SLOW_RATE + _FAST_RATE // (coder[BITS] + _FAST_BITS)
     coder[BITS] += 1
@@ -109,25 +92,3 @@ def code_bit(
             belief -= (belief * rate[seen]) >> 16
         slots[places[j]] = (belief << COUNT_BITS) | min(seen + 1, MAX_COUNT)
     return bit
-
-
-def new_encoder() -> np.ndarray:
-    """The state of the arithmetic coder before the first bit, int64[5]."""
-    return np.array([0, _LIMIT, 0, 0, 0], np.int64)
-
-
-def new_decoder(data: np.ndarray) -> np.ndarray:
-    """The state before the first bit is read of uint8[...], int64[5]."""
-    head = bytes(data[:4]) + bytes(4 - min(4, data.size))
-    return np.array([0, _LIMIT, int.from_bytes(head, "big"), 4, 0], np.int64)
-
-
-def last_bytes(coder: np.ndarray) -> bytes:
-    """The fewest bytes that end a stream: zeros follow, and the number lies in the interval."""
-    low, high = int(coder[LOW]), int(coder[HIGH])
-    for count in range(4):
-        unit = 1 << (8 * (4 - count))
-        value = -(-low // unit) * unit
-        if value <= high:
-            return value.to_bytes(4, "big")[:count]
-    return low.to_bytes(4, "big")

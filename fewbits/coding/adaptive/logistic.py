@@ -39,19 +39,26 @@ class Tables(NamedTuple):
 
 
 @functools.cache
-def tables() -> Tables:
-    """The tables of the format; FORMAT.md defines them."""
+def squash() -> np.ndarray:
+    """int64[2 LARGEST + 1]: 2^16 / (1 + exp(-x / 256)) of log odds x, from 1 to 2^16 - 1."""
     odds = []
     with decimal.localcontext(decimal.Context(prec=40)):
         factor, power = (1 / decimal.Decimal(ONE)).exp(), decimal.Decimal(1)
         for _ in range(LARGEST + 1):
             odds.append(int((CERTAIN * power / (1 + power)).to_integral_value()))
             power *= factor
-    upper = np.minimum(np.array(odds, np.int32), CERTAIN - 1)
-    squash = np.concatenate([CERTAIN - upper[:0:-1], upper])
-    places = np.searchsorted(squash, np.arange(CERTAIN))
+    upper = np.minimum(np.array(odds, np.int64), CERTAIN - 1)
+    table = np.concatenate([CERTAIN - upper[:0:-1], upper])
+    table.setflags(write=False)
+    return table
+
+
+@functools.cache
+def tables() -> Tables:
+    """The tables of the format; FORMAT.md defines them."""
+    places = np.searchsorted(squash(), np.arange(CERTAIN))
     stretch = np.minimum(places - LARGEST, LARGEST).astype(np.int16)
     seen = np.arange(MAX_COUNT + 1)
     rate = 10 * CERTAIN // (10 * seen + 16)
     trust = 10 * ONE * seen // (10 * seen + 4)
-    return Tables(squash, stretch, rate, trust)
+    return Tables(squash().astype(np.int32), stretch, rate, trust)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from fewbits.coding import binary_coder
 from fewbits.coding.adaptive import bit_mixer, logistic, tensor_scan, trellis
 from fewbits.coding.adaptive.tensor_scan import FAILED, INDEX
 from fewbits.io.errors import FormatError
@@ -42,6 +43,7 @@ class _Model:
         shape = (tensor_scan.N_MIXERS, tensor_scan.N_CONTEXTS + 1)
         self._weights = np.full(shape, _WEIGHT, np.int64)
         self._weights[:, -1] = 0
+        self._coder = np.zeros(bit_mixer.BITS + 1, np.int64)
         self._tensors = 0
 
     def _start(self, shape: tuple[int, ...]) -> tuple:
@@ -53,12 +55,12 @@ class _Model:
 
     def _scan(
         self, encode: bool, values: np.ndarray, last: int, started: tuple, states: int,
-        coder: np.ndarray, data: np.ndarray,
+        data: np.ndarray,
     ) -> None:  # fmt: skip
         shape, sums, taps, scan = started
         tensor_scan.scan_tensor(
             encode, values, last, shape, self._tensors - 1, trellis.next_states(states), sums, taps,
-            scan, tensor_scan.STARTS, self._slots, self._weights, coder, data, self._tables,
+            scan, tensor_scan.STARTS, self._slots, self._weights, self._coder, data, self._tables,
         )  # fmt: skip
 
 
@@ -67,7 +69,7 @@ class Encoder(_Model):
 
     def __init__(self) -> None:
         super().__init__()
-        self._coder = bit_mixer.new_encoder()
+        binary_coder.start(self._coder)
         self._written = bytearray()
 
     def add(self, values: np.ndarray, shape: tuple[int, ...], states: int) -> int:
@@ -87,14 +89,14 @@ class Encoder(_Model):
         buffer = np.empty(min(_BLOCK, values.size) * _BYTES_PER_ELEMENT, np.uint8)
         while started[-1][INDEX] < values.size:
             last = min(int(started[-1][INDEX]) + _BLOCK, values.size)
-            self._coder[bit_mixer.PLACE] = 0
-            self._scan(True, values, last, started, states, self._coder, buffer)
-            self._written += buffer[: self._coder[bit_mixer.PLACE]].tobytes()
+            self._coder[binary_coder.PLACE] = 0
+            self._scan(True, values, last, started, states, buffer)
+            self._written += buffer[: self._coder[binary_coder.PLACE]].tobytes()
         return len(self._written)
 
     def finish(self) -> bytes:
         """The whole stream."""
-        return bytes(self._written) + bit_mixer.last_bytes(self._coder)
+        return bytes(self._written) + binary_coder.last_bytes(self._coder)
 
 
 class Decoder(_Model):
@@ -103,7 +105,7 @@ class Decoder(_Model):
     def __init__(self, data: bytes, section: str):
         super().__init__()
         self._data = np.frombuffer(bytearray(data), np.uint8)
-        self._coder = bit_mixer.new_decoder(self._data)
+        binary_coder.start(self._coder, data)
         self._section = section
 
     def take(self, shape: tuple[int, ...], states: int) -> np.ndarray:
@@ -116,17 +118,17 @@ class Decoder(_Model):
         values = np.zeros(math.prod(shape), np.int32)
         while started[-1][INDEX] < values.size:
             last = min(int(started[-1][INDEX]) + _BLOCK, values.size)
-            self._scan(False, values, last, started, states, self._coder, self._data)
+            self._scan(False, values, last, started, states, self._data)
             if started[-1][FAILED] or self.used() > self._data.size:
                 raise FormatError("the stream is damaged", self._section)
         return values
 
     def used(self) -> int:
         """Bytes that what was read has settled."""
-        return int(self._coder[bit_mixer.PLACE]) - 4
+        return int(self._coder[binary_coder.PLACE]) - 4
 
     def finish(self) -> None:
         """Asserts that the stream ends as an encoder ends it."""
         rest = self._data[self.used() :].tobytes()
-        if rest != bit_mixer.last_bytes(self._coder):
+        if rest != binary_coder.last_bytes(self._coder):
             raise FormatError("the stream does not end with its last tensor", self._section)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from fewbits.coding.adaptive.bit_mixer import code_bit
-from fewbits.coding.adaptive.compiled import compiled
 from fewbits.coding.adaptive.logistic import Tables
+from fewbits.coding.compiled import compiled
 
 N_CONTEXTS = 9
 N_NEIGHBOURS = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.coding.adaptive.compiled import compiled
+from fewbits.coding.compiled import compiled
 
 N_CLASSES = 48
 """Classes of expected magnitude, three to the octave; class 10 is one step."""

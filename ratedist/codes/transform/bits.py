@@ -2,78 +2,48 @@
 
 Each binary decision is predicted by several contexts. A context holds a probability (16 bits) and
 how often it was used; the predictions are combined in the logistic domain by weights that follow
-the gradient of the coding cost (logistic mixing, Mahoney 2005). The mixed probability drives a
-binary arithmetic coder with 32-bit bounds. Encoder and decoder are the same function: in one
-direction the decision is given, in the other it is read, so both adapt alike. There is no floating
-point in it; numba only makes it fast.
+the gradient of the coding cost (logistic mixing, Mahoney 2005). The mixed probability drives the
+binary arithmetic coder. Encoder and decoder are the same function: in one direction the decision is
+given, in the other it is read, so both adapt alike. There is no floating point in it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import decimal
 import functools
-import hashlib
-import types
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
-from numba.core import config as numba_config
 
-from fewbits.coding import FormatError
+from fewbits.coding import FormatError, binary_coder
+from fewbits.coding.adaptive import logistic
+from fewbits.coding.binary_coder import HIGH, LOW, PLACE
+from fewbits.coding.compiled import compiled
 
 INPUTS = 10
 """Contexts of one decision."""
-_STRETCH_ONE = 256
-_STRETCH_LIMIT = 3071
+DECODING = binary_coder.REGISTERS
+"""The register that is 1 in a coder that reads, else 0."""
+_LIMIT = logistic.LARGEST
 _COUNT_LIMIT = 255
-_LOW, _HIGH, _CODE, _AT, _DECODING, _OVERRUN = range(6)
-
-
-def compiled(function: Any) -> Any:
-    """`function`, compiled once for an installation where something can be written, else anew.
-
-    numba reuses what it compiled as long as the file of the function is as it was, also when a
-    function that it calls has changed. A constant that the function closes over is part of what
-    it compares; here that is a digest of all files whose functions call one another.
-    """
-    if not is_compiled():
-        return function
-    code = function.__code__.replace(co_freevars=("sources",))
-    cell = types.CellType(_sources())
-    closed = types.FunctionType(code, function.__globals__, function.__name__, None, (cell,))
-    closed.__module__, closed.__qualname__ = function.__module__, function.__qualname__
-    with contextlib.suppress(RuntimeError):
-        return numba.njit(cache=True)(closed)
-    return numba.njit(closed)
-
-
-@functools.cache
-def _sources() -> bytes:
-    digest = hashlib.blake2b()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.digest()
-
-
-def is_compiled() -> bool:
-    """Whether functions are compiled; interpreted, they take about a hundred times as long."""
-    return not numba_config.DISABLE_JIT  # pyright: ignore[reportAttributeAccessIssue]
+_LEAST = 24
+"""No decision is thought less likely than this many 2^-16."""
+_MOST_OVERRUN = 1 << 16
 
 
 class Coder(NamedTuple):
     """All state of a coder, as arrays that `code_bit` changes.
 
     Attributes:
-      registers: Int[6], bounds of the interval, the code word, the place in the buffer.
+      registers: Int[5], those of the arithmetic coder, and `DECODING`.
       buffer: UInt8[n], the stream.
       chances: Int[contexts, 2], probability of a one in 1/65536 and number of uses.
       weights: Int[sets, INPUTS], mixing weights in 1/65536.
       inputs: Int[INPUTS], contexts of the next decision.
       stretched: Int[INPUTS], their log odds.
-      tables: stretch, squash, reciprocals, confidences.
+      stretch: Int[4096], log odds of probabilities.
+      squash: Int[6143], probabilities of log odds.
+      rates: Int[256], by how much a context moves after so many uses, in 1/65536.
+      trust: Int[256], how much a context counts after so many uses, in 1/256.
     """
 
     registers: np.ndarray
@@ -90,14 +60,10 @@ class Coder(NamedTuple):
 
 def start(contexts: int, sets: int, data: bytes | None = None, capacity: int = 0) -> Coder:
     """A coder that writes (to `capacity` bytes) or, given `data`, one that reads."""
-    registers = np.zeros(6, np.int64)
-    registers[_HIGH] = 0xFFFFFFFF
-    if data is None:
-        buffer = np.zeros(capacity, np.uint8)
-    else:
-        buffer = np.frombuffer(data + bytes(4), np.uint8).copy()
-        registers[_CODE] = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
-        registers[_AT], registers[_DECODING] = 4, 1
+    registers = np.zeros(binary_coder.REGISTERS + 1, np.int64)
+    binary_coder.start(registers, data)
+    registers[DECODING] = data is not None
+    buffer = np.frombuffer(bytearray(capacity if data is None else data), np.uint8)
     chances = np.zeros((contexts, 2), np.int64)
     chances[:, 0] = 1 << 15
     weights = np.full((sets, INPUTS), 65536 * 7 // (10 * INPUTS), np.int64)
@@ -107,7 +73,7 @@ def start(contexts: int, sets: int, data: bytes | None = None, capacity: int = 0
 
 def is_full(coder: Coder) -> bool:
     """Whether the buffer was too short for what was written."""
-    return int(coder.registers[_AT]) + 4 > coder.buffer.size
+    return int(coder.registers[PLACE]) + 4 > coder.buffer.size
 
 
 def finish(coder: Coder) -> bytes:
@@ -118,9 +84,10 @@ def finish(coder: Coder) -> bytes:
     """
     if is_full(coder):
         raise ValueError("the stream is longer than its buffer")
-    at = int(coder.registers[_AT])
-    # The shortest word within the interval; the reader continues it with zeros.
-    low, high = int(coder.registers[_LOW]), int(coder.registers[_HIGH])
+    at = int(coder.registers[PLACE])
+    # Not `binary_coder.last_bytes`, which ends some streams otherwise: the same signal keeps giving
+    # the same file.
+    low, high = int(coder.registers[LOW]), int(coder.registers[HIGH])
     for length in range(1, 5):
         word = ((low >> (32 - 8 * length)) + 1) << (32 - 8 * length)
         if word <= high:
@@ -137,7 +104,7 @@ def check_read(coder: Coder) -> None:
     Raises:
       FormatError: more was read than there is.
     """
-    if coder.registers[_OVERRUN] > 1 << 16:
+    if int(coder.registers[PLACE]) - 4 - coder.buffer.size > _MOST_OVERRUN:
         raise FormatError("the stream ends too early", "symbols")
 
 
@@ -160,31 +127,9 @@ def code_bit(coder, bit, first_set, second_set):
         coder.stretched[i] = value
         total += value * (weights[first_set, i] + weights[second_set, i])
     total >>= 16
-    total = min(max(total, -_STRETCH_LIMIT), _STRETCH_LIMIT)
-    chance = coder.squash[total + _STRETCH_LIMIT]
-    low, high = registers[_LOW], registers[_HIGH]
-    middle = low + ((high - low) >> 16) * chance + ((((high - low) & 0xFFFF) * chance) >> 16)
-    if registers[_DECODING]:
-        bit = 1 if registers[_CODE] <= middle else 0
-    if bit:
-        high = middle
-    else:
-        low = middle + 1
-    while (low ^ high) >> 24 == 0:
-        at = registers[_AT]
-        if registers[_DECODING]:
-            following = 0
-            if at < coder.buffer.size:
-                following = coder.buffer[at]
-            else:
-                registers[_OVERRUN] += 1
-            registers[_CODE] = ((registers[_CODE] & 0xFFFFFF) << 8) | following
-        elif at < coder.buffer.size:
-            coder.buffer[at] = high >> 24
-        registers[_AT] = at + 1
-        low = (low & 0xFFFFFF) << 8
-        high = ((high & 0xFFFFFF) << 8) | 255
-    registers[_LOW], registers[_HIGH] = low, high
+    total = min(max(total, -_LIMIT), _LIMIT)
+    chance = coder.squash[total + _LIMIT]
+    bit = binary_coder.code(registers[DECODING] == 0, bit, chance, registers, coder.buffer)
     error = (bit << 16) - chance
     for i in range(INPUTS):
         context = coder.inputs[i]
@@ -204,17 +149,9 @@ def code_bit(coder, bit, first_set, second_set):
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Correctly rounded by `decimal`, hence the same everywhere."""
-    span = np.arange(-_STRETCH_LIMIT, _STRETCH_LIMIT + 1)
-    with decimal.localcontext(decimal.Context(prec=24)):
-        base = (decimal.Decimal(1) / _STRETCH_ONE).exp()
-        powers = [base**-_STRETCH_LIMIT]
-        for _ in span[1:]:
-            powers.append(powers[-1] * base)
-        squash = [int(65536 * power / (1 + power) + decimal.Decimal("0.5")) for power in powers]
-    squash = np.clip(np.array(squash, np.int64), 24, 65536 - 24)
+    squash = np.clip(logistic.squash(), _LEAST, logistic.CERTAIN - _LEAST)
     places = (np.arange(4096) << 4) + 8
-    stretch = np.searchsorted(squash, places) - _STRETCH_LIMIT
+    stretch = np.searchsorted(squash, places) - _LIMIT
     uses = np.arange(_COUNT_LIMIT + 1)
     rates = (65536 * 2) // (2 * uses + 3)
     trust = (256 * uses * 4) // (4 * uses + 3)

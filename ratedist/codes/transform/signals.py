@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewbits.coding import InputError
-from ratedist.codes.transform import bits, channels, layouts, signal_file
+from fewbits.coding.compiled import is_compiled
+from ratedist.codes.transform import channels, layouts, signal_file
 from ratedist.codes.transform.images import planes
 from ratedist.codes.transform.search import step_for
 from ratedist.codes.transform.series import frames
 from ratedist.codes.transform.signal_file import Signal
 
 TRANSFORMS = ("auto", "dct", "lapped", "klt", "none")
-_SAMPLE = 1 << 16 if bits.is_compiled() else 1 << 12
+_SAMPLE = 1 << 16 if is_compiled() else 1 << 12
 _SERIES = (("none", 1), ("dct", 16), ("lapped", 64), ("lapped", 128), ("lapped", 256),
            ("lapped", 512), ("lapped", 1024), ("lapped", 2048))  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratedist.codes.transform.bits import compiled
+from fewbits.coding.compiled import compiled
 
 BINS = 8
 """Frequency classes along one side of a block, whatever its size."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ratedist.codes.transform.bits import INPUTS, code_bit, compiled
+from fewbits.coding.compiled import compiled
+from ratedist.codes.transform.bits import DECODING, INPUTS, code_bit
 from ratedist.codes.transform.images.neighbours import (
     BINS,
     LOW,
@@ -137,7 +138,7 @@ def _code_block(
     channel = min(c, 1)
     kind = level * 2 + channel
     plane = coefficients[c]
-    reading = coder.registers[4] == 1
+    reading = coder.registers[DECODING] == 1
     inputs = coder.inputs
 
     # The mean: its difference to the prediction.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ratedist.codes.transform.bits import INPUTS, code_bit, compiled
+from fewbits.coding.compiled import compiled
+from ratedist.codes.transform.bits import INPUTS, code_bit
 from ratedist.codes.transform.numbers import bucket
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ratedist.codes.transform.bits import INPUTS, code_bit, compiled
+from fewbits.coding.compiled import compiled
+from ratedist.codes.transform.bits import DECODING, INPUTS, code_bit
 from ratedist.codes.transform.numbers import NODES, bucket, code_uint
 
 _REGION = 4096
@@ -26,7 +27,7 @@ def code_frames(coder, coefficients):
       coefficients: Int[T, C, M], frames of M frequencies of C channels.
     """
     frames, channels, size = coefficients.shape
-    reading = coder.registers[4] == 1
+    reading = coder.registers[DECODING] == 1
     inputs = coder.inputs
     none = np.zeros(size, np.int64)
     ends = np.zeros((2, channels), np.int64)
