@@ -9,7 +9,7 @@ Data: none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -51,8 +51,10 @@ def grid(config: Config) -> Iterator[tuple[str]]:
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
     """The largest error of one quantity."""
     ((name,),) = trials
-    errors = _CASES[name](config)
-    return [Row(name, len(errors), float(np.max(errors)))]
+    error, count = _CASES[name]
+    cases = getattr(config, count)
+    rng = np.random.default_rng(config.seed)
+    return [Row(name, cases, max(float(error(rng, number)) for number in range(cases)))]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
@@ -60,84 +62,62 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
     return {"largest": measure(config, [(row.quantity,)], data)[0].largest}
 
 
-def _prices(config: Config) -> list[float]:
-    rng = np.random.default_rng(config.seed)
-    errors = []
-    for _ in range(config.price_sources):
-        n = int(rng.integers(2, 9))
-        p = 0.7 * rng.dirichlet(np.ones(n)) + 0.3 / n
-        level = float(10 ** rng.uniform(-12, -3))
-        point = ratedist.rate_point(p, 1.0 - np.eye(n), level)
-        exact = np.log2((1 - level) * (n - 1) / level)
-        price = float(np.ravel(point.nu)[0])
-        errors.append(0.0 if np.isnan(price) else abs(price / exact - 1))
-    return errors
+def _price(rng: np.random.Generator, number: int) -> float:
+    n = int(rng.integers(2, 9))
+    p = 0.7 * rng.dirichlet(np.ones(n)) + 0.3 / n
+    level = float(10 ** rng.uniform(-12, -3))
+    point = ratedist.rate_point(p, 1.0 - np.eye(n), level)
+    exact = np.log2((1 - level) * (n - 1) / level)
+    price = float(np.ravel(point.nu)[0])
+    return 0.0 if np.isnan(price) else abs(price / exact - 1)
 
 
-def _capacities(config: Config) -> list[float]:
-    rng = np.random.default_rng(config.seed)
-    gaps = []
-    for k in range(config.channels):
-        n, m = rng.integers(2, 33, 2)
-        w = rng.dirichlet(np.full(m, rng.choice([0.05, 0.5, 3.0])), n)
-        cost = rng.uniform(size=n) if k % 2 else None
-        budget = None if cost is None else float(rng.uniform(cost.min(), cost.max()))
-        gaps.append(ratedist.capacity_point(w, cost, budget).gap_bits)
-    return gaps
+def _capacity(rng: np.random.Generator, number: int) -> float:
+    n, m = rng.integers(2, 33, 2)
+    w = rng.dirichlet(np.full(m, rng.choice([0.05, 0.5, 3.0])), n)
+    cost = rng.uniform(size=n) if number % 2 else None
+    budget = None if cost is None else float(rng.uniform(cost.min(), cost.max()))
+    return ratedist.capacity_point(w, cost, budget).gap_bits
 
 
-def _perceptions(config: Config) -> list[float]:
-    rng = np.random.default_rng(config.seed)
-    gaps = []
-    for k in range(config.programs):
-        n = int(rng.integers(2, 13))
-        p, x = rng.dirichlet(np.ones(n)), rng.normal(size=n)
-        level = float(rng.uniform(0.1, 0.8)) * float(p @ (x - p @ x) ** 2)
-        closeness = 0.0 if k % 5 == 0 else float(10 ** rng.uniform(-3, -1))
-        kind = "kl" if k % 2 else "tv"
-        d = np.subtract.outer(x, x) ** 2
-        gaps.append(ratedist.perception_point(p, d, level, closeness, divergence=kind).gap_bits)
-    return gaps
+def _perception(rng: np.random.Generator, number: int) -> float:
+    n = int(rng.integers(2, 13))
+    p, x = rng.dirichlet(np.ones(n)), rng.normal(size=n)
+    level = float(rng.uniform(0.1, 0.8)) * float(p @ (x - p @ x) ** 2)
+    closeness = 0.0 if number % 5 == 0 else float(10 ** rng.uniform(-3, -1))
+    kind = "kl" if number % 2 else "tv"
+    d = np.subtract.outer(x, x) ** 2
+    return ratedist.perception_point(p, d, level, closeness, divergence=kind).gap_bits
 
 
-def _conditionals(config: Config) -> list[float]:
-    rng = np.random.default_rng(config.seed)
-    gaps = []
-    for _ in range(config.programs):
-        n, k = rng.integers(2, 9, 2)
-        joint = rng.dirichlet(np.ones(n * k)).reshape(k, n)
-        d = rng.uniform(size=(n, n)) * (1 - np.eye(n))
-        gaps.append(ratedist.conditional_rate_point(joint, d, rng.uniform(0.01, 0.2)).gap_bits)
-    return gaps
+def _conditional(rng: np.random.Generator, number: int) -> float:
+    n, k = rng.integers(2, 9, 2)
+    joint = rng.dirichlet(np.ones(n * k)).reshape(k, n)
+    d = rng.uniform(size=(n, n)) * (1 - np.eye(n))
+    return ratedist.conditional_rate_point(joint, d, rng.uniform(0.01, 0.2)).gap_bits
 
 
-def _hessians(config: Config) -> list[float]:
-    rng = np.random.default_rng(config.seed)
-    errors = []
+def _hessian(rng: np.random.Generator, number: int) -> float:
+    p = rng.dirichlet(np.full(4, 5.0))
     with jax.enable_x64(True):
-        for _ in range(config.hessians):
-            p = rng.dirichlet(np.full(4, 5.0))
-            d = jnp.asarray(1.0 - np.eye(4) + 0.1 * rng.uniform(size=(4, 4)))
-            level = 0.5 * float(p.min()) + float((p * np.diag(d)).sum())
-
-            def slope(x: jax.Array, p=p, d=d) -> jax.Array:
-                return jax.grad(lambda t: ratedist.rate(p, d, t))(x)
-
-            second = float(jax.grad(slope)(jnp.asarray(level)))
-            h = 1e-4 * level
-            around = [float(slope(jnp.asarray(level + k * h))) for k in (-2, -1, 1, 2)]
-            numeric = (around[0] - 8 * around[1] + 8 * around[2] - around[3]) / (12 * h)
-            errors.append(abs(second / numeric - 1))
-    return errors
+        d = jnp.asarray(1.0 - np.eye(4) + 0.1 * rng.uniform(size=(4, 4)))
+        level = 0.5 * float(p.min()) + float((p * np.diag(d)).sum())
+        slope = jax.grad(lambda t: ratedist.rate(p, d, t))
+        second = float(jax.grad(slope)(jnp.asarray(level)))
+        h = 1e-4 * level
+        around = [float(slope(jnp.asarray(level + k * h))) for k in (-2, -1, 1, 2)]
+    numeric = (around[0] - 8 * around[1] + 8 * around[2] - around[3]) / (12 * h)
+    return abs(second / numeric - 1)
 
 
-_CASES = {
-    "price.max_relative_error": _prices,
-    "capacity.max_gap_bits": _capacities,
-    "conditional.max_gap_bits": _conditionals,
-    "perception.max_gap_bits": _perceptions,
-    "hessian.max_error": _hessians,
+_CASES: dict[str, tuple[Callable[[np.random.Generator, int], float], str]] = {
+    "price.max_relative_error": (_price, "price_sources"),
+    "capacity.max_gap_bits": (_capacity, "channels"),
+    "conditional.max_gap_bits": (_conditional, "programs"),
+    "perception.max_gap_bits": (_perception, "programs"),
+    "hessian.max_error": (_hessian, "hessians"),
 }
+"""(random numbers, number of the case) -> error; the configuration's field with how many."""
 
 EXPERIMENT = ex.Experiment(
     Row,

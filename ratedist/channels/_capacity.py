@@ -109,8 +109,8 @@ def _bounds(
 ) -> tuple[float, float]:
     q = p @ w
     divergences = _divergences(w, q)
-    slack = price * limit if price > 0 else 0.0
-    upper = float((divergences - price * c).max()) + slack
+    spent = price * limit if price > 0 else 0.0
+    upper = float((divergences - price * c).max()) + spent
     return max(float(p @ divergences), 0.0), max(upper, 0.0)
 
 
@@ -121,7 +121,7 @@ def _interior_point(
     priced = bool(np.isfinite(limit) and limit < c.max() and limit > c.min())
     p = _interior(c, limit, n) if priced else np.full(n, 1 / n)
     z = np.full(n, 1.0)
-    room, price = (limit - c @ p, 1.0 / (limit - c @ p)) if priced else (1.0, 0.0)
+    slack, price = (limit - c @ p, 1.0 / (limit - c @ p)) if priced else (1.0, 0.0)
     level = 0.0
     best = (np.inf, p, price)
     iters = 0
@@ -131,15 +131,15 @@ def _interior_point(
             best = (upper - lower, p, price)
         if best[0] <= tol_nats:
             break
-        target = _SHRINK * (p @ z + (room * price if priced else 0.0)) / (n + priced)
+        target = _SHRINK * (p @ z + (slack * price if priced else 0.0)) / (n + priced)
         q = p @ w
         hessian = (w / q) @ w.T + np.diag(z / p)
         gradient = -_divergences(w, q) + price * c + level - z
         right = -gradient + target / p - z
         if priced:
-            hessian = hessian + price / room * np.outer(c, c)
-            excess = c @ p + room - limit
-            right = right - c * ((target - room * price) / room + price / room * excess)
+            hessian = hessian + price / slack * np.outer(c, c)
+            excess = c @ p + slack - limit
+            right = right - c * ((target - slack * price) / slack + price / slack * excess)
         system = np.block([[hessian, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
         try:
             solved = np.linalg.solve(system, np.append(right, 1 - p.sum()))
@@ -149,16 +149,16 @@ def _interior_point(
         dz = target / p - z - z / p * dp
         changes = [(p, dp), (z, dz)]
         if priced:
-            droom = -(c @ p + room - limit) - c @ dp
-            dprice = (target - room * price - price * droom) / room
-            changes += [(np.array([room]), np.array([droom]))]
+            dslack = -(c @ p + slack - limit) - c @ dp
+            dprice = (target - slack * price - price * dslack) / slack
+            changes += [(np.array([slack]), np.array([dslack]))]
             changes += [(np.array([price]), np.array([dprice]))]
         step = min(1.0, *(_BOUNDARY * _reach(value, change) for value, change in changes))
         p = p + step * dp
         z = z + step * dz
         level += step * dlevel
         if priced:
-            room, price = room + step * droom, price + step * dprice
+            slack, price = slack + step * dslack, price + step * dprice
         iters += 1
         # Rounding is taken back, so that p is a distribution within the budget.
         p = p / p.sum()
@@ -187,15 +187,15 @@ def _reach(value: np.ndarray, change: np.ndarray) -> float:
 
 
 def _checked(channel: Any, cost: Any, budget: float | None) -> tuple[np.ndarray, np.ndarray, float]:
-    w = np.asarray(channel, np.float64)
+    w, dtype = np.asarray(channel, np.float64), np.asarray(channel).dtype
     if w.ndim != 2 or not w.size:
         raise ValueError(f"channel of shape {w.shape}: one row of output probabilities per input")
     if not np.isfinite(w).all() or (w < 0).any():
         raise ValueError("channel: probabilities are finite and not negative")
     sums = w.sum(axis=1)
     worst = int(np.abs(sums - 1).argmax())
-    if abs(sums[worst] - 1) > max(_ROUNDING, 4 * np.finfo(np.asarray(channel).dtype).eps
-                                  if np.asarray(channel).dtype.kind == "f" else 0):  # fmt: skip
+    rounding = 4 * float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+    if abs(sums[worst] - 1) > max(_ROUNDING, rounding):
         raise ValueError(f"channel: row {worst} sums to {sums[worst]:.9g}, not to 1")
     w = w / sums[:, None]
     if (cost is None) != (budget is None):

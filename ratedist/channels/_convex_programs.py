@@ -65,7 +65,7 @@ def perception_point(
     >>> point.gap_bits < 1e-6
     True
     """
-    p, d = _checked(p, d, (1, 1))
+    p, d = _checked(p, d, square=True)
     if divergence not in ("tv", "kl"):
         raise ValueError(f"divergence {divergence!r}: 'tv' or 'kl'")
     if not perception >= 0:
@@ -124,7 +124,7 @@ def conditional_rate_point(joint: Any, d: Any, distortion: float) -> CertifiedPo
     joint = np.asarray(joint, np.float64)
     if joint.ndim != 2:
         raise ValueError(f"joint of shape {joint.shape}: one row per value of side information")
-    flat, d = _checked(joint.reshape(-1), np.tile(np.asarray(d, np.float64), (len(joint), 1)), None)
+    flat, d = _checked(joint.reshape(-1), np.tile(np.asarray(d, np.float64), (len(joint), 1)))
     joint = flat.reshape(joint.shape)
     n = joint.shape[1]
     d = d[:n]
@@ -215,10 +215,9 @@ def _best_output(p: np.ndarray, costs: np.ndarray) -> np.ndarray:
 
 def _anchor(p: np.ndarray, d: np.ndarray, distortion: float) -> np.ndarray:
     """A feasible encoder to mix with: the letter itself, if that is allowed."""
-    identity = np.eye(len(p))
     if float(p @ np.diag(d)) > distortion:
         raise ValueError(f"distortion {distortion:g}: sending every letter has {p @ np.diag(d):g}")
-    return identity
+    return np.eye(len(p))
 
 
 def _feasible(p, d, joint, distortion, level, divergence, anchor) -> np.ndarray:
@@ -291,7 +290,7 @@ def _solve(cost: Any, rules: list[Any]) -> None:
         raise ValueError(f"no encoder satisfies the constraints ({problem.status})")
 
 
-def _checked(p: Any, d: Any, square: Any) -> tuple[np.ndarray, np.ndarray]:
+def _checked(p: Any, d: Any, square: bool = False) -> tuple[np.ndarray, np.ndarray]:
     p, d = np.asarray(p, np.float64), np.asarray(d, np.float64)
     check_mass(p)
     if d.ndim != 2 or d.shape[0] != len(p) or (square and d.shape[1] != len(p)):
