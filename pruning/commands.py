@@ -58,9 +58,8 @@ def parser(prog: str) -> argparse.ArgumentParser:
         help="prune a trained network and write it as a small file",
         description="Prune a trained classifier. Several penalty weights are tried; the table "
         "lists the files that no other one beats in both size and error, and one of them is "
-        "written. A picture and a CSV file of the table lie beside OUT. Dense layers, and "
-        "convolutions before them, are recognised by their shapes, in the layouts of flax and "
-        "PyTorch; any other network is named by --model.",
+        "written. Dense layers, and convolutions before them, are recognised by their shapes, in "
+        "the layouts of flax and PyTorch; any other network is named by --model.",
     )
     _add_network(compress)
     flags.add_output(compress, "output", metavar="OUT", help="the file to write")
@@ -92,7 +91,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     flags.add_output(
         compress, "--plot", metavar="FILE.png",
-        help="the picture; the table is FILE.csv (default: OUT.png and OUT.csv)",
+        help="picture of error against bytes to write as well (default: none)",
+    )  # fmt: skip
+    flags.add_output(
+        compress, "--table", metavar="FILE.csv",
+        help="the table to write as well (default: none)",
     )  # fmt: skip
     flags.add_common(
         compress, seed="of every random choice", quiet=True,

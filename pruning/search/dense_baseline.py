@@ -7,6 +7,7 @@ of layers (`recognise`): of others nothing tells how to make them narrower.
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import Any
 
@@ -23,6 +24,9 @@ from pruning.search.recognise import Chain
 
 BITS = (3, 4, 5, 6)
 _SLACK = 1.02
+
+Shapes = dict[str, tuple[int, ...]]
+"""Of the kernels, first to last."""
 
 
 def best(problem: trial.Problem, key: Key, size_bytes: int, steps: int) -> Point | None:
@@ -41,11 +45,13 @@ def best(problem: trial.Problem, key: Key, size_bytes: int, steps: int) -> Point
     chain = problem.chain
     if chain is None:
         return None
+    layers = chain.to_layers(problem.model.weights(problem.model.params))
+    full = {name: layer["kernel"].shape for name, layer in layers.items()}
     found: list[Point] = []
     for bits in BITS:
         key_init, key_train, key = jax.random.split(key, 3)
-        for hidden in _widths(problem, chain, size_bytes, bits):
-            params = _initial(key_init, problem, chain, hidden)
+        for shapes in _narrower(full, size_bytes, bits):
+            params = _initial(key_init, shapes)
             file = _trained(problem, chain, key_train, params, bits, steps)
             if len(file) <= size_bytes:
                 decoded = jax.tree.map(jnp.asarray, params_from_bytes(file, like=params))
@@ -54,46 +60,46 @@ def best(problem: trial.Problem, key: Key, size_bytes: int, steps: int) -> Point
     return min(found, key=lambda point: (point.error_percent, point.size_bytes), default=None)
 
 
-def _widths(
-    problem: trial.Problem, chain: Chain, size_bytes: int, bits: int
-) -> list[tuple[int, ...]]:
-    """Hidden widths to try: the widest that may fit, and a narrower one in case it does not."""
-    full = [
-        layer["kernel"].shape[-1]
-        for layer in chain.to_layers(problem.model.weights(problem.model.params)).values()
-    ][:-1]
-    if not full:
+def _narrower(full: Shapes, size_bytes: int, bits: int) -> list[Shapes]:
+    """Networks to try: the widest that may fit, and a narrower one in case it does not."""
+    hidden = [shape[-1] for shape in full.values()][:-1]
+    if not hidden:
         return []
-    scaled = [
-        tuple(max(1, round(width * factor)) for width in full)
-        for factor in np.geomspace(1.0, 1 / max(full), 120)
-    ]
-    fitting = [
-        widths
-        for widths in dict.fromkeys(scaled)
-        if len(params_to_bytes(_initial(jax.random.key(0), problem, chain, widths), bits=bits))
-        <= _SLACK * size_bytes
-    ]
-    return fitting[:2]
+    widths = dict.fromkeys(
+        tuple(max(1, round(width * factor)) for width in hidden)
+        for factor in np.geomspace(1.0, 1 / max(hidden), 120)
+    )
+    tried = [_of_widths(full, each) for each in widths]
+
+    def fits(shapes: Shapes) -> bool:
+        file = params_to_bytes(_initial(jax.random.key(0), shapes), bits=bits)
+        return len(file) <= _SLACK * size_bytes
+
+    first = bisect.bisect_left(tried, True, key=fits)
+    return tried[first : first + 2]
 
 
-def _initial(
-    key: Key, problem: trial.Problem, chain: Chain, hidden: tuple[int, ...]
-) -> dict[str, dict[str, jax.Array]]:
-    """He's initialisation of the same layers with other widths."""
-    layers = chain.to_layers(problem.model.weights(problem.model.params))
-    made: dict[str, dict[str, jax.Array]] = {}
+def _of_widths(full: Shapes, hidden: tuple[int, ...]) -> Shapes:
+    """Shapes of the same kernels with other numbers of hidden units."""
+    made: Shapes = {}
     wide = narrow = None
-    for (name, layer), width in zip(layers.items(), (*hidden, None), strict=True):
-        shape = list(layer["kernel"].shape)
+    for (name, shape), width in zip(full.items(), (*hidden, None), strict=True):
+        reads, makes = shape[-2:]
         if narrow is not None and wide is not None:
-            shape[-2] = shape[-2] // wide * narrow
-        wide, shape[-1] = shape[-1], width or shape[-1]
-        narrow = shape[-1]
-        key, key_layer = jax.random.split(key)
+            reads = reads // wide * narrow
+        wide, narrow = makes, width or makes
+        made[name] = (*shape[:-2], reads, narrow)
+    return made
+
+
+def _initial(key: Key, shapes: Shapes) -> dict[str, dict[str, np.ndarray]]:
+    """He's initialisation, drawn on the host: JAX would compile a program for each shape."""
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    made = {}
+    for name, shape in shapes.items():
         scale = math.sqrt((1 if name == "output" else 2) / math.prod(shape[:-1]))
-        kernel = scale * jax.random.normal(key_layer, tuple(shape))
-        made[name] = {"kernel": kernel, "bias": jnp.zeros(narrow)}
+        kernel = scale * rng.standard_normal(shape, np.float32)
+        made[name] = {"kernel": np.float32(kernel), "bias": np.zeros(shape[-1], np.float32)}
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +22,13 @@ from pruning.search.operating_points import Candidate, Goal, Settings, check_goa
 
 
 def run(options: argparse.Namespace) -> cli.Result:
-    """Prunes a checkpoint into a file; table and picture lie beside it."""
+    """Prunes a checkpoint into a file, and writes picture and table where they are asked for."""
     started = time.monotonic()
     settings, goal = chosen(options)
     read = (options.checkpoint, options.data, options.validation)
+    _check_distinct([options.output, options.plot, options.table])
     save = outputs.saver(options.output, inputs=read, force=options.force)
-    beside = _beside(options, read)
+    plot, table = (_saver(options, name, read) for name in (options.plot, options.table))
     network = given.read(options)
     streams = outputs.is_stream(options.output)
     best: Candidate | None = None
@@ -63,8 +65,11 @@ def run(options: argparse.Namespace) -> cli.Result:
     save(found.pruned.file)
     for line in found.warnings:
         cli.warn(line)
-    for write, data in zip(beside, _accompanying(found), strict=False):
-        write(data())
+    points, selected = found.pruned.points, found.selected
+    if plot is not None:
+        plot(report.picture(points, selected, found.given_error_percent, found.baseline))
+    if table is not None:
+        table(report.as_csv(points))
     return _result(options, found, network)
 
 
@@ -94,22 +99,21 @@ def chosen(options: argparse.Namespace) -> tuple[Settings, Goal]:
     return settings, goal
 
 
-def _beside(options: argparse.Namespace, read: tuple[Any, ...]) -> list[Callable[[bytes], None]]:
-    """What writes the picture, and the table of the same name; nothing for a stream."""
-    if options.plot is None and outputs.is_stream(options.output):
-        return []
-    picture = options.plot or Path(f"{options.output}.png")
-    taken = (*read, options.output)
-    names = (picture, picture.with_suffix(".csv"))
-    return [outputs.saver(name, inputs=taken, force=options.force) for name in names]
+def _check_distinct(names: list[Path | None]) -> None:
+    """Asserts that no file is to be written twice."""
+    given = [name for name in names if name is not None]
+    for number, name in enumerate(given):
+        if os.path.realpath(name) in map(os.path.realpath, given[:number]):
+            raise InputError(f"{name} is named twice; name another file")
 
 
-def _accompanying(found: _prune.Search) -> list[Callable[[], bytes]]:
-    points, selected = found.pruned.points, found.selected
-    return [
-        lambda: report.picture(points, selected, found.given_error_percent, found.baseline),
-        lambda: report.as_csv(points),
-    ]
+def _saver(
+    options: argparse.Namespace, name: Path | None, read: tuple[Any, ...]
+) -> Callable[[bytes], None] | None:
+    """What writes a file beside the network's own; None where none is asked for."""
+    if name is None:
+        return None
+    return outputs.saver(name, inputs=(*read, options.output), force=options.force)
 
 
 def _result(options: argparse.Namespace, found: _prune.Search, network: given.Given) -> cli.Result:

@@ -70,7 +70,7 @@ def test_round_trip(files, capsys):
     accuracy = evaluation.accuracy(NETWORK.apply, params, jnp.asarray(images), jnp.asarray(labels))
     assert accuracy > 0.85
     assert trees.nonzeros(params) < 150
-    assert not list(files.glob("*.tmp"))
+    assert {p.name for p in files.iterdir()} == {"net.npz", "data.npz", "out.fb", "back.npz"}
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,7 @@ def test_round_trip(files, capsys):
         (("--data", "no-such-set"), "no-such-set"),
         (("--data", "absent.npz"), "absent.npz"),
         (("--seed", "-3"), "-3"),
+        (("--plot", "same.csv", "--table", "./same.csv"), "same.csv"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(files, capsys, flags, value):

@@ -164,11 +164,12 @@ def test_a_torch_lenet_from_safetensors(tmp_path, capsys):
         ["compress", str(tmp_path / "lenet.safetensors"), str(out),
          "--data", str(tmp_path / "train.npz"), "--validation", str(tmp_path / "held.npz"),
          "--layout", "nchw", "--steps", "400", "--strength", "1e-3", "--max-loss", "5",
-         "--no-baseline", "--quiet"]
+         "--no-baseline", "--quiet",
+         "--plot", str(tmp_path / "front.png"), "--table", str(tmp_path / "front.csv")]
     ) == 0  # fmt: skip
     assert f"{out.stat().st_size:,} bytes" in capsys.readouterr().out
-    assert (tmp_path / "lenet.fwb.png").stat().st_size > 1000
-    assert (tmp_path / "lenet.fwb.csv").read_text().startswith("size_bytes,nonzeros")
+    assert (tmp_path / "front.png").stat().st_size > 1000
+    assert (tmp_path / "front.csv").read_text().startswith("size_bytes,nonzeros")
     back = decoded(out.read_bytes(), tmp_path, named)
     assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in named.items()}
     dense = back["fc1.weight"].T.reshape(6, 2, 2, 12).transpose(1, 2, 0, 3).reshape(24, 12)
