@@ -44,7 +44,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             with zipfile.ZipFile(file) as archive:
                 return _members(path, archive, os.fstat(file.fileno()).st_size)
         except npy.DamagedError as error:
-            raise InputError(f"{path}: {error}; {_REMEDY}") from error
+            raise InputError(f"{path}: {error}; {error.remedy or _REMEDY}") from error
         except (
             zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, KeyError,
             ValueError, OverflowError, IndexError, OSError,  # a place before the file's beginning
@@ -76,6 +76,6 @@ def _members(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, np.nd
             try:
                 found[name] = npy.read_stream(stream, declared, left)
             except npy.DamagedError as error:
-                raise npy.DamagedError(f"its array {name!r} {error}") from error
+                raise type(error)(f"its array {name!r} {error}") from error
         left -= found[name].nbytes
     return found

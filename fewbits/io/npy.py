@@ -26,7 +26,19 @@ _LEAST_MEMORY = 1 << 30
 
 
 class DamagedError(Exception):
-    """Bytes that are no array of numbers; the message ends a sentence about the file."""
+    """Bytes that are no array of numbers; the message ends a sentence about the file.
+
+    Attributes:
+      remedy: where there is another than to save the file again.
+    """
+
+    remedy: str | None = None
+
+
+class ObjectsError(DamagedError):
+    """An array of objects, which is sound but never read."""
+
+    remedy = "save it as numbers, or as text (array.astype(str)), or leave it out"
 
 
 def memory_limit() -> int:
@@ -57,7 +69,8 @@ def read_npy(path: Path) -> np.ndarray:
         try:
             return read_stream(file, os.fstat(file.fileno()).st_size, memory_limit())
         except DamagedError as error:
-            raise InputError(f"{path} {error}; save numbers with numpy.save") from error
+            remedy = error.remedy or "save numbers with numpy.save"
+            raise InputError(f"{path} {error}; {remedy}") from error
 
 
 def read_stream(file: IO[bytes], size: int, most: int) -> np.ndarray:
@@ -69,11 +82,12 @@ def read_stream(file: IO[bytes], size: int, most: int) -> np.ndarray:
       most: bytes that the array may take.
 
     Raises:
-      DamagedError: no such stream, another size than its header says, too large, or objects.
+      DamagedError: no such stream, another size than its header says, or too large.
+      ObjectsError: an array of objects.
     """
     shape, fortran, dtype, begin = _header(file)
     if dtype.hasobject:
-        raise DamagedError("holds objects where numbers are needed")
+        raise ObjectsError("holds Python objects, which are never read")
     count = 1
     for length in shape:  # Python's integers do not overflow
         if length < 0:

@@ -70,7 +70,7 @@ def flatten(tree: Any) -> tuple[list[tuple[str, Any]], Callable[[Sequence[Any]],
       ValueError: two leaves of one name; names it.
     """
     found: list[tuple[str, Any]] = []
-    rebuild = _flatten(tree, "", found)
+    rebuild = _flatten(tree, None, found)
     twice = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
     if twice:
         raise ValueError(f"{twice[0]}: two leaves have this path")
@@ -203,16 +203,16 @@ def as_array(leaf: Any) -> np.ndarray:
 
 
 def _flatten(
-    tree: Any, name: str, found: list[tuple[str, Any]]
+    tree: Any, name: str | None, found: list[tuple[str, Any]]
 ) -> Callable[[Callable[[], Any]], Any]:
     node = open_node(tree)
     if node is None:
-        found.append((name or ROOT, tree))
+        found.append((ROOT if name is None else name, tree))
         return lambda take: take()
     rebuilds = []
     for key, child in zip(node.keys, node.children, strict=True):
-        parts = [part for part in (name, None if key is None else str(key)) if part is not None]
-        rebuilds.append(_flatten(child, "/".join(parts) if name else parts[-1], found))
+        parts = [str(part) for part in (name, key) if part is not None]
+        rebuilds.append(_flatten(child, "/".join(parts) if parts else None, found))
     return lambda take: node.build([rebuild(take) for rebuild in rebuilds])
 
 

@@ -238,7 +238,7 @@ def test_steps_may_differ_by_tensor():
 @pytest.mark.parametrize(
     ("steps", "family", "message"),
     [
-        (0.0, "gaussian", "a: a step is a positive number"),
+        (0.0, "gaussian", "a: a step is a number from 1e-45"),
         (1e-6, "gaussian", "a: a step of 1e-06 makes symbols"),
         ({"b": 1.0}, "gaussian", "no step for a"),
         (0.1, "cauchy", "'cauchy'"),

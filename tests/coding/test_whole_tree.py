@@ -223,6 +223,22 @@ def test_the_command_keeps_a_pytorch_state(tmp_path, suffix):
     assert_close(read_checkpoint(back), read_checkpoint(source))
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(float).max, reason="is float64 here")
+def test_longdoubles_become_float64(tmp_path, capsys):
+    for values in ([1.0, -2.0], [1e300, 2.0], [np.inf, 2.0]):
+        data = params_to_bytes({"w": np.array(values, np.longdouble)}, bits="float32")
+        back = params_from_bytes(data)["w"]
+        assert back.dtype == np.float64
+        assert back.tolist() == values
+    with pytest.raises(ValueError, match="w: float.* values beyond float64"):
+        params_to_bytes({"w": np.array(["1e4000"], np.longdouble)})
+    np.savez(tmp_path / "in.npz", w=np.ones(3, np.longdouble))
+    line = ["encode", str(tmp_path / "in.npz"), str(tmp_path / "net")]
+    assert main([*line, "--strict"]) == 2
+    assert main(line) == 0
+    assert "warning: w becomes float64" in capsys.readouterr().err
+
+
 def test_what_is_left_out_is_said_and_strict_makes_it_an_error(tmp_path, capsys):
     source, small = tmp_path / "in.npz", tmp_path / "net"
     np.savez(source, w=np.ones(3, np.float32), names=np.array(["a", "b"]))

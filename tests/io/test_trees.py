@@ -35,6 +35,8 @@ def names(tree):
         (FrozenDict({"params": {"Dense_0": {"kernel": 1.0}}}), ["params/Dense_0/kernel"]),
         ([Layer(jnp.ones(2), None)], ["0/kernel"]),
         (np.float32(2), ["the tensor"]),
+        ({"": 1.0, "a": 2.0}, ["", "a"]),
+        ({"": {"a": 1.0}, "a": 2.0}, ["/a", "a"]),
         (None, []),
     ],
 )

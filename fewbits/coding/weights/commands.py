@@ -80,7 +80,9 @@ def _encode(options: argparse.Namespace) -> cli.Result:
     if bits is not None and bits.isdecimal():
         bits = int(bits)
     tree, left_out = storable.leave_out(checkpoints.read_checkpoint(options.file))
-    _report(options, [f"{name} is left out: {why}" for name, why in left_out.items()])
+    lost = [f"{name} is left out: {why}" for name, why in left_out.items()]
+    lost += [f"{name} becomes float64, the widest that files hold" for name in storable.wider(tree)]
+    _report(options, lost)
     try:
         data = params_to_bytes(tree, bits=bits, step=options.step, max_mse=options.max_mse)
     except ValueError as error:

@@ -18,11 +18,12 @@ def quantise(path: str, tensor: np.ndarray, step: float) -> tuple[Leaf, Grid]:
       step: delta > 0; rounded to float32, and that is the step.
 
     Raises:
-      ValueError: a step that is no positive float32, or so fine that symbols pass 16 bits.
+      ValueError: a step that is 0 or infinite in float32, or so fine that symbols pass 16 bits.
     """
-    exact = np.float32(step)
+    with np.errstate(over="ignore"):
+        exact = np.float32(step)
     if not (np.isfinite(exact) and exact > 0):
-        raise ValueError(f"{path}: a step is a positive number, not {step}")
+        raise ValueError(f"{path}: a step is a number from 1e-45 to 3e38, not {step}")
     largest = max(float(tensor.max(initial=0)), -float(tensor.min(initial=0)))
     reach = np.rint(largest / np.float64(exact))
     if reach > uniform_grid.largest_symbol(uniform_grid.MAX_BITS):

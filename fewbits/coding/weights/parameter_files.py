@@ -35,7 +35,8 @@ def params_to_bytes(
     `params_to_bytes` of a decoded tree loses nothing more. Several codes are tried, and the
     shortest file is returned.
     Tensors of whole numbers, booleans and complex numbers, JAX's random keys, and floats that are
-    infinite or beyond float32 are stored exactly; names, dtypes and None come back as well.
+    infinite or beyond float32 are stored exactly; names, dtypes and None come back as well, except
+    that a longdouble becomes float64.
 
     Args:
       tree: pytree of arrays of any shapes. Dicts with text or whole numbers as keys, lists and

@@ -55,6 +55,16 @@ def count_exact(tree: Any) -> int:
     return sum(not is_coded(leaf) for _, leaf in trees.flatten(tree)[0])
 
 
+def wider(tree: Any) -> list[str]:
+    """Names of the floats wider than float64, which come back as float64."""
+    return [name for name, leaf in trees.flatten(tree)[0] if is_wider(trees.as_array(leaf))]
+
+
+def is_wider(array: np.ndarray) -> bool:
+    """Whether numbers are NumPy's longdouble, where that is wider than float64."""
+    return array.dtype.kind == "f" and array.dtype.name not in DTYPE_NAMES
+
+
 def why_not(leaf: Any) -> str | None:
     """Why a leaf cannot be stored; None where it can."""
     reason = _why_never(leaf)
@@ -66,7 +76,14 @@ def why_not(leaf: Any) -> str | None:
         n_broken = int(np.count_nonzero(array != array))
         if n_broken:
             return f"{n_broken} of {array.size} values are NaN; mend or remove them"
+    if is_wider(array) and not np.array_equal(np.isinf(array), np.isinf(_as_float64(array))):
+        return f"{array.dtype} values beyond float64; scale them"
     return None
+
+
+def _as_float64(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
 
 
 def _why_never(leaf: Any) -> str | None:
@@ -77,7 +94,7 @@ def _why_never(leaf: Any) -> str | None:
         return str(error).splitlines()[0]
     if array.dtype.kind in "USO":
         return "text or objects, not numbers"
-    if array.dtype.name not in DTYPE_NAMES and array.dtype.kind != "f":
+    if array.dtype.name not in DTYPE_NAMES and not is_wider(array):
         return f"numbers of the dtype {array.dtype}"
     return None
 

@@ -22,7 +22,7 @@ import numpy as np
 from fewbits.coding.container import Archive
 from fewbits.coding.weights.trees import exact_tensors, parameter_tree
 from fewbits.coding.weights.trees.exact_tensors import DTYPE_NAMES, dtype_of
-from fewbits.coding.weights.trees.storable import ABSENT, is_coded, why_not
+from fewbits.coding.weights.trees.storable import ABSENT, is_coded, is_wider, why_not
 from fewbits.io import trees
 from fewbits.io.errors import FormatError
 
@@ -131,7 +131,7 @@ def _split(tree: Any, name: str) -> tuple[Any, Any]:
         reason = why_not(tree)
         if reason is not None:
             raise ValueError(f"{name or trees.ROOT}: {reason}")
-        return (tree, ABSENT) if is_coded(tree) else (ABSENT, trees.as_array(tree))
+        return (tree, ABSENT) if is_coded(tree) else (ABSENT, _exact(tree))
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     floats: dict[str, Any] = {}
     beside: dict[str, Any] = {}
@@ -153,9 +153,14 @@ def _split(tree: Any, name: str) -> tuple[Any, Any]:
     return type(tree)(floats.values()), ABSENT
 
 
+def _exact(leaf: Any) -> np.ndarray:
+    array = trees.as_array(leaf)
+    return array.astype(np.float64) if is_wider(array) else array
+
+
 def _float_dtype(leaf: Any) -> str:
-    name = np.asarray(leaf).dtype.name
-    return name if name in DTYPE_NAMES else "float64"  # extended precision
+    array = np.asarray(leaf)
+    return "float64" if is_wider(array) else array.dtype.name
 
 
 def _described(beside: Any, arrays: list[np.ndarray]) -> Any:
