@@ -153,16 +153,13 @@ def recompute(config: Config, row: Worst, data: ex.Data) -> float:
     return float(np.mean([again.gain_points, *row.gains[1:]]))
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Row, Worst),
     {
         "goals": Config(),
         "smoke": Config(("iris", "moons"), (1, 4), 1),
     },
-    measure,
-    grid=grid,
-    derive=derive,
-    recompute=recompute,
     data="mnist,fashion_mnist",
     headline="bitalloc.auto.worst_gain_points",
     free=("sets", "splits", "fewer_splits"),

@@ -24,7 +24,8 @@ from bitalloc.fitting import modes, proposals
 from bitalloc.fitting.fit import FitConfig
 from experiments.bit_allocation import bitalloc_data
 from experiments.runner import experiment as ex
-from experiments.runner import figures, plots
+from experiments.runner import figures as drawing
+from experiments.runner import plots
 from fewbits import coding
 
 Condition = tuple[str, str, int]
@@ -178,9 +179,9 @@ def _fit_config(config: Config, trial: Trial) -> FitConfig:
     )
 
 
-def draw(records: dict[str, ex.Record]) -> dict[str, Figure]:
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """The published figure redrawn, ours beside it, with two lines to compare with."""
-    figure, axes = figures.draw(EXPERIMENT, records["goals"].rows)
+    figure, axes = drawing.draw(EXPERIMENT, records["goals"].rows)
     for axis in axes.values():
         axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
         axis.annotate("published, uncompressed", (20, 88.3), color=plots.PUBLISHED, fontsize=7)
@@ -189,7 +190,8 @@ def draw(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"accuracy_against_bits": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "goals": Config(),
@@ -204,11 +206,7 @@ EXPERIMENT = ex.Experiment(
             projection_epochs=5,
         ),  # fmt: skip
     },
-    measure,
-    grid=grid,
-    recompute=recompute,
     published=[Row(*point, value, "linear") for point, value in PUBLISHED.items()],
-    figures=draw,
     data="fashion_mnist",
     free=("seeds", "conditions", "first_seed_conditions"),
     headline="bitalloc.decision.central.2",

@@ -186,16 +186,13 @@ def recompute(config: Config, row: Worst | Fall, data: ex.Data) -> float:
     return max(0.0, max(falls) if row.where == "validation" else float(np.mean(falls)))
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Row, Worst, Fall),
     {
         "goals": Config(),
         "smoke": Config(("iris",), (1, 2, 4), 1),
     },
-    measure,
-    grid=grid,
-    derive=derive,
-    recompute=recompute,
     data="digits",
     headline="bitalloc.nested.worst_loss_points",
     free=("sets", "splits"),

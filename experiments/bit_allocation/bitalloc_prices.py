@@ -128,13 +128,11 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"prices": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Budget, Speed),
     {"all": Config(), "smoke": Config(16, (4,), 9, 3, 300, 100)},
-    measure,
     grid=lambda config: (("programs",), ("speed",)),
-    recompute=recompute,
-    figures=figures,
     data="fashion_mnist",
     notes="gains are summed as if pixels were independent, as the knapsack assumes: their sum "
     "passes the label's entropy of 1.585 bits, which is why selection measures bits jointly",

@@ -28,7 +28,8 @@ from bitalloc.fitting.fit import Problem
 from experiments.bit_allocation import bitalloc_data
 from experiments.bit_allocation.bitalloc_curves import PUBLISHED, UNCOMPRESSED_PUBLISHED
 from experiments.runner import experiment as ex
-from experiments.runner import figures, plots
+from experiments.runner import figures as drawing
+from experiments.runner import plots
 
 BASELINE, PIXEL = "published baseline", "pixel"
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -152,9 +153,9 @@ def _predict(
     return decoders.decode(decoder, symbols, encoders.depth_bits(encoder))
 
 
-def draw(records: dict[str, ex.Record]) -> dict[str, Figure]:
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """Accuracy against bits with the spread over subsets, beside the published points."""
-    figure, axes = figures.draw(EXPERIMENT, records["published"].rows)
+    figure, axes = drawing.draw(EXPERIMENT, records["published"].rows)
     for axis in axes.values():
         axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
         axis.annotate(
@@ -165,16 +166,13 @@ def draw(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"eight_hundred_images": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "published": Config(),
         "smoke": Config((4,), (2,), 150, 50, 100, importance_penalty=3e-2, restarts=0, seeds=(0,)),
     },
-    measure,
-    grid=lambda config: ((seed,) for seed in config.seeds),
-    recompute=recompute,
     published=[Row("as published", view, bits, v) for (_, view, bits), v in PUBLISHED.items()],
-    figures=draw,
     data="fashion_mnist",
 )

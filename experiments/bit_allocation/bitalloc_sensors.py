@@ -131,14 +131,11 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"sensors": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Row, Fewest),
     {"all": Config(), "smoke": Config((1, 2), 9, 300, 100, 0)},
-    measure,
     grid=lambda config: ((bits,) for bits in config.budgets),
-    derive=derive,
-    recompute=recompute,
-    figures=figures,
     data="fashion_mnist",
     notes="accuracies are on the validation part; test accuracies are bitalloc_curves'",
 )

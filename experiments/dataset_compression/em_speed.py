@@ -105,11 +105,10 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float | None:
     return measure(replace(one, variants=(row.variant,)), [], data).rows[0].ratio
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Row, Fits),
     {"paper": Config(), "smoke": Config(2, 1_000, 2, variants=("float32_one_thread",))},
-    measure,
-    recompute=recompute,
     data="synthetic latents of a ReLU bottleneck, see benchmarks/em_vs_sklearn.py",
     headline="lgc.em.speedup_vs_sklearn",
 )

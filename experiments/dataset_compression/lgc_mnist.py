@@ -159,7 +159,8 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"accuracy_against_bytes": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
@@ -172,10 +173,6 @@ EXPERIMENT = ex.Experiment(
             train_images=2_000,
         ),
     },
-    measure,
-    grid=lambda config: ((seed,) for seed in config.seeds),
-    recompute=recompute,
     published=[Row("as published", None, PUBLISHED_BYTES, PUBLISHED_PERCENT)],
-    figures=figures,
     data="mnist",
 )

@@ -187,7 +187,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
     return ex.Measurement(rows, {"roc": {mode: strongest.roc}})
 
 
-def strongest(record: ex.Record) -> list[Strongest]:
+def derive(record: ex.Record) -> list[Strongest]:
     """The strongest attack on each mode; the strongest on any mode of mixtures is claimed."""
     by_mode = grouped(record.of(Attack), lambda row: row.mode)
     best = {mode: max(grouped(rows).values(), key=_area) for mode, rows in by_mode.items()}
@@ -289,7 +289,8 @@ def _figure(record: ex.Record) -> Figure:
     return drawn
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Strongest, Attack, Distances),
     {
         "paper": Config(),
@@ -300,11 +301,7 @@ EXPERIMENT = ex.Experiment(
             inversion=InversionConfig(draws=50, steps=3), drawn_per_class=20, permutations=99,
         ),
     },
-    measure,
     grid=lambda config: ((mode,) for mode in (*config.modes, CONTROL)),
-    derive=strongest,
-    recompute=recompute,
-    figures=figures,
     notes="target: number of the archive that is attacked",
     free=("modes",),
     headline="lgc.privacy.membership_auc",

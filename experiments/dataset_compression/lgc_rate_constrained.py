@@ -163,7 +163,8 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"accuracy_against_bytes": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "cpu": Config(),
@@ -185,9 +186,5 @@ EXPERIMENT = ex.Experiment(
             runs_per_chunk=2,
         ),
     },
-    measure,
-    grid=lambda config: ((seed,) for seed in config.seeds),
-    recompute=recompute,
-    figures=figures,
     free=("seeds", "runs_per_chunk"),
 )

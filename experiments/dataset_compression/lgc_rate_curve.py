@@ -195,7 +195,7 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     return downstream.accuracy_percent(settings, decoded, test, row.seed)
 
 
-def gains(record: ex.Record) -> list[Gain]:
+def derive(record: ex.Record) -> list[Gain]:
     """The area between the curves of files and subsets over the width of the budgets."""
     found = []
     by_curve = grouped(record.of(Row), lambda row: (row.data, row.classifier))
@@ -258,7 +258,8 @@ _QUICK = DistillConfig(
     brightness_percent=(30,),
 )  # fmt: skip
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Row, Gain, Distillation),
     {
         "cpu": Config(),
@@ -281,12 +282,7 @@ EXPERIMENT = ex.Experiment(
             validation_images=300,
         ),
     },
-    measure,
-    grid=grid,
-    derive=gains,
-    recompute=recompute,
     published=PUBLISHED,
-    figures=figures,
     data=lambda config: ", ".join(config.data),
     free=("seeds", "data", "budgets", "first_seed_budgets"),
     headline="lgc.mnist.12kB.convnet",

@@ -184,7 +184,8 @@ _LONGER = Config(
     train_images=50_000,
 )
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
@@ -206,11 +207,8 @@ EXPERIMENT = ex.Experiment(
             variational_components=1,
         ),
     },
-    measure,
     grid=lambda config: ((seed, name) for seed in config.seeds for name in config.names),
-    recompute=recompute,
     published=PUBLISHED,
-    tables=tables,
     figures=lambda records: lgc_variants_figures.draw(records["paper"], PUBLISHED),
     data="mnist",
     free=("seeds", "names"),

@@ -241,7 +241,8 @@ _FEW: tuple[TrainingSet, ...] = (
     "raw", "raw_equalised", "convolutional_natural", "convolutional_equalised",
 )  # fmt: skip
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
@@ -267,9 +268,6 @@ EXPERIMENT = ex.Experiment(
             seeds=(0,),
         ),
     },
-    measure,
-    grid=grid,
-    recompute=recompute,
     figures=spuco_figures.draw,
     data=lambda config: f"coloured by lgc/groups/spuco_mnist.py: "
     f"{datasets.SOURCES[config.data].note}",

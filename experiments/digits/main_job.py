@@ -47,12 +47,11 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
     return {"gain_points": pruned - dense}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {"default": Config(), "smoke": Config(quick=True)},
-    measure,
     grid=lambda config: ((seed, method) for seed in config.seeds for method in METHODS),
-    recompute=recompute,
     report=html_report.write,
     data="digits",
     name="digits",

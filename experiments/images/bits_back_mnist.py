@@ -166,13 +166,13 @@ def _save_png(path: Path, pixels: np.ndarray) -> None:
 
 _SMALL = image_vae.Config(n_latents=8, n_shades=6, wide=8, medium=8, narrow=4, epochs=4)
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
         "smoke": Config(_SMALL, "digits", seeds=(0,), n_streams=4, test_images=200),
     },
-    measure, grid=grid, recompute=recompute,
     published=[Row("BB-ANS, as published (model not counted)", None, 1.41)],
     notes="the bytes of the images contain their labels, which are the payload that comes back",
 )  # fmt: skip

@@ -200,7 +200,8 @@ def _arrays(images: Any) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(images.pixels, jnp.float32) / 255, jnp.asarray(images.labels)
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "fashion": Config(),
@@ -209,8 +210,4 @@ EXPERIMENT = ex.Experiment(
             steps=60, fine_tune_steps=30, strengths=(1e-3,), max_loss=20.0,
         ),
     },
-    measure,
-    grid=lambda config: [(seed,) for seed in config.seeds],
-    free=("seeds",),
-    recompute=recompute,
 )  # fmt: skip

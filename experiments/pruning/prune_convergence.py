@@ -152,7 +152,8 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return drawn
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Run, Rate),
     {
         "digits": Config(),
@@ -169,11 +170,5 @@ EXPERIMENT = ex.Experiment(
             seeds=(0,),
         ),
     },
-    measure,
-    grid=grid,
-    derive=derive,
-    recompute=recompute,
-    tables=tables,
-    figures=figures,
     free=(),
 )

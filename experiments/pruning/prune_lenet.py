@@ -207,7 +207,8 @@ _LENET5: dict[str, Any] = {
     "compared_from_percent": 1.0,
 }  # fmt: skip
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Selected, Choice, Comparison, File, Run),
     {
         "cpu300": Config(
@@ -243,12 +244,7 @@ EXPERIMENT = ex.Experiment(
             file_bytes=(20_000,),
         ),
     },
-    measure,
-    grid=grid,
-    derive=derive,
-    recompute=recompute,
     published=PUBLISHED,
-    figures=figures,
     notes="bits of files are those of kernels and of biases",
     together=True,
 )  # fmt: skip

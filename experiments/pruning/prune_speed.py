@@ -82,11 +82,10 @@ def recompute(config: Config, row: Sweep, data: ex.Data) -> float:
     return next(one.time_over_sequential for one in again if one.network == row.network)
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Sweep, Step),
     {"paper": Config(), "smoke": Config(8, 100, lenet=False)},
-    measure,
-    recompute=recompute,
     data="synthetic",
     notes="ratios of median wall times, interleaved in one process, compiled before",
     headline="pruning.sweep.lenet300.time_over_sequential",

@@ -230,7 +230,8 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return drawn
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Run, Best),
     {
         "paper": Config(),
@@ -242,11 +243,6 @@ EXPERIMENT = ex.Experiment(
             fine_tune_steps=100,
         ),
     },
-    measure,
-    grid=grid,
-    derive=derive,
-    recompute=recompute,
-    figures=figures,
     data="synthetic: teacher networks drawn from each seed, 1,000 validation and 5,000 test",
     free=("methods", "n_examples"),
 )

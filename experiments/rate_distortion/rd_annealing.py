@@ -169,17 +169,14 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"annealing": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
         "smoke": Config(prices=(0.7,), codewords=12, temperatures=5, steps=15, seeds=(0, 1)),
     },
-    measure,
-    grid=grid,
     batch=lambda trial: trial[:2],
-    recompute=recompute,
-    figures=figures,
     data="synthetic sources",
     notes="R(D) is over a codebook twice as fine as the letters, which codewords that move may "
     "pass by 1e-4 bits",

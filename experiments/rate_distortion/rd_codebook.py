@@ -223,17 +223,14 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"refinement": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Refinement, Agreement, Descent),
     {
         "paper": Config(),
         "smoke": Config(codewords=12, steps=4, seeds=(4,), sizes=((20, 8),), descent_steps=3),
     },
-    measure,
-    grid=grid,
     batch=lambda trial: trial[:2],
-    recompute=recompute,
-    figures=figures,
     data="the trimodal source",
     notes="a codebook is charged before its step; disagreement is the largest difference over the "
     "largest entry",

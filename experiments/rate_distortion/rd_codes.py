@@ -188,7 +188,8 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"codes": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (File, Code),
     {
         "paper": Config(),
@@ -202,10 +203,6 @@ EXPERIMENT = ex.Experiment(
             grid=12,
         ),
     },
-    measure,
-    grid=grid,
-    recompute=recompute,
-    figures=figures,
     data="synthetic sources; trimodal letters in the source's exact proportions, shuffled",
     notes="bits of a file are all of its bytes; trellises are fitted to other samples than "
     "those in the files",

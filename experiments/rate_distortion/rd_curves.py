@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 import ratedist
 from experiments.runner import plots, rows
-from experiments.runner.experiment import Claim, Column, Data, Experiment, Key, Over, Record
+from experiments.runner.experiment import Claim, Column, Data, Key, Over, Record, of_module
 from ratedist import closed_forms, sources
 
 
@@ -150,13 +150,11 @@ def _curve(
     return curve
 
 
-EXPERIMENT = Experiment(
+EXPERIMENT = of_module(
+    __name__,
     Point,
     {"paper": Config(), "smoke": Config(levels=10, dense=100)},
-    measure,
     grid=lambda config: ((name,) for name in _problems(config)),
-    recompute=recompute,
-    figures=figures,
     data="synthetic sources",
     notes="closed forms belong to the continuous sources; the grids are close to them",
 )

@@ -119,11 +119,9 @@ _CASES: dict[str, tuple[Callable[[np.random.Generator, int], float], str]] = {
 }
 """(random numbers, number of the case) -> error; the configuration's field with how many."""
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {"paper": Config(), "smoke": Config(price_sources=5, channels=10, hessians=1, programs=2)},
-    measure,
-    grid=grid,
-    recompute=recompute,
     data="synthetic sources and channels",
 )

@@ -198,13 +198,11 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"prices": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Kind, Setting, Price),
     {"paper": Config(), "smoke": Config(levels=4, clusters_side=16)},
-    measure,
     grid=lambda config: (("price curve",), ("kinds",), ("settings",)),
-    recompute=recompute,
-    figures=figures,
     data="synthetic sources",
     notes="prices are published in nats per unit of distortion; these are in bits",
 )

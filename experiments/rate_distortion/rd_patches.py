@@ -211,14 +211,11 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"patches": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Bounds, Code),
     {"paper": Config(), "smoke": Config("digits", 60, 40, 8, levels=(0.01, 0.02))},
-    measure,
-    grid=grid,
     batch=lambda trial: "bounds" if trial[0] == "bounds" else trial,
-    recompute=recompute,
-    figures=figures,
     notes="the first images of the training split; rates in bits per pixel; bounds hold for "
     "memoryless coding of these patches with any reconstruction among the groups' centroids",
 )

@@ -130,12 +130,10 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float] | Non
     }
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {"paper": Config(), "smoke": Config(errors=(40.0,), decibels=(35.0,))},
-    measure,
-    grid=grid,
-    recompute=recompute,
     data="scikit-image's camera, astronaut and coffee; two 16-bit sounds",
     notes="worst case over signals and errors",
 )

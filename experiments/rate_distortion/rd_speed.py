@@ -103,12 +103,10 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float] | Non
     return {"speedup": min(again.speedup, row.speedup or 0.0)}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {"paper": Config(), "smoke": Config(parts=("sweep32_256",))},
-    measure,
-    grid=grid,
-    recompute=recompute,
     data="synthetic sources",
     notes="medians of warm calls; only ratios can be compared between machines",
 )

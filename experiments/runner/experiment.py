@@ -20,6 +20,7 @@ the record alone. docs/adding_an_experiment.md has a complete example.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from experiments.runner.tables import Table
 
 __all__ = [
     "Across", "Artifact", "Axis", "Claim", "Column", "Data", "Experiment", "Key", "MeanOverSeeds",
-    "Measurement", "Over", "Panel", "Record", "Table",
+    "Measurement", "Over", "Panel", "Record", "Table", "of_module",
 ]  # fmt: skip
 
 
@@ -132,6 +133,10 @@ class Record:
         return [row for row in self.rows if isinstance(row, row_type)]
 
 
+def _by_seed(config: Any) -> Iterable[Any]:
+    return ((seed,) for seed in config.seeds) if hasattr(config, "seeds") else ((),)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Everything that the runner has to know of an experiment.
@@ -146,8 +151,9 @@ class Experiment:
     """Name -> frozen dataclass; the first is the default, `smoke` takes about a minute."""
     measure: Callable[[Any, list[Any], Data], Sequence[Any] | Measurement]
     """`measure(config, trials, data)`: the rows of trials that one compiled program can run."""
-    grid: Callable[[Any], Iterable[Any]] = lambda config: ((),)
-    """`grid(config)`: the trials, tuples or named tuples of plain values; one if not given."""
+    grid: Callable[[Any], Iterable[Any]] = _by_seed
+    """`grid(config)`: the trials, tuples or named tuples of plain values; if not given, one for
+    each of `config.seeds`, or one where the configuration has none."""
     batch: Callable[[Any], Hashable] | None = None
     """`batch(trial)`: trials of equal value are measured in one call; else each alone."""
     derive: Callable[[Record], Sequence[Any]] | None = None
@@ -187,6 +193,26 @@ class Experiment:
     def identifier(self) -> str:
         """The name on the command line and in `results/`."""
         return self.name or self.measure.__module__.rpartition(".")[2]
+
+
+_FUNCTIONS = ("measure", "grid", "batch", "derive", "recompute", "tables", "figures", "report")
+
+
+def of_module(
+    module: str, rows: type | tuple[type, ...], presets: Mapping[str, Any], **others: Any
+) -> Experiment:
+    """The experiment of a module: its functions `measure`, `grid`, `derive`, ... by their names.
+
+    Args:
+      module: its `__name__`.
+      rows: see `Experiment`.
+      presets: likewise.
+      others: likewise; they come before the module's functions.
+    """
+    defined = vars(sys.modules[module])
+    found = {each: defined[each] for each in _FUNCTIONS
+             if getattr(defined.get(each), "__module__", None) == module}  # fmt: skip
+    return Experiment(rows, presets, **{**found, **others})
 
 
 def artifact_path(value: Any, folder: Path) -> Path | None:

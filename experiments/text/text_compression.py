@@ -225,7 +225,8 @@ def online_speed(text: bytes) -> float:
     return (last - first) * described.n_streams / (ended - began)
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Size, Matrix, Speed),
     {
         "paper": Config(),
@@ -233,8 +234,6 @@ EXPERIMENT = ex.Experiment(
             sizes=("5kB", "20kB"), texts=(2, 1), matrix=False, speed=False, source="made_up"
         ),
     },
-    measure,
-    grid=grid,
     data=lambda config: wikipedia.NOTES[config.source],
     headline="text.4MB.over_best",
 )

@@ -193,7 +193,8 @@ def _text(config: Config, size: int, part: str, data: ex.Data) -> Path:
 _TINY = TransformerConfig(16, 1, 2, window=16)
 _LARGE = TransformerConfig(512, 8, 8, window=256, compute="bfloat16")
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Row, Speed),
     {
         "cpu": Config(),
@@ -211,7 +212,6 @@ EXPERIMENT = ex.Experiment(
             learning=Learning(bytes_per_stream=500), sweep=Sweep((), (1e-5,), ()),
         ),
     },
-    measure, grid=grid, derive=derive, recompute=recompute, figures=figures,
     data=lambda config: wikipedia.NOTES[config.source],
     notes="formula_bytes: 4 bytes a nonzero weight and the mean loss of the unquantised network on "
     "every fifth batch; speeds include compiling. No artefact: a decoder has to repeat floats, and "

@@ -107,18 +107,16 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"refund": figure}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
         "smoke": Config(weights=5_000, streams=100, fineness=(2, 100), seeds=(0, 1)),
     },
-    measure,
     grid=lambda config: (
         (fineness, seed) for seed, fineness in product(config.seeds, config.fineness)
     ),
-    recompute=recompute,
-    figures=figures,
     data="synthetic posteriors",
     free=("seeds", "fineness"),
     notes="every exchange was received to the same weights and the same payload",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from experiments.runner.experiment import Artifact, Claim, Column, Data, Experiment, Over
+from experiments.runner.experiment import Artifact, Claim, Column, Data, Over, of_module
 from fewbits import coding
 
 _SECTIONS = {"symbols": bytes(64), "tables": bytes(16)}
@@ -52,10 +52,9 @@ def _overhead(path: Path) -> int:
     return sum(row.size_bytes for row in parts if not row.part.startswith("section"))
 
 
-EXPERIMENT = Experiment(
+EXPERIMENT = of_module(
+    __name__,
     Row,
     {"default": Config()},
-    measure,
-    recompute=recompute,
     data="two sections of 64 and 16 bytes, empty header",
 )

@@ -129,14 +129,13 @@ _SMALL = penalised_lenets.Config(
     "digits", epochs=15, validation=297, l2=(1e-4, 1e-3), l1=(1e-5, 1e-4), drr=(1e-5,)
 )
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Smallest, Network, File),
     {
         "paper": Config(),
         "smoke": Config(_SMALL, Steps(coarser=(1,), probe_images=200), seeds=(0, 1)),
     },
-    measure, derive=derive, recompute=recompute, figures=figures,
-    grid=lambda config: ((seed,) for seed in config.seeds),
     data=lambda config: config.training.data,
     notes="bytes: a file that a subprocess decoded to the network that was tested; bits: whole "
     "files under each prior",

@@ -158,13 +158,13 @@ def _images(config: Config, data: ex.Data) -> datasets.Images:
     return images._replace(pixels=images.pixels[:n], labels=images.labels[:n])
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
         "smoke": Config("digits", 600, sparse_lenets.SMOKE, training=Training(60, 4, 32, shift=0)),
     },
-    measure, recompute=recompute,
     grid=lambda config: ((code,) for code in (UNIFORM, TWO_PART, PREQUENTIAL)),
     notes="the prequential file decodes only where the same program trains to the same bits",
 )  # fmt: skip

@@ -237,8 +237,8 @@ def _peer(*arguments: str) -> str:
     return done.stdout
 
 
-EXPERIMENT = ex.Experiment(
-    Row, {"paper": Config(), "smoke": SMOKE}, measure, recompute=recompute, grid=grid,
+EXPERIMENT = ex.of_module(
+    __name__, Row, {"paper": Config(), "smoke": SMOKE},
     free=("seeds", "networks"),
     notes="NNCodec's bytes at our error are interpolated between the two nearest qp",
 )  # fmt: skip

@@ -141,8 +141,8 @@ def dense_symbols(params: Any) -> bytes:
     return b"".join(symbols)
 
 
-EXPERIMENT = ex.Experiment(
-    Row, {"paper": Config(), "smoke": SMOKE}, measure, recompute=recompute,
+EXPERIMENT = ex.of_module(
+    __name__, Row, {"paper": Config(), "smoke": SMOKE},
     grid=lambda config: product(config.sparsities, config.seeds),
     free=("seeds", "sparsities"),
     notes="xz_bytes is `xz -9e` of all tensors of the file as int8; seconds of rows are CPU time",

@@ -75,11 +75,11 @@ def test_the_strongest_attack_on_mixtures_is_claimed_and_not_the_control():
                  for mode, _ in areas for target in (0, 1))  # fmt: skip
     record = ex.Record("paper", "paper", lgc_privacy.Config(), (*rows, *distances), {}, {})
     claimed = {
-        row.claim: (row.mode, row.calibration) for row in lgc_privacy.strongest(record) if row.claim
+        row.claim: (row.mode, row.calibration) for row in lgc_privacy.derive(record) if row.claim
     }
     assert claimed == {
         "membership_auc": ("ae", "online"),
         "control_auc": (lgc_privacy.CONTROL, "raw"),
     }
-    small = lgc_privacy.strongest(dataclasses.replace(record, preset="small"))
+    small = lgc_privacy.derive(dataclasses.replace(record, preset="small"))
     assert {row.claim for row in small} == {"", "membership_auc.50_images"}

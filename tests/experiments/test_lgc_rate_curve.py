@@ -25,10 +25,10 @@ def _record(large: int = 10_000) -> Record:
 
 
 def test_the_gain_is_the_mean_difference_over_the_logarithm_of_bytes():
-    (gain,) = curve.gains(_record())
+    (gain,) = curve.derive(_record())
     assert gain.points == pytest.approx(3.0)  # 4 points at one end, 2 at the other
     record = _record()
-    (gain,) = curve.gains(dataclasses.replace(record, rows=record.rows[:4]))
+    (gain,) = curve.derive(dataclasses.replace(record, rows=record.rows[:4]))
     assert gain.points == pytest.approx(4.0)
 
 

@@ -155,7 +155,8 @@ _STEPS = (PruningStep(1.0, 60), *(PruningStep(f, 20, 10) for f in (3.0, 6.0, 12.
 _FIRST_WEIGHTS = {"drr": 1e-6, "pmmp_curvature": 3e-7, "magnitude": 0.1}
 _SMOKE_STEPS = (PruningStep(1.0, 4), PruningStep(10.0, 4, 4))
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Selected, Choice, File, Run),
     {
         "gpu": Config(
@@ -179,12 +180,7 @@ EXPERIMENT = ex.Experiment(
             checkpoint_epochs=2,
         ),
     },
-    measure,
-    grid=grid,
-    derive=derive,
-    recompute=recompute,
     published=PUBLISHED,
-    figures=figures,
     free=("seeds", "checkpoint_epochs"),
     notes="bits of files are those of kernels",
 )
