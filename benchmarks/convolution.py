@@ -59,7 +59,7 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
     made: dict[str, tuple[Callable[[], object], int]] = {}
     for form in ("native", "patches"):
         # `conv2d` asks for the form while it is traced, so compiling here settles it.
-        with mock.patch.object(convolution, "chosen_implementation", lambda form=form: form):
+        with mock.patch.object(convolution, "FASTEST", form):
             alone = jax.jit(functools.partial(whole_run, STEPS))
             alone = alone.lower(key_run, params, data).compile()
             one_run = functools.partial(whole_run, RUN_STEPS)
@@ -77,7 +77,7 @@ def cases() -> dict[str, tuple[Callable[[], object], int]]:
     convnet = networks.convnet(width=CONVNET_WIDTH)
     start = convnet.init(key_init)
     for form in ("patches", "blocks"):
-        with mock.patch.object(networks, "training_implementation", lambda form=form: form):
+        with mock.patch.object(networks, "FASTEST_NARROW", form):
             narrow = functools.partial(whole_run, STEPS, method=_method(convnet))
             narrow = jax.jit(narrow).lower(key_run, start, data).compile()
         made[f"convnet_{form}_scan"] = (
@@ -127,7 +127,7 @@ def main() -> None:
         / milliseconds[f"patches_scan_{RUNS}_runs"],
         "patches_over_blocks_in_convnet": milliseconds["convnet_patches_scan"]
         / milliseconds["convnet_blocks_scan"],
-        "chosen": convolution.chosen_implementation(),
+        "chosen": convolution.FASTEST._asdict(),
     }
     for name, value in milliseconds.items():
         print(f"{name:24s} {value:8.3f} ms per step and run")

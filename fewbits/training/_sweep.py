@@ -40,6 +40,28 @@ def run_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(np.array(jax.devices() if devices is None else devices), (RUNS,))
 
 
+def side_by_side(function: Callable[[Any, Any], Any], mesh: Mesh, *, donate: bool = False) -> Any:
+    """The jitted program of many runs, split over a mesh: what `sweep` compiles.
+
+    Args:
+      function: (what is a run's own, what all runs read) -> pytree of arrays, traceable.
+      mesh: one axis named `runs`.
+      donate: whether results may take the memory of the first argument.
+
+    Returns:
+      Jitted function of two pytrees; leaves of the first and of the result have a leading axis of
+      runs, a multiple of the mesh's size.
+    """
+    mapped = jax.shard_map(
+        jax.vmap(function, in_axes=(0, None)),
+        mesh=mesh,
+        in_specs=(P(RUNS), P()),
+        out_specs=P(RUNS),
+        check_vma=False,  # runs never communicate, and a run's loops start from constants
+    )
+    return jax.jit(mapped, donate_argnums=0 if donate else ())
+
+
 def sweep(
     run: RunFunction,
     hyperparameters: Hyperparameters,
@@ -98,15 +120,7 @@ def sweep(
         return run(jax.random.key(seed), point, data)
 
     split, whole = NamedSharding(mesh, P(RUNS)), NamedSharding(mesh, P())
-    program = jax.jit(
-        jax.shard_map(
-            jax.vmap(one_run, in_axes=(0, None)),
-            mesh=mesh,
-            in_specs=(P(RUNS), P()),
-            out_specs=P(RUNS),
-            check_vma=False,  # runs never communicate, and a run's loops start from constants
-        )
-    )
+    program = side_by_side(one_run, mesh)
     shared = jax.tree.map(lambda a: _place(np.asarray(a), whole), data)
     compiled, chunk = _compile(program, runs, n_runs, shared, split, runs_per_chunk)
     if progress is not None:

@@ -16,8 +16,9 @@ files are decoded with stays as it is.
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import Literal
+from collections.abc import Callable
+from functools import partial, reduce
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,17 +27,27 @@ import numpy as np
 Padding = Literal["SAME", "VALID"] | int
 """`SAME`, `VALID`, or a number of zero pixels on every side."""
 
-Implementation = Literal["native", "patches", "blocks"]
+Form = Literal["native", "patches", "blocks"]
 
 
-def chosen_implementation() -> Implementation:
-    """The form that was measured to be faster on the default backend."""
-    return "patches" if jax.default_backend() == "cpu" else "native"
+class ByPlatform(NamedTuple):
+    """A form for each platform, chosen where a program is lowered for one.
+
+    Attributes:
+      cpu: the form on a CPU.
+      elsewhere: on every accelerator.
+    """
+
+    cpu: Form
+    elsewhere: Form
 
 
-def training_implementation() -> Implementation:
-    """The form for training narrow networks of 3 x 3 kernels."""
-    return "blocks" if jax.default_backend() == "cpu" else "native"
+Implementation = Form | ByPlatform
+
+FASTEST = ByPlatform("patches", "native")
+"""The forms that were measured to be faster."""
+FASTEST_NARROW = ByPlatform("blocks", "native")
+"""The same, for training narrow networks of 3 x 3 kernels."""
 
 
 def conv2d(
@@ -52,7 +63,7 @@ def conv2d(
       x: Float[batch, height, width, channels].
       kernel: Float[kernel_height, kernel_width, channels, filters].
       padding: see `Padding`; `SAME` keeps height and width.
-      implementation: `None` takes `chosen_implementation()`, at trace time.
+      implementation: `None` takes `FASTEST`.
 
     Returns:
       Float[batch, height', width', filters].
@@ -61,7 +72,30 @@ def conv2d(
       ValueError: channels disagree, or the kernel does not fit in the padded image.
     """
     rows, columns = _checked_margins(x, kernel, padding)
-    form = implementation or chosen_implementation()
+    return _computed(partial(_conv2d, rows, columns), x, kernel, implementation)
+
+
+def _computed(
+    convolve: Callable[[Form, jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+    kernel: jax.Array,
+    implementation: Implementation | None,
+) -> jax.Array:
+    """The convolution in one form, or in that of the platform that it is lowered for."""
+    chosen = FASTEST if implementation is None else implementation
+    if isinstance(chosen, str):
+        return convolve(chosen, x, kernel)
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        cpu=partial(convolve, chosen.cpu),
+        default=partial(convolve, chosen.elsewhere),
+    )
+
+
+def _conv2d(
+    rows: tuple[int, int], columns: tuple[int, int], form: Form, x: jax.Array, kernel: jax.Array
+) -> jax.Array:
     if form == "native":
         return jax.lax.conv_general_dilated(
             x, kernel, (1, 1), (rows, columns), dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -144,8 +178,14 @@ def conv2d_max_pool(
       ValueError: as `conv2d`.
     """
     rows, columns = _checked_margins(x, kernel, padding)
-    if (implementation or chosen_implementation()) == "native":
-        return max_pool(conv2d(x, kernel, padding=padding, implementation="native"))
+    return _computed(partial(_conv2d_max_pool, rows, columns), x, kernel, implementation)
+
+
+def _conv2d_max_pool(
+    rows: tuple[int, int], columns: tuple[int, int], form: Form, x: jax.Array, kernel: jax.Array
+) -> jax.Array:
+    if form == "native":
+        return max_pool(_conv2d(rows, columns, form, x, kernel))
     x = jnp.pad(x, ((0, 0), rows, columns, (0, 0)))
     height, width = ((x.shape[axis + 1] - kernel.shape[axis] + 1) // 2 for axis in (0, 1))
     return _squares_of_outputs(x, kernel, height, width).max(axis=3)
@@ -206,11 +246,15 @@ def conv2d_of_doubled(
     Raises:
       ValueError: channels disagree.
     """
-    if (implementation or chosen_implementation()) == "native":
-        large = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-        return conv2d(large, kernel, implementation="native")
     if x.shape[-1] != kernel.shape[2]:
         raise ValueError(f"the kernel reads {kernel.shape[2]} channels, the image {x.shape[-1]}")
+    return _computed(_conv2d_of_doubled, x, kernel, implementation)
+
+
+def _conv2d_of_doubled(form: Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    if form == "native":
+        large = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        return conv2d(large, kernel, implementation="native")
     (down, above, below), (across, left, right) = (_small_taps(n) for n in kernel.shape[:2])
     of_small = jnp.einsum("pas,qbt,abcf->stcpqf", down, across, kernel)
     of_small = of_small.reshape(*of_small.shape[:3], -1)

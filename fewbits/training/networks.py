@@ -27,12 +27,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from fewbits.training.convolution import (
+    FASTEST_NARROW,
     Padding,
     average_pool,
     conv2d,
     conv2d_max_pool,
     max_pool,
-    training_implementation,
 )
 from fewbits.training.method import Key, Params
 
@@ -220,7 +220,7 @@ class _Convolution(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
         # A bias adds the same to all of a window, so it can wait until the window is one number.
         convolve = conv2d_max_pool if self.pooled else conv2d
-        form = training_implementation() if self.narrow else None
+        form = FASTEST_NARROW if self.narrow else None
         convolved = convolve(x, kernel, padding=self.padding, implementation=form)
         return convolved + bias.reshape(1, 1, 1, -1)
 

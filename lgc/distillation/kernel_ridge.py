@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fewbits.training.convolution import training_implementation
+from fewbits.training.convolution import FASTEST_NARROW
 from fewbits.training.method import Batch, Key, Method, Params, all_finite, as_arrays
 from fewbits.training.networks import convnet_features
 from lgc.autoencoders import rate, utility
@@ -197,7 +197,7 @@ def build(
         else:
             held = rate.quantised(weights, lambda path: config.upsampler_bits)
             shown = jax.nn.sigmoid(
-                upsampler.logits(held, shown, images.shape, training_implementation())
+                upsampler.logits(held, shown, images.shape, FASTEST_NARROW)
             )
         return augment(key, shown, augmentation, 1.0)
 

@@ -120,6 +120,8 @@ def _apply(equation: Any, read: list[_Value]) -> list[_Value]:
     inner = _inner(name, params)
     if inner is not None:
         program, constants = inner
+        # A choice by platform: its branches compute the same, and the first argument is its index.
+        read = read[1:] if name == "cond" else read
         return _run(program, [_known(value) for value in constants], read)
     if all(one.value is not None for one in read):
         results = equation.primitive.bind(*(one.value for one in read), **params)
@@ -145,6 +147,8 @@ def _apply(equation: Any, read: list[_Value]) -> list[_Value]:
 
 def _inner(name: str, params: dict[str, Any]) -> tuple[core.Jaxpr, list[Any]] | None:
     """The program that an equation only calls."""
+    if name == "cond" and params.get("branches_platforms"):
+        name, params = "closed_call", {"call_jaxpr": params["branches"][0]}
     if name not in _CALLS:
         return None
     for part in ("call_jaxpr", "fun_jaxpr", "jaxpr"):

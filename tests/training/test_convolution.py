@@ -7,7 +7,6 @@ import pytest
 
 from fewbits.training.convolution import (
     average_pool,
-    chosen_implementation,
     conv2d,
     conv2d_max_pool,
     conv2d_of_doubled,
@@ -136,11 +135,30 @@ def test_same_is_xlas_same():
     np.testing.assert_allclose(conv2d(x, kernel, padding="SAME"), expected, atol=1e-5)
 
 
-def test_choice_is_patches_on_cpu_and_native_elsewhere(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert chosen_implementation() == "patches"
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert chosen_implementation() == "native"
+@pytest.mark.parametrize("convolve", [conv2d, conv2d_max_pool, conv2d_of_doubled])
+def test_platform_that_it_is_lowered_for_chooses(convolve):
+    x, kernel = pair((2, 6, 6, 3), (3, 3, 3, 4))
+
+    def lowered_for(platform):
+        gradient = jax.jit(jax.grad(lambda x, k: jnp.sum(convolve(x, k) ** 2), argnums=(0, 1)))
+        return jax.export.export(gradient, platforms=[platform])(x, kernel).mlir_module()
+
+    for platform in ("tpu", "cuda"):
+        assert "stablehlo.convolution" in lowered_for(platform)
+    assert "stablehlo.convolution" not in lowered_for("cpu")
+
+
+def test_default_is_bit_for_bit_what_a_cpu_was_measured_to_do_fastest():
+    x, k = pair((2, 6, 5, 3), (3, 3, 3, 4))
+
+    def value_and_gradients(implementation):
+        def f(x, k):
+            return jnp.sum(jnp.sin(conv2d(x, k, implementation=implementation)))
+
+        return jax.jit(jax.vmap(jax.value_and_grad(f, argnums=1), (None, 0)))(x, k[None] + 0.0)
+
+    chosen = value_and_gradients(None)
+    jax.tree.map(np.testing.assert_array_equal, chosen, value_and_gradients("patches"))
 
 
 @pytest.mark.parametrize(
