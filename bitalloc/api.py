@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from bitalloc import inputs
 from bitalloc.encoders import sensors as views
-from bitalloc.fitting import modes
+from bitalloc.fitting import modes, rivals
 from bitalloc.fitting.fit import FitConfig, Problem, Sample
 from bitalloc.model import Model, accuracy
 from fewbits.coding import InputError
@@ -83,6 +83,20 @@ def fit(
     key = jax.random.key(0) if key is None else key
     if int(bits) != bits:
         raise InputError(f"bits is {bits}; use a whole number")
+    given = problem(features, labels, sensors=sensors, key=key, validation=validation)
+    share = None if sensor_bits is None else tuple(int(b) for b in sensor_bits)
+    return modes.fit(key, given, mode, int(bits), config, share, nested)
+
+
+def problem(
+    features: Num[ArrayLike, "n ..."],
+    labels: Shaped[ArrayLike, " n"],
+    *,
+    sensors: str | Sequence[Sequence[int]] = "central",
+    key: jax.Array,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Problem:
+    """What `fit` fits to, cut into its two parts; arguments and errors as there."""
     flat, image_shape = inputs.as_features(features)
     labels = inputs.as_labels(labels, len(flat))
     sensor_of = views.parse(sensors, flat.shape[1], image_shape)
@@ -94,9 +108,7 @@ def fit(
         classes, numbers = inputs.number_classes(labels)
         train = Sample(flat, numbers)
         held = _sample(validation, classes, flat.shape[1])
-    problem = Problem(train, held, sensor_of, image_shape, classes, refit=validation is None)
-    share = None if sensor_bits is None else tuple(int(b) for b in sensor_bits)
-    return modes.fit(key, problem, mode, int(bits), config, share, nested)
+    return Problem(train, held, sensor_of, image_shape, classes, refit=validation is None)
 
 
 def generator(key: jax.Array) -> np.random.Generator:
@@ -174,6 +186,26 @@ def curve(
       config: likewise.
       key: likewise.
     """
+    given, held_out = _three_parts(features, labels, held_out_share, sensors, key)
+    for model in modes.fit_budgets(key, given, mode, budgets, config):
+        right = accuracy(model, *given.validation) if model.estimate is None else model.estimate
+        yield model, right, accuracy(model, *held_out)
+
+
+def rival_curve(
+    features, labels, budgets: Sequence[int], held_out_share: float, *, key: jax.Array
+) -> dict[int, tuple[str, float]]:
+    """The best usual way of each budget and its accuracy on the held-out examples of `curve`."""
+    given, held_out = _three_parts(features, labels, held_out_share, "central", key)
+    seed = int(generator(key).integers(1 << 31))
+    found = rivals.best(given.train, given.validation, budgets, seed)
+    return {
+        bits: (one.name, float(np.mean(one.predict(held_out.features) == held_out.labels)))
+        for bits, one in found.items()
+    }
+
+
+def _three_parts(features, labels, held_out_share: float, sensors, key) -> tuple[Problem, Sample]:
     flat, image_shape = inputs.as_features(features)
     labels = inputs.as_labels(labels, len(flat))
     sensor_of = views.parse(sensors, flat.shape[1], image_shape)
@@ -181,7 +213,4 @@ def curve(
     shares = ((1 - held_out_share) * VALIDATION_SHARE, held_out_share)
     parts = inputs.cut(generator(key), labels, shares)
     train, validation, held_out = (Sample(flat[part], numbers[part]) for part in parts)
-    problem = Problem(train, validation, sensor_of, image_shape, classes)
-    for model in modes.fit_budgets(key, problem, mode, budgets, config):
-        right = accuracy(model, *validation) if model.estimate is None else model.estimate
-        yield model, right, accuracy(model, *held_out)
+    return Problem(train, validation, sensor_of, image_shape, classes), held_out

@@ -147,7 +147,14 @@ def _curve(options: argparse.Namespace) -> cli.Result | None:
         features, labels, budgets, _HELD_OUT_SHARE, mode=options.mode, sensors=options.sensors,
         config=_config(options), key=jax.random.key(options.seed),
     )  # fmt: skip
-    rows, found = ["bits,validation_accuracy,held_out_accuracy,decoder,sensor_bits,model_bytes"], []
+    head = "bits,validation_accuracy,held_out_accuracy,decoder,sensor_bits,model_bytes"
+    theirs = {}
+    if options.compare:
+        theirs = api.rival_curve(
+            features, labels, budgets, _HELD_OUT_SHARE, key=jax.random.key(options.seed)
+        )
+        head += ",usual_accuracy,usual_way"
+    rows, found = [head], []
     score = np.full(max(budgets) + 1, np.nan)
     with Bar(str(options.input), quiet=options.quiet) as bar:
         for bits, (model, validation, held_out) in zip(budgets, points, strict=True):
@@ -155,6 +162,7 @@ def _curve(options: argparse.Namespace) -> cli.Result | None:
             split = "+".join(map(str, model.sensor_bits))
             rows.append(
                 f"{bits},{validation:.4f},{held_out:.4f},{model.decoder_kind},{split},{size}"
+                + (f",{theirs[bits][1]:.4f},{theirs[bits][0]}" if theirs else "")
             )
             found.append(
                 {
@@ -165,6 +173,11 @@ def _curve(options: argparse.Namespace) -> cli.Result | None:
                     "sensor_bits": model.sensor_bits,
                     "model_bytes": size,
                 }
+                | (
+                    {"usual_accuracy": theirs[bits][1], "usual_way": theirs[bits][0]}
+                    if theirs
+                    else {}
+                )
             )
             if not options.json and not streamed:  # as they come: each takes a while
                 print("\n".join(rows[-2:] if len(rows) == 2 else rows[-1:]), flush=True)
@@ -249,5 +262,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
     flags.add_output(
         curve, "--output", metavar="FILE", help=".csv to write as well (default: none)"
     )
+    curve.add_argument(
+        "--compare", action="store_true",
+        help="two columns more: the best of a decision tree, boosted trees and logistic regression "
+        "from as many bits, in the view of one sensor",
+    )  # fmt: skip
     add_fitting(curve)
     return whole

@@ -2,8 +2,8 @@
 
 Every data set is split at random; the fitted part is the same for both sides, and so is what they
 choose on: `bitalloc.fit` with its defaults but for networks, which are left out to save time, and
-the best of three usual ways (`bitalloc_rivals`), chosen on a random sixth of the fitted part and
-then fitted to all of it. Messages are decoded from their bytes and the model's file.
+the best of three usual ways (`bitalloc.fitting.rivals`), chosen on a random sixth of the fitted
+part and then fitted to all of it. Messages are decoded from their bytes and the model's file.
 
 Cost: goals: 15 min on 1 core; smoke: 30 s.
 Data: mnist, fashion_mnist.
@@ -20,9 +20,9 @@ import numpy as np
 
 import bitalloc
 from bitalloc import api, inputs
-from bitalloc.fitting import modes
-from bitalloc.fitting.fit import FitConfig, Problem, Sample
-from experiments.bit_allocation import bitalloc_rivals, bitalloc_sets
+from bitalloc.fitting import modes, rivals
+from bitalloc.fitting.fit import FitConfig
+from experiments.bit_allocation import bitalloc_sets
 from experiments.runner import experiment as ex
 from experiments.runner import rows as row_tools
 
@@ -101,19 +101,11 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
 def compare(drawn: bitalloc_sets.Split, trial: Trial, budgets: tuple[int, ...]) -> list[Row]:
     """Rows of one split."""
     key = jax.random.key(trial.split)
-    flat, shape = inputs.as_features(drawn.features)
+    problem = api.problem(drawn.features, drawn.labels, key=key)
     tested, _ = inputs.as_features(drawn.test_features)
-    classes, numbers = inputs.number_classes(drawn.labels)
-    truth = inputs.class_numbers(drawn.test_labels, classes)
-    parts = inputs.cut(api.generator(key), drawn.labels, (api.VALIDATION_SHARE,))
-    train, held = (Sample(flat[part], numbers[part]) for part in parts)
-    view = np.zeros(flat.shape[1], np.int32)
-    models = modes.fit_budgets(
-        key, Problem(train, held, view, shape, classes), "auto", budgets, SETTINGS
-    )
-    rivals = bitalloc_rivals.best(
-        bitalloc_rivals.Part(*train), bitalloc_rivals.Part(*held), budgets, trial.split
-    )
+    truth = inputs.class_numbers(drawn.test_labels, problem.classes)
+    models = modes.fit_budgets(key, problem, "auto", budgets, SETTINGS)
+    others = rivals.best(problem.train, problem.validation, budgets, trial.split)
     rows = []
     for bits, model in zip(budgets, models, strict=True):
         content = bitalloc.to_bytes(model)
@@ -122,12 +114,12 @@ def compare(drawn: bitalloc_sets.Split, trial: Trial, budgets: tuple[int, ...]) 
         if len(messages) != -(-bits * len(truth) // 8):
             raise ValueError(f"{len(messages)} bytes for {len(truth)} messages of {bits} bits")
         decoded = bitalloc.decode(received, messages, len(truth))
-        ours = 100 * float(np.mean(decoded == np.array(classes)[truth]))
-        theirs = 100 * float(np.mean(rivals[bits].predict(tested) == truth))
+        ours = 100 * float(np.mean(decoded == np.array(problem.classes)[truth]))
+        theirs = 100 * float(np.mean(others[bits].predict(tested) == truth))
         kind = bitalloc_sets.KIND[trial.data_set]
         rows.append(
             Row(trial.data_set, bits, ours, theirs, ours - theirs, len(content), kind,
-                rivals[bits].name, trial.split)
+                others[bits].name, trial.split)
         )  # fmt: skip
     return rows
 

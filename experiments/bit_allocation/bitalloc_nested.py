@@ -23,7 +23,8 @@ import numpy as np
 import bitalloc
 from bitalloc import api, inputs
 from bitalloc.fitting import modes
-from bitalloc.fitting.fit import FitConfig, Problem, Sample
+from bitalloc.fitting.fit import FitConfig
+from bitalloc.model import accuracy
 from experiments.bit_allocation import bitalloc_sets
 from experiments.runner import experiment as ex
 from experiments.runner import rows as row_tools
@@ -112,14 +113,8 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     (trial,) = trials
     key = jax.random.key(trial.split)
     drawn = bitalloc_sets.split(trial.data_set, trial.split, config.n_images, data)
-    flat, shape = inputs.as_features(drawn.features)
-    tested, _ = inputs.as_features(drawn.test_features)
-    classes, numbers = inputs.number_classes(drawn.labels)
-    truth = drawn.test_labels
-    parts = inputs.cut(api.generator(key), drawn.labels, (api.VALIDATION_SHARE,))
-    train, held = (Sample(flat[part], numbers[part]) for part in parts)
-    view = np.zeros(flat.shape[1], np.int32)
-    problem = Problem(train, held, view, shape, classes)
+    problem = api.problem(drawn.features, drawn.labels, key=key)
+    (tested, _), truth = inputs.as_features(drawn.test_features), drawn.test_labels
     most = modes.features_total_bits(problem) if trial.mode == "pixel" else max(config.budgets)
     budgets = [bits for bits in config.budgets if bits <= most]
     nested = modes.fit(key, problem, trial.mode, budgets[-1], SETTINGS, nested=True)
@@ -132,8 +127,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
         mine, shorter = (100 * float(np.mean(one == truth)) for one in (of_model, first))
         right = model.estimate
         if right is None:
-            found = bitalloc.decode(model, bitalloc.encode(model, held.features), len(held.labels))
-            right = float(np.mean(found == np.array(classes)[held.labels]))
+            right = accuracy(model, *problem.validation)
         rows.append(
             Row(trial.data_set, trial.mode, bits, mine, shorter, mine - shorter, 100 * right,
                 trial.split)

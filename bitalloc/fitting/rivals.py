@@ -1,4 +1,4 @@
-"""What a person would do without `bitalloc`: three ways to classify from exactly B bits.
+"""What one would do without `bitalloc`: three usual ways to classify from exactly B bits.
 
 * A decision tree of at most 2^B leaves, whose leaf is sent.
 * Boosted trees whose class is sent; with fewer bits than a class needs, the most probable of the
@@ -11,12 +11,13 @@ parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bitalloc.fitting import selection
+from bitalloc.fitting.fit import Sample
 
 TREE_LEAVES = (4, 8, 16, 32, 64, 128)
 CANDIDATE_LEVELS = 17
@@ -34,14 +35,7 @@ class Rival(NamedTuple):
     validation: float
 
 
-class Part(NamedTuple):
-    """Features [N, M] and labels Int[N] of 0..K-1."""
-
-    features: np.ndarray
-    labels: np.ndarray
-
-
-def best(train: Part, validation: Part, budgets: tuple[int, ...], seed: int) -> dict[int, Rival]:
+def best(train: Sample, validation: Sample, budgets: Sequence[int], seed: int) -> dict[int, Rival]:
     """For each budget the rival that does best on validation, fitted to both parts.
 
     Args:
@@ -50,12 +44,12 @@ def best(train: Part, validation: Part, budgets: tuple[int, ...], seed: int) -> 
       budgets: B.
       seed: of trees.
     """
-    both = Part(*(np.concatenate(pair) for pair in zip(train, validation, strict=True)))
+    both = Sample(*(np.concatenate(pair) for pair in zip(train, validation, strict=True)))
     boosting = _boosted(train, seed), _boosted(both, seed)
     bits_of = {id(part): _Bits(part) for part in (train, both)}
     found = {}
     for bits in budgets:
-        options: list[tuple[str, Callable[[Part], Predict]]] = []
+        options: list[tuple[str, Callable[[Sample], Predict]]] = []
         leaves = {min(1 << min(bits, 30), n) for n in TREE_LEAVES}
         for n in sorted(leaves):
             options.append(("decision tree", lambda part, n=n: _tree(part, n, seed)))
@@ -75,13 +69,13 @@ def best(train: Part, validation: Part, budgets: tuple[int, ...], seed: int) -> 
     return found
 
 
-def _tree(part: Part, leaves: int, seed: int) -> Predict:
+def _tree(part: Sample, leaves: int, seed: int) -> Predict:
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=seed).fit(*part).predict
 
 
-def _boosted(part: Part, seed: int) -> Any:
+def _boosted(part: Sample, seed: int) -> Any:
     from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 
     wide = part.features.shape[1] > 100
@@ -90,7 +84,7 @@ def _boosted(part: Part, seed: int) -> Any:
     return model(random_state=seed).fit(*part)
 
 
-def _recognised(model: Any, validation: Part, bits: int) -> np.ndarray:
+def _recognised(model: Any, validation: Sample, bits: int) -> np.ndarray:
     """The 2^B classes that a model recognises most examples of, or all."""
     hits = validation.labels[model.predict(validation.features) == validation.labels]
     count = np.array([np.sum(hits == label) for label in model.classes_])
@@ -109,7 +103,7 @@ def _restricted(model: Any, sent: np.ndarray) -> Predict:
 class _Bits:
     """Thresholds of a sample by what each tells about the class on its own."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Sample) -> None:
         self._labels = part.labels
         edges = selection.candidate_thresholds(part.features, CANDIDATE_LEVELS)
         self._candidates = selection.find_levels(part.features, edges)
