@@ -135,7 +135,8 @@ COMMANDS = {
     "bitalloc encode": ("bitalloc encode model mnist.npz OUT", {
         "output", "bytes", "messages", "bits", "payload_bytes"}),
     "bitalloc decode": ("bitalloc decode model messages OUT", {"output", "labels"}),
-    "bitalloc curve": ("bitalloc curve images.npz --bits 1,2 --no-networks --compare --output OUT", {
+    "bitalloc curve": ("bitalloc curve images.npz --bits 1,2 --no-networks --compare "
+                       "--output OUT", {
         "bits", "validation_accuracy", "held_out_accuracy", "decoder", "sensor_bits",
         "model_bytes", "usual_accuracy", "usual_way"}),
     "text compress": ("text compress text OUT", {
