@@ -31,8 +31,6 @@ SETTINGS = FitConfig(networks=False)
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     sets: tuple[str, ...] = tuple(bitalloc_sets.KIND)
     budgets: tuple[int, ...] = (2, 4, 8, 16, 32, 160)
     splits: int = 4

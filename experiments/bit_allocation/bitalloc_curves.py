@@ -49,8 +49,6 @@ _SMOKE: tuple[Condition, ...] = (
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     conditions: tuple[Condition, ...] = _ALL
     first_seed_conditions: tuple[Condition, ...] = _BEYOND
     """Measured with the first seed only, in `decision_epochs_beyond` epochs."""
@@ -119,7 +117,6 @@ def is_published(mode: str, view: str, bits: int) -> bool:
 
 
 def grid(config: Config) -> Iterator[Trial]:
-    """Every condition with every seed."""
     for seed in config.seeds:
         yield from (Trial(*condition, seed, False) for condition in config.conditions)
         if seed == config.seeds[0]:

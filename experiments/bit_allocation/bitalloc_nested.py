@@ -35,8 +35,6 @@ SETTINGS = FitConfig(networks=False, restarts=1, swap_passes=1, fine_bits=0, lp_
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     sets: tuple[str, ...] = ("wine", "iris", "breast_cancer", "moons", "digits")
     budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     splits: int = 1
@@ -109,7 +107,6 @@ def grid(config: Config) -> Iterator[Trial]:
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
-    """All budgets of one split."""
     (trial,) = trials
     key = jax.random.key(trial.split)
     drawn = bitalloc_sets.split(trial.data_set, trial.split, config.n_images, data)

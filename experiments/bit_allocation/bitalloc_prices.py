@@ -27,8 +27,6 @@ from experiments.runner import plots, subprocesses
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     max_bits: int = 160
     integer_program_bits: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 160)
     n_levels: int = 17
@@ -100,7 +98,6 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
 
 
 def recompute(config: Config, row: Speed, data: ex.Data) -> dict[str, float]:
-    """Measure both programs again."""
     again = next(r for r in measure(config, [("speed",)], data).rows if r.instance == row.instance)
     # A busy machine slows the other down more: only a smaller ratio speaks against the claim.
     return again._asdict() | {"speedup_vs_milp": min(again.speedup_vs_milp, row.speedup_vs_milp)}

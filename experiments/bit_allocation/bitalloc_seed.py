@@ -38,8 +38,6 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     baseline_bits: tuple[int, ...] = (4, 8, 16, 32, 64, 160)
     pixel_bits: tuple[int, ...] = (2, 4, 8, 16, 32, 160)
     n_train: int = 800
@@ -77,7 +75,6 @@ class Row(NamedTuple):
 
 
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
-    """Both systems on one subset."""
     ((seed,),) = trials
     rows = []
     for view in ("central", "quadrants"):

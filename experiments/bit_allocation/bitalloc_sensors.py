@@ -31,8 +31,6 @@ TARGETS_PERCENT = (70, 80, 90)
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     budgets: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32)
     n_levels: int = 17
     n_train: int = 15_000
@@ -68,7 +66,6 @@ class Fewest(NamedTuple):
 
 
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measurement:
-    """Fit one budget by quadrants."""
     ((bits,),) = trials
     problem = bitalloc_data.problem(config, config.seed, "quadrants", data)
     settings = replace(
@@ -106,7 +103,6 @@ def derive(record: ex.Record) -> Sequence[Fewest]:
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
-    """Fit that budget again."""
     return measure(config, [(row.bits,)], data).rows[0].validation_percent
 
 

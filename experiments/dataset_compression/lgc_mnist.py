@@ -42,8 +42,6 @@ BASELINE = "8-bit grid"
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     compression: Compression = Compression()
     classifier: ClassifierConfig = ClassifierConfig(steps=14_070)
     bits: tuple[str, ...] = ("float32", "8", "5")

@@ -36,8 +36,6 @@ from lgc.distillation.distilled_file import OperatingPoint
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "mnist"
     archive: rate_constrained_compression.Config = rate_constrained_compression.Config(steps=4_000)
     bits_weights: tuple[float, ...] = (0.0, 1e-6, 1e-5)

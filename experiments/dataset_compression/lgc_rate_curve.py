@@ -43,8 +43,6 @@ CLAIMED_UP_TO = 100_000
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
     budgets: tuple[int, ...] = (12_000, 30_000, 100_000)
     """Bytes, with all seeds."""
@@ -145,7 +143,6 @@ PUBLISHED = [
 
 
 def grid(config: Config) -> Iterator[Trial]:
-    """Every file."""
     for name in config.data:
         for size in sorted((*config.budgets, *config.first_seed_budgets)):
             for seed in config.seeds if size in config.budgets else config.seeds[:1]:

@@ -41,8 +41,6 @@ SHOWN_LATENTS = 400
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     names: tuple[variants.Name, ...] = (
         "ae", "contrastive_ae", "vae", "conditional_vae", "contrastive_vae",
     )  # fmt: skip

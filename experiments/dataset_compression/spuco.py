@@ -128,7 +128,6 @@ class Row(NamedTuple):
 
 
 def grid(config: Config) -> Iterator[Trial]:
-    """Every classifier."""
     for strength in config.strengths:
         for seed in config.seeds:
             yield from (Trial(name, strength, seed) for name in config.training_sets)

@@ -42,7 +42,6 @@ def shown_of(images: Grouped) -> Grouped:
 
 
 def draw(records: dict[str, Record]) -> dict[str, Figure]:
-    """All figures."""
     paper = records["paper"]
     found = {"groups": _groups(paper.rows)}
     pictures = paper.extras["pictures"].items()

@@ -30,7 +30,6 @@ METHODS = {
 
 
 def measure(config: Config, trials: list[tuple[int, str]], data: ex.Data) -> ex.Measurement:
-    """One method."""
     ((seed, method),) = trials
     train, test = data.images("digits", "train"), data.images("digits", "test")
     job = Job(data, train, test, seed, 0.1 if config.quick else 1.0)

@@ -36,8 +36,6 @@ IMAGES, FILE, ELBO = (
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     vae: image_vae.Config = image_vae.Config()
     data: str = "mnist"
     seeds: tuple[int, ...] = (0, 1, 2)

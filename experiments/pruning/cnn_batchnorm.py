@@ -31,8 +31,6 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "fashion_mnist"
     width: int = 64
     train_images: int = 10_000
@@ -140,7 +138,6 @@ def trained(config: Config, seed: int, images: Any) -> tuple[Any, Any]:
 
 
 def percent(params: Any, state: Any, images: Any) -> float:
-    """Test accuracy."""
     right = evaluation.accuracy(lambda p, x: apply(p, state, x), params, *images, batch_size=500)
     return 100 * float(right)
 
@@ -185,7 +182,6 @@ def accuracy_percent(path: Path, test: Any) -> float:
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
-    """From the file."""
     test = _arrays(data.images(config.data, "test"))
     tree = decoded_networks.decode(row.file)
     n = sum(leaf.size for leaf in jax.tree.leaves(tree))

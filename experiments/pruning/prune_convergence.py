@@ -28,8 +28,6 @@ COLLAPSED_PERCENT = 50.0
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "digits"
     methods: dict[str, tuple[float, ...]] = field(
         default_factory=lambda: {
@@ -86,7 +84,6 @@ def _grids(config: Config) -> dict[str, Grid]:
 
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Run]:
-    """All runs of a grid."""
     ((name,),) = trials
     return _train(config, _grids(config)[name], config.seeds, data)
 
@@ -113,7 +110,6 @@ def _rate(run: Run, n_seeds: int = 1) -> Rate:
 
 
 def recompute(config: Config, row: Rate, data: ex.Data) -> float:
-    """Train one run again."""
     one = row.run
     grid = Grid(one.method, (one.penalty_weight,), (one.tolerance,), (one.learning_rate,))
     return _rate(_train(config, grid, (one.seed,), data)[0]).lost_percent

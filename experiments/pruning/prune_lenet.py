@@ -32,8 +32,6 @@ from pruning.methods import METHODS
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     network: Literal["lenet300", "lenet5"] = "lenet300"
     data: str = "mnist"
     grids: tuple[Grid, ...] = ()
@@ -86,7 +84,6 @@ PUBLISHED = [published(name, *each) for name in _PUBLISHED for each in _PUBLISHE
 
 
 def grid(config: Config) -> list[Trial]:
-    """One trial for each method."""
     return [
         *((each.method, config.seeds) for each in config.grids),
         *((each.method, config.seeds[: each.seeds]) for each in config.iterative),

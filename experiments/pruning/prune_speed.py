@@ -66,7 +66,6 @@ class Step(NamedTuple):
 
 
 def measure(config: Config, trials: list, data: ex.Data) -> list[Any]:
-    """Run the benchmark."""
     flags = [f"--runs={config.runs}", f"--steps={config.steps}"]
     flags += [] if config.lenet else ["--skip-lenet"]
     found = json.loads(subprocesses.python("benchmarks.pruning_sweep", flags))
@@ -77,7 +76,6 @@ def measure(config: Config, trials: list, data: ex.Data) -> list[Any]:
 
 
 def recompute(config: Config, row: Sweep, data: ex.Data) -> float:
-    """Measure again."""
     again = measure(replace(config, lenet=row.network == "lenet300"), [], data)
     return next(one.time_over_sequential for one in again if one.network == row.network)
 

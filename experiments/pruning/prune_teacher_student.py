@@ -34,8 +34,6 @@ from pruning.procedures import _three_phase
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     setting: teacher_student.Setting = teacher_student.Setting()
     methods: tuple[str, ...] = ("drr", "pmmp_curvature")
     penalties_bits: tuple[float, ...] = (

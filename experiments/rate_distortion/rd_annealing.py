@@ -29,8 +29,6 @@ SOURCES = {"trimodal": sources.trimodal(), "Gaussian": sources.gaussian(64, 4.0)
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     prices: tuple[float, ...] = (0.7, 1.3)
     """s, bits per unit of distortion; of the Gaussian, six times that."""
     codewords: int = 48
@@ -83,7 +81,6 @@ CURVES = ("mutual_information_bits", "output_entropy_bits", "conditional_entropy
 
 
 def grid(config: Config) -> Iterator[Trial]:
-    """Every source, price and seed."""
     for source, scale in (("trimodal", 1.0), ("Gaussian", 6.0)):
         # The same number of bits per standard deviation for both sources.
         yield from ((source, scale * s, seed) for s in config.prices for seed in config.seeds)
@@ -137,7 +134,6 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
-    """Anneal one seed again."""
     (again,) = measure(config, [row[:3]], data)
     return again.cost_above_best
 

@@ -36,8 +36,6 @@ SOURCE = sources.trimodal()
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     distortion: float = 0.6
     codewords: int = 64
     steps: int = 30
@@ -109,7 +107,6 @@ class Descent(NamedTuple):
 
 
 def grid(config: Config) -> Iterator[Trial]:
-    """All three parts."""
     yield from (("agreement", "", number) for number in range(len(config.sizes)))
     for name in (*MARGINALS, "cvxpylayers"):
         seeds = config.seeds if name in MARGINALS else config.seeds[: config.layer_seeds]
@@ -204,7 +201,6 @@ def _rounded(book: Codebook, s: float) -> float:
 
 
 def recompute(config: Config, row: Agreement, data: ex.Data) -> float:
-    """Compare the gradients again."""
     return disagreement(row.letters, row.codewords).relative
 
 

@@ -30,8 +30,6 @@ TRIMODAL = sources.trimodal()
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     gaussian_prices: tuple[float, ...] = (1.2, 2.0, 2.8, 5.0, 11.0, 22.0, 46.0)
     """s, bits per unit of distortion; at high rate D = 1 / (2 ln 2 s)."""
     trellis_prices: tuple[float, ...] = (2.8, 5.0, 11.0, 22.0)

@@ -25,8 +25,6 @@ from ratedist import closed_forms, sources
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     levels: int = 100
     """Of the published 1-D Gaussian; the other curves have a half and an eighth of that."""
     dense: int = 397
@@ -60,7 +58,6 @@ class Point(NamedTuple):
 
 
 def measure(config: Config, trials: list[tuple[str]], data: Data) -> list[Point]:
-    """Solve every level of a curve."""
     return [
         point
         for (name,) in trials
@@ -69,7 +66,6 @@ def measure(config: Config, trials: list[tuple[str]], data: Data) -> list[Point]
 
 
 def recompute(config: Config, row: Point, data: Data) -> float:
-    """Solve the curve with the largest gap again."""
     points = measure(config, [(row.source,)], data)
     return max(point.gap_bits for point in points if point.gap_bits is not None)
 

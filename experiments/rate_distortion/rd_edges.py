@@ -23,8 +23,6 @@ from experiments.runner import experiment as ex
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     price_sources: int = 200
     channels: int = 500
     hessians: int = 10
@@ -44,12 +42,10 @@ class Row(NamedTuple):
 
 
 def grid(config: Config) -> Iterator[tuple[str]]:
-    """What is compared."""
     return ((name,) for name in _CASES)
 
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
-    """The largest error of one quantity."""
     ((name,),) = trials
     error, count = _CASES[name]
     cases = getattr(config, count)
@@ -58,7 +54,6 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
-    """All of it again."""
     return {"largest": measure(config, [(row.quantity,)], data)[0].largest}
 
 

@@ -26,8 +26,6 @@ from ratedist import sources
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     levels: int = 30
     """Of the published price curve."""
     subset_sum: float = 0.015

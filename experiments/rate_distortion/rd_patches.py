@@ -31,8 +31,6 @@ SIDE, PIXELS = 2, 4
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "fashion_mnist"
     images: int = 1_000
     foreground_groups: int = 448

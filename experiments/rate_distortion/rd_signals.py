@@ -25,8 +25,6 @@ from fewbits import coding
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     signals: str | None = None
     """An .npz file."""
     errors: tuple[float, ...] = (25.0, 40.0, 100.0)

@@ -27,8 +27,6 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     parts: tuple[str, ...] = tuple(TITLES)
     dit_python: str | None = None
     """Interpreter that can import dit; None leaves that comparison out."""
@@ -70,7 +68,6 @@ def grid(config: Config) -> Iterator[tuple[str]]:
 
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
-    """Run one part of the benchmark."""
     ((part,),) = trials
     dit = [] if config.dit_python is None else ["--dit-python", config.dit_python]
     printed = subprocesses.python("benchmarks.ratedist_solvers", ["--only", part, *dit])

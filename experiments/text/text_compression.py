@@ -37,8 +37,6 @@ _WITHOUT_NUMBA = 2_000
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     sizes: tuple[str, ...] = ("5kB", "20kB", "200kB", "4MB")
     texts: tuple[int, ...] = (20, 10, 3, 1)
     """How many of each size, spread over the articles."""

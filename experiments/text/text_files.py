@@ -56,8 +56,6 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     bytes: int = 4_000_000
     """Of text: all methods, at their first weights."""
     small_bytes: int = 1_000_000

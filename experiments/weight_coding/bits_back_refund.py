@@ -27,8 +27,6 @@ from fewbits.coding.bits_back.stream_stack import StreamStack
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     weights: int = 100_000
     streams: int = 1_000
     prior_scale: float = 0.05
@@ -87,7 +85,6 @@ def measure(config: Config, trials: list[tuple[float, int]], data: ex.Data) -> l
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
-    """The first seed's exchange again."""
     return measure(config, [(row.fineness, row.seed)], data)[0].net_of_divergence
 
 

@@ -43,7 +43,6 @@ def measure(config: Config, trials: list, data: Data) -> list[Row]:
 
 
 def recompute(config: Config, row: Row, data: Data) -> float:
-    """Count again."""
     return _overhead(row.file)
 
 

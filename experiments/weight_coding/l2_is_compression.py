@@ -32,8 +32,6 @@ TARGETS_PERCENT = (98.0, 97.5)
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     training: penalised_lenets.Config = penalised_lenets.Config()
     steps: Steps = Steps()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)

@@ -35,8 +35,6 @@ UNIFORM, TWO_PART, PREQUENTIAL = "uniform", "two_part", "prequential"
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "mnist"
     labels: int = 60_000
     model: sparse_lenets.Config = replace(sparse_lenets.Config(), sparsities=(0.99,), seeds=(0,))

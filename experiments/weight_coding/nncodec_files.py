@@ -48,8 +48,6 @@ WHEELS = {
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     networks: tuple[str, ...] = (*REMAINING, *WHEELS)
     coarser: float = 8.0
     """The coarser file has so many times the error of the default one."""
@@ -97,7 +95,6 @@ class Row(NamedTuple):
 
 
 def grid(config: Config) -> list[tuple[str, int]]:
-    """Networks and seeds."""
     return [(one, seed) for one in config.networks
             for seed in (config.seeds if one in REMAINING else (0,))]  # fmt: skip
 

@@ -35,8 +35,6 @@ BITS = 5
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "mnist"
     sparsities: tuple[float, ...] = (0.97, 0.98, 0.99)
     """Shares of all weights that are zero."""

@@ -133,7 +133,6 @@ def derive(record: ex.Record) -> list[Any]:
 
 
 def recompute(config: Config, row: Selected, data: ex.Data) -> dict[str, float]:
-    """From the file of one seed."""
     test = data.images(config.data, "test")
     return files.recompute(row, network_for(config, test).apply_folded, test, batch_size=250)
 

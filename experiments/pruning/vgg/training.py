@@ -37,8 +37,6 @@ DENSE = "dense"
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "cifar10_jpeg"
     width: float = 1.0
     """Factor on VGG-16's channels."""
