@@ -9,7 +9,9 @@ import numpy as np
 
 from experiments.runner import subprocesses
 from fewbits.coding import container
+from fewbits.io.datasets import Images
 from fewbits.training import downstream
+from fewbits.training.downstream import ClassifierConfig
 from lgc.coresets import lossless_subset
 
 
@@ -21,6 +23,19 @@ def from_archive(path: Path, per_class: int | None, seed: int) -> tuple[np.ndarr
         subprocesses.python("lgc", ["decompress", path, out, *counted, "--seed", str(seed)])
         with np.load(out) as decoded:
             return decoded["images"], decoded["labels"]
+
+
+def percent_learned(
+    path: Path,
+    per_class: int,
+    seed: int,
+    classifier: ClassifierConfig,
+    test: Images,
+    first: int = 0,
+) -> float:
+    """Test accuracy of a classifier of what `from_archive` draws; see `downstream.train`."""
+    drawn = from_archive(path, per_class, seed)
+    return downstream.accuracy_percent(classifier, drawn, test, seed, first=first)
 
 
 def from_subset(path: Path, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -132,10 +132,15 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the archive in a subprocess, train its classifier again, test it."""
     assert row.file is not None
     assert row.seed is not None
-    decoded = decoded_sets.from_archive(row.file, config.per_class, row.seed)
     number = [stored(bits) for bits in config.bits].index(row.stored)
-    test = data.images("mnist", "test")
-    return downstream.accuracy_percent(config.classifier, decoded, test, row.seed, first=number)
+    return decoded_sets.percent_learned(
+        row.file,
+        config.per_class,
+        row.seed,
+        config.classifier,
+        data.images("mnist", "test"),
+        number,
+    )
 
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:

@@ -139,9 +139,8 @@ def _trained(config: Config, data: ex.Data, utility: float, seed: int) -> list[b
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """The CNN's accuracy on the subset again; the other files are not published."""
-    decoded = decoded_sets.from_archive(row.file, config.per_class, row.seed)
-    test = data.images(config.data, "test")
-    return downstream.accuracy_percent(config.classifiers["report_cnn"], decoded, test, row.seed)
+    settings, test = config.classifiers["report_cnn"], data.images(config.data, "test")
+    return decoded_sets.percent_learned(row.file, config.per_class, row.seed, settings, test)
 
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:

@@ -187,9 +187,8 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the file in a subprocess, train the classifier again, test it."""
-    decoded = decoded_sets.from_archive(row.file, config.per_class, row.seed)
     settings, test = config.classifiers[row.classifier], data.images(row.data, "test")
-    return downstream.accuracy_percent(settings, decoded, test, row.seed)
+    return decoded_sets.percent_learned(row.file, config.per_class, row.seed, settings, test)
 
 
 def derive(record: ex.Record) -> list[Gain]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from fewbits.io.datasets import Images
 from fewbits.io.progress import Bar
 from lgc.distillation import SubsetConfig, distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import budget_search, stages
+from lgc.distillation.search import budget_search
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.stages import Comparison
 
@@ -35,48 +34,22 @@ class Settings(SubsetConfig):
 
 def search(
     settings: Settings, data: Data, name: str, size: int, train: Images
-) -> tuple[OperatingPoint, dict[str, Any]]:
-    """The operating point that `lgc.distill` would find; its stages are cached one by one.
+) -> tuple[OperatingPoint, dict[str, Comparison]]:
+    """The point for so many bytes of a data set; stages are cached one by one."""
 
-    Args:
-      settings: see `Settings`.
-      data: of the run.
-      name: of the data set.
-      size: bytes.
-      train: the images, without the validation part of the experiment.
+    def cached(stage: str, kind: type, compute: Callable[[], Any]) -> Any:
+        return restore(kind, data.cached(f"{name}_{size}_{stage}", compute))
 
-    Returns:
-      The point, and what each later stage compared.
-    """
-    key = jax.random.key(0)
-
-    def cached(stage: str, compute: Callable[[Bar], Any]) -> Any:
-        def with_bar() -> Any:
-            with Bar(f"{name}, {size:,} bytes: {stage}") as bar:
-                return compute(bar)
-
-        return data.cached(f"{name}_{size}_{stage}", with_bar)
-
-    def first(bar: Bar) -> OperatingPoint:
-        return budget_search.first_stage(
-            train.pixels, train.labels, size, key, config=settings.search, progress=bar
-        )
-
-    def compare(stage: Callable[..., Comparison], point: OperatingPoint, bar: Bar) -> Comparison:
-        trial = stages.trial(train.pixels, train.labels, size, point, key, settings.search)
-        return stage(trial, point, key, settings.search, bar)
-
-    point = restore(OperatingPoint, cached("first", first))
-    compared = {}
-    for stage, wanted in (
-        (stages.brightness, name in settings.brightness),
-        (stages.distillation, size <= settings.distilled_up_to.get(name, 0)),
-    ):
-        if wanted:
-            found = cached(stage.__name__, functools.partial(compare, stage, point))
-            point = restore(Comparison, found).point
-            compared[stage.__name__] = found
-    return point, compared
+    wanted = {
+        "brightness": name in settings.brightness,
+        "distillation": size <= settings.distilled_up_to.get(name, 0),
+    }
+    with Bar(f"{name}, {size:,} bytes") as bar:
+        return budget_search.search(
+            train.pixels, train.labels, size, jax.random.key(0),
+            later=[stage for stage in wanted if wanted[stage]],  # type: ignore[arg-type]
+            config=settings.search, cached=cached, progress=bar,
+        )  # fmt: skip
 
 
 def file(settings: Settings, train: Images, size: int, point: OperatingPoint, seed: int) -> bytes:

@@ -161,9 +161,10 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the archive in a subprocess, train its classifier again, test it."""
     assert row.file is not None
     assert row.seed is not None
-    decoded = decoded_sets.from_archive(row.file, config.per_class, row.seed)
     test = data.images("mnist", "test")
-    return downstream.accuracy_percent(config.classifier, decoded, test, row.seed)
+    return decoded_sets.percent_learned(
+        row.file, config.per_class, row.seed, config.classifier, test
+    )
 
 
 def tables(records: dict[str, ex.Record]) -> list[ex.Table]:

@@ -108,3 +108,29 @@ def test_a_budget_below_a_header_and_an_image_is_refused(budget_bytes):
     images, labels = blobs(40, side=16)
     with pytest.raises(InputError, match=f"{budget_bytes} bytes is too small"):
         budget_search.first_stage(images, labels, budget_bytes, jax.random.key(0), config=QUICK)
+
+
+def test_later_stages_begin_where_the_one_before_ended(monkeypatch):
+    """With results that an earlier search has kept, nothing is computed again."""
+    images, labels = blobs(30, side=8)
+    first = OperatingPoint(Downsampling(1, 2), 0, AUGMENTATIONS[0], 0.5)
+    brighter = search_stages.Comparison(first._replace(accuracy=0.6), 0.5, (0.6,))
+    kept = {"first": first, "brightness": brighter}
+    seen = []
+
+    def distillation(trial, point, key, config, progress):
+        return search_stages.Comparison(point._replace(distillation_steps=4), 0.6, (0.7,))
+
+    def cached(name, kind, compute):
+        seen.append((name, kind))
+        return kept[name] if name in kept else compute()
+
+    monkeypatch.setitem(budget_search._LATER, "distillation", distillation)
+    point, compared = budget_search.search(
+        images, labels, 500, jax.random.key(0), later=("distillation", "brightness"),
+        config=QUICK, cached=cached,
+    )  # fmt: skip
+    assert [name for name, _ in seen] == ["first", "brightness", "distillation"]
+    assert all(isinstance(kept[name], kind) for name, kind in seen if name in kept)
+    assert list(compared) == ["brightness", "distillation"]
+    assert (point.accuracy, point.distillation_steps) == (0.6, 4)

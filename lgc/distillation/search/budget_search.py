@@ -10,6 +10,9 @@ distillation, and the best operating point is applied to all images (`distilled_
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from typing import Any, Literal
+
 import jax
 import numpy as np
 
@@ -23,8 +26,57 @@ from lgc.distillation.search import candidates as search_candidates
 from lgc.distillation.search import stages
 from lgc.distillation.search.config import DOWNSAMPLINGS, MILD, DistillConfig
 from lgc.distillation.search.panel import TrainingSet
+from lgc.distillation.search.stages import Comparison
 
 _STAGE = "evaluating candidates"
+_LATER = {"brightness": stages.brightness, "distillation": stages.distillation}
+
+
+def search(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    budget_bytes: int,
+    key: jax.Array,
+    *,
+    later: Collection[Literal["brightness", "distillation"]] = (),
+    config: DistillConfig = DistillConfig(),  # noqa: B008
+    cached: Callable[[str, type, Callable[[], Any]], Any] = lambda name, kind, compute: compute(),
+    progress: Progress | None = None,
+) -> tuple[OperatingPoint, dict[str, Comparison]]:
+    """The first stage, then the later ones asked for, each from the point of the one before.
+
+    Args:
+      pixels: uint8[N, H, W] or [N, H, W, C].
+      labels: integers [N].
+      budget_bytes: of the file.
+      key: typed PRNG key.
+      later: names of functions of `stages`; brightness comes before distillation.
+      config: see `DistillConfig`.
+      cached: (stage, type of its result, its computation) -> its result, perhaps that of an
+        earlier search: a stage takes ten minutes for a large data set.
+      progress: see `Progress`.
+
+    Returns:
+      The operating point, and what each later stage compared.
+
+    Raises:
+      InputError: see `first_stage`.
+    """
+
+    def compare(name: str, point: OperatingPoint) -> Comparison:
+        trial = stages.trial(pixels, labels, budget_bytes, point, key, config)
+        return _LATER[name](trial, point, key, config, progress)
+
+    point = cached(
+        "first",
+        OperatingPoint,
+        lambda: first_stage(pixels, labels, budget_bytes, key, config=config, progress=progress),
+    )
+    compared: dict[str, Comparison] = {}
+    for name in (name for name in _LATER if name in later):
+        compared[name] = cached(name, Comparison, lambda: compare(name, point))  # noqa: B023
+        point = compared[name].point
+    return point, compared
 
 
 def first_stage(
