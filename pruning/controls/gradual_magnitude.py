@@ -5,7 +5,7 @@ steps (their Eq. 1): at each cycle's end the smallest weights of the whole tree 
 
 Sorting all weights costs more than a training step, and in a sweep, where no run can skip what
 another needs, it would be paid at every step. So a cycle's threshold is found by bisection with
-one counting pass for each step, and only the `Method`'s `finalize` sorts.
+one counting pass for each step.
 """
 
 from __future__ import annotations
@@ -267,7 +267,7 @@ def build(
         weights = leaves.select(mask, state.params)
         zeros = zero_share(state.hyperparameters, jnp.asarray(config.ramp.last))
         n_kept = jnp.ceil((1 - zeros) * trees.size(weights)).astype(jnp.int32)
-        threshold = trees.threshold_keeping(trees.sorted_magnitudes(weights), n_kept)
+        threshold = trees.threshold_keeping(trees.magnitudes(weights), n_kept)
         weights = trees.masked(weights, trees.mask_above(weights, threshold))
         return leaves.replace(mask, state.params, weights)
 

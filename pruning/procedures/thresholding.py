@@ -3,7 +3,7 @@
 Given f(eps), the loss of the parameters with every |theta_i| < eps set to zero, and a limit
 f(0) + delta |f(0)|, both searches look for the last point at which f is still within the limit, and
 assume that f rises. `by_magnitude` bisects eps between 0 and 2 max |theta|, as published.
-`by_rank` sorts the magnitudes once and searches the number of weights kept: it ends with an exact
+`by_rank` searches the number of weights kept: it ends with an exact
 count instead of a resolution, needs no scale, and evaluates several probes side by side, each
 pass dividing the bracket by (probes + 1).
 """
@@ -131,7 +131,7 @@ def by_magnitude(objective: Objective, params: Params, limit: jax.Array) -> Thre
     Returns:
       Threshold.
     """
-    largest = trees.sorted_magnitudes(params)[-1]
+    largest = jnp.max(trees.magnitudes(params))
     # Float32 cannot tell magnitudes apart that differ by less than this.
     resolution = jnp.maximum(RESOLUTION, 4 * jnp.finfo(largest.dtype).eps * largest)
 
@@ -170,7 +170,7 @@ def by_rank(
     """
     if probes < 1:
         raise ValueError(f"probes must be at least 1, got {probes}")
-    magnitudes = trees.sorted_magnitudes(params)
+    magnitudes = trees.magnitudes(params)
 
     def fits(n_kept: jax.Array) -> jax.Array:
         threshold = trees.threshold_keeping(magnitudes, n_kept)
@@ -192,13 +192,13 @@ def by_rank(
     _, n_kept, n_probes = jax.lax.while_loop(lambda b: b[1] - b[0] > 1, divide, start)
     magnitude = trees.threshold_keeping(magnitudes, n_kept)
     # Above every weight, but finite: infinity is no threshold that a record can hold.
-    magnitude = jnp.minimum(magnitude, 2 * magnitudes[-1])
+    magnitude = jnp.minimum(magnitude, 2 * jnp.max(magnitudes))
     return _found(objective, params, magnitude, limit, n_probes)
 
 
 def keeping(params: Params, n_kept: jax.Array | int) -> Params:
     """Parameters with all but the `n_kept` largest set to zero (ties at the last stay)."""
-    return pruned(params, trees.threshold_keeping(trees.sorted_magnitudes(params), n_kept))
+    return pruned(params, trees.threshold_keeping(trees.magnitudes(params), n_kept))
 
 
 def _found(

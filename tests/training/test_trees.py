@@ -34,16 +34,8 @@ def test_from_vector_keeps_dtypes():
     assert trees.from_vector(jnp.ones(3), like)["a"].dtype == jnp.float16
 
 
-def test_quantile_is_numpys():
-    magnitudes = np.abs(np.asarray(trees.as_vector(TREE)))
-    shares = np.array([0.0, 0.3, 0.5, 1.0], np.float32)
-    np.testing.assert_allclose(
-        trees.magnitude_quantile(TREE, shares), np.quantile(magnitudes, shares), atol=1e-6
-    )
-
-
 def test_threshold_keeps_the_largest():
-    magnitudes = trees.sorted_magnitudes(TREE)
+    magnitudes = trees.magnitudes(TREE)
     for n_kept, support in [(0, []), (1, [4]), (2, [4, -3]), (5, [1, -2, 4, -3, 0.5])]:
         mask = trees.mask_above(TREE, trees.threshold_keeping(magnitudes, n_kept))
         kept = trees.as_vector(trees.masked(TREE, mask))
@@ -52,13 +44,13 @@ def test_threshold_keeps_the_largest():
 
 def test_zeros_are_never_kept():
     """Asking for more than there are nonzeros gives the support, not zeros counted as weights."""
-    threshold = trees.threshold_keeping(trees.sorted_magnitudes(TREE), 7)
+    threshold = trees.threshold_keeping(trees.magnitudes(TREE), 7)
     mask = trees.mask_above(TREE, threshold)
     assert sum(int(leaf.sum()) for leaf in jax.tree.leaves(mask)) == 5
 
 
 def test_thresholds_are_traceable_over_ranks():
-    magnitudes = trees.sorted_magnitudes(TREE)
+    magnitudes = trees.magnitudes(TREE)
     thresholds = jax.jit(trees.threshold_keeping)(magnitudes, jnp.arange(8))
     np.testing.assert_array_equal(thresholds, [np.inf, 4, 3, 2, 1, 0.5, 0, 0])
 
@@ -69,8 +61,29 @@ def test_without_ties_exactly_as_many_are_kept(values, data):
     tree = {"x": jnp.asarray(values, jnp.float32)}
     nonzero = sum(value != 0 for value in values)
     n_kept = data.draw(st.integers(0, nonzero))
-    threshold = trees.threshold_keeping(trees.sorted_magnitudes(tree), n_kept)
+    threshold = trees.threshold_keeping(trees.magnitudes(tree), n_kept)
     assert trees.mask_above(tree, threshold)["x"].sum() == n_kept
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(
+    st.lists(st.floats(width=16), min_size=1, max_size=20),
+    st.sampled_from([jnp.float32, jnp.float16, jnp.bfloat16]),
+)
+def test_threshold_is_that_of_a_sort_bit_for_bit(values, dtype):
+    """With ties, zeros of both signs, infinities and NaN, in three types, for every rank at once."""
+    magnitudes = jnp.abs(jnp.asarray(values, dtype))
+    ranks = np.arange(1, len(values) + 1)
+    expected = np.sort(np.asarray(magnitudes, np.float64))[::-1]
+    found = jax.jit(trees.threshold_keeping)(magnitudes, ranks)
+    np.testing.assert_array_equal(np.asarray(found, np.float64), expected)
+
+
+def test_threshold_in_double_precision():
+    with jax.enable_x64(True):
+        values = np.array([1.0, 1.0 + 2**-50, 5e-324, 1e300])
+        found = trees.threshold_keeping(jnp.asarray(values), np.arange(1, 5))
+        np.testing.assert_array_equal(found, np.sort(values)[::-1])
 
 
 def test_masked_replaces_nan_by_zero():
