@@ -22,7 +22,7 @@ from bitalloc.fitting import class_codes, classifiers, precision, proposals
 from bitalloc.fitting.classifiers import Candidate
 from bitalloc.fitting.fit import TRANSLATABLE_SIDE, FitConfig, Problem, Sample
 from bitalloc.inputs import stratified_folds
-from bitalloc.model import Model, Prefix, accuracy
+from bitalloc.model import Model, Prefix
 
 _FOLDS = 5
 _CROSS_VALIDATED = 4_000
@@ -113,8 +113,9 @@ def fit_budgets(
                 decoders.TableDecoder(code.answer[length]), n_fitted, len(held), prefixes=prefixes,
                 estimate=code.right[-1] / len(held),
             )  # fmt: skip
-            right = accuracy(model, everything.features, everything.labels)
-            best, _ = precision.choose(model, everything, everything, config.precisions, right)
+            best = precision.choose_by_margins(
+                model, everything.features, held_scores, config.precisions
+            )
             best_right = code.right[-1]
         assert best is not None
         yield best._replace(padding_bits=bits - best.bits + best.padding_bits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -38,26 +38,66 @@ def choose(
     Returns:
       The model and its accuracy on the validation part.
     """
-    if not precisions:
-        return model, score
-    compact = _with_scale(model)
-    trees = weight_tree(compact)
-    if not trees:  # nothing to round: any precision says that the file is compact
-        return model._replace(precision=precisions[0]), score
     features = train.features[:_MOST_COMPARED]
-    mean = features.mean(axis=0, dtype=np.float64)
     before = decode_numbers(model, encode(model, features), len(features))
-    sender = encoders.symbol_sensor(model.encoder, model.sensor_of)
-    for bits in precisions:
-        rounded = _with_offset(with_weights(compact, _on_grid(trees, bits), bits), model, mean)
-        if not np.array_equal(encoders.symbol_sensor(rounded.encoder, model.sensor_of), sender):
-            continue  # a functional without weights has no sensor
+    for rounded in _rounded(model, features, precisions):
         found = accuracy(rounded, validation.features, validation.labels)
         if found >= score:
             after = decode_numbers(rounded, encode(rounded, features), len(features))
             if np.mean(before == after) >= AGREEMENT:
                 return rounded, found
     return model, score
+
+
+def choose_by_margins(
+    model: Model, features: np.ndarray, scores: np.ndarray, precisions: Sequence[int]
+) -> Model:
+    """A class model with its weights on the coarsest grid that should change few decisions.
+
+    For models that were fitted to every example: on those, decisions stay as they are under grids
+    that change many on other examples. So the changes of scores are measured on these examples, and
+    the margins that they have to pass are those of examples that the scores were not fitted on.
+
+    Args:
+      model: with float32 weights, of a `ClassEncoder`.
+      features: [N, M], of the fitted examples.
+      scores: Float[H, K], the model's scores of examples that it was not fitted on.
+      precisions: bits per weight, ascending; none keeps float32.
+    """
+    features = features[:_MOST_COMPARED]
+    in_order = np.sort(scores, axis=1)
+    margins = np.sort(in_order[:, -1] - in_order[:, -2])
+    before = _scores(model, features)
+    first, second = np.argsort(-before, axis=1)[:, :2].T
+    rows = np.arange(len(features))
+    for rounded in _rounded(model, features, precisions):
+        change = _scores(rounded, features) - before
+        lost = change[rows, second] - change[rows, first]
+        # The share of all pairs of a margin and a change that is at least as large.
+        if np.searchsorted(margins, lost, side="right").mean() / len(margins) <= 1 - AGREEMENT:
+            return rounded
+    return model
+
+
+def _scores(model: Model, features: np.ndarray) -> np.ndarray:
+    assert isinstance(model.encoder, encoders.ClassEncoder)
+    return encoders.class_scores(model.encoder, features, model.sensor_of)
+
+
+def _rounded(model: Model, features: np.ndarray, precisions: Sequence[int]) -> Iterator[Model]:
+    """The model with its weights on ever finer grids."""
+    compact = _with_scale(model)
+    trees = weight_tree(compact)
+    if precisions and not trees:  # nothing to round: any precision says that the file is compact
+        yield model._replace(precision=precisions[0])
+        return
+    mean = features.mean(axis=0, dtype=np.float64)
+    sender = encoders.symbol_sensor(model.encoder, model.sensor_of)
+    for bits in precisions:
+        rounded = _with_offset(with_weights(compact, _on_grid(trees, bits), bits), model, mean)
+        # A functional without weights has no sensor.
+        if np.array_equal(encoders.symbol_sensor(rounded.encoder, model.sensor_of), sender):
+            yield rounded
 
 
 def _with_scale(model: Model) -> Model:

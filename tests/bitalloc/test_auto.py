@@ -13,9 +13,13 @@ from sklearn.ensemble import (
 )
 
 import bitalloc
+from bitalloc import decoder as decoders
 from bitalloc import inputs
+from bitalloc.encoders import encoder as encoders
 from bitalloc.encoders import scorers
-from bitalloc.fitting import auto, class_codes, classifiers
+from bitalloc.fitting import auto, class_codes, classifiers, precision
+from bitalloc.fitting.fit import Sample
+from bitalloc.model import Model
 from fewbits.coding import FormatError, InputError
 
 RNG = np.random.default_rng(0)
@@ -138,6 +142,36 @@ def test_a_small_table_is_classified_from_two_bits(wine):
     assert len(received.encode(features)) == len(features)
     assert np.mean(decoded(received, features) == names) > 0.93
     np.testing.assert_array_equal(decoded(received, features), decoded(model, features))
+
+
+def test_coarse_weights_change_few_decisions_on_other_examples():
+    """Fitted examples lie far from the boundaries; others do not, and coarse weights move them."""
+    rng = np.random.default_rng(3)
+    others = rng.normal(size=(4_000, 50))
+    weights, bias = rng.normal(size=(3, 50)).astype(np.float32), np.zeros(3, np.float32)
+    sender = encoders.ClassEncoder(
+        np.zeros(50), np.ones(50), (scorers.Linear(weights, bias),), np.ones(1),
+        np.arange(3, dtype=np.int32), 2,
+    )  # fmt: skip
+    sensor = np.zeros(50, np.int32)
+    answers = decoders.TableDecoder(np.array([0, 1, 2, 2], np.int32))
+    model = Model("class", sensor, None, (0, 1, 2), sender, answers, 1, 1)
+    scores = encoders.class_scores(sender, others, sensor)
+    in_order = np.sort(scores, axis=1)
+    fitted = others[in_order[:, 2] - in_order[:, 1] > 5.0]
+    sample = Sample(fitted, np.asarray(model.decode(model.encode(fitted), len(fitted))))
+    grids = (2, 3, 4, 6, 8, 12)
+
+    def changed(rounded):
+        found = encoders.class_scores(rounded.encoder, others, sensor)
+        return np.mean(np.argmax(found, axis=1) != np.argmax(scores, axis=1))
+
+    careless, _ = precision.choose(model, sample, sample, grids, 1.0)
+    careful = precision.choose_by_margins(model, fitted, scores, grids)
+    assert changed(careless) > 0.03
+    assert 0.0 < changed(careful) < 0.015
+    assert careless.precision < careful.precision < 12
+    assert precision.choose_by_margins(model, fitted, scores, ()).precision is None
 
 
 def test_one_model_serves_every_shorter_budget(wine):
