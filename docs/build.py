@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from run_example import split
@@ -58,6 +59,9 @@ TUTORIALS = (  # in the order in which they are listed
     "accuracy_against_bits",
     "sweep_penalties_and_seeds",
 )
+
+AT_ONCE = 2
+"""Examples that run at the same time: each compiles on one core."""
 
 
 def pages() -> dict[str, str]:
@@ -235,8 +239,8 @@ def main() -> int:
     options = parser.parse_args()
     if not options.no_examples:
         shutil.rmtree(SITE, ignore_errors=True)
-        for name in TUTORIALS:
-            tutorial(name)
+        with ThreadPoolExecutor(AT_ONCE) as pool:  # what waits is dropped after the first failure
+            list(pool.map(tutorial, TUTORIALS))
     copies()
     commands()
     described: dict[int, str] = {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # Test workers share the cores; a BLAS that spins on threads of its own would only slow them.
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,17 @@ def pytest_configure(config: pytest.Config) -> None:
         # Processes that tests start have to compute as they do, to the last bit.
         os.environ.setdefault(_QUICK, "true")
         jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported stays: the garbage collector need not walk it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

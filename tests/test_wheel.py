@@ -62,7 +62,8 @@ def test_folders_of_the_users_own_break_nothing(wheel: Path, tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=here,
-        env={**os.environ, "PYTHONPATH": str(site)},
+        # Loops that are compiled for a new folder would take most of the time.
+        env={**os.environ, "PYTHONPATH": str(site), "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -49,14 +49,16 @@ def test_curve_prints_csv_alone_on_stdout(folder, capsys):
     assert (folder / "curve.csv").read_text() == printed.out
 
 
-def test_fit_reports_as_json(folder, capsys):
-    model = folder / "json_model"
+def test_fit_reports_as_json_and_messages_belong_to_a_model(folder, tmp_path, capsys):
+    model = tmp_path / "json_model"
     assert main(["fit", str(folder / "in.npz"), str(model), "--bits", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["bytes"] == model.stat().st_size
     assert said["bits"] == 2
     assert said["classes"] == [5, 6, 7]
     assert 0.6 < said["validation_accuracy"] <= 1
+    labels = tmp_path / "labels.npz"
+    fails(capsys, ["decode", model, folder / "messages", labels], "another model")
 
 
 def test_feature_vectors_with_groups_of_columns_and_text_labels(folder, capsys):
@@ -148,10 +150,3 @@ def test_damaged_messages_and_models_are_refused(folder, tmp_path, capsys):
         fails(capsys, ["decode", *(pair if name == "model" else pair[::-1]), tmp_path / "l.npz"])
     fails(capsys, ["decode", folder / "messages", folder / "model", tmp_path / "l.npz"], "kind")
     assert not list(tmp_path.glob("*.npz"))
-
-
-def test_messages_of_another_model_are_refused(folder, tmp_path, capsys):
-    other = tmp_path / "other"
-    assert main(["fit", str(folder / "in.npz"), str(other), "--bits", "3"]) == 0
-    capsys.readouterr()
-    fails(capsys, ["decode", other, folder / "messages", tmp_path / "l.npz"], "another model")

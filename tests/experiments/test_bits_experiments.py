@@ -53,7 +53,7 @@ def test_is_l2_compression(tmp_path):
     assert coded[1e-3] < coded[1e-4]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_bits_back_of_images(tmp_path):
     experiment = bits_back_mnist.EXPERIMENT
     rows = {row.coded_by: row for row in run(experiment, "smoke", folder=tmp_path).rows}
@@ -64,14 +64,14 @@ def test_bits_back_of_images(tmp_path):
     assert len(rows) == 3 + 5
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pruned_networks(tmp_path):
     (row,) = run(sparse_lenets.EXPERIMENT, "smoke", folder=tmp_path).rows
     assert row.bytes == (tmp_path / "files" / row.file).stat().st_size < row.xz_bytes
     assert row.accuracy_percent > 50
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_codes_of_labels(tmp_path):
     record = run(label_codes.EXPERIMENT, "smoke", folder=tmp_path)
     uniform, two_part, prequential = record.rows

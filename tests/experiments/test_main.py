@@ -77,7 +77,7 @@ def test_verify_and_publish_name_what_is_missing(capsys, tmp_path):
     assert "train-images" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # .ci/run runs it as README's first command
 def test_the_main_job_writes_its_report(capsys, tmp_path):
     assert main(["digits", "smoke", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out

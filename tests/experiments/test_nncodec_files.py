@@ -25,7 +25,7 @@ def test_without_an_environment_it_says_what_is_missing(monkeypatch):
         nncodec_files.nncodec_bytes({"a": np.zeros(3, np.float32)}, [1e-3])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_file_that_decodes_to_others_is_no_evidence(tmp_path: Path):
     data = Data(tmp_path)
     rows = nncodec_files.measure(SMOKE, [("p10", 0)], data)

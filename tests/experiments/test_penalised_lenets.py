@@ -29,6 +29,7 @@ def test_points_name_every_network_once():
     assert config.points == [("none", 0.0), ("l2", 1.0), ("l2", 2.0), ("l1", 3.0)]
 
 
+@pytest.mark.nightly
 def test_networks_are_trained_on_a_grid():
     images = datasets.load("digits", "train")
     images = images._replace(pixels=images.pixels[:512], labels=images.labels[:512])

@@ -11,7 +11,7 @@ from experiments.runner.folder import Data
 from experiments.runner.run import run
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_certified_gaps_and_known_curves(tmp_path):
     record = run(rd_curves.EXPERIMENT, "smoke", folder=tmp_path)
     gaps = [row.gap_bits for row in record.rows if not row.infeasible]

@@ -19,8 +19,8 @@ from experiments.runner.folder import Data
 from experiments.runner.run import run
 from fewbits.io.datasets import DataError
 
-QUICK = {"envelope": (), "bits_back_refund": pytest.mark.slow, "bitalloc_sensors": pytest.mark.slow}
-"""Run and killed in CI, one of them in the default tests; all others by the nightly tests."""
+QUICK = {"envelope": (), "bits_back_refund": pytest.mark.slow}
+"""Run and killed in CI, one of them run in the default tests; all others by the nightly tests."""
 TIMED = ("em_speed", "rd_speed", "prune_speed", "bitalloc_prices")
 """Experiments that measure time, which no run repeats."""
 
@@ -80,6 +80,7 @@ def untimed(value: Any) -> Any:
     return [untimed(each) for each in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [p for p in each() if p.values[0] not in TIMED])
 def test_a_killed_run_gives_the_record_of_a_whole_one(name, tmp_path):
     """SIGKILL at a random moment, then the same command again."""

@@ -43,6 +43,7 @@ def test_the_same_key_gives_the_same_file(digits, compressed):
     assert lgc.compress(*digits, config=CONFIG) == compressed
 
 
+@pytest.mark.slow
 def test_without_a_class_size_the_counts_are_the_originals(digits, compressed):
     _, labels, _ = lgc.decompress(compressed)
     np.testing.assert_array_equal(np.bincount(labels), np.bincount(digits[1]))

@@ -10,6 +10,7 @@ from PIL import Image
 
 import lgc
 from fewbits.io import read_labelled
+from fewbits.io.errors import InputError
 from lgc.commands import main
 
 RNG = np.random.default_rng(0)
@@ -76,9 +77,13 @@ def test_a_folder_of_pictures_comes_back_as_one(tmp_path: Path, capsys):
     assert read_labelled(tmp_path / "new").labels.tolist() == [0, 0, 1, 1]
 
 
-def test_rounding_to_levels_is_said(tmp_path: Path, capsys):
+def test_rounding_to_levels_is_said(tmp_path: Path, capsys, monkeypatch):
+    def stopped(*_, **__):
+        raise InputError("what follows is no matter")
+
+    monkeypatch.setattr(lgc, "compress", stopped)
     np.savez(tmp_path / "set.npz", x=RNG.random((48, 8, 8)), y=NUMBERS)
-    assert main(["compress", str(tmp_path / "set.npz"), str(tmp_path / "o"), *TINY]) == 0
+    assert main(["compress", str(tmp_path / "set.npz"), str(tmp_path / "o"), *TINY]) == 2
     assert "float64 are rounded to 256 levels, 0 to 1" in capsys.readouterr().err
 
 
