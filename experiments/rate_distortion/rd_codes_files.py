@@ -38,14 +38,15 @@ def check(path: Path, samples: np.ndarray) -> Measured:
     """Decode in a subprocess and compare with the samples that went in.
 
     Raises:
-      ValueError: it decodes to another shape.
+      ValueError: it decodes to another shape or type.
     """
     with tempfile.TemporaryDirectory() as folder:
         decoded = Path(folder) / "decoded.npz"
         subprocesses.python("ratedist", ["decode", path, decoded])
         with np.load(decoded) as back:
             values = back["values"]
-    if values.shape != samples.shape:
-        raise ValueError(f"{path.name} decodes to shape {values.shape}, not {samples.shape}")
+    if values.shape != samples.shape or values.dtype != samples.dtype:
+        raise ValueError(f"{path.name} decodes to {values.dtype} of {values.shape}")
     size = path.stat().st_size
-    return Measured(size, 8 * size / samples.size, float(((values - samples) ** 2).mean()))
+    error = float(((values.astype(float) - samples) ** 2).mean())
+    return Measured(size, 8 * size / samples.size, error)

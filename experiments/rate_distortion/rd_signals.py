@@ -17,10 +17,10 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from experiments.rate_distortion import rd_signals_others as others
+from experiments.rate_distortion import rd_codes_files as files
 from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
-from fewbits import coding
+from ratedist.codes import rivals
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
 def _signals(config: Config) -> dict[str, np.ndarray]:
     if config.signals is None:
-        return others.synthetic()
+        return synthetic()
     with np.load(config.signals) as stored:
         return {name: stored[name] for name in stored.files}
 
@@ -91,27 +91,10 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
         np.savez(source, samples=values)
         command = ["encode", source, path, "--distortion", repr(level), "--block", "auto"]
         subprocesses.python("ratedist", [*command, "--force"])
-    size, error = _decoded(path, values)
-    jpeg = webp = xz = None
-    if picture:
-        jpeg, webp = (others.picture_bytes(values, error, kind) for kind in ("JPEG", "WEBP"))
-    else:
-        xz = others.uniform_xz_bytes(values, error)
-    shares = [None if other is None else size / other for other in (jpeg, webp, xz)]
-    over_jpeg, over_webp, over_xz = shares
-    return [Row(name, asked, size, error, over_jpeg, over_webp, over_xz, path)]
-
-
-def _decoded(path: Path, values: np.ndarray) -> tuple[int, float]:
-    """Bytes of a file and the error of what a subprocess decodes from it."""
-    with tempfile.TemporaryDirectory() as folder:
-        decoded = Path(folder) / "decoded.npz"
-        subprocesses.python("ratedist", ["decode", path, decoded])
-        with np.load(decoded) as back:
-            restored = back["values"]
-    if restored.shape != values.shape or restored.dtype != values.dtype:
-        raise coding.FormatError(f"decodes to {restored.dtype} of {restored.shape}", path.name)
-    return path.stat().st_size, float(((restored.astype(float) - values) ** 2).mean())
+    size, _, error = files.check(path, values)
+    shares = {name: size / other for name, other in rivals.sizes(values, error).items()}
+    jpeg, webp, xz = map(shares.get, ("JPEG", "WebP", "xz"))
+    return [Row(name, asked, size, error, jpeg, webp, xz, path)]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float] | None:
@@ -119,12 +102,21 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float] | Non
     if config.signals is not None and not Path(config.signals).is_file():
         return None
     values = _signals(config)[row.signal]
-    size, error = _decoded(row.file, values)
-    if row.over_xz is not None:
-        return {"over_xz": size / others.uniform_xz_bytes(values, error)}
+    size, _, error = files.check(row.file, values)
+    others = rivals.sizes(values, error)
+    return {f"over_{name.lower()}": size / other for name, other in others.items()}
+
+
+def synthetic() -> dict[str, np.ndarray]:
+    """A picture and a sound without a file."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :128]
+    picture = 90 + 40 * np.sin(x / 23) + 0.3 * y + rng.normal(size=y.shape, scale=4)
+    t = np.arange(8000)
+    sound = 4000 * np.sin(t * (0.05 + 1e-6 * t)) + 200 * rng.normal(size=t.size)
     return {
-        "over_jpeg": size / others.picture_bytes(values, error, "JPEG"),
-        "over_webp": size / others.picture_bytes(values, error, "WEBP"),
+        "picture": picture.clip(0, 255).astype(np.uint8),
+        "sound": sound.astype(np.int16)[:, None],
     }
 
 

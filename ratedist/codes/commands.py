@@ -45,6 +45,11 @@ def add(verb: Callable[[str, str, Any], argparse.ArgumentParser]) -> None:
         "--transform", choices=("auto", "dct", "lapped", "klt", "none"), default="auto",
         help="of --block: cosines, lapped cosines, a learned basis, none",
     )  # fmt: skip
+    encode.add_argument(
+        "--compare", action="store_true",
+        help="say what others take at this error: JPEG and WebP for pictures in uint8, else xz of "
+        "uniform quantisation",
+    )  # fmt: skip
     flags.add_common(encode, quiet=True)
 
     written = "the file to write: .npz with array `values`, .npy, or .png for a picture in uint8"
@@ -72,7 +77,7 @@ def _encode(options: argparse.Namespace) -> cli.Result:
             )
     save(made.data)
     bits = 8 * len(made.data) / values.size
-    found = {
+    found: dict[str, Any] = {
         "output": str(options.output),
         "bytes": len(made.data),
         "numbers": values.size,
@@ -87,6 +92,14 @@ def _encode(options: argparse.Namespace) -> cli.Result:
         f"asked: {options.distortion:g}",
         f"rate: {bits:.4f} bits a number in the file, {made.index_bits:.4f} in its indices",
     ]
+    if options.compare:
+        from ratedist.codes import rivals
+
+        found["others_bytes"] = {
+            name: round(size) for name, size in rivals.sizes(values, made.distortion).items()
+        }
+        others = (f"{name} {size:,}" for name, size in found["others_bytes"].items())
+        lines.append(f"bytes of others at this error: {', '.join(others)}")
     if bound is None:
         found |= {"transform": made.transform, "gaussian_bits_per_number": made.gaussian_bits}
         lines += [
