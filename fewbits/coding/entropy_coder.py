@@ -14,7 +14,7 @@ otherwise, the reference coder takes its place: slower, and the same bytes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,17 +73,13 @@ def encode(streams: Sequence[tuple[Any, ...]]) -> bytes:
     for number, stream in enumerate(named):
         if np.asarray(stream.symbols).dtype.kind not in "iu" and np.size(stream.symbols):
             raise ValueError(f"stream {number}: symbols are integers")
-    plan = [StreamPlan(np.size(symbols), table, choice) for symbols, table, choice in named]
-    groups = []
-    for number, (stream, item) in enumerate(zip(named, plan, strict=True)):
-        found = list(_groups(item))
-        symbols = _offsets(np.ravel(stream.symbols), item, number)
-        groups += [(symbols[places], table) for table, places in found]
+    # Last to first, as constriction's stack wants it, and one at a time for the sake of memory.
+    data = _push(
+        group for number in reversed(range(len(named))) for group in _last_first(named, number)
+    )
     if not _constriction_is_exact():
         data = reference_coder.encode(named)
-    else:
-        data = _push(groups)
-    count = sum(item.count for item in plan)
+    count = sum(np.size(stream.symbols) for stream in named)
     if count > symbol_limit(len(data)):
         raise ValueError(f"{count} symbols are too many for a stream of {len(data)} bytes")
     return data
@@ -166,10 +162,22 @@ class SymbolReader:
         return values
 
 
-def _push(groups: list[tuple[np.ndarray, FrequencyTable]]) -> bytes:
-    """Codes the groups, last to first, as constriction's stack wants it."""
+def _last_first(
+    named: list[SymbolStream], number: int
+) -> Iterator[tuple[np.ndarray, FrequencyTable]]:
+    """Places in its table of the symbols of each table of a stream, the last table first."""
+    symbols, table, choice = named[number]
+    plan = StreamPlan(np.size(symbols), table, choice)
+    groups = list(_groups(plan))
+    places = _offsets(np.ravel(symbols), plan, number)
+    for one, where in reversed(groups):
+        yield places[where], one
+
+
+def _push(groups: Iterable[tuple[np.ndarray, FrequencyTable]]) -> bytes:
+    """Codes groups of places in tables, the last one first."""
     coder = constriction.stack.AnsCoder(np.array([GUARD], np.uint32))
-    for indices, table in reversed(groups):
+    for indices, table in groups:
         if table.size > 1 and indices.size:
             coder.encode_reverse(indices, _model(table))
     return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
@@ -246,4 +254,6 @@ def _constriction_is_exact() -> bool:
         (np.arange(300), uniform(0, 300)),
     ]
     groups = [((symbols - one.minimum).astype(np.int32), one) for symbols, one in streams]
-    return _push(groups) == reference_coder.encode([SymbolStream(*one) for one in streams])
+    return _push(reversed(groups)) == reference_coder.encode(
+        [SymbolStream(*one) for one in streams]
+    )

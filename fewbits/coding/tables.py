@@ -20,6 +20,8 @@ MAX_PRECISION = 24
 MAX_ALPHABET = 1 << 16
 MAX_SYMBOL = 1 << 30
 _WEIGHT_BITS = 38
+_BLOCK = 1 << 18
+"""Symbols that are counted at a time, for the sake of memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,4 +169,8 @@ def histogram(symbols: np.ndarray) -> tuple[int, np.ndarray]:
     minimum, maximum = int(symbols.min()), int(symbols.max())
     if maximum - minimum >= MAX_ALPHABET:
         raise ValueError(f"symbols {minimum} to {maximum} span more than {MAX_ALPHABET} values")
-    return minimum, np.bincount(symbols.astype(np.int64) - minimum)
+    counts = np.zeros(maximum - minimum + 1, np.int64)
+    for start in range(0, symbols.size, _BLOCK):
+        block = symbols[start : start + _BLOCK].astype(np.int64) - minimum
+        counts += np.bincount(block, minlength=counts.size)
+    return minimum, counts

@@ -3,6 +3,7 @@ from __future__ import annotations
 import lzma
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,24 @@ def test_ten_thousand_damaged_streams():
 def test_headers_that_make_no_sense(header, sections):
     with pytest.raises(FormatError):
         sparse_code.unpack(header, sections)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("density", [0.01, 0.5])
+def test_a_large_tensor_is_coded_in_three_times_its_memory(density):
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(2_500, 1_000)).astype(np.float32)
+    kernel[rng.random(kernel.shape, np.float32) > density] = 0
+    data, peak = traced(write_sparse, {"kernel": kernel})
+    assert peak <= 3 * kernel.nbytes
+    _, peak = traced(read_sparse, data)
+    assert peak <= 3 * kernel.nbytes
+
+
+def traced(function, argument):
+    """What the function returns, and the most memory that it took."""
+    tracemalloc.start()
+    try:
+        return function(argument), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 MIN_BITS, MAX_BITS = 2, 16
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 
 
 class Grid(NamedTuple):

@@ -18,7 +18,7 @@ pixels agree nearly always.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,7 @@ that say the same thing in other words must not be believed twice."""
 _CLASSES = 24
 _KIND_SIZE = _CLASSES * _CLASSES
 _SIGN_REACH = 4
+_BLOCK = 1 << 16
 
 
 class Geometry(NamedTuple):
@@ -71,8 +72,8 @@ class MaskModel:
         self.bits = AdaptiveBits(N_KINDS * _KIND_SIZE, ones, n_rows * n_columns - ones)
         self._geometry = geometry
         self._reach = 2 * max(geometry)
-        # Narrow numbers: a decoder holds three of them for each entry.
-        self._rows = np.zeros((self._reach + n_rows, n_columns), np.int16)
+        # Narrow numbers: tensors may be large, and no sum of neighbours passes 6.
+        self._rows = np.zeros((self._reach + n_rows, n_columns), np.int8)
         self._row_counts = np.zeros(self._reach + n_rows, np.int64)
         self._column_counts = np.zeros(n_columns, np.int64)
         self._classes = _count_classes(2 * max(n_rows, n_columns, int(inputs.max(initial=0))))
@@ -113,15 +114,22 @@ def mask_levels(base: int, evidence: np.ndarray, kinds: Sequence[int], gain: int
 
 def mask_evidence(
     mask: np.ndarray, geometry: Geometry, inputs: np.ndarray
-) -> tuple[int, np.ndarray]:
-    """For an encoder, who knows the mask: base and evidence int64[4, rows * columns]."""
+) -> Iterator[tuple[slice, int, np.ndarray]]:
+    """For an encoder, who knows the mask: rows, base and evidence int64[4, rows * columns].
+
+    Some rows at a time, since the evidence of all takes eight times the memory of the tensor.
+    """
     model = MaskModel(mask.shape, int(np.count_nonzero(mask)), geometry, inputs)
-    evidence = np.empty((N_KINDS, *mask.shape), np.int64)
-    for number, row in enumerate(mask):
-        contexts = model.contexts()
-        evidence[:, number] = model.bits.evidence(contexts)
-        model.learn(contexts, row)
-    return model.bits.base, evidence.reshape(N_KINDS, -1)
+    n_rows, n_columns = mask.shape
+    step = max(1, _BLOCK // n_columns)
+    for start in range(0, n_rows, step):
+        rows = slice(start, min(start + step, n_rows))
+        evidence = np.empty((N_KINDS, rows.stop - start, n_columns), np.int64)
+        for number, row in enumerate(mask[rows]):
+            contexts = model.contexts()
+            evidence[:, number] = model.bits.evidence(contexts)
+            model.learn(contexts, row)
+        yield rows, model.bits.base, evidence.reshape(N_KINDS, -1)
 
 
 class SignModel:
@@ -159,13 +167,13 @@ class SignModel:
 
 
 def sign_levels(signs: np.ndarray, geometry: Geometry | None) -> np.ndarray:
-    """For an encoder: levels of the nonzeros of `signs`, int[rows, columns], in their order."""
+    """For an encoder: levels of the nonzeros of `signs`, int[rows, columns], uint8 in order."""
     model = SignModel(signs.shape, geometry)
     found = []
     for row in signs:
         columns = np.flatnonzero(row)
         contexts = model.contexts(columns)
-        found.append(model.levels(contexts))
+        found.append(model.levels(contexts).astype(np.uint8))
         model.learn(contexts, columns, row[columns] > 0)
     return np.concatenate(found)
 

@@ -25,6 +25,8 @@ from fewbits.coding.weights.sparse.context_mask import (
 from fewbits.io.errors import FormatError
 
 _MAX_ROWS = 1 << 13
+_MOST_KEPT = 1 << 21
+"""Entries up to which evidence is held, rather than made again, to save time."""
 _MAX_ROWS_PER_COLUMN = 256
 
 
@@ -70,9 +72,8 @@ class Coded(NamedTuple):
 class _Prediction(NamedTuple):
     cost_bits: float
     geometry: Geometry
-    kinds: int
-    gain: int
-    levels: np.ndarray | None
+    kinds: int = 0
+    gain: int = 0
 
 
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -104,18 +105,16 @@ def code(symbols: np.ndarray, shape: tuple[int, ...], inputs: np.ndarray) -> Cod
     if ones == 0:
         return Coded(MaskPlan(0), [], [])
     geometries = context_mask.geometries(shape, inputs.size)
+    tables = adaptive_bits.level_tables()
+    best = _Prediction(0.0, geometries[0])
+    mask_streams = []
     if ones < mask.size:
         row_inputs = _row_inputs(inputs, mask.shape[0], shape)
         predictions = (_predict_mask(mask, one, row_inputs) for one in geometries)
         best = min(predictions, key=lambda one: one.cost_bits)
-    else:
-        best = _Prediction(0.0, geometries[0], 0, 0, None)
-    tables = adaptive_bits.level_tables()
-    mask_streams = []
-    if best.levels is not None:
-        rows = zip(mask.astype(np.int32), best.levels.reshape(mask.shape), strict=True)
+        rows = zip(mask.view(np.uint8), _levels(mask, best, row_inputs), strict=True)
         mask_streams = [SymbolStream(row, tables, levels) for row, levels in rows]
-    positive = (symbols[mask] > 0).astype(np.int32)
+    positive = (symbols[mask] > 0).view(np.uint8)
     options = [context_mask.sign_levels(symbols, one) for one in (None, best.geometry)]
     near = _cost_bits(options[1], positive) < _cost_bits(options[0], positive)
     ends = np.cumsum(np.count_nonzero(mask, axis=1))[:-1]
@@ -192,24 +191,45 @@ def ideal_bits(streams: list[SymbolStream]) -> float:
 
 def _predict_mask(mask: np.ndarray, geometry: Geometry, row_inputs: np.ndarray) -> _Prediction:
     """The best kinds and gain for a mask, given which rows are near."""
-    base, evidence = context_mask.mask_evidence(mask, geometry, row_inputs)
-    bits = mask.ravel().astype(np.int64)
+    kept = None
+    if mask.size <= _MOST_KEPT:
+        kept = list(context_mask.mask_evidence(mask, geometry, row_inputs))
 
-    def attempt(kinds: int, gain: int) -> _Prediction:
-        levels = context_mask.mask_levels(base, evidence, KIND_SETS[kinds], GAINS[gain])
-        return _Prediction(_cost_bits(levels, bits), geometry, kinds, gain, levels)
+    def attempts(choices: list[tuple[int, int]]) -> list[_Prediction]:
+        counts = np.zeros((len(choices), adaptive_bits.level_costs().size), np.int64)
+        for rows, base, evidence in kept or context_mask.mask_evidence(mask, geometry, row_inputs):
+            bits = mask[rows].ravel()
+            for count, (kinds, gain) in zip(counts, choices, strict=True):
+                levels = context_mask.mask_levels(base, evidence, KIND_SETS[kinds], GAINS[gain])
+                count += _occurrences(levels, bits)
+        costs = counts @ adaptive_bits.level_costs().ravel()
+        found = zip(costs.tolist(), choices, strict=True)
+        return [_Prediction(cost, geometry, *choice) for cost, choice in found]
 
     middle = len(GAINS) // 2
-    attempts = [attempt(kinds, middle) for kinds in range(len(KIND_SETS))]
-    best = min(attempts, key=lambda one: one.cost_bits)
-    attempts = [attempt(best.kinds, gain) for gain in range(len(GAINS)) if gain != middle]
-    return min([best, *attempts], key=lambda one: one.cost_bits)
+    tried = attempts([(kinds, middle) for kinds in range(len(KIND_SETS))])
+    best = min(tried, key=lambda one: one.cost_bits)
+    tried = attempts([(best.kinds, gain) for gain in range(len(GAINS)) if gain != middle])
+    return min([best, *tried], key=lambda one: one.cost_bits)
+
+
+def _levels(mask: np.ndarray, chosen: _Prediction, row_inputs: np.ndarray) -> np.ndarray:
+    """uint8[rows, columns]: the levels that a prediction gives."""
+    found = np.empty(mask.shape, np.uint8)
+    kinds, gain = KIND_SETS[chosen.kinds], GAINS[chosen.gain]
+    for rows, base, evidence in context_mask.mask_evidence(mask, chosen.geometry, row_inputs):
+        levels = context_mask.mask_levels(base, evidence, kinds, gain)
+        found[rows] = levels.reshape(found[rows].shape)
+    return found
 
 
 def _cost_bits(levels: np.ndarray, bits: np.ndarray) -> float:
-    costs = adaptive_bits.level_costs()
-    occurrences = np.bincount(2 * levels + bits, minlength=costs.size)
-    return float(occurrences @ costs.ravel())
+    return float(_occurrences(levels, bits) @ adaptive_bits.level_costs().ravel())
+
+
+def _occurrences(levels: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """How often tails and heads come at each level."""
+    return np.bincount(2 * levels + bits, minlength=adaptive_bits.level_costs().size)
 
 
 def _row_inputs(inputs: np.ndarray, n_rows: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -154,7 +154,7 @@ def _quantised(params: Any, bits: BitsSpec, step: float | None) -> list[_Tensor]
         codec = SHIFTED_GRID if grid.zero != 0 else GRID
         leaf = Leaf(codec, tensor.shape, width, 0, float(grid.step), float(grid.zero))
         found.append(_Tensor(path, leaf, grid))
-        if not np.all(np.isfinite(_values(found[-1]))):
+        if not uniform_grid.is_finite(grid):
             raise ValueError(f"{path}: values too close to float32's largest for a grid")
     return found
 
@@ -225,7 +225,7 @@ def _read(header: Any, sections: Mapping[str, bytes]) -> tuple[Any, list[_Tensor
             raise FormatError(f"a symbol is too large for {leaf.bits} bits", _SYMBOLS)
         grid = Grid(symbols.ravel(), np.float32(leaf.step), np.float32(leaf.zero))
         tensors.append(_Tensor(path, leaf, grid))
-        if not np.all(np.isfinite(_values(tensors[-1]))):
+        if not uniform_grid.is_finite(grid):
             raise FormatError("a parameter is not finite", _SYMBOLS)
     plans.finish()
     reader.finish()
