@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from experiments.runner import records, registry
 from experiments.runner.folder import RunError
 from fewbits.io import datasets
+from fewbits.io.errors import InputError
 
 if TYPE_CHECKING:
     from experiments.runner.experiment import Experiment
 
-_USAGE = """usage: python -m experiments [NAME [PRESET] [--flags]]
+_USAGE = """usage: python -m experiments [NAME [PRESET] [--flags] [--distributed [PLACE]]]
        python -m experiments list | tables | verify | prepare | publish   (--help for each)
 
-Without arguments: the main job, on data that needs no download.
+Without arguments: the main job, on data that needs no download. --distributed: one of several
+processes that share a run's trials and its --out, started by SLURM, GKE, MPI or on every host of a
+TPU slice; elsewhere PLACE is ADDRESS:PORT,COUNT,INDEX.
 """
 
 
@@ -39,7 +42,7 @@ def main(arguments: list[str]) -> int:
         return commands[arguments[0]](arguments[1:])
     try:
         return _run(arguments)
-    except (registry.UnknownExperimentError, datasets.DataError, RunError) as error:
+    except (registry.UnknownExperimentError, datasets.DataError, RunError, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -49,6 +52,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     """NAME [PRESET] [--flags]; a first word that starts with a dash belongs to the main job."""
+    distributed, arguments = _distributed(arguments)
     named = bool(arguments) and not arguments[0].startswith("-")
     name = arguments[0] if named else "digits"
     rest = arguments[1:] if named else arguments
@@ -85,10 +89,25 @@ def _run(arguments: list[str]) -> int:
     # Where a run writes and finds its data is the machine's business, not part of what ran.
     command = shlex.join(["python", "-m", "experiments", name, preset, *_without_folders(rest)])
     where = Path(chosen.out) if chosen.out else runner.default_folder(name)
+    if distributed is not None and not chosen.out:
+        raise RunError("several processes need one folder: give --out")
     runner.run(
-        experiment, preset, chosen.config, folder=where, data_dir=chosen.data_dir, command=command
-    )
+        experiment, preset, chosen.config, folder=where, data_dir=chosen.data_dir, command=command,
+        distributed=distributed,
+    )  # fmt: skip
     return 0
+
+
+def _distributed(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The place that `--distributed [ADDRESS:PORT,COUNT,INDEX]` gives, and the other arguments."""
+    for number, word in enumerate(arguments):
+        flag, _, place = word.partition("=")
+        if flag == "--distributed":
+            rest = arguments[number + 1 :]
+            if not place and rest and not rest[0].startswith("-"):
+                place, *rest = rest
+            return place, [*arguments[:number], *rest]
+    return None, arguments
 
 
 def _without_folders(flags: list[str]) -> list[str]:

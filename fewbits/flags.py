@@ -67,6 +67,16 @@ def add_common(
         command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
+def add_distributed(command: argparse.ArgumentParser) -> None:
+    """`--distributed`, for commands whose trials several processes can share."""
+    command.add_argument(
+        "--distributed", nargs="?", const="", metavar="PLACE",
+        help="one of several processes that share the trials and the folder, started by "
+        "SLURM, GKE, MPI or on every host of a TPU slice; elsewhere PLACE is "
+        "ADDRESS:PORT,COUNT,INDEX",
+    )  # fmt: skip
+
+
 SET_HELP = (
     "images and labels: .npz, a folder with one subfolder of PNG or JPEG files for each class, IDX "
     "files, a TFDS folder, or a known data set such as digits"

@@ -26,7 +26,7 @@ def _compress(options: argparse.Namespace) -> cli.Result:
     return run_compress.run(options)
 
 
-def _sweep(options: argparse.Namespace) -> cli.Result:
+def _sweep(options: argparse.Namespace) -> cli.Result | None:
     from pruning.search import run_sweep
 
     return run_sweep.run(options)
@@ -122,6 +122,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--seeds", type=int, nargs="+", default=[0], metavar="S", help="of the batches' order"
     )
     _add_method(sweep)
+    flags.add_distributed(sweep)
     flags.add_common(sweep, quiet=True)
     sweep.set_defaults(run=_sweep)
 

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from fewbits.io import datasets
 from fewbits.io.outputs import open_output
+from fewbits.training import processes
 
 
 class RunError(ValueError):
@@ -63,10 +65,11 @@ class Data:
         path = self.folder / "stages" / name
         note = path.with_name(path.name + ".json")
         if read_checked(note) != file_digest(path):
-            partial = path.parent / "partial" / path.name
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            write(partial)
-            os.replace(partial, path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Of its own: another process of the same job may be making the same stage.
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix="partial") as partial:
+                write(Path(partial) / path.name)
+                os.replace(Path(partial) / path.name, path)
             write_checked(note, file_digest(path))
         return path
 
@@ -81,7 +84,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         own = (folder / "settings.json").is_file() or (folder / "lock").is_file()
-        if not own and any(folder.iterdir()):
+        if not own and any(each.name != processes.FOLDER for each in folder.iterdir()):
             raise RunError(f"{folder} holds other files than a run's; choose a new folder")
         lock = (folder / "lock").open("a")
     except OSError as error:

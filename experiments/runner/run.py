@@ -9,6 +9,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from experiments.runner.folder import (
 from experiments.runner.records import environment, write_claims_file
 from experiments.runner.tables import aligned
 from fewbits.io import datasets
+from fewbits.training import processes
 
 SCHEMA = 2
 """Version of the records' fields; see results/README.md."""
@@ -40,7 +42,8 @@ def run(
     folder: Path,
     data_dir: str | None = None,
     command: str | None = None,
-) -> Record:
+    distributed: str | None = None,
+) -> Record | None:
     """Measure all trials that the folder does not hold yet, and write record, files and claims.
 
     Args:
@@ -50,17 +53,31 @@ def run(
       folder: of the run; a run that was cut off goes on in its own.
       data_dir: folder of prepared TFDS data sets.
       command: the line that makes this record again.
+      distributed: this is one of several processes; see `fewbits.training.processes.joined`.
+
+    Returns:
+      The record; None in all but the first of several processes.
 
     Raises:
       RunError: the folder is in use, damaged, or of a run with other settings.
     """
     config = experiment.presets[preset] if config is None else config
-    name = experiment.identifier
-    with locked(folder):
-        settings = {"experiment": name, **plain(config)}
-        check_settings(folder, settings, experiment.free)
-        data = Data(folder, data_dir)
-        done = [_measured(experiment, config, group, data) for group in _groups(experiment, config)]
+    several = nullcontext(processes.ALONE)
+    if distributed is not None:
+        several = processes.joined(folder, distributed)
+    with several as job, locked(folder) if job.is_first else nullcontext():
+        name = experiment.identifier
+        if job.is_first:
+            settings = {"experiment": name, **plain(config)}
+            check_settings(folder, settings, experiment.free)
+        job.begin()
+        data, groups = Data(folder, data_dir), _groups(experiment, config)
+        done = [_measured(experiment, config, group, data) for group in job.share(groups)]
+        job.wait_for_others()
+        if not job.is_first:
+            return None
+        if job.count > 1:
+            done = [_measured(experiment, config, group, data) for group in groups]
         content = {
             "schema": SCHEMA,
             "experiment": name,

@@ -36,8 +36,8 @@ class RunFunction(Protocol):
 
 
 def run_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh with the one axis `runs` over the given devices, by default all of them."""
-    return Mesh(np.array(jax.devices() if devices is None else devices), (RUNS,))
+    """A mesh with the one axis `runs` over the given devices, by default those of this process."""
+    return Mesh(np.array(jax.local_devices() if devices is None else devices), (RUNS,))
 
 
 def side_by_side(function: Callable[[Any, Any], Any], mesh: Mesh, *, donate: bool = False) -> Any:
@@ -74,8 +74,8 @@ def sweep(
 ) -> Any:
     """Runs every hyperparameter point with every seed in one compiled program.
 
-    Every process of a `jax.distributed` job calls this with the same arguments, and every one
-    gets the whole result.
+    Where a `jax.distributed` job is to share one sweep, every process calls this with the same
+    arguments and a mesh over `jax.devices()`, and every one gets the whole result.
 
     Args:
       run: (key, hyperparameters, data) -> pytree of arrays, traceable; see `RunFunction`.
@@ -83,7 +83,7 @@ def sweep(
         shared by all points.
       seeds: S integers in [0, 2^32); run (h, s) gets `jax.random.key(seeds[s])`.
       data: pytree of arrays that all runs read, copied to every device.
-      mesh: one axis named `runs`; by default over all devices.
+      mesh: one axis named `runs`; by default over the devices of this process.
       runs_per_chunk: runs side by side, over all devices together; by default as many
         as are estimated to fit in memory. Rounded up to a multiple of the number of devices.
       progress: called with (runs done, runs in all), first with 0 once the program is compiled,
@@ -196,7 +196,9 @@ def _compile(
         return compile_for(chunk), chunk
 
     chunk = rounded_up(n_runs)
-    budget_bytes = _agreed_minimum(free_memory_bytes(list(split.mesh.local_devices or ())))
+    budget_bytes = free_memory_bytes(list(split.mesh.local_devices or ()))
+    if split.mesh.is_multi_process:  # their chunks must have one size
+        budget_bytes = float(np.min(multihost_utils.process_allgather(np.float32(budget_bytes))))
     budget_bytes *= DEFAULT_MEMORY_SHARE
     while True:
         compiled = compile_for(chunk)
@@ -225,20 +227,13 @@ def free_memory_bytes(devices: Sequence[Any]) -> float:
     return host_bytes / len(devices)
 
 
-def _agreed_minimum(value: float) -> float:
-    """The least of all processes' values: their chunks must have one size."""
-    if jax.process_count() == 1:
-        return value
-    return float(np.min(multihost_utils.process_allgather(np.float32(value))))
-
-
 def _place(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
     """A global array from a host array that every process holds whole."""
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
 def _fetch(tree: Any) -> Any:
-    """The whole of sharded arrays as NumPy arrays, in every process."""
-    if jax.process_count() == 1:
+    """The whole of sharded arrays as NumPy arrays, in every process of their mesh."""
+    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
         return jax.tree.map(np.asarray, tree)
     return multihost_utils.process_allgather(tree, tiled=True)

@@ -19,6 +19,7 @@ from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
 from fewbits.io.progress import Bar
+from fewbits.training import processes
 from pruning.search import _prune, given, report
 from pruning.search import operating_points as points
 from pruning.search.operating_points import Point
@@ -27,8 +28,20 @@ from pruning.search.run_compress import chosen
 _SWEEP = "sweep.json"
 
 
-def run(options: argparse.Namespace) -> cli.Result:
-    """Trials into a folder: a record and the files of each, then the Pareto set of all."""
+def run(options: argparse.Namespace) -> cli.Result | None:
+    """Trials into a folder: a record and the files of each, then the Pareto set of all.
+
+    None in all but the first of several processes.
+    """
+    if outputs.is_stream(options.output):
+        raise InputError("a sweep makes several files; name a folder, not -")
+    if options.distributed is None:
+        return _run(options, processes.ALONE)
+    with processes.joined(options.output, options.distributed) as job:
+        return _run(options, job)
+
+
+def _run(options: argparse.Namespace, job: processes.Job) -> cli.Result | None:
     settings, _ = chosen(options)
     try:
         settings = settings.__class__(
@@ -40,22 +53,23 @@ def run(options: argparse.Namespace) -> cli.Result:
         if not 0 <= seed < 2**32:
             raise InputError(f"--seeds {seed}; use 0 to 2^32 - 1")
     folder = options.output
-    if outputs.is_stream(folder):
-        raise InputError("a sweep makes several files; name a folder, not -")
     options.seed = 0
     network = given.read(options)
     identity = _identity(network, settings)
-    _open(folder, identity)
+    if job.is_first:
+        _open(folder, identity)
+    job.begin()
     todo: queue.Queue[tuple[float, int]] = queue.Queue()
     trials = [(weight, seed) for weight in options.strengths for seed in options.seeds]
-    for trial in trials:
+    mine = job.share(trials)
+    for trial in mine:
         if not _record(folder, *trial).exists():
             todo.put(trial)
-    done, lock = len(trials) - todo.qsize(), threading.Lock()
+    done, lock = len(mine) - todo.qsize(), threading.Lock()
     stopped = threading.Event()
 
-    with Bar(f"sweep {options.checkpoint}", quiet=options.quiet) as bar:
-        bar("trials", done, len(trials))
+    with Bar(f"sweep {options.checkpoint}", quiet=options.quiet or not job.is_first) as bar:
+        bar("trials", done, len(mine))
 
         def work(device: Any) -> None:
             nonlocal done
@@ -74,7 +88,7 @@ def run(options: argparse.Namespace) -> cli.Result:
                     _write(folder, weight, seed, [one.point for one in made.candidates])
                     with lock:
                         done += 1
-                        bar("trials", done, len(trials))
+                        bar("trials", done, len(mine))
 
         devices = jax.local_devices()[: max(todo.qsize(), 1)]
         try:
@@ -87,9 +101,10 @@ def run(options: argparse.Namespace) -> cli.Result:
                         raise
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"{folder} holds {done} of {len(trials)} trials; the same command goes on"
+                f"{folder} holds {done} of {len(mine)} trials; the same command goes on"
             ) from None
-    return _result(folder, trials, network)
+    job.wait_for_others()
+    return _result(folder, trials, network) if job.is_first else None
 
 
 def _identity(network: given.Given, settings: points.Settings) -> str:
@@ -112,7 +127,9 @@ def _open(folder: Path, identity: str) -> None:
         if json.loads(stored.read_text()).get("identity") != identity:
             raise InputError(f"{folder} holds another sweep; name another folder")
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (
+        not folder.is_dir() or any(each.name != processes.FOLDER for each in folder.iterdir())
+    ):
         raise InputError(f"{folder} exists and holds no sweep; name a new folder")
     if not folder.absolute().parent.is_dir():
         raise InputError(f"{folder}: the folder {folder.parent} does not exist; make it first")

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewbits.training import gradient_descent, loop, losses, sweep
+from fewbits.training._sweep import run_mesh
 
 SEEDS = (3, 0, 11)
 RATES = (1e-3, 1e-2, 1e-1, 3e-1)
@@ -62,7 +63,8 @@ def main() -> None:
         jax.distributed.initialize(
             f"127.0.0.1:{port}", n_processes, process, initialization_timeout=120
         )
-    results = run_sweep(runs_per_chunk=8 if cluster else None)  # 8, then 4 runs
+    everywhere = run_mesh(jax.devices())
+    results = run_sweep(mesh=everywhere, runs_per_chunk=8 if cluster else None)  # 8, then 4 runs
     np.savez(out, **results, n_devices=jax.device_count(), n_processes=jax.process_count())
 
 

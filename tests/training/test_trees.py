@@ -71,7 +71,7 @@ def test_without_ties_exactly_as_many_are_kept(values, data):
     st.sampled_from([jnp.float32, jnp.float16, jnp.bfloat16]),
 )
 def test_threshold_is_that_of_a_sort_bit_for_bit(values, dtype):
-    """With ties, zeros of both signs, infinities and NaN, in three types, for every rank at once."""
+    """With ties, zeros, infinities and NaN, in three types, for every rank at once."""
     magnitudes = jnp.abs(jnp.asarray(values, dtype))
     ranks = np.arange(1, len(values) + 1)
     expected = np.sort(np.asarray(magnitudes, np.float64))[::-1]
