@@ -23,10 +23,8 @@ import pruning
 from experiments.common import decoded_networks
 from experiments.runner import experiment as ex
 from fewbits import coding
-from fewbits.training import evaluation, gradient_descent, loop
-from fewbits.training.convolution import conv2d, max_pool
-
-MOMENTUM, EPSILON = 0.9, 1e-5
+from fewbits.training import batchnorm, evaluation, gradient_descent, loop
+from fewbits.training.batchnorm import StatefulNetwork
 
 
 @dataclass(frozen=True)
@@ -71,52 +69,20 @@ class Row(NamedTuple):
     file: Annotated[Path, ex.Artifact]
 
 
-def initial(key: jax.Array, image_shape: tuple[int, ...], width: int) -> tuple[Any, Any]:
-    """Parameters and running statistics."""
-    params, state, channels = {}, {}, image_shape[-1]
-    for block in (1, 2, 3):
-        key, key_kernel = jax.random.split(key)
-        scale = np.sqrt(2 / (9 * channels))
-        params[f"conv{block}"] = scale * jax.random.normal(key_kernel, (3, 3, channels, width))
-        params[f"norm{block}"] = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
-        state[f"norm{block}"] = {"mean": jnp.zeros(width), "var": jnp.ones(width)}
-        channels = width
-    n_features = (image_shape[0] // 8) * (image_shape[1] // 8) * width
-    kernel = jax.random.normal(key, (n_features, 10)) / np.sqrt(n_features)
-    params["dense"] = {"kernel": kernel, "bias": jnp.zeros(10)}
-    return params, state
-
-
-def apply(params: Any, state: Any, x: jax.Array, train: bool = False) -> Any:
-    """Logits; under `train` from the batch's own statistics, and with the new running ones."""
-    new = {}
-    for block in (1, 2, 3):
-        x = conv2d(x, params[f"conv{block}"])
-        norm, running = params[f"norm{block}"], state[f"norm{block}"]
-        mean, var = running["mean"], running["var"]
-        if train:
-            mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
-        new[f"norm{block}"] = {
-            "mean": MOMENTUM * running["mean"] + (1 - MOMENTUM) * mean,
-            "var": MOMENTUM * running["var"] + (1 - MOMENTUM) * var,
-        }
-        gain = norm["scale"] * jax.lax.rsqrt(var + EPSILON)
-        shift = norm["bias"] - gain * mean
-        x = x * gain[None, None, None] + shift[None, None, None]
-        x = max_pool(jax.nn.relu(x))
-    dense = params["dense"]
-    logits = x.reshape(x.shape[0], -1) @ dense["kernel"] + dense["bias"][None]
-    return (logits, new) if train else logits
+def network_for(config: Config, pixels: Any) -> StatefulNetwork:
+    """Of these images' shape."""
+    return batchnorm.convnet(pixels.shape[1:], 10, config.width)
 
 
 def trained(config: Config, seed: int, images: Any) -> tuple[Any, Any]:
     """A network as a user's: Adam on cross entropy, running statistics of the last batches."""
     key = jax.random.fold_in(jax.random.key(seed), 1)
-    params, state = initial(key, images[0].shape[1:], config.width)
+    network = network_for(config, images[0])
+    params, state = network.init(key)
 
     def loss(key: jax.Array, params: Any, batch: Any):
         del key
-        logits = apply(params, state, batch[0], train=True)[0]
+        logits = network.apply(params, state, batch[0], train=True)[0]
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch[1])
         return nats.mean(), {}
 
@@ -127,28 +93,21 @@ def trained(config: Config, seed: int, images: Any) -> tuple[Any, Any]:
     )
     plan = loop.Plan(config.train_steps, config.batch_size, log_points=1)
     params = jax.jit(lambda p, data: loop.run(method, plan, key, p, data).params)(params, images)
-
-    @jax.jit
-    def settle(state: Any, batches: Any) -> Any:
-        return jax.lax.scan(lambda s, x: (apply(params, s, x, train=True)[1], None), state, batches)
-
-    n = min(len(images[0]) // config.batch_size, 60) * config.batch_size
-    batches = images[0][:n].reshape(-1, config.batch_size, *images[0].shape[1:])
-    return params, settle(state, batches)[0]
+    return params, batchnorm.settled(network, params, state, images[0], config.batch_size)
 
 
-def percent(params: Any, state: Any, images: Any) -> float:
-    right = evaluation.accuracy(lambda p, x: apply(p, state, x), params, *images, batch_size=500)
+def percent(network: StatefulNetwork, params: Any, state: Any, images: Any) -> float:
+    """Accuracy on these images."""
+    right = evaluation.accuracy(
+        lambda p, x: network.apply(p, state, x), params, *images, batch_size=500
+    )
     return 100 * float(right)
 
 
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
     """One network, trained and given to `prune`."""
     ((seed,),) = trials
-    part, test = (
-        _arrays(data.images(config.data, "train")),
-        _arrays(data.images(config.data, "test")),
-    )
+    part, test = (_arrays(data.images(config.data, split)) for split in ("train", "test"))
     order = np.random.default_rng(seed).permutation(len(part[1]))
     first = config.train_images
     train, held = (
@@ -156,29 +115,30 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
         for rows in (order[:first], order[first : first + config.validation_images])
     )
     params, state = trained(config, seed, train)
+    network = network_for(config, train[0])
     pruned = pruning.prune(
-        apply, params, train, held, state=state, max_loss=config.max_loss,
+        network.apply, params, train, held, state=state, max_loss=config.max_loss,
         strengths=config.strengths, steps=config.steps, fine_tune_steps=config.fine_tune_steps,
         batch_size=config.batch_size, key=jax.random.key(seed),
     )  # fmt: skip
     path = data.path(f"cnn_batchnorm_{config.data}_{seed}.fwb")
     coding.save(path, pruned.file)
     point = next(point for point in pruned.points if point.file == pruned.file)
-    given = percent(params, state, test)
+    given = percent(network, params, state, test)
     n = sum(leaf.size for leaf in jax.tree.leaves((params, state)))
     return [
         Row(
             config.data, seed, path.stat().st_size, 4 * n / path.stat().st_size, point.nonzeros,
-            accuracy_percent(path, test), given,
-            percent(params, state, held) - (100 - point.error_percent), path,
+            accuracy_percent(config, path, test), given,
+            percent(network, params, state, held) - (100 - point.error_percent), path,
         )
     ]  # fmt: skip
 
 
-def accuracy_percent(path: Path, test: Any) -> float:
+def accuracy_percent(config: Config, path: Path, test: Any) -> float:
     """Of the network that a subprocess decodes."""
     tree = jax.tree.map(jnp.asarray, decoded_networks.decode(path))
-    return percent(tree["params"], tree["state"], test)
+    return percent(network_for(config, test[0]), tree["params"], tree["state"], test)
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
@@ -186,7 +146,7 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
     tree = decoded_networks.decode(row.file)
     n = sum(leaf.size for leaf in jax.tree.leaves(tree))
     return {
-        "accuracy_percent": accuracy_percent(row.file, test),
+        "accuracy_percent": accuracy_percent(config, row.file, test),
         "ratio": 4 * n / row.file.stat().st_size,
         "given_accuracy_percent": row.given_accuracy_percent,
     }
