@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fewbits.training.method import Params
 from pruning.methods import METHODS
 
-_FIRST_FACTORS = (0.5,)
+_FIRST_FACTORS = (1.0,)
 _FIRST_SHARES = (0.5, 1.0, 2.0)
 _SPREAD = 4.0
 _LEAST_TRIALS = 3

@@ -49,6 +49,8 @@ def three_axes(shape):
 
 
 class PlainDecoder:
+    first_weight = 11141
+
     def __init__(self, data):
         self.data, self.at = data, 4
         self.low, self.high = 0, (1 << 32) - 1
@@ -65,7 +67,7 @@ class PlainDecoder:
             256
         ]
         mixers = [
-            self.mixers.setdefault(key, [11141] * 9 + [0])
+            self.mixers.setdefault(key, [self.first_weight] * 9 + [0])
             for key in ((0, bin_, odd), (1, min(bin_, 31), scale))
         ]
         said = [
@@ -97,6 +99,27 @@ class PlainDecoder:
             slot[0] = p + (((2**21 - 1 - p) * rate) >> 16) if y else p - ((p * rate) >> 16)
             slot[1] = min(n + 1, 400)
         return y
+
+    def number(self, contexts, odd, scale, zero_scale, heading=0):
+        """Level and whether it is negative."""
+        if not self.bit(contexts, 0, odd, zero_scale):
+            return 0, 0
+        negative = self.bit(contexts, 1, odd, scale)
+        if (heading == 1 and not negative) or (heading == 2 and negative):
+            contexts[7] += 192
+        k = 1
+        while k < 18 and self.bit(contexts, k + 1, odd, scale):
+            k += 1
+        if k == 18:
+            e = 0
+            while self.bit(contexts, 19 + min(e, 15), odd, scale):
+                e += 1
+            w = 1
+            for digit in range(e):
+                bin_ = 50 + min(e, 13) if digit else 35 + min(e, 14)
+                w = 2 * w + self.bit(contexts, bin_, odd, scale)
+            k = w + 17
+        return k, negative
 
     def take(self, shape, n):
         size_a, size_b, size_c = three_axes(shape)
@@ -147,23 +170,7 @@ class PlainDecoder:
                 9 * sign_class(near[0]) + 3 * sign_class(near[3]) + sign_class(near[7]),
             ]  # fmt: skip
             odd = state % 2
-            k, negative = 0, 0
-            if self.bit(contexts, 0, odd, scale):
-                negative = self.bit(contexts, 1, odd, scale)
-                if (heading == 1 and not negative) or (heading == 2 and negative):
-                    contexts[7] += 192
-                k = 1
-                while k < 18 and self.bit(contexts, k + 1, odd, scale):
-                    k += 1
-                if k == 18:
-                    e = 0
-                    while self.bit(contexts, 19 + min(e, 15), odd, scale):
-                        e += 1
-                    w = 1
-                    for digit in range(e):
-                        bin_ = 50 + min(e, 13) if digit else 35 + min(e, 14)
-                        w = 2 * w + self.bit(contexts, bin_, odd, scale)
-                    k = w + 17
+            k, negative = self.number(contexts, odd, scale, scale, heading)
             v = k
             if n:
                 v = max(0, 2 * k - odd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from hypothesis import strategies as st
 from fewbits.coding import binary_coder, params_from_bytes, params_to_bytes
 from fewbits.coding.adaptive import (
     adaptive_file,
+    level_code,
+    pruned_scan,
     quantiser,
+    reading,
     steps,
     tensor_coder,
     tensor_scan,
@@ -26,6 +30,7 @@ from fewbits.coding.weights import model_file, prior_file
 from fewbits.coding.weights.sparse import sparse_code
 from fewbits.coding.weights.trees import parameter_tree
 from tests.coding.plain_adaptive import PlainDecoder
+from tests.coding.plain_pruned import PlainPrunedDecoder
 
 shapes = st.lists(st.integers(0, 6), max_size=4).map(tuple)
 
@@ -90,27 +95,67 @@ def test_any_numbers_come_back(tensors):
     decoder.finish()
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.lists(numbers().filter(lambda one: one[0].size < 150), max_size=3))
-def test_a_decoder_written_from_the_format_agrees(tensors):
-    encoder = Encoder()
+@settings(max_examples=15, deadline=None)
+@given(st.lists(numbers().filter(lambda one: one[0].size < 150), max_size=3), st.booleans())
+def test_a_decoder_written_from_the_format_agrees(tensors, pruned):
+    encoder = Encoder(pruned)
     for values, shape, states in tensors:
         encoder.add(values, shape, states)
-    plain = PlainDecoder(encoder.finish())
+    plain = (PlainPrunedDecoder if pruned else PlainDecoder)(encoder.finish())
     for values, shape, states in tensors:
         assert plain.take(shape, states) == values.tolist()
 
 
-def test_the_same_loops_without_numba_give_the_same_bytes(monkeypatch):
-    tree = {"kernel": network()["dense"]["kernel"][:8, :12]}
-    expected = params_to_bytes(tree, bits=5)
+def test_the_pruned_form_of_a_whole_network_is_read_by_the_plain_decoder():
+    # A chain: columns of one kernel are rows of the next, places of convolutions, dead units.
+    rng = np.random.default_rng(4)
+    shapes = [(3, 3, 1, 4), (4,), (3, 3, 4, 5), (20, 6), (6,), (6, 3)]
+    tensors = [
+        (np.int32(rng.integers(-3, 4, s) * (rng.random(s) < 0.2) * (rng.random(s[-1]) < 0.7)), s)
+        for s in shapes
+    ]
+    encoder = Encoder(pruned=True)
+    for values, shape in tensors:
+        encoder.add(values, shape, 0)
+    plain = PlainPrunedDecoder(encoder.finish())
+    for values, shape in tensors:
+        assert plain.take(shape, 0) == values.ravel().tolist()
+
+
+def test_kernels_with_outputs_first_cost_what_they_cost_with_outputs_last():
+    rng = np.random.default_rng(5)
+    first = [rng.normal(size=s) * (rng.random(s) < 0.1) for s in ((40, 25), (30, 40), (10, 30))]
+    files = {}
+    for name, turn in (("outputs last", np.transpose), ("outputs first", np.asarray)):
+        tree = {str(i): np.float32(turn(kernel)) for i, kernel in enumerate(first)}
+        files[name] = adaptive_file.write_trellis(tree)
+        back = reading.read_adaptive(files[name])
+        assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in tree.items()}
+        assert squared_errors(tree, back) < 0.01 * squared_errors(
+            tree, {k: 0 * v for k, v in tree.items()}
+        )
+        grid = reading.read_adaptive(adaptive_file.write_grid(tree, 6))
+        for one, other in zip(leaves(grid), leaves(model_file.quantise(tree, 6)), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert abs(len(files["outputs last"]) - len(files["outputs first"])) <= 3
+
+
+@pytest.mark.parametrize("density", [1.0, 0.2])
+def test_the_same_loops_without_numba_give_the_same_bytes(monkeypatch, density):
+    kernel = network(density=density)["dense"]["kernel"][:8, :12]
+    tree = {"kernel": kernel}
+    expected = adaptive_file.write_grid(tree, 5)
     monkeypatch.setattr(binary_coder, "code", binary_coder.code.py_func)
-    for name in ("log_class", "clipped", "sign", "code_bit"):
-        monkeypatch.setattr(tensor_scan, name, getattr(tensor_scan, name).py_func)
-    monkeypatch.setattr(tensor_scan, "scan_tensor", tensor_scan.scan_tensor.py_func)
+    for module, names in (
+        (tensor_scan, ("log_class", "clipped", "sign", "code_level", "scan_tensor")),
+        (pruned_scan, ("log_class", "sign", "code_level", "scan_pruned")),
+        (level_code, ("code_bit",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name).py_func)
     assert adaptive_file.write_grid(tree, 5) == expected
     np.testing.assert_array_equal(
-        adaptive_file.read_adaptive(expected)["kernel"], model_file.quantise(tree, 5)["kernel"]
+        reading.read_adaptive(expected)["kernel"], model_file.quantise(tree, 5)["kernel"]
     )
 
 
@@ -135,7 +180,7 @@ def test_one_core_and_two_read_and_write_the_same():
 def test_bits_give_the_values_of_the_uniform_grid(bits):
     data = adaptive_file.write_grid(network(), bits)
     for one, other in zip(
-        leaves(adaptive_file.read_adaptive(data)),
+        leaves(reading.read_adaptive(data)),
         leaves(model_file.quantise(network(), bits)),
         strict=True,
     ):
@@ -145,7 +190,7 @@ def test_bits_give_the_values_of_the_uniform_grid(bits):
 def test_a_step_gives_multiples():
     data = adaptive_file.write_grid(network(), step=0.1)
     expected = leaves(prior_file.quantise_coded(network(), 0.1))
-    for one, other in zip(leaves(adaptive_file.read_adaptive(data)), expected, strict=True):
+    for one, other in zip(leaves(reading.read_adaptive(data)), expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -332,6 +377,15 @@ def test_golden_file():
     back = params_from_bytes(data)
     assert back.keys() == {"conv", "dense"}
     assert squared_errors(network(), back) / sum(t.size for t in leaves(back)) < 1.01e-3
+
+
+def test_golden_file_of_the_pruned_form():
+    data = (Path(__file__).parent / "golden" / "v1.adaptive_pruned").read_bytes()
+    back = leaves(params_from_bytes(data))
+    values = b"".join(np.ascontiguousarray(tensor, "<f4").tobytes() for tensor in back)
+    assert hashlib.sha256(values).hexdigest() == (
+        "0a158bb2155838d1b26581407128d9592ac3022c6e75115842ee9c82faf9c79c"
+    )
 
 
 def test_steps_are_positive_numbers_of_float32():

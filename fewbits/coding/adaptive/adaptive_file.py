@@ -2,29 +2,25 @@
 
 Tensors are on a uniform grid (the grids of kinds `model` and `sparse`) or on the path of a trellis,
 or stored as floats. All numbers share one stream and one set of contexts, so a small tensor profits
-from what a large one has taught; there are no tables to send.
+from what a large one has taught; there are no tables to send. Trees of mostly zeros have a second
+form, with contexts of their own (`pruned_scan`) and a short header.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fewbits.coding import container
-from fewbits.coding.adaptive import quantiser, steps, trellis
-from fewbits.coding.adaptive.tensor_coder import Decoder, Encoder
+from fewbits.coding.adaptive import layout, quantiser, steps, trellis
+from fewbits.coding.adaptive.reading import FLOATS, KIND, PRUNED, SYMBOLS, TREE, element_limit
+from fewbits.coding.adaptive.tensor_coder import Encoder
 from fewbits.coding.weights import fixed_step, model_file, uniform_grid
-from fewbits.coding.weights.trees import parameter_tree
+from fewbits.coding.weights.trees import packed_tree, parameter_tree
 from fewbits.coding.weights.trees.parameter_tree import GRID, SHIFTED_GRID, BitsSpec, Leaf
 from fewbits.coding.weights.uniform_grid import Grid
-from fewbits.io.errors import FormatError
 
-KIND = "adaptive"
-_FLOATS, _SYMBOLS = "floats", "symbols"
-_FREE_ELEMENTS = 1 << 20
-_ELEMENTS_PER_BYTE = 1 << 18
 _SEARCHES = 12
 _SLACK, _CLOSE = 1.05, 0.98
 _MANY, _STATES_OF_MANY = 1 << 23, 6
@@ -32,30 +28,10 @@ _BITS_AT_THE_END = 8
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-class Part(NamedTuple):
-    """What a tensor takes of the stream.
-
-    Attributes:
-      path: the tensor's.
-      size_bytes: bytes that its numbers settle.
-    """
-
-    path: str
-    size_bytes: int
-
-
 class _Tensor(NamedTuple):
     leaf: Leaf
     data: np.ndarray | bytes
     """int32[n] on a grid or a trellis, otherwise the bytes of floats."""
-
-
-def element_limit(stream_bytes: int) -> int:
-    """The most numbers that a stream of so many bytes may declare: 2^20 and 2^18 a byte.
-
-    A number that is all but certain costs a 2^-15th of a bit.
-    """
-    return _FREE_ELEMENTS + _ELEMENTS_PER_BYTE * stream_bytes
 
 
 def write_grid(params: Any, bits: BitsSpec = 8, *, step: float | None = None) -> bytes:
@@ -72,13 +48,13 @@ def write_grid(params: Any, bits: BitsSpec = 8, *, step: float | None = None) ->
     named = parameter_tree.tensors(params)
     if step is not None:
         coded = [fixed_step.quantise(path, tensor, step) for path, tensor in named]
-        return _written(params, [_Tensor(leaf, grid.symbols) for leaf, grid in coded])
+        return _of_grids(params, [_Tensor(leaf, grid.symbols) for leaf, grid in coded])
     chosen = parameter_tree.choose_bits(named, bits)
     found = []
     for (path, tensor), precision in zip(named, chosen, strict=True):
         leaf, data = model_file.code(path, tensor, precision)
         found.append(_Tensor(leaf, data.symbols if isinstance(data, Grid) else data))
-    return _written(params, found)
+    return _of_grids(params, found)
 
 
 def write_trellis(
@@ -104,7 +80,11 @@ def write_trellis(
     """
     named = parameter_tree.tensors(params)
     found = {i: _constant(tensor) for i, (_, tensor) in enumerate(named) if _is_constant(tensor)}
+    pruned = layout.is_pruned([tensor for _, tensor in named])
+    outputs_first = pruned and layout.has_outputs_first([tensor.shape for _, tensor in named])
     rest = [tensor for i, (_, tensor) in enumerate(named) if i not in found]
+    if outputs_first:
+        rest = [layout.outputs_last(tensor) for tensor in rest]
     if states is None:
         many = sum(tensor.size for tensor in rest) > _MANY
         states = _STATES_OF_MANY if many else trellis.MOST_STATES
@@ -118,67 +98,11 @@ def write_trellis(
             leaf = Leaf(GRID, tensor.shape, uniform_grid.MAX_BITS, states, step)
             found[i] = _Tensor(leaf, values)
         else:  # rounding up would pass the largest float32
-            found[i] = _rounded_down(tensor)
-    return _written(params, [found[i] for i in range(len(named))])
-
-
-def read_adaptive(data: bytes) -> Any:
-    """The parameters of a file of this kind, float32.
-
-    Raises:
-      FormatError: not an undamaged file of this kind.
-    """
-    archive = container.read_archive(data, kind=KIND)
-    return unpack(archive.header, archive.sections)
-
-
-def unpack(header: Any, sections: Mapping[str, bytes]) -> Any:
-    """`read_adaptive` below the container's checksums.
-
-    Raises:
-      FormatError: not what a writer gives.
-    """
-    described, named = _described(header, sections)
-    floats = model_file.read_floats(
-        [leaf for _, leaf in named if not leaf.bits], sections.get(_FLOATS, b""), _FLOATS
-    )
-    whole, decoder, rest = [], _decoder(sections), iter(floats)
-    for _, leaf in named:
-        if not leaf.bits:
-            whole.append(next(rest))
-            continue
-        symbols = decoder.take(leaf.shape, leaf.table)
-        reach = max(int(symbols.max(initial=0)), -int(symbols.min(initial=0)))
-        if not leaf.table and reach > uniform_grid.largest_symbol(leaf.bits):
-            raise FormatError(f"a symbol is too large for {leaf.bits} bits", _SYMBOLS)
-        grid = Grid(symbols, np.float32(leaf.step), np.float32(leaf.zero))
-        tensor = uniform_grid.values(grid).reshape(leaf.shape)
-        if not np.isfinite(tensor).all():
-            raise FormatError("a parameter is not finite", _SYMBOLS)
-        whole.append(tensor)
-    if any(leaf.bits for _, leaf in named):
-        decoder.finish()
-    tensors = iter(whole)
-    return parameter_tree.map_leaves(described, lambda *_: next(tensors))
-
-
-def parts(header: Any, sections: Mapping[str, bytes]) -> list[Part]:
-    """What each tensor takes of the stream; they add up to it.
-
-    Raises:
-      FormatError: as `unpack`.
-    """
-    _, named = _described(header, sections)
-    decoder, found, before = _decoder(sections), [], 0
-    for path, leaf in named:
-        if leaf.bits:
-            decoder.take(leaf.shape, leaf.table)
-            found.append(Part(path, decoder.used() - before))
-            before = decoder.used()
-    if found:
-        rest = len(sections.get(_SYMBOLS, b"")) - before
-        found[-1] = found[-1]._replace(size_bytes=found[-1].size_bytes + rest)
-    return found
+            found[i] = _rounded_down(
+                layout.outputs_last(tensor) if outputs_first else tensor, tensor.shape
+            )
+    whole = [found[i] for i in range(len(named))]
+    return _written(params, whole, (int(outputs_first) if pruned else None))
 
 
 def _searched(
@@ -226,14 +150,13 @@ def _is_constant(tensor: np.ndarray) -> bool:
     return tensor.size > 0 and bool(tensor.min() == tensor.max())
 
 
-def _rounded_down(tensor: np.ndarray) -> _Tensor:
+def _rounded_down(tensor: np.ndarray, shape: tuple[int, ...]) -> _Tensor:
     """A tensor whose largest magnitude is a value of its grid, or the next float32 below."""
     limit = uniform_grid.largest_symbol(_BITS_AT_THE_END)
     largest = max(float(tensor.max()), -float(tensor.min()))
     step = np.nextafter(np.float32(largest / limit), np.float32(0))
     symbols = np.clip(uniform_grid.multiples(tensor, step), -limit, limit)
-    leaf = Leaf(GRID, tensor.shape, _BITS_AT_THE_END, 0, float(step))
-    return _Tensor(leaf, symbols)
+    return _Tensor(Leaf(GRID, shape, _BITS_AT_THE_END, 0, float(step)), symbols)
 
 
 def _constant(tensor: np.ndarray) -> _Tensor:
@@ -244,51 +167,47 @@ def _constant(tensor: np.ndarray) -> _Tensor:
     return _Tensor(leaf, grid.symbols)
 
 
-def _written(params: Any, tensors: list[_Tensor]) -> bytes:
-    encoder, on_grids = Encoder(), False
+def _of_grids(params: Any, tensors: list[_Tensor]) -> bytes:
+    """The file of tensors that are rounded one by one, in the form that suits them."""
+    shaped = [
+        one.data.reshape(one.leaf.shape) for one in tensors if isinstance(one.data, np.ndarray)
+    ]
+    if not layout.is_pruned(shaped):
+        return _written(params, tensors, None)
+    if not layout.has_outputs_first([tensor.shape for tensor in shaped]):
+        return _written(params, tensors, 0)
+    turned = [
+        one._replace(data=layout.outputs_last(one.data.reshape(one.leaf.shape)))
+        if isinstance(one.data, np.ndarray)
+        else one
+        for one in tensors
+    ]
+    return _written(params, turned, 1)
+
+
+def _written(params: Any, tensors: list[_Tensor], pruned: int | None) -> bytes:
+    """The file; `pruned` is None for the first form, else whether kernels have outputs first.
+
+    Numbers come in the order of the stream.
+    """
+    encoder, on_grids = Encoder(pruned is not None), False
     for leaf, data in tensors:
         if isinstance(data, np.ndarray):
             on_grids = True
-            encoder.add(data, leaf.shape, leaf.table)
+            shape = layout.coded_shape(leaf.shape) if pruned else leaf.shape
+            encoder.add(data, shape, leaf.table)
     leaves = iter(tensors)
     described = parameter_tree.map_leaves(params, lambda *_: next(leaves).leaf.to_bytes())
     sections = {}
     floats = b"".join(one.data for one in tensors if isinstance(one.data, bytes))
     if floats:
-        sections[_FLOATS] = floats
+        sections[FLOATS] = floats
     stream = encoder.finish() if on_grids else b""
     if stream:
-        sections[_SYMBOLS] = stream
+        sections[SYMBOLS] = stream
     count = sum(one.leaf.size for one in tensors if one.leaf.bits)
     if count > element_limit(len(stream)):
         raise ValueError(f"{count} parameters are too many for a stream of {len(stream)} bytes")
-    return container.write_archive(KIND, {"tree": parameter_tree.to_header(described)}, sections)
-
-
-def _described(header: Any, sections: Mapping[str, bytes]) -> tuple[Any, list[tuple[str, Leaf]]]:
-    """The tree with descriptions at its leaves, and every description, checked."""
-    if not isinstance(header, dict) or header.keys() != {"tree"}:
-        raise FormatError("a header with a tree is missing", "header")
-    if sections.keys() - {_FLOATS, _SYMBOLS} or b"" in sections.values():
-        raise FormatError("sections are floats and symbols, and not empty", "header")
-    described = parameter_tree.from_header(header["tree"])
-    named: list[tuple[str, Leaf]] = []
-    parameter_tree.map_leaves(
-        described, lambda path, code: named.append((path, parameter_tree.read_leaf(code)))
-    )
-    leaves = [leaf for _, leaf in named if leaf.bits]
-    for leaf in leaves:
-        if leaf.table not in (0, *range(2, trellis.MOST_STATES + 1)):
-            raise FormatError(f"a trellis of 2^{leaf.table} states", "header")
-        if leaf.table and leaf.codec == SHIFTED_GRID:
-            raise FormatError("a trellis around another value than zero", "header")
-    count = sum(leaf.size for leaf in leaves)
-    if count > min(element_limit(len(sections.get(_SYMBOLS, b""))), parameter_tree.MAX_ELEMENTS):
-        raise FormatError(f"{count} parameters do not fit in the stream", _SYMBOLS)
-    if _SYMBOLS in sections and not count:
-        raise FormatError("symbols of no tensor", _SYMBOLS)
-    return described, named
-
-
-def _decoder(sections: Mapping[str, bytes]) -> Decoder:
-    return Decoder(sections.get(_SYMBOLS, b""), _SYMBOLS)
+    tree = parameter_tree.to_header(described)
+    header = {TREE: tree} if pruned is None else {TREE: packed_tree.pack(tree), PRUNED: pruned}
+    return container.write_archive(KIND, header, sections)

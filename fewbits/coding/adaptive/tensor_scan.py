@@ -11,30 +11,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.coding.adaptive.bit_mixer import code_bit
+from fewbits.coding.adaptive.level_code import N_BINS, code_level
 from fewbits.coding.adaptive.logistic import Tables
 from fewbits.coding.compiled import compiled
 
 N_CONTEXTS = 9
 N_NEIGHBOURS = 8
-N_BINS = 64
 SIZES = (1024, 96, 125, 576, 1152, 48, 576, 384, 27)
 """Contexts of each kind."""
 STARTS = np.concatenate([[0], np.cumsum(SIZES)[:-1]])
 N_SLOTS = 2 * N_BINS * sum(SIZES)
-SCALE_CLASSES = 24
-MIXED_BINS = 32
-N_MIXERS = 2 * N_BINS + MIXED_BINS * SCALE_CLASSES
 INDEX, STATE, TOTAL, RECENT, FAILED = range(5)
 """What the array `scan` holds: elements coded, state of the trellis, sum of their magnitudes, mean
 of the last ones, and whether a number was out of range."""
 LARGEST_VALUE = (1 << 30) - 1
-_UNARY = 18
-_MOST_BITS = 30
 _CLIP = 1 << 20
 _CLIP_NEIGHBOUR = (1 << 15) - 1
 _CLIP_MEAN = 1 << 28
-_ZERO, _SIGN, _UNARY_STAGE, _PREFIX, _SUFFIX = range(5)
 
 
 @compiled
@@ -162,71 +155,15 @@ def scan_tensor(
             value = values[i]
             level = (abs(value) + odd) >> 1 if trellis else abs(value)
         negative = 1 if value < 0 else 0
-        stage = _ZERO
-        unary = 1
-        groups = 0
-        left = 0
-        rest = 1
-        top = 0
-        if level >= _UNARY:
-            while (level - _UNARY + 1) >> (top + 1) > 0:
-                top += 1
-        while True:
-            if stage == _ZERO:
-                bin_ = 0
-                bit = 1 if level > 0 else 0
-            elif stage == _SIGN:
-                bin_ = 1
-                bit = negative
-            elif stage == _UNARY_STAGE:
-                bin_ = 1 + unary
-                bit = 1 if level > unary else 0
-            elif stage == _PREFIX:
-                bin_ = 19 + min(groups, 15)
-                bit = 1 if top > groups else 0
-            else:
-                bin_ = 35 + min(groups, 14) if left == groups else 50 + min(groups, 13)
-                bit = ((level - _UNARY + 1) >> (left - 1)) & 1
-            column = 2 * bin_ + (0 if stage == _SIGN else odd)
-            for j in range(9):
-                places[j] = (starts[j] + context[j]) * 128 + column
-            second = 128 + min(bin_, 31) * 24 + scale
-            bit = code_bit(
-                encode, bit, places, slots, weights, column, second, inputs, coder, data, tables
-            )
-            if stage == _ZERO:
-                if bit == 0:
-                    unary = 0
-                    break
-                stage = _SIGN
-            elif stage == _SIGN:
-                negative = bit
-                if heading > 0 and (heading == 2) == (bit == 1):
-                    context[7] += 192
-                stage = _UNARY_STAGE
-            elif stage == _UNARY_STAGE:
-                if bit == 0:
-                    break
-                unary += 1
-                if unary == _UNARY:
-                    stage = _PREFIX
-            elif stage == _PREFIX:
-                if bit == 1:
-                    groups += 1
-                if groups > _MOST_BITS:
-                    scan[FAILED] = 1
-                    return
-                if bit == 0:
-                    if groups == 0:
-                        break
-                    left = groups
-                    stage = _SUFFIX
-            else:
-                rest = 2 * rest + bit
-                left -= 1
-                if left == 0:
-                    break
-        level = unary if unary < _UNARY else rest + _UNARY - 1
+        coded = code_level(
+            encode, level, negative, odd, scale, scale, heading, context, starts, places, inputs,
+            slots, weights, coder, data, tables,
+        )  # fmt: skip
+        if coded < 0:
+            scan[FAILED] = 1
+            return
+        level = coded >> 1
+        negative = coded & 1
         magnitude = level
         if trellis:
             magnitude = max(2 * level - odd, 0)

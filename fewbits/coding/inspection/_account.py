@@ -75,9 +75,9 @@ def account(source: str | os.PathLike[str] | bytes) -> list[Row]:
         divided.add("symbols")
     if archive.kind == ADAPTIVE:
         # Here, because it takes half a second to import.
-        from fewbits.coding.adaptive import adaptive_file
+        from fewbits.coding.adaptive import reading
 
-        taken = adaptive_file.parts(floats.header, floats.sections)
+        taken = reading.parts(floats.header, floats.sections)
         shares += [Row(f"section symbols: {p.path}", p.size_bytes) for p in taken]
         divided.add("symbols")
     for prefix, packed in _packed_trees(floats):

@@ -159,9 +159,9 @@ def _coded(floats: Any, bits: BitsSpec, step: float | None, max_mse: float | Non
 
 
 def _read_adaptive(data: bytes) -> Any:
-    from fewbits.coding.adaptive import adaptive_file
+    from fewbits.coding.adaptive import reading
 
-    return adaptive_file.read_adaptive(data)
+    return reading.read_adaptive(data)
 
 
 def _shortest(writers: list[Callable[[], bytes]]) -> bytes:
