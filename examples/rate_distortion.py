@@ -30,6 +30,14 @@ print(f"rate: {point.rate_lb:.7f} to {point.rate_ub:.7f} bits per symbol")
 print(f"price of the mean distortion: {point.nu[0]:.3f} bits per unit")
 print(f"price of the distortion of large values: {point.nu[1]:.3f} bits per unit")
 
+# %% Or a second measure of distortion: the sign may be wrong for one value in a hundred only. Each
+# constraint may have a table of its own.
+wrong_sign = (np.sign(points)[:, None] * np.sign(points) < 0).astype(float)
+signs = (ratedist.mean_distortion(p, 0.25), ratedist.mean_distortion(p, 0.01, d=wrong_sign))
+point = ratedist.rate_point(p, d, signs)
+print(f"rate: {point.rate_lb:.7f} to {point.rate_ub:.7f} bits per symbol")
+print(f"price of wrong signs: {point.nu[1]:.3f} bits per unit")
+
 # %% The whole curve, with and without that constraint, beside Shannon's formula for a Gaussian.
 levels = np.linspace(0.05, 0.9, 12)
 plain = ratedist.curve(p, d, levels)

@@ -14,7 +14,7 @@ from fewbits.io import outputs
 from fewbits.io.progress import Bar
 from ratedist.channels import commands as channel_commands
 from ratedist.codes import commands as coding_commands
-from ratedist.datafiles import UserSource, read_source
+from ratedist.datafiles import UserSource, read_source, read_table
 
 _LARGEST_SOURCE = 2048
 
@@ -28,21 +28,11 @@ def _bound(options: argparse.Namespace) -> cli.Result:
     import ratedist
 
     _check_tolerance(options.tolerance)
-    _check_level(options.distortion, "--distortion")
     user = _small(read_source(options.source), options.source)
     p, d = user.source.p, _distances(user)
-    rules = [ratedist.mean_distortion(p, options.distortion)]
-    if options.subset is not None:
-        if user.subset is None:
-            raise InputError(f"{options.source} has no array 'subset' for --subset to apply to")
-        _check_level(options.subset, "--subset")
-        rules.append(ratedist.subset_mean(p, user.subset, options.subset))
+    names, rules = _rules(options, user, p, d)
     point = ratedist.solve_fixed(p, d, tuple(rules), tol_bits=options.tolerance)
-    for name, impossible, least in zip(
-        ("--distortion", "--subset"), point.infeasible, point.distortion, strict=False
-    ):
-        if impossible:
-            raise InputError(f"{name}: no encoder reaches it; this codebook reaches {least:.6g}")
+    _check_reached(point, [flag for flag, _ in names], rules)
     _check_certified(point.gap_bits, options.tolerance)
     lines = [
         f"rate: {float(point.rate_lb):.9f} to {float(point.rate_ub):.9f} bits per letter, "
@@ -55,10 +45,9 @@ def _bound(options: argparse.Namespace) -> cli.Result:
         "constraints": [],
         "any_codebook_lower_bits": None,
     }
-    for name, reached, price, slack in zip(
-        ("mean distortion", "distortion within the subset"),
-        point.distortion, point.nu, point.vacuous, strict=False,
-    ):  # fmt: skip
+    for (_, name), reached, price, slack in zip(
+        names, point.distortion, point.nu, point.vacuous, strict=True
+    ):
         said = f"price {float(price):.6g} bits per unit"
         if np.isnan(price):
             said = "price not determined: R(D) has no single slope here"
@@ -74,13 +63,62 @@ def _bound(options: argparse.Namespace) -> cli.Result:
             }
         )
     dimension = user.source.points.shape[1]
-    if user.codebook is None and dimension <= 3 and np.isfinite(point.dual).all():
+    known = np.isfinite(point.dual).all() and not options.constraint
+    if user.codebook is None and dimension <= 3 and known:
         everywhere = ratedist.certificate_for_all_codebooks(
             p, user.source.points, user.source.points, rules, point.dual, point.q, slack_bits=1e-6
         )
         found["any_codebook_lower_bits"] = max(everywhere, 0.0)
         lines.append(f"over all reconstruction points: at least {max(everywhere, 0.0):.9f} bits")
     return cli.Result(found, "\n".join(lines))
+
+
+def _rules(
+    options: argparse.Namespace, user: UserSource, p: np.ndarray, d: np.ndarray
+) -> tuple[list[tuple[str, str]], list[Any]]:
+    """The flag and the name of each constraint, and the constraints."""
+    import ratedist
+
+    names, rules = [], []
+    if options.distortion is not None:
+        _check_level(options.distortion, "--distortion")
+        names.append(("--distortion", "mean distortion"))
+        rules.append(ratedist.mean_distortion(p, options.distortion))
+    if options.subset is not None:
+        if user.subset is None:
+            raise InputError(f"{options.source} has no array 'subset' for --subset to apply to")
+        _check_level(options.subset, "--subset")
+        names.append(("--subset", "distortion within the subset"))
+        rules.append(ratedist.subset_mean(p, user.subset, options.subset))
+    for name, level in options.constraint:
+        table = read_table(options.source, name, d.shape)
+        names.append((f"--constraint {name}", f"mean {name}"))
+        rules.append(ratedist.mean_distortion(p, level, d=table))
+    if not rules:
+        raise InputError("nothing is bounded: give --distortion, --subset or --constraint")
+    return names, rules
+
+
+def _check_reached(point: Any, flags: list[str], rules: list[Any]) -> None:
+    bad = [flag for flag, no in zip(flags, point.infeasible, strict=True) if no]
+    if len(bad) > 1 and any(rule.d is not None for rule in rules):
+        raise InputError(f"{', '.join(bad)}: no encoder reaches these levels together; raise one")
+    if bad:
+        least = point.distortion[flags.index(bad[0])]
+        raise InputError(f"{bad[0]}: no encoder reaches it; this codebook reaches {least:.6g}")
+
+
+def _constraint(text: str) -> tuple[str, float]:
+    name, _, level = text.partition("=")
+    if not name or not level:
+        raise argparse.ArgumentTypeError(f"{text!r}: give NAME=LEVEL, an array and a number")
+    try:
+        value = float(level)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: {level!r} is not a number") from None
+    if not np.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: a level is finite")
+    return name, value
 
 
 def _curve(options: argparse.Namespace) -> cli.Result | None:
@@ -189,12 +227,15 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
     bound = verb("bound", "print the certified rate at a distortion (squared error)", _bound)
     source_of(bound)
-    bound.add_argument(
-        "--distortion", type=float, required=True, metavar="D", help="mean squared error allowed"
-    )
+    bound.add_argument("--distortion", type=float, metavar="D", help="mean squared error allowed")
     bound.add_argument(
         "--subset", type=float, metavar="D",
         help="mean squared error allowed within `subset` (default: not restricted)",
+    )  # fmt: skip
+    bound.add_argument(
+        "--constraint", type=_constraint, action="append", default=[], metavar="NAME=LEVEL",
+        help="largest mean of another distortion, whose table (letters x codewords) is the array "
+        "NAME; may be repeated",
     )  # fmt: skip
     flags.add_common(bound)
 

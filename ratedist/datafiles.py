@@ -69,6 +69,31 @@ def read_source(path: Path) -> UserSource:
     return UserSource(source, subset, codebook, samples)
 
 
+def read_table(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A distortion table of that name; inf forbids a pair.
+
+    Raises:
+      InputError: there is none, it is of another shape than letters x codewords, or it holds
+        something else than numbers and inf.
+      OSError: the file cannot be opened.
+    """
+    arrays = read_arrays(path)
+    if name not in arrays:
+        raise InputError(f"{path} has no array {name!r}; it holds {', '.join(arrays)}")
+    table = arrays[name]
+    if "samples" in arrays:
+        raise InputError(f"{path}: a table belongs to letters; give points and p, not samples")
+    if table.dtype.kind not in "biuf" or table.shape != shape:
+        raise InputError(
+            f"{path}: {name} is {table.dtype} of shape {table.shape}; a table is {shape}, "
+            "letters x codewords"
+        )
+    table = table.astype(np.float64)
+    if np.isnan(table).any() or np.isneginf(table).any():
+        raise InputError(f"{path}: {name} holds NaN or -inf; a distortion is a number or inf")
+    return table
+
+
 def read_numbers(path: Path, name: str | None) -> np.ndarray:
     """One array of finite numbers, in its own shape and type; of a picture, its pixels.
 

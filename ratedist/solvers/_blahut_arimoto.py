@@ -16,13 +16,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from fewbits.coding.units import bits_to_nats
+from ratedist.solvers._arrays import fori_loop, namespace
 from ratedist.solvers.checks import as_array, check_problem, check_tolerance
-from ratedist.solvers.constraints import Terms
 from ratedist.solvers.float64 import program
 from ratedist.solvers.point import RDPoint, letter_slope, slope_point
-from ratedist.solvers.problem import Problem, bounds_nats, problem, tilt
+from ratedist.solvers.problem import Problem, bounds_nats, costs, kernel, problem, tilt
+from ratedist.solvers.terms import Terms, left_sides, price_derivatives, priced_kernel
 
 _LARGEST_EXPONENT = 64.0
+_LEAST_MASS = 1e-12
 
 
 class _State(NamedTuple):
@@ -78,16 +80,15 @@ def _blahut_arimoto(
 ) -> RDPoint:
     source = problem(p, d, mask)
     slope = bits_to_nats(letter_slope(s, source.p.size))
-    tolerance = bits_to_nats(tol_bits)
+    priced, tolerance = kernel(source, costs(source, slope)), bits_to_nats(tol_bits)
 
     def unfinished(state: _State) -> jax.Array:
         return (state.gap_nats > tolerance) & (state.iterations < max_iterations)
 
     def step(state: _State) -> _State:
-        here = tilt(source, slope, state.q)
-        lower, upper = bounds_nats(source, slope, state.q, here, jnp.zeros(()))
-        paid = source.p @ jnp.where(jnp.isinf(slope), 0.0, slope * here.excess)
-        gap = upper + paid - lower
+        here = tilt(source, priced, state.q)
+        lower, upper = bounds_nats(source, state.q, here, jnp.zeros(()))
+        gap = upper + source.p @ here.paid - lower
         moved = state.q * here.ratio
         q = jnp.where(gap > tolerance, moved / moved.sum(), state.q)
         return _State(q, gap, state.iterations + 1)
@@ -97,13 +98,13 @@ def _blahut_arimoto(
     return slope_point(source, s, end.q, end.iterations, tolerance)
 
 
-def uniform(source: Problem) -> jax.Array:
+def uniform(source: Problem) -> Any:
     """Equal mass on every codeword in use, Float[m]."""
     used = source.allowed.any(axis=0)
     return used / used.sum()
 
 
-def priced_warm_up(source: Problem, terms: Terms, steps: int) -> tuple[jax.Array, jax.Array]:
+def priced_warm_up(source: Problem, terms: Terms, steps: int) -> tuple[Any, Any]:
     """Blahut-Arimoto on q, with one damped Newton step on each price between its steps.
 
     Args:
@@ -115,23 +116,35 @@ def priced_warm_up(source: Problem, terms: Terms, steps: int) -> tuple[jax.Array
       q: Float[m], normalised.
       nu: Float[G], nats per unit, positive.
     """
-    count = max(terms.slack.size, 1)
+    xp = namespace(source.p, terms.slack)
+    count = terms.slack.size
+    if not count:
+        table = priced_kernel(source, terms, terms.slack).table
 
-    def step(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        def plain(q: Any) -> Any:
+            u = table @ q
+            moved = q * ((source.p / xp.where((source.p > 0) | (u > 0), u, 1.0)) @ table)
+            return moved / moved.sum()
+
+        return fori_loop(xp, steps, plain, uniform(source)), terms.slack
+
+    def step(carry: tuple[Any, Any]) -> tuple[Any, Any]:
         q, nu = carry
-        here = tilt(source, terms.base + nu @ terms.share, q)
-        over = terms.share @ (source.p * here.excess) - terms.slack
-        squared = (here.posterior * (source.excess - here.excess[:, None]) ** 2) @ q
-        curvature = terms.share**2 @ (source.p * squared)
+        here = tilt(source, priced_kernel(source, terms, nu), q)
+        moved = q * here.ratio
+        if source.several:
+            # What is useless at one pair of prices may be all that a letter has at another.
+            moved = xp.maximum(moved, _LEAST_MASS)
+        over = left_sides(source, terms, here) - terms.slack
+        curvature = xp.diagonal(price_derivatives(source, terms, here, q)[1])
         # Where the kernel underflows there is no curvature: the price is far too large.
         flat = curvature <= 0
-        move = jnp.where(flat, -nu, over / jnp.where(flat, 1.0, count * curvature))
-        q = q * here.ratio
-        return q / q.sum(), nu + jnp.clip(move, -0.5 * nu, nu)
+        move = xp.where(flat, -nu, over / xp.where(flat, 1.0, count * curvature))
+        return moved / moved.sum(), nu + xp.clip(move, -0.5 * nu, nu)
 
     # Beyond this the kernel underflows for every letter a constraint touches.
-    smallest = jnp.min(jnp.where(source.excess > 0, source.excess, jnp.inf), axis=1)
-    paid = jnp.where(terms.share > 0, terms.share * smallest[None, :], jnp.inf)
-    largest = _LARGEST_EXPONENT / jnp.min(paid, axis=1)
-    start = jnp.minimum(0.5 / terms.slack, jnp.where(largest > 0, largest, jnp.inf))
-    return jax.lax.fori_loop(0, steps, step, (uniform(source), start))
+    smallest = xp.min(xp.where(source.excess > 0, source.excess, np.inf), axis=-1)
+    paid = xp.where(terms.share > 0, terms.share * xp.atleast_2d(smallest), np.inf)
+    largest = _LARGEST_EXPONENT / xp.min(paid, axis=1)
+    start = xp.minimum(0.5 / terms.slack, xp.where(largest > 0, largest, np.inf))
+    return fori_loop(xp, steps, step, (uniform(source), start))

@@ -24,6 +24,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from ratedist.solvers.checks import as_mass, check_mass, check_problem
+from ratedist.solvers.constraints import Constraint
 
 _EPS = float(np.finfo(np.float64).eps)
 # Largest second derivative of exp(-s t^2) along any line, divided by s: 4 exp(-3/2), at t^2 = 3/2s.
@@ -44,7 +45,8 @@ def certificate(
     Args:
       p: source probabilities.
       d: distortions: any finite numbers; inf forbids a pair.
-      constraints: one `Constraint`, or a sequence of G (weights Float[n], level) pairs.
+      constraints: one `Constraint`, or a sequence of G of them, or of (weights Float[n], level)
+        pairs.
       nu: any prices >= 0, bits per unit of distortion, such as `RDPoint.dual`. An inf price is
         accepted only where the level is the smallest value that can be reached.
       q: any non-negative weights; a codeword of weight zero still counts as available.
@@ -63,9 +65,12 @@ def certificate(
     """
     check_problem(p, d)
     mass, table = np.asarray(as_mass(p)), np.asarray(d, np.float64)
-    slope, excess, offered, rounding = _priced(mass, table, constraints, nu)
     weights = _marginal(q, table.shape[1])
-    kernel = _kernel(excess, slope)
+    if any(row.d is not None for row in _rows(constraints)):
+        kernel, offered, rounding = _priced_tables(mass, table, constraints, nu)
+    else:
+        slope, excess, offered, rounding = _priced(mass, table, constraints, nu)
+        kernel = _kernel(excess, slope)
     u = kernel @ weights
     live = mass > 0
     if not (u[live] > 0).all():
@@ -124,6 +129,8 @@ def certificate_for_all_codebooks(
     if not (np.isfinite(points).all() and np.isfinite(codebook).all()):
         raise ValueError("a letter or codeword is not finite")
     d = ((points[:, None, :] - codebook[None, :, :]) ** 2).sum(axis=2)
+    if any(row.d is not None for row in _rows(constraints)):
+        raise ValueError("a bound over all codebooks is for squared error, not for a table")
     weights, levels = _weights_and_levels(constraints)
     slope = _slope(mass, weights, np.atleast_1d(np.asarray(nu, np.float64)))
     live = mass > 0
@@ -204,10 +211,53 @@ def _priced(
     return _slope(p, weights, prices), excess, offered, rounding
 
 
-def _weights_and_levels(constraints: Any) -> tuple[np.ndarray, np.ndarray]:
+def _priced_tables(
+    p: np.ndarray, d: np.ndarray, constraints: Any, nu: Any
+) -> tuple[np.ndarray, float, float]:
+    """Kernel, sum_g nu_g (D_g - smallest_g), and an allowance for rounding, of several tables."""
+    weights, levels = _weights_and_levels(constraints)
+    rows = _rows(constraints)
+    tables = np.stack([np.asarray(d if row.d is None else row.d, np.float64) for row in rows])
+    if tables.shape[1:] != d.shape or np.isnan(tables).any():
+        raise ValueError(f"tables of shape {tables.shape[1:]} with {np.isnan(tables).sum()} NaN")
+    prices = np.atleast_1d(np.asarray(nu, np.float64))
+    free = np.isinf(prices)
+    share = np.where(p > 0, weights / np.where(p > 0, p, 1.0), 0.0)
+    _slope(p, weights, prices)  # prices that are negative raise
+    allowed = np.isfinite(d) & np.isfinite(tables).all(axis=0)
+    for _ in range(len(rows) if free.any() else 0):
+        near = np.where(allowed, tables, np.inf).min(axis=-1, keepdims=True)
+        near = np.where(np.isfinite(near), near, 0.0)
+        far = tables - near > 8 * _EPS * np.abs(near)
+        allowed &= ~(free[:, None, None] & (weights > 0)[:, :, None] & far).any(axis=0)
+    near = np.where(allowed, tables, np.inf).min(axis=-1)
+    near = np.where(np.isfinite(near), near, 0.0)
+    excess = np.where(allowed, tables - near[..., None], 0.0)
+    scale = 8 * p.size * _EPS * (np.abs(levels) + (weights * np.abs(near)).sum(axis=1))
+    slack = levels - (weights * near).sum(axis=1)
+    if (free & (np.abs(slack) > scale)).any():
+        raise ValueError("an infinite price on a constraint that leaves slack")
+    finite = np.where(free, 0.0, prices)
+    cost = ((finite[:, None] * share)[:, :, None] * excess).sum(axis=0)
+    # The least cost of each letter is taken out, so that nothing underflows.
+    least = np.where(allowed, cost, np.inf).min(axis=1)
+    least = np.where(np.isfinite(least), least, 0.0)
+    kernel = np.where(allowed, np.exp2(least[:, None] - cost), 0.0)
+    offered = float(finite @ slack)
+    paid = float(p @ least)
+    rounding = 16 * p.size * _EPS * (1.0 + abs(offered) + abs(paid)) + float(finite @ scale)
+    return kernel, offered - paid, rounding
+
+
+def _rows(constraints: Any) -> list[Any]:
     rows = [constraints] if hasattr(constraints, "weights") else list(constraints)
-    weights = np.stack([np.asarray(weights, np.float64) for weights, _ in rows])
-    levels = np.array([float(level) for _, level in rows])
+    return [row if hasattr(row, "weights") else Constraint(*row) for row in rows]
+
+
+def _weights_and_levels(constraints: Any) -> tuple[np.ndarray, np.ndarray]:
+    rows = _rows(constraints)
+    weights = np.stack([np.asarray(row.weights, np.float64) for row in rows])
+    levels = np.array([float(row.level) for row in rows])
     if not (weights >= 0).all():
         raise ValueError(f"constraint weight {weights.min()}; weights must not be negative or NaN")
     return weights, levels

@@ -10,6 +10,7 @@ those too, by the implicit function theorem (`implicit`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,7 +29,12 @@ from ratedist.solvers.checks import (
     check_problem,
     sum_tolerance,
 )
-from ratedist.solvers.constraints import Constraint, Constraints
+from ratedist.solvers.constraints import (
+    Constraint,
+    Constraints,
+    check_constraints,
+    constraint_rows,
+)
 from ratedist.solvers.float64 import program
 from ratedist.solvers.point import RDPoint
 from ratedist.solvers.solve import solve_fixed
@@ -38,9 +44,7 @@ _LARGEST_GAP_BITS = 1e-6
 
 
 @program
-def rate(
-    p: Float[ArrayLike, " n"], d: Float[ArrayLike, "n m"], D: Float[ArrayLike, ""]
-) -> Float[Array, ""]:
+def rate(p: Float[ArrayLike, " n"], d: Float[ArrayLike, "n m"], D: Constraints) -> Float[Array, ""]:
     """R(D) = min I(X;Y) subject to E d(X, Y) <= D, in bits per symbol (Shannon 1959).
 
     Differentiable, also twice, in p (tangent to the simplex), d and D, wherever R is: the set of
@@ -50,7 +54,8 @@ def rate(
     Args:
       p: source probabilities; arrays or lists.
       d: distortions: any finite numbers; inf forbids a pair.
-      D: largest mean distortion.
+      D: largest mean distortion; or one `Constraint`, or a sequence of them, whose levels, weights
+        and tables are arguments to differentiate too.
 
     Returns:
       The middle of certified bounds that are at most 1e-6 (mostly 1e-9) bits apart. Where values
@@ -69,12 +74,16 @@ def rate(
     -3.1699
     """
     p, d = as_array(p), as_array(d)
-    if not _known(p, d, D):
-        given = (p, d, as_array(D))
-        traced = [value for value in given if isinstance(value, Tracer)]
+    # A mean distortion is weighted by p, of which derivatives must know.
+    rows = isinstance(D, Constraint | Sequence)
+    given = (p, d, constraint_rows(p, D) if rows else as_array(D))
+    if not _known(given):
+        traced = [value for value in jax.tree.leaves(given) if isinstance(value, Tracer)]
         narrow = all(jnp.finfo(value.dtype).bits < 64 for value in map(_floating, traced))
-        return _single(*map(_floating, given)) if narrow else _traced_rate(*given)
-    return _value(_reached(p, d, _mean(D), _TOL_BITS))
+        return _single(*jax.tree.map(_floating, given)) if narrow else _traced_rate(*given)
+    if not rows:
+        check_level(given[2])
+    return _value(_reached(*given, _TOL_BITS))
 
 
 @program
@@ -115,16 +124,15 @@ def _known(*values: Any) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
-def _mean(level: Any) -> Any:
-    level = as_array(level)
-    check_level(level)
-    return level
-
-
 def _reached(p: Any, d: Any, constraints: Any, tol_bits: Any) -> RDPoint:
     point = solve_fixed(p, d, constraints, tol_bits=tol_bits)
-    for g, infeasible in enumerate(np.asarray(point.infeasible)):
+    known = np.asarray(point.infeasible)
+    rows = constraint_rows(p, constraints)
+    for g, infeasible in enumerate(known):
         if infeasible:
+            if any(row.d is not None for row in rows) and known.sum() > 1:
+                both = ", ".join(map(str, np.flatnonzero(known)))
+                raise ValueError(f"constraints {both}: no encoder reaches these levels together")
             which = "" if point.infeasible.size == 1 else f"constraint {g}: "
             raise ValueError(
                 f"{which}no encoder reaches this distortion; the smallest is "
@@ -141,13 +149,14 @@ def _value(point: RDPoint) -> Any:
 
 
 def _floating(value: Any) -> Any:
+    value = as_array(value)
     return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.float32)
 
 
 @jax.custom_jvp
-def _single(p: Any, d: Any, level: Any) -> jax.Array:
+def _single(p: Any, d: Any, limits: Any) -> jax.Array:
     """`_traced_rate` in single precision: so that it can be differentiated with 64 bits off."""
-    return _traced_rate(p, d, level).astype(jnp.float32)
+    return _traced_rate(p, d, limits).astype(jnp.float32)
 
 
 @_single.defjvp
@@ -156,18 +165,24 @@ def _single_tangent(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     gradients = jax.grad(_traced_rate, argnums=(0, 1, 2))(*primals)
     terms = [
         jnp.sum(gradient.astype(jnp.float32) * change.astype(jnp.float32))
-        for gradient, change in zip(gradients, tangents, strict=True)
+        for gradient, change in zip(
+            jax.tree.leaves(gradients), jax.tree.leaves(tangents), strict=True
+        )
     ]
-    return _single(*primals), terms[0] + terms[1] + terms[2]
+    return _single(*primals), sum(terms[1:], terms[0])
 
 
-def _traced_rate(p: Any, d: Any, level: Any) -> jax.Array:
+def _traced_rate(p: Any, d: Any, limits: Any) -> jax.Array:
     """The same inside a program: differentiable, and NaN for what cannot be."""
     check_problem(p, d)
-    check_level(level)
     off = jnp.abs(jnp.sum(jnp.asarray(p, jnp.float64)) - 1.0) > sum_tolerance(p)
     mass = jnp.where(off, jnp.nan, jnp.asarray(as_mass(p)))
-    return _rate(mass, jnp.asarray(d, jnp.float64), jnp.asarray(level, jnp.float64))
+    if isinstance(limits, tuple):
+        check_constraints(p, limits, d)
+        wide = jax.tree.map(lambda value: jnp.asarray(value, jnp.float64), limits)
+        return _rate_within(mass, jnp.asarray(d, jnp.float64), wide)
+    check_level(limits)
+    return _rate(mass, jnp.asarray(d, jnp.float64), jnp.asarray(limits, jnp.float64))
 
 
 @jax.custom_jvp
@@ -182,12 +197,42 @@ def _rate_tangent(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     price = bits_to_nats(nu[0])
 
     def lagrangian(p: jax.Array, d: jax.Array, level: jax.Array) -> jax.Array:
-        allowed = jnp.isfinite(d)
-        nearest = jax.lax.stop_gradient(jnp.min(d, axis=1))
-        excess = jnp.where(allowed, d - nearest[:, None], 0.0)
-        u = jnp.where(allowed, jnp.exp(-price * excess), 0.0) @ q
-        u = jnp.where(u > 0, u, 1.0)
-        return nats_to_bits(-(p @ (jnp.log(u) - price * nearest)) - price * level)
+        # Also for letters of probability zero, to which a mean distortion gives the same price.
+        return nats_to_bits(_free_energy(p, d, price * d, q) - price * level)
 
     _, tangent = jax.jvp(lagrangian, primals, tangents)
     return _rate(p, d, level), tangent
+
+
+@jax.custom_jvp
+def _rate_within(p: jax.Array, d: jax.Array, rows: tuple[Constraint, ...]) -> jax.Array:
+    return _value(solve_fixed(p, d, rows, tol_bits=_TOL_BITS))
+
+
+@_rate_within.defjvp
+def _rate_within_tangent(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    p, d, rows = primals
+    q, nu = implicit.optimum(p, d, rows)
+    prices = bits_to_nats(nu)
+
+    def lagrangian(p: jax.Array, d: jax.Array, rows: tuple[Constraint, ...]) -> jax.Array:
+        mass = jnp.where(p > 0, p, jnp.inf)
+        cost, offered = jnp.zeros_like(d), jnp.zeros(())
+        for price, row in zip(prices, rows, strict=True):
+            table = d if row.d is None else row.d
+            cost = cost + (price * row.weights / mass)[:, None] * table
+            offered = offered + price * row.level
+        return nats_to_bits(_free_energy(p, d, cost, q) - offered)
+
+    _, tangent = jax.jvp(lagrangian, primals, tangents)
+    return _rate_within(p, d, rows), tangent
+
+
+def _free_energy(p: jax.Array, d: jax.Array, cost: jax.Array, q: jax.Array) -> jax.Array:
+    """-sum_x p_x log sum_j q_j exp(-cost_xj), in nats."""
+    allowed = jnp.isfinite(d) & jnp.isfinite(cost)
+    cost = jnp.where(allowed, cost, 0.0)
+    least = jnp.min(jnp.where(allowed & (q > 0)[None, :], cost, jnp.inf), axis=1)
+    least = jax.lax.stop_gradient(jnp.where(jnp.isfinite(least), least, 0.0))
+    u = jnp.where(allowed, jnp.exp(least[:, None] - cost), 0.0) @ q
+    return p @ (least - jnp.log(jnp.where(u > 0, u, 1.0)))

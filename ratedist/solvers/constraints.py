@@ -14,6 +14,9 @@ name. With `p` the source probabilities and `S` a subset of letters:
 
 A `subset_sum` at a level no smaller than the `mean_distortion` level is implied by it. The result
 of a solve names such constraints (`RDPoint.vacuous`).
+
+Each takes `d=`, a distortion table of its own in place of the problem's: squared error on average
+and Hamming distortion of some letters, say, in one problem.
 """
 
 from __future__ import annotations
@@ -21,17 +24,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from ratedist.solvers.checks import as_mass, check_level, concrete
+from ratedist.solvers._arrays import namespace
+from ratedist.solvers.checks import as_array, as_mass, check_level, check_table, concrete
 from ratedist.solvers.float64 import in_float64
-from ratedist.solvers.problem import Problem
-
-_SETTLED = 1e-6
 
 
 class Constraint(NamedTuple):
@@ -40,14 +39,17 @@ class Constraint(NamedTuple):
     Attributes:
       weights: Float[n], a_x >= 0.
       level: Float[], the largest value allowed, D, in units of distortion.
+      d: Float[n, m], the distortion table that is bounded; None for the problem's. A pair at inf
+        is forbidden, whatever the weights.
 
     >>> import ratedist
     >>> ratedist.Constraint([0.5, 0.5], 0.1)
-    Constraint(weights=[0.5, 0.5], level=0.1)
+    Constraint(weights=[0.5, 0.5], level=0.1, d=None)
     """
 
     weights: Any
     level: Any
+    d: Any = None
 
 
 Constraints = Constraint | Sequence[Constraint] | ArrayLike
@@ -55,12 +57,18 @@ Constraints = Constraint | Sequence[Constraint] | ArrayLike
 
 
 @in_float64
-def mean_distortion(p: Float[ArrayLike, " n"], level: Float[ArrayLike, ""]) -> Constraint:
+def mean_distortion(
+    p: Float[ArrayLike, " n"],
+    level: Float[ArrayLike, ""],
+    *,
+    d: Float[ArrayLike, "n m"] | None = None,
+) -> Constraint:
     """Average distortion over the whole source: `sum_x p_x E[d | x] <= level`.
 
     Args:
       p: source probabilities.
       level: D in units of distortion.
+      d: the distortion table; None for the problem's.
 
     Raises:
       ValueError: the level is not one finite number.
@@ -69,17 +77,24 @@ def mean_distortion(p: Float[ArrayLike, " n"], level: Float[ArrayLike, ""]) -> C
     >>> float(ratedist.mean_distortion([0.5, 0.5], 0.1).level)
     0.1
     """
-    return Constraint(jnp.asarray(as_mass(p)), _level(level))
+    return Constraint(_own(as_mass(p)), _level(level), d)
 
 
 @in_float64
-def per_symbol(index: int, size: int, level: Float[ArrayLike, ""]) -> Constraint:
+def per_symbol(
+    index: int,
+    size: int,
+    level: Float[ArrayLike, ""],
+    *,
+    d: Float[ArrayLike, "n m"] | None = None,
+) -> Constraint:
     """Expected distortion of one letter: `E[d | x = index] <= level`.
 
     Args:
       index: which letter, 0 <= index < size.
       size: n, the number of letters.
       level: D in units of distortion.
+      d: the distortion table; None for the problem's.
 
     Raises:
       ValueError: no such letter, or a level that is not one finite number.
@@ -92,12 +107,16 @@ def per_symbol(index: int, size: int, level: Float[ArrayLike, ""]) -> Constraint
         raise ValueError("per_symbol(index, size, level) takes the number of a letter, not p")
     if not 0 <= index < size:
         raise ValueError(f"letter {index} is outside a source of {size} letters (0 to {size - 1})")
-    return Constraint(jnp.zeros(size, jnp.float64).at[index].set(1.0), _level(level))
+    return Constraint(np.eye(size)[index], _level(level), d)
 
 
 @in_float64
 def subset_sum(
-    p: Float[ArrayLike, " n"], mask: Bool[ArrayLike, " n"], level: Float[ArrayLike, ""]
+    p: Float[ArrayLike, " n"],
+    mask: Bool[ArrayLike, " n"],
+    level: Float[ArrayLike, ""],
+    *,
+    d: Float[ArrayLike, "n m"] | None = None,
 ) -> Constraint:
     """Distortion spent within a subset, not divided by P(S): `sum_{x in S} p_x E[d | x] <= level`.
 
@@ -105,6 +124,7 @@ def subset_sum(
       p: source probabilities.
       mask: true on the subset S.
       level: in units of distortion times probability.
+      d: the distortion table; None for the problem's.
 
     Raises:
       ValueError: the subset has no probability, or a level that is not one finite number.
@@ -114,12 +134,16 @@ def subset_sum(
     [0.0, 0.25, 0.25]
     """
     inside, _ = _subset(p, mask)
-    return Constraint(inside, _level(level))
+    return Constraint(inside, _level(level), d)
 
 
 @in_float64
 def subset_mean(
-    p: Float[ArrayLike, " n"], mask: Bool[ArrayLike, " n"], level: Float[ArrayLike, ""]
+    p: Float[ArrayLike, " n"],
+    mask: Bool[ArrayLike, " n"],
+    level: Float[ArrayLike, ""],
+    *,
+    d: Float[ArrayLike, "n m"] | None = None,
 ) -> Constraint:
     """Average distortion within a subset: `E[d | x in S] <= level`.
 
@@ -127,6 +151,7 @@ def subset_mean(
       p: source probabilities.
       mask: true on the subset S.
       level: D in units of distortion.
+      d: the distortion table; None for the problem's.
 
     Raises:
       ValueError: the subset has no probability, or a level that is not one finite number.
@@ -136,94 +161,10 @@ def subset_mean(
     [0.0, 0.5, 0.5]
     """
     inside, total = _subset(p, mask)
-    return Constraint(inside / total, _level(level))
+    return Constraint(inside / total, _level(level), d)
 
 
-class Terms(NamedTuple):
-    """Constraints written for one problem, in excess distortion.
-
-    With prices nu_g the price at letter x is `s_x = base_x + sum_g nu_g share_gx`.
-
-    Attributes:
-      share: Float[G, n], a_gx / p_x; zero in the rows of tight constraints.
-      slack: Float[G], level minus the smallest reachable value; one for tight constraints.
-      smallest: Float[G], the smallest reachable value of each left side.
-      base: Float[n], inf on the letters of tight constraints, else zero.
-      tight: Bool[G], the level is the smallest reachable one (or below it).
-      infeasible: Bool[G], the level is below the smallest reachable one.
-    """
-
-    share: jax.Array
-    slack: jax.Array
-    smallest: jax.Array
-    base: jax.Array
-    tight: jax.Array
-    infeasible: jax.Array
-
-
-def terms(source: Problem, constraints: Constraint | Sequence[Constraint]) -> Terms:
-    """Write constraints for a problem.
-
-    The encoder that takes every letter to its nearest codeword minimises every left side at once,
-    so the constraints are feasible together exactly when each is feasible alone.
-
-    Returns:
-      The terms; `slack` is NaN where invalid values are found only while tracing.
-
-    Raises:
-      ValueError: see `check_constraints`.
-    """
-    check_constraints(source.p, constraints)
-    weights, levels = stacked(constraints)
-    size = source.p.size
-    lost = jnp.any((weights > 0) & (source.p == 0)[None, :], axis=1)
-    valid = jnp.all(weights >= 0, axis=1) & jnp.isfinite(levels) & ~lost
-    mass = jnp.where(source.p > 0, source.p, jnp.inf)
-    share = weights / mass[None, :]
-    smallest = share @ (source.p * source.nearest)
-    slack = levels - smallest
-    # The rounding errors of both, whatever the signs of the distortions.
-    rounding = jnp.abs(levels) + share @ (source.p * jnp.abs(source.nearest))
-    rounding = 8 * size * jnp.finfo(jnp.float64).eps * rounding
-    tight = slack <= rounding
-    locked = jnp.any(tight[:, None] & (share > 0), axis=0)
-    return Terms(
-        share=jnp.where(tight[:, None], 0.0, share),
-        slack=jnp.where(valid, jnp.where(tight, 1.0, slack), jnp.nan),
-        smallest=smallest,
-        base=jnp.where(locked, jnp.inf, 0.0),
-        tight=tight & valid,
-        infeasible=valid & (slack < -rounding),
-    )
-
-
-def slack_side(source: Problem, terms: Terms, nu: jax.Array) -> jax.Array:
-    """Bool[G], whether a price is too small to matter: it changes no kernel entry.
-
-    The price is compared with the distortions, not with the level: close to the smallest reachable
-    level a price that decides everything multiplies a level of almost nothing.
-    """
-    largest = jnp.max(terms.share * source.excess.max(axis=1)[None, :], axis=1)
-    return nu * largest <= _SETTLED
-
-
-def settled(
-    source: Problem, terms: Terms, nu: jax.Array, w: jax.Array, gap: jax.Array
-) -> jax.Array:
-    """Bool[G], whether each price is known: the constraint is slack, or its price is accurate.
-
-    Args:
-      source: the source.
-      terms: its constraints.
-      nu: Float[G], prices, nats per unit.
-      w: Float[G], what each constraint leaves unused.
-      gap: Float[], duality gap in nats; it has to be small beside what a level is worth.
-    """
-    active = (w <= _SETTLED * terms.slack) & (gap <= _SETTLED * nu * terms.slack)
-    return terms.tight | active | slack_side(source, terms, nu)
-
-
-def stacked(constraints: Constraint | Sequence[Constraint]) -> tuple[jax.Array, jax.Array]:
+def stacked(constraints: Constraint | Sequence[Constraint]) -> tuple[Any, Any]:
     """Weights Float[G, n] and levels Float[G] of one constraint or a sequence of them.
 
     Raises:
@@ -233,8 +174,20 @@ def stacked(constraints: Constraint | Sequence[Constraint]) -> tuple[jax.Array, 
     sizes = {np.shape(row.weights)[-1] for row in rows}
     if len(sizes) > 1:
         raise ValueError(f"constraints over sources of different sizes: {sorted(sizes)} letters")
-    weights = jnp.stack([jnp.asarray(row.weights, jnp.float64) for row in rows])
-    return weights, jnp.stack([jnp.asarray(row.level, jnp.float64) for row in rows])
+    values = [as_array(value) for row in rows for value in row[:2]]
+    xp = namespace(*values)
+    wide = [xp.asarray(value, np.float64) for value in values]
+    return xp.stack(wide[::2]), xp.stack(wide[1::2])
+
+
+def own_tables(d: Any, constraints: Constraint | Sequence[Constraint]) -> Any:
+    """Float[G, n, m], the table of each constraint; None where all have that of the problem."""
+    rows = as_tuple(constraints)
+    if all(row.d is None for row in rows):
+        return None
+    tables = [as_array(d if row.d is None else row.d) for row in rows]
+    xp = namespace(*tables)
+    return xp.stack([xp.asarray(table, np.float64) for table in tables])
 
 
 def constraint_rows(p: Any, constraints: Constraints) -> tuple[Constraint, ...]:
@@ -266,13 +219,15 @@ def as_tuple(constraints: Constraint | Sequence[Constraint]) -> tuple[Constraint
     return rows
 
 
-def check_constraints(p: Any, constraints: Constraint | Sequence[Constraint]) -> None:
-    """Raise for constraints that do not fit a source.
+def check_constraints(
+    p: Any, constraints: Constraint | Sequence[Constraint], d: Any | None = None
+) -> None:
+    """Raise for constraints that do not fit a source (and a distortion table, if there is one).
 
     Raises:
       ValueError: no constraint, sizes that differ from the source, a negative weight, a weight on a
-        letter of probability zero, or a level that is not one finite number. Under tracing only
-        shapes can be checked.
+        letter of probability zero, a level that is not one finite number, or a table of another
+        shape or with NaN or -inf. Under tracing only shapes can be checked.
     """
     for row in as_tuple(constraints):
         if np.shape(row.weights) != np.shape(p):
@@ -280,6 +235,7 @@ def check_constraints(p: Any, constraints: Constraint | Sequence[Constraint]) ->
                 f"a constraint over {np.size(row.weights)} letters for a source of {np.size(p)}"
             )
         check_level(row.level)
+        _check_table(row.d, d)
         weights, mass = concrete(row.weights), concrete(p)
         if weights is not None and not (weights >= 0).all():
             raise ValueError(
@@ -292,15 +248,35 @@ def check_constraints(p: Any, constraints: Constraint | Sequence[Constraint]) ->
             raise ValueError(f"a constraint weighs letter {lost[0]}, which has probability 0")
 
 
-def _level(level: ArrayLike) -> jax.Array:
+def _check_table(table: Any, d: Any) -> None:
+    if table is None or d is None:
+        return
+    if np.shape(table) != np.shape(d):
+        raise ValueError(
+            f"a constraint's distortions of shape {np.shape(table)} beside {np.shape(d)} of the "
+            "problem; give both for the same letters and codewords"
+        )
+    known = concrete(table)
+    if known is not None:
+        check_table(known)
+
+
+def _level(level: ArrayLike) -> Any:
     check_level(level)
-    return jnp.asarray(level, jnp.float64)
+    return _own(as_array(level))
 
 
-def _subset(p: ArrayLike, mask: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def _own(values: Any) -> Any:
+    """In double precision; NumPy's stay NumPy's."""
+    return namespace(values).asarray(values, np.float64)
+
+
+def _subset(p: ArrayLike, mask: ArrayLike) -> tuple[Any, Any]:
     if np.shape(p) != np.shape(mask):
         raise ValueError(f"a subset mask of shape {np.shape(mask)} for {np.shape(p)} letters")
-    inside = jnp.where(jnp.asarray(mask, bool), jnp.asarray(as_mass(p)), 0.0)
+    mask, mass = as_array(mask), _own(as_mass(p))
+    xp = namespace(mask, mass)
+    inside = xp.where(xp.asarray(mask, bool), mass, 0.0)
     total = inside.sum()
     known = concrete(total)
     if known is not None and not known > 0:

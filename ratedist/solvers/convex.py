@@ -3,7 +3,7 @@
 With the joint distribution W_xj = p_x Q(j|x),
 
     min_{W >= 0}  sum_xj W_xj log(W_xj / (p_x q_j)),   q = sum_x W_x.,
-    subject to    sum_j W_xj = p_x,   sum_x (a_gx / p_x) sum_j W_xj d_xj <= D_g.
+    subject to    sum_j W_xj = p_x,   sum_x (a_gx / p_x) sum_j W_xj d_gxj <= D_g.
 
 It has n m exponential cones where the m-dimensional form has n: use it to check the fast solvers on
 small problems, not instead of them. Its "optimal" is a solver's word, not a certificate; and its
@@ -50,7 +50,7 @@ def solve_convex(
 
     Args:
       p: Float[n], source probabilities.
-      d: Float[n, m], finite distortions.
+      d: Float[n, m], finite distortions; those of constraints are finite too.
       constraints: one `Constraint` or a sequence of G.
       tolerance: passed to Clarabel as its gap and feasibility tolerances.
 
@@ -62,16 +62,19 @@ def solve_convex(
     """
     p, d = np.asarray(p, np.float64), np.asarray(d, np.float64)
     check_mass(p)
-    if not np.isfinite(d).all():
-        raise ValueError(f"{int((~np.isfinite(d)).sum())} distortions are not finite")
     rules = constraint_rows(p, constraints)
+    tables = [np.asarray(d if r.d is None else r.d, np.float64) for r in rules]
+    for table in (d, *tables):
+        if not np.isfinite(table).all():
+            raise ValueError(f"{int((~np.isfinite(table)).sum())} distortions are not finite")
     share = np.stack([np.asarray(r.weights) / np.where(p > 0, p, np.inf) for r in rules])
 
     joint = cp.Variable(d.shape, nonneg=True)
     marginal = cp.sum(joint, axis=0)
     independent = p[:, None] @ cp.reshape(marginal, (1, d.shape[1]), order="C")
     rate = cp.sum(cp.rel_entr(joint, independent))
-    paid = share @ cp.sum(cp.multiply(joint, d), axis=1)
+    costs = np.stack([a[:, None] * t for a, t in zip(share, tables, strict=True)])
+    paid = cp.hstack([cp.sum(cp.multiply(joint, c)) for c in costs])
     # CVXPY types comparisons as booleans.
     levels: Any = paid <= np.array([float(r.level) for r in rules])
     rows: Any = cp.sum(joint, axis=1) == p
@@ -93,7 +96,7 @@ def solve_convex(
     best: Any = program.value
     return ConvexPoint(
         rate_bits=float(nats_to_bits(best)),
-        distortion=share @ (table * d).sum(axis=1),
+        distortion=(costs * table[None]).sum(axis=(1, 2)),
         nu=nats_to_bits(np.atleast_1d(levels.dual_value)),
         q=table.sum(axis=0),
         encoder=table / np.where(mass > 0, mass, 1.0),

@@ -4,17 +4,22 @@ A certified gap of 1e-6 bits cannot be had in single precision. Every public fun
 package therefore works inside `jax.enable_x64`, and leaves the global flag alone. Where the flag is
 off, results come back as NumPy arrays: JAX would warn about, and round, a float64 array of its own.
 
+Calls with known values run in NumPy: there is nothing to compile. `compiled` makes programs.
+
 `jax.jit` rounds its *arguments* before it traces, so a jitted call made while the flag is off would
 solve the problem of the rounded numbers. `compiled` is the jit to use: it enters the context first.
 """
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -22,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PROGRAMS: set[Callable[..., Any]] = set()
+_COMPILING = contextvars.ContextVar("compiling", default=False)
 
 
 def in_float64(function: Callable[P, T]) -> Callable[P, T]:
@@ -39,18 +45,46 @@ def in_float64(function: Callable[P, T]) -> Callable[P, T]:
 
 def program(function: Callable[P, T]) -> Callable[P, T]:
     """`in_float64` for a function that checks its arguments and calls jitted ones itself."""
-    wrapped = in_float64(function)
+
+    @functools.wraps(function)
+    def as_asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        found = function(*args, **kwargs)
+        # Only where the global flag is on; else `in_float64` makes everything NumPy's.
+        return jax.tree.map(_as_jax, found) if jax.config.read("jax_enable_x64") else found
+
+    double = in_float64(function)
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        return (as_asked if jax.config.read("jax_enable_x64") else double)(*args, **kwargs)
+
     _PROGRAMS.add(wrapped)
     return wrapped
+
+
+def at_hand(*values: Any) -> bool:
+    """Whether a call is to run in NumPy: all values are known, and no program is asked for."""
+    return not _COMPILING.get() and not any(
+        isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values)
+    )
+
+
+@contextlib.contextmanager
+def _as_programs() -> Iterator[None]:
+    token = _COMPILING.set(True)
+    try:
+        yield
+    finally:
+        _COMPILING.reset(token)
 
 
 def compiled(function: Callable[..., T], **options: Any) -> Callable[..., T]:
     """`jax.jit(function)` whose arguments are taken, and computed with, in double precision.
 
-    For functions of one's own, such as a `jax.vmap` of `solve_fixed`. The functions of this package
-    are compiled once for each set of shapes as they are, and check the values that they are given;
-    they are returned as they are. Inside a program of one's own, values can no longer raise an
-    error: invalid ones give NaN and `converged=False`.
+    For functions of one's own, such as a `jax.vmap` of `solve_fixed`, and for solvers of this
+    package that are called hundreds of times: these check the values that they are given, and are
+    compiled once for each set of shapes, small ones sharing a program. Inside a program of one's
+    own, values can no longer raise an error: invalid ones give NaN and `converged=False`.
 
     Args:
       function: anything jittable; lists of numbers among its arguments become arrays.
@@ -66,7 +100,13 @@ def compiled(function: Callable[..., T], **options: Any) -> Callable[..., T]:
     [0.531, 0.1887]
     """
     if function in _PROGRAMS:
-        return function
+
+        @functools.wraps(function)
+        def solver(*args: Any, **kwargs: Any) -> T:
+            with _as_programs():
+                return function(*args, **kwargs)
+
+        return solver
     jitted = jax.jit(function, **options)
 
     @functools.wraps(function)
@@ -92,3 +132,7 @@ def _arrays(argument: Any) -> Any:
 
 def _as_numpy(leaf: Any) -> Any:
     return leaf if isinstance(leaf, Tracer) else np.asarray(leaf)
+
+
+def _as_jax(leaf: Any) -> Any:
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf

@@ -5,7 +5,7 @@ At the optimum the codewords in use and the constraints that bind satisfy
     c_j(q, nu) = 1  (j in use),     E_g(q, nu) = D_g  (g binding),      c_j = sum_x p_x K_xj / u_x,
 
 all other q_j and nu_g are zero. Write these as F(v, theta) = 0 with unknowns v = (q, nu) and data
-theta = (p, d, weights, levels, prices). Then a change of the data moves the solution by
+theta = (p, d, tables, weights, levels, prices). Then a change of the data moves the solution by
 
     dv = -(dF/dv)^-1 (dF/dtheta) dtheta,
 
@@ -24,7 +24,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from fewbits.coding.units import bits_to_nats, nats_to_bits
-from ratedist.solvers.constraints import Constraint, Constraints, constraint_rows, stacked
+from ratedist.solvers.constraints import (
+    Constraint,
+    Constraints,
+    constraint_rows,
+    own_tables,
+    stacked,
+)
 from ratedist.solvers.float64 import in_float64
 from ratedist.solvers.point import letter_slope
 from ratedist.solvers.solve import solve_fixed, solve_slope
@@ -51,6 +57,7 @@ class _Data(NamedTuple):
 
     p: jax.Array
     d: jax.Array
+    tables: jax.Array | None
     weights: jax.Array
     levels: jax.Array
     base: jax.Array
@@ -77,7 +84,7 @@ def optimal_marginal(
     """
     base = bits_to_nats(letter_slope(s, jnp.shape(p)[0]))
     empty = jnp.zeros((0, base.size))
-    return _optimum(_data(p, d, empty, jnp.zeros(0), base, mask))[0]
+    return _optimum(_data(p, d, None, empty, jnp.zeros(0), base, mask))[0]
 
 
 @in_float64
@@ -97,8 +104,10 @@ def optimum(
     Raises:
       ValueError: see `solve.solve_fixed`.
     """
-    weights, levels = stacked(constraint_rows(p, constraints))
-    q, nu = _optimum(_data(p, d, weights, levels, jnp.zeros(jnp.shape(p)[0]), mask))
+    rows = constraint_rows(p, constraints)
+    weights, levels = map(jnp.asarray, stacked(rows))
+    base = jnp.zeros(jnp.shape(p)[0])
+    q, nu = _optimum(_data(p, d, own_tables(d, rows), weights, levels, base, mask))
     return Optimum(q, nats_to_bits(nu))
 
 
@@ -126,7 +135,8 @@ def _solve(data: _Data) -> tuple[jax.Array, jax.Array]:
     mask = data.mask > 0
     count = data.levels.size
     if count:
-        rows = tuple(map(Constraint, data.weights, data.levels))
+        own = [None] * count if data.tables is None else data.tables
+        rows = tuple(map(Constraint, data.weights, data.levels, own))
         point = solve_fixed(data.p, data.d, rows, tol_bits=_TOL_BITS, mask=mask)
         prices, binds = bits_to_nats(point.nu), ~point.vacuous
     else:
@@ -169,15 +179,28 @@ def _conditions(v: jax.Array, active: jax.Array, data: _Data) -> jax.Array:
     """F(v, theta), Float[m + G]."""
     q, nu = jnp.split(v, [data.d.shape[1]])
     mass = jnp.where(data.p > 0, data.p, jnp.inf)
-    slope = data.base + nu @ (data.weights / mass[None, :])
+    share = data.weights / mass[None, :]
     # Not `problem.tilt`, which is constant in the smallest distortion of each row.
+    several = data.tables is not None
     used = (data.mask[None, :] > 0) & jnp.isfinite(data.d)
-    d = jnp.where(used, data.d, 0.0)
-    nearest = jax.lax.stop_gradient(jnp.min(jnp.where(used, d, jnp.inf), axis=1))
-    excess = jnp.where(used, d - nearest[:, None], 0.0)
-    table = jnp.where(used, jnp.exp(-slope[:, None] * excess), 0.0)
+    if several:
+        used = used & jnp.all(jnp.isfinite(data.tables), axis=0)
+    d = jnp.where(used[None], data.tables, 0.0) if several else jnp.where(used, data.d, 0.0)
+    above = jnp.where(used[None], d, jnp.inf) if several else jnp.where(used, d, jnp.inf)
+    nearest = jax.lax.stop_gradient(jnp.min(above, axis=-1, keepdims=True))
+    excess = d - jnp.where(jnp.isfinite(nearest), nearest, 0.0)
+    if several:
+        cost = jnp.sum((nu[:, None] * share)[:, :, None] * excess, axis=0)
+        least = jax.lax.stop_gradient(jnp.min(jnp.where(used, cost, jnp.inf), axis=1))
+        cost = cost - jnp.where(jnp.isfinite(least), least, 0.0)[:, None]
+    else:
+        cost = (data.base + nu @ share)[:, None] * excess
+    table = jnp.where(used, jnp.exp(-jnp.where(used, cost, 0.0)), 0.0)
     posterior = table / (table @ q)[:, None]
-    paid = data.weights @ ((posterior * d) @ q)
+    if several:
+        paid = jnp.sum(data.weights * ((posterior[None] * d) @ q), axis=1)
+    else:
+        paid = data.weights @ ((posterior * d) @ q)
     conditions = jnp.concatenate([data.p @ posterior - 1.0, paid - data.levels])
     return jnp.where(active, conditions, v)
 
@@ -185,6 +208,7 @@ def _conditions(v: jax.Array, active: jax.Array, data: _Data) -> jax.Array:
 def _data(
     p: ArrayLike,
     d: ArrayLike,
+    tables: Any,
     weights: jax.Array,
     levels: jax.Array,
     base: jax.Array,
@@ -192,4 +216,5 @@ def _data(
 ) -> _Data:
     p, d = jnp.asarray(p, jnp.float64), jnp.asarray(d, jnp.float64)
     used = jnp.ones(d.shape[1]) if mask is None else jnp.asarray(mask, jnp.float64)
-    return _Data(p, d, weights, levels, base, used)
+    tables = None if tables is None else jnp.asarray(tables, jnp.float64)
+    return _Data(p, d, tables, weights, levels, base, used)

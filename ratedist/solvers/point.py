@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from fewbits.coding.units import bits_to_nats, nats_to_bits
+from ratedist.solvers._arrays import namespace
 from ratedist.solvers.checks import as_array, check_price, check_problem
-from ratedist.solvers.constraints import Terms, slack_side
+from ratedist.solvers.constraints import Constraints, check_constraints, constraint_rows, own_tables
 from ratedist.solvers.float64 import program
-from ratedist.solvers.problem import Problem, bounds_nats, problem, tilt
+from ratedist.solvers.problem import (
+    Problem,
+    bounds_nats,
+    costs,
+    exceeds_any_rate,
+    kernel,
+    problem,
+    tilt,
+)
+from ratedist.solvers.terms import Terms, left_sides, priced_kernel, slack_side, terms
 
 
 class RDPoint(NamedTuple):
@@ -33,7 +42,8 @@ class RDPoint(NamedTuple):
         constraint is slack, inf where the level is the smallest that can be reached, and NaN (with
         `converged` false) where the solver could not determine it, such as at a corner of R(D); the
         bounds on the rate hold all the same.
-      slope: total price of distortion at each letter, bits per unit.
+      slope: total price of distortion at each letter, bits per unit; NaN where constraints have
+        distortion tables of their own.
       q: output marginal.
       iterations: Newton or Blahut-Arimoto iterations.
       converged: the gap is within tolerance, every constraint holds, every price is determined.
@@ -72,15 +82,18 @@ class Solution(NamedTuple):
       iterations: Int[].
     """
 
-    q: jax.Array
-    nu: jax.Array
-    determined: jax.Array
-    iterations: jax.Array
+    q: Any
+    nu: Any
+    determined: Any
+    iterations: Any
 
 
 @program
 def encoder(
-    p: Float[ArrayLike, " n"], d: Float[ArrayLike, "n m"], point: RDPoint
+    p: Float[ArrayLike, " n"],
+    d: Float[ArrayLike, "n m"],
+    point: RDPoint,
+    constraints: Constraints | None = None,
 ) -> Float[Array, "n m"]:
     """The conditional distribution Q(j|x) that reaches `point.rate_ub` at `point.distortion`.
 
@@ -90,6 +103,7 @@ def encoder(
       p: source probabilities.
       d: distortions.
       point: from `solve_slope` or `solve_fixed` on the same source; masked codewords have mass 0.
+      constraints: those of the point; needed only if they have distortion tables of their own.
 
     Returns:
       Q, rows summing to one.
@@ -105,32 +119,40 @@ def encoder(
     """
     p, d = as_array(p), as_array(d)
     check_problem(p, d)
-    return _encoder(p, d, point.slope, point.q)
+    xp = namespace(p, d, *point)
+    q, slope = xp.asarray(point.q), xp.asarray(point.slope)
+    rows = () if constraints is None else constraint_rows(p, constraints)
+    if any(row.d is not None for row in rows):
+        check_constraints(p, rows, d)
+        source, bound = terms(problem(p, d, q > 0, own_tables(d, rows)), rows)
+        dual = xp.asarray(point.dual)
+        priced = priced_kernel(source, bound, bits_to_nats(xp.where(bound.tight, 0.0, dual)))
+    else:
+        if xp is np and np.isnan(slope).all():
+            raise ValueError("constraints with tables of their own: encoder(..., constraints)")
+        source = problem(p, d, q > 0)
+        priced = kernel(source, costs(source, bits_to_nats(slope)))
+    weights = tilt(source, priced, q).posterior * q[None, :]
+    return weights / xp.sum(weights, axis=1, keepdims=True)
 
 
-@jax.jit
-def _encoder(p: jax.Array, d: jax.Array, slope: jax.Array, q: jax.Array) -> jax.Array:
-    source = problem(p, d, q > 0)
-    weights = tilt(source, bits_to_nats(slope), q).posterior * q[None, :]
-    return weights / jnp.sum(weights, axis=1, keepdims=True)
-
-
-def letter_slope(s: ArrayLike, size: int) -> jax.Array:
+def letter_slope(s: ArrayLike, size: int) -> Any:
     """A price, or one price per letter, as Float[n] in the unit it came in.
 
     Raises:
       ValueError: a price that is negative or NaN, or the wrong number of them.
     """
     s = as_array(s)
-    if jnp.shape(s) not in ((), (size,)):
-        raise ValueError(f"prices of shape {jnp.shape(s)}; give one, or one per letter: ({size},)")
+    if np.shape(s) not in ((), (size,)):
+        raise ValueError(f"prices of shape {np.shape(s)}; give one, or one per letter: ({size},)")
     check_price(s)
-    slope = jnp.broadcast_to(jnp.asarray(s, jnp.float64), (size,))
-    return jnp.where(slope >= 0, slope, jnp.nan)
+    xp = namespace(s)
+    slope = xp.broadcast_to(xp.asarray(s, np.float64), (size,))
+    return xp.where(slope >= 0, slope, np.nan)
 
 
 def slope_point(
-    source: Problem, s: ArrayLike, q: jax.Array, iterations: jax.Array, tol_nats: ArrayLike
+    source: Problem, s: ArrayLike, q: Any, iterations: Any, tol_nats: ArrayLike
 ) -> RDPoint:
     """The certified point at given prices and a given output marginal.
 
@@ -141,36 +163,32 @@ def slope_point(
       iterations: Int[], carried into the result.
       tol_nats: largest gap that counts as converged.
     """
+    xp = namespace(q)
     prices = letter_slope(s, source.p.size)
     slope = bits_to_nats(prices)
-    here = tilt(source, slope, q)
-    offered = source.p @ jnp.where(jnp.isinf(slope), 0.0, slope * here.excess)
+    here = tilt(source, kernel(source, costs(source, slope)), q)
     reached = source.nearest + here.excess
-    average = jnp.ndim(s) == 0
+    average = np.ndim(s) == 0
     nu = prices[:1] if average else source.p * prices
-    nothing = jnp.zeros(1 if average else source.p.size, bool)
+    nothing = xp.zeros(1 if average else source.p.size, bool)
     return _point(
         source,
         slope,
         q,
-        offered,
+        bounds_nats(source, q, here, source.p @ here.paid),
         distortion=(source.p @ reached)[None] if average else reached,
         nu=nu,
         dual=nu,
         iterations=iterations,
         tol_nats=tol_nats,
-        holds=jnp.asarray(True),
+        holds=xp.asarray(True),
         infeasible=nothing,
         vacuous=nothing,
+        sound=~xp.isnan(slope).any(),
     )
 
 
-def fixed_point(
-    source: Problem,
-    terms: Terms,
-    end: Solution,
-    tol_nats: ArrayLike,
-) -> RDPoint:
+def fixed_point(source: Problem, terms: Terms, end: Solution, tol_nats: ArrayLike) -> RDPoint:
     """The certified point of a problem with given levels, at a marginal and prices.
 
     Args:
@@ -179,65 +197,74 @@ def fixed_point(
       end: marginal and prices.
       tol_nats: largest gap that counts as converged.
     """
-    q, nu = end.q, jnp.where(terms.tight, 0.0, end.nu)
-    slope = terms.base + nu @ terms.share
-    here = tilt(source, slope, q)
-    excess = terms.share @ (source.p * here.excess)
-    dual = jnp.where(terms.tight, jnp.inf, nats_to_bits(nu))
+    xp = namespace(end.q)
+    q, nu = end.q, xp.where(terms.tight, 0.0, end.nu)
+    here = tilt(source, priced_kernel(source, terms, nu), q)
+    excess = left_sides(source, terms, here)
+    dual = xp.where(terms.tight, np.inf, nats_to_bits(nu))
     determined = end.determined | terms.tight
-    vacuous = determined & ~terms.tight & slack_side(source, terms, nu)
+    slack = ~terms.tight & slack_side(source, terms, nu)
+    bounds = bounds_nats(source, q, here, nu @ terms.slack)
+    beyond = exceeds_any_rate(source, bounds[0])
+    slope = terms.base + nu @ terms.share
+    sound = ~xp.isnan(slope).any()
+    if source.several:
+        slope = xp.full(slope.shape, np.nan)
     return _point(
         source,
         slope,
         q,
-        nu @ terms.slack,
+        bounds,
         distortion=terms.smallest + excess,
-        nu=jnp.where(vacuous, 0.0, jnp.where(determined, dual, jnp.nan)),
+        nu=xp.where(determined & slack, 0.0, xp.where(determined, dual, np.nan)),
         dual=dual,
         iterations=end.iterations,
         tol_nats=tol_nats,
-        holds=jnp.all(excess <= terms.slack) & jnp.all(determined),
-        infeasible=terms.infeasible,
-        vacuous=vacuous,
+        holds=xp.all(excess <= terms.slack) & xp.all(determined),
+        infeasible=terms.infeasible | (beyond & ~slack),
+        vacuous=determined & slack,
+        sound=sound,
     )
 
 
 def _point(
     source: Problem,
-    slope: jax.Array,
-    q: jax.Array,
-    offered: jax.Array,
+    slope: Any,
+    q: Any,
+    bounds: tuple[Any, Any],
     *,
-    distortion: jax.Array,
-    nu: jax.Array,
-    dual: jax.Array,
-    iterations: jax.Array,
+    distortion: Any,
+    nu: Any,
+    dual: Any,
+    iterations: Any,
     tol_nats: ArrayLike,
-    holds: jax.Array,
-    infeasible: jax.Array,
-    vacuous: jax.Array,
+    holds: Any,
+    infeasible: Any,
+    vacuous: Any,
+    sound: Any,
 ) -> RDPoint:
-    lower, upper = bounds_nats(source, slope, q, tilt(source, slope, q), offered)
-    impossible = jnp.any(infeasible)
-    used = jnp.where(source.allowed.any(axis=0), q, 0.0)
-    lower = jnp.where(impossible, jnp.inf, jnp.maximum(lower, 0.0))
+    xp = namespace(q)
+    lower, upper = bounds
+    impossible = xp.any(infeasible)
+    used = xp.where(source.allowed.any(axis=0), q, 0.0)
     # Invalid values that were found while tracing have become NaN.
-    sound = jnp.isfinite(source.p.sum()) & ~jnp.any(jnp.isnan(slope)) & ~jnp.isnan(offered)
-    lower = jnp.where(sound, lower, jnp.nan)
+    sound = sound & xp.isfinite(source.p.sum()) & ~xp.isnan(lower)
+    lower = xp.where(impossible, np.inf, xp.maximum(lower, 0.0))
+    lower = xp.where(sound, lower, np.nan)
     # Both bounds carry rounding errors; the interval must not turn inside out.
-    upper = jnp.where(impossible, jnp.inf, jnp.maximum(upper, lower))
-    gap = jnp.where(impossible, jnp.inf, upper - lower)
+    upper = xp.where(impossible, np.inf, xp.maximum(upper, lower))
+    gap = xp.where(impossible, np.inf, upper - lower)
     return RDPoint(
         rate_lb=nats_to_bits(lower),
         rate_ub=nats_to_bits(upper),
         gap_bits=nats_to_bits(gap),
-        distortion=jnp.where(sound, distortion, jnp.nan),
-        nu=jnp.where(sound, nu, jnp.nan),
+        distortion=xp.where(sound, distortion, np.nan),
+        nu=xp.where(sound, nu, np.nan),
         slope=nats_to_bits(slope),
         q=used / used.sum(),
         iterations=iterations,
         converged=(gap <= tol_nats) & holds & sound,
         infeasible=infeasible & sound,
         vacuous=vacuous & sound,
-        dual=jnp.where(sound, dual, jnp.nan),
+        dual=xp.where(sound, dual, np.nan),
     )

@@ -3,13 +3,13 @@
 A short Blahut-Arimoto warm-up, then Newton (`interior_point`). Every point carries a lower and an
 upper bound on the rate that hold whatever the solver did; `converged` says that they meet.
 
-The solvers are compiled once for each set of shapes. Small problems are padded to common shapes
-with letters of probability zero and codewords out of use, so that they share programs.
+Calls with known values run in NumPy; inside a program, or as one (`compiled`), in JAX. Programs are
+compiled once for each set of shapes, to which small problems are padded (`_padding`).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +19,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from fewbits.coding.units import bits_to_nats
+from ratedist.solvers._arrays import namespace
+from ratedist.solvers._padding import Shape
 from ratedist.solvers.checks import (
     as_array,
-    as_double,
     check_level,
     check_price,
     check_problem,
@@ -30,18 +31,16 @@ from ratedist.solvers.checks import (
 from ratedist.solvers.constraints import (
     Constraint,
     Constraints,
-    Terms,
     check_constraints,
     constraint_rows,
     mean_distortion,
-    terms,
+    own_tables,
 )
-from ratedist.solvers.float64 import program
+from ratedist.solvers.float64 import at_hand, program
 from ratedist.solvers.interior_point import interior_point
 from ratedist.solvers.point import RDPoint, fixed_point, letter_slope, slope_point
 from ratedist.solvers.problem import problem
-
-_SHARED_SIZES = (16, 32, 64)
+from ratedist.solvers.terms import Terms, terms
 
 
 @program
@@ -82,7 +81,9 @@ def solve_slope(
     check_problem(p, d, mask)
     letter_slope(s, np.size(p))
     check_tolerance(tol_bits)
-    shape = _Shape.of(p, d, mask, s, tol_bits)
+    if at_hand(p, d, mask, s, tol_bits):
+        return _on_host(_slope, p, d, s, tol_bits, mask)
+    shape = Shape.of(p, d, mask, s, tol_bits)
     if np.ndim(s):
         s = shape.letters(s)
     point = _at_slope(shape.letters(p), shape.table(d), s, tol_bits, shape.used(mask))
@@ -97,7 +98,7 @@ def sweep(
     *,
     tol_bits: Float[ArrayLike, ""] = 1e-6,
 ) -> RDPoint:
-    """`solve_slope` at many prices at once, as one batched program.
+    """`solve_slope` at many prices: one after the other, or `compiled` as one batched program.
 
     Args:
       p: source probabilities.
@@ -122,6 +123,9 @@ def sweep(
     if np.ndim(slopes) not in (1, 2) or np.shape(slopes)[1:] not in ((), np.shape(p)):
         raise ValueError(f"slopes of shape {np.shape(slopes)}; expected (B,) or (B, {np.size(p)})")
     check_price(slopes)
+    if at_hand(p, d, slopes, tol_bits):
+        known = np.asarray(slopes)
+        return _stacked([_on_host(_slope, p, d, s, tol_bits, None) for s in known])
     return _sweep(p, d, slopes, tol_bits)
 
 
@@ -165,10 +169,19 @@ def solve_fixed(
     p, d = as_array(p), as_array(d)
     check_problem(p, d, mask)
     rows = constraint_rows(p, constraints)
-    check_constraints(p, rows)
+    check_constraints(p, rows, d)
     check_tolerance(tol_bits)
-    shape = _Shape.of(p, d, mask, rows, tol_bits)
-    wide = tuple(Constraint(shape.letters(as_array(row.weights)), row.level) for row in rows)
+    if at_hand(p, d, mask, rows, tol_bits):
+        return _on_host(_levels, p, d, rows, tol_bits, mask)
+    shape = Shape.of(p, d, mask, rows, tol_bits)
+    wide = tuple(
+        Constraint(
+            shape.letters(as_array(row.weights)),
+            row.level,
+            None if row.d is None else shape.table(as_array(row.d)),
+        )
+        for row in rows
+    )
     point = _at_levels(shape.letters(p), shape.table(d), wide, tol_bits, shape.used(mask))
     return shape.cut(point)
 
@@ -183,7 +196,7 @@ def curve(
 ) -> RDPoint:
     """R(D) at many mean distortions, one after the other.
 
-    Unlike a `vmap`, easy levels do not wait for hard ones.
+    Also in a program: unlike in a `vmap`, easy levels do not wait for hard ones.
 
     Args:
       p: source probabilities.
@@ -210,16 +223,20 @@ def curve(
     if not isinstance(levels, Tracer):
         for level in np.asarray(levels):
             check_level(level)
+    if at_hand(p, d, levels, tol_bits):
+        mass = np.asarray(p)
+        rows = [(mean_distortion(mass, level),) for level in np.asarray(levels)]
+        return _stacked([_on_host(_levels, p, d, row, tol_bits, None) for row in rows])
     return _curve(p, d, levels, tol_bits)
 
 
-@jax.jit
-def _at_slope(p: Any, d: Any, s: Any, tol_bits: Any, mask: Any) -> RDPoint:
+def _slope(p: Any, d: Any, s: Any, tol_bits: Any, mask: Any) -> RDPoint:
     source = problem(p, d, mask)
+    xp = namespace(source.p, s)
     tol_nats = bits_to_nats(tol_bits)
-    none = jnp.zeros(0)
+    none = xp.zeros(0)
     free = Terms(
-        share=jnp.zeros((0, source.p.size)),
+        share=xp.zeros((0, source.p.size)),
         slack=none,
         smallest=none,
         base=bits_to_nats(letter_slope(s, source.p.size)),
@@ -230,12 +247,23 @@ def _at_slope(p: Any, d: Any, s: Any, tol_bits: Any, mask: Any) -> RDPoint:
     return slope_point(source, s, end.q, end.iterations, tol_nats)
 
 
-@jax.jit
-def _at_levels(p: Any, d: Any, rows: Any, tol_bits: Any, mask: Any) -> RDPoint:
-    source = problem(p, d, mask)
+def _levels(p: Any, d: Any, rows: Any, tol_bits: Any, mask: Any) -> RDPoint:
     tol_nats = bits_to_nats(tol_bits)
-    bound = terms(source, rows)
+    source, bound = terms(problem(p, d, mask, own_tables(d, rows)), rows)
     return fixed_point(source, bound, interior_point(source, bound, tol_nats), tol_nats)
+
+
+def _on_host(solve: Any, *values: Any) -> RDPoint:
+    """In NumPy. Iterations may overflow on the way; what comes of it is examined."""
+    with np.errstate(all="ignore"):
+        return jax.tree.map(np.asarray, solve(*jax.tree.map(np.asarray, values)))
+
+
+def _stacked(points: list[RDPoint]) -> RDPoint:
+    return RDPoint(*map(np.stack, zip(*points, strict=True)))
+
+
+_at_slope, _at_levels = jax.jit(_slope), jax.jit(_levels)
 
 
 @jax.jit
@@ -249,55 +277,3 @@ def _curve(p: Any, d: Any, levels: Any, tol_bits: Any) -> RDPoint:
         return _at_levels(p, d, (mean_distortion(p, level),), tol_bits, None)
 
     return jax.lax.map(solve, jnp.asarray(levels, jnp.float64))
-
-
-class _Shape(NamedTuple):
-    """The size of a problem, and that of the program which solves it."""
-
-    n: int
-    m: int
-    rows: int
-    columns: int
-
-    @classmethod
-    def of(cls, p: Any, d: Any, *others: Any) -> _Shape:
-        """Small problems of known values are padded; inside a program, shapes stay as they are."""
-        n, m = np.shape(d)
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((p, d, others)))
-        if traced or max(n, m) > _SHARED_SIZES[-1]:
-            return cls(n, m, n, m)
-        return cls(n, m, *(min(s for s in _SHARED_SIZES if s >= size) for size in (n, m)))
-
-    @property
-    def _same(self) -> bool:
-        return (self.n, self.m) == (self.rows, self.columns)
-
-    def letters(self, values: Any) -> Any:
-        """One number for each letter; zero for those that are added."""
-        if self._same:
-            return values
-        return np.pad(as_double(np.asarray(values)), (0, self.rows - self.n))
-
-    def table(self, d: Any) -> Any:
-        """The distortions; zero where something is added."""
-        if self._same:
-            return d
-        d = np.asarray(d, np.float64)
-        return np.pad(d, ((0, self.rows - self.n), (0, self.columns - self.m)))
-
-    def used(self, mask: Any) -> Any:
-        """The codewords in use; none of those that are added."""
-        if self._same:
-            return mask if mask is None else as_array(mask)
-        given = np.ones(self.m, bool) if mask is None else np.asarray(mask, bool)
-        return np.pad(given, (0, self.columns - self.m))
-
-    def cut(self, point: RDPoint, *, each_letter: bool = False) -> RDPoint:
-        """The point without what was added."""
-        if self._same:
-            return point
-        letters = ("slope", "distortion", "nu", "dual", "infeasible", "vacuous")
-        sizes = dict.fromkeys(letters if each_letter else letters[:1], self.n) | {"q": self.m}
-        # Slices in NumPy: JAX would compile one program for each size.
-        host = {name: np.asarray(getattr(point, name))[:size] for name, size in sizes.items()}
-        return point._replace(**{name: jnp.asarray(value) for name, value in host.items()})
