@@ -13,6 +13,9 @@ from sklearn.datasets import load_digits
 
 from bitalloc.commands import main
 
+PROJECTION = ["--mode", "projection", "--no-networks"]
+"""One mode: that the best of all is found is for test_auto.py."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -21,7 +24,7 @@ def folder(tmp_path_factory):
     data = load_digits(n_class=3)
     np.savez(folder / "in.npz", images=data.images.astype(np.uint8), labels=data.target + 5)
     np.savez(folder / "images.npz", images=data.images.astype(np.uint8))
-    run = ["fit", "in.npz", "model", "--bits", "4", "--no-smaller-budgets"]
+    run = ["fit", "in.npz", "model", "--bits", "4", "--no-smaller-budgets", *PROJECTION]
     assert main([str(folder / part) if part in ("in.npz", "model") else part for part in run]) == 0
     assert main(["encode", *(str(folder / n) for n in ("model", "images.npz", "messages"))]) == 0
     return folder
@@ -39,7 +42,7 @@ def test_a_subprocess_decodes_the_bytes(folder):
 
 
 def test_curve_prints_csv_alone_on_stdout(folder, capsys):
-    arguments = ["curve", str(folder / "in.npz"), "--bits", "1,3", "--output"]
+    arguments = ["curve", str(folder / "in.npz"), "--bits", "1,3", *PROJECTION, "--output"]
     assert main([*arguments, str(folder / "curve.csv")]) == 0
     printed = capsys.readouterr()
     rows = list(csv.DictReader(printed.out.splitlines()))
@@ -51,7 +54,8 @@ def test_curve_prints_csv_alone_on_stdout(folder, capsys):
 
 def test_fit_reports_as_json_and_messages_belong_to_a_model(folder, tmp_path, capsys):
     model = tmp_path / "json_model"
-    assert main(["fit", str(folder / "in.npz"), str(model), "--bits", "2", "--json"]) == 0
+    fit = ["fit", str(folder / "in.npz"), str(model), "--bits", "2", *PROJECTION, "--json"]
+    assert main(fit) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["bytes"] == model.stat().st_size
     assert said["bits"] == 2
