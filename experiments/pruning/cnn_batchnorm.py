@@ -8,8 +8,6 @@ Cost: fashion: 30 min on 1 core; smoke: 1 min.
 Data: Fashion-MNIST; smoke: digits (embedded).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple

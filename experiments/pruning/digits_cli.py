@@ -8,8 +8,6 @@ Cost: paper: 15 min on 2 cores; smoke: 30 s.
 Data: digits (embedded).
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from pathlib import Path

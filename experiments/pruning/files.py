@@ -1,7 +1,5 @@
 """Pruned networks as files: their rows, and the precision, chosen on validation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -11,7 +9,7 @@ import numpy as np
 
 from experiments.common import decoded_networks
 from experiments.pruning.operating_points import mean, with_all_seeds
-from experiments.pruning.runs import Problem, Ratio, Setting, TestError, ValidationError
+from experiments.pruning.runs import Problem, Ratio, TestError, ValidationError
 from experiments.runner import experiment as ex
 from experiments.runner import rows
 from fewbits import coding
@@ -19,6 +17,7 @@ from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.datasets import Images
 from fewbits.training import evaluation, trees
 from fewbits.training.method import Params
+from pruning.procedures.classifiers import Setting
 
 PRECISIONS: tuple[tuple[int, int], ...] = ((3, 5), (4, 6), (5, 8), (6, 8), (8, 10))
 """Bits of kernels and of biases."""

@@ -5,26 +5,22 @@ the whole one, which leaves time for many epochs. Each step is one run of the th
 first on the whole network, the others with growing penalty weights.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from experiments.pruning import runs
-from experiments.pruning.runs import Problem, Setting, Training
+from experiments.pruning.runs import Problem, Training
 from experiments.runner import experiment as ex
 from fewbits.io import read_checkpoint, write_checkpoint
 from fewbits.io.progress import Bar
-from fewbits.training import losses, networks, trees
-from fewbits.training.method import Params
+from fewbits.training import losses, networks
 from pruning.methods import METHODS
-from pruning.procedures import _iterative, _three_phase
+from pruning.procedures import _iterative
+from pruning.procedures.classifiers import Setting
 
 
 @dataclass(frozen=True)
@@ -104,56 +100,38 @@ def train(
       `params` (in the whole network's shapes) and `metrics`, leaves [steps, ...].
     """
     key_params, key_steps = jax.random.split(jax.random.key(seed))
-    whole = jax.tree.map(np.asarray, problem.network.init(key_params))
-    settings, named = plan.settings(), METHODS[plan.method]
-
-    def step(number: int, params: Params) -> dict[str, Any]:
-        _, epochs, fine_tune_epochs = astuple(plan.steps[number])
-        lengths = replace(training, epochs=epochs, fine_tune_epochs=fine_tune_epochs)
-
-        def trained(apply: losses.Apply, start: Params) -> dict[str, Any]:
-            weight = settings[number].penalty_weight
-            if named.strength_is_share:
-                weight = min(1.0, weight * trees.size(whole) / trees.size(start))
-            hyperparameters = named.hyperparameters(
-                jnp.float32(plan.learning_rate), jnp.float32(weight)
-            )
-            point = _three_phase.Point(
-                hyperparameters, plan.tolerance, 0.0, training.fine_tune_rate
-            )
-            small = problem._replace(network=problem.network._replace(apply=apply))
-            prune = jax.jit(runs.three_phases(plan.method, lengths, small))
-            key = jax.random.fold_in(key_steps, number)
-            return jax.tree.map(np.asarray, prune(key, start, point, problem.arrays()))
-
-        if number == 0:
-            return trained(problem.network.apply, params)
-        return _iterative.in_smallest_shape(trained, params, network_of(problem))
-
-    return steps(f"{problem.name}_{plan.method}_{seed}", len(plan.steps), whole, step, data)
+    n_train = len(problem.parts["train"].labels)
+    lengths = [training.lengths(n_train, *astuple(each)[1:]) for each in plan.steps]
+    with cached_steps(f"{problem.name}_{plan.method}_{seed}", len(plan.steps), data) as cached:
+        found = _iterative.run_steps(
+            key_steps, jax.tree.map(np.asarray, problem.network.init(key_params)),
+            problem.arrays(), plan.settings(), lengths,
+            method=plan.method, network=network_of(problem), simplify=problem.simplify,
+            fine_tune_rate=training.fine_tune_rate, cached=cached,
+        )  # fmt: skip
+    return stacked(found)
 
 
-def steps(
-    name: str,
-    n_steps: int,
-    params: Params,
-    step: Callable[[int, Params], dict[str, Any]],
-    data: ex.Data,
-) -> dict[str, Any]:
-    """`step(number, params)` again and again from the params of the one before; each is cached.
+Cached = Callable[[int, Callable[[], dict[str, Any]]], dict[str, Any]]
 
-    Returns:
-      What the steps return, leaves [steps, ...].
-    """
-    found = []
+
+@contextlib.contextmanager
+def cached_steps(name: str, n_steps: int, data: ex.Data) -> Iterator[Cached]:
+    """(number, computation) -> its result, that of the run's folder where it has one."""
     with Bar(name) as bar:
-        for number in range(n_steps):
+
+        def cached(number: int, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             bar(number, n_steps)
+            path = data.cached_file(
+                f"{name}_{number}.npz", lambda path: write_checkpoint(path, compute())
+            )
+            return read_checkpoint(path)
 
-            def write(path: Path, number: int = number, params: Params = params) -> None:
-                write_checkpoint(path, step(number, params))
-
-            found.append(read_checkpoint(data.cached_file(f"{name}_{number}.npz", write)))
-            params = found[-1]["params"]
+        yield cached
         bar(n_steps, n_steps)
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+
+
+def stacked(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """`params` and `metrics` of steps, leaves [steps, ...]."""
+    wanted = [{name: each[name] for name in ("params", "metrics")} for each in found]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *wanted)

@@ -3,8 +3,6 @@
 An operating point is a method at one setting; one of which a seed diverged is never chosen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 

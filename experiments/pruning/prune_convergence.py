@@ -9,8 +9,6 @@ Cost: digits: 20 min on 2 cores; gpu: 10 min on one H100; smoke: 1 min.
 Data: digits (embedded).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
@@ -18,9 +16,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.pruning import runs
-from experiments.pruning.runs import Grid, Run, TestError, Training
+from experiments.pruning.runs import Run, TestError, Training
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
+from pruning.procedures.classifiers import Grid
 
 COLLAPSED_PERCENT = 50.0
 """A run with more than this test error has learned nothing to speak of."""

@@ -9,8 +9,6 @@ Cost: cpu300, cpu5: 3 h on one core each; gpu300, gpu5: 10 min on one H100; smok
 Data: mnist.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,11 +21,12 @@ from experiments.pruning import files, iterative, operating_points, runs
 from experiments.pruning.files import File, Selected, Target
 from experiments.pruning.iterative import FEWER_EPOCHS, FROM_WEAKER, Iterative, PruningStep
 from experiments.pruning.operating_points import Choice, published
-from experiments.pruning.runs import Grid, Problem, Run, Training
+from experiments.pruning.runs import Problem, Run, Training
 from experiments.runner import experiment as ex
 from experiments.runner import plots
 from fewbits.io import read_checkpoint, write_checkpoint
 from pruning.methods import METHODS
+from pruning.procedures.classifiers import Grid
 
 
 @dataclass(frozen=True)

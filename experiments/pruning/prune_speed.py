@@ -8,8 +8,6 @@ Cost: paper: 2 min on 2 cores; smoke: 30 s.
 Data: none.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple

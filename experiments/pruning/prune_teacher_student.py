@@ -9,8 +9,6 @@ Cost: paper: 2 h on one core; smoke: 1 min.
 Data: none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, NamedTuple

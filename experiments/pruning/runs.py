@@ -1,25 +1,22 @@
 """Training of the pruning experiments: many runs of the three phases in one program, as rows."""
 
-from __future__ import annotations
-
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.runner import experiment as ex
 from fewbits.io import datasets
 from fewbits.io.progress import Bar
-from fewbits.training import evaluation, gradient_descent, loop, losses, networks, sweep, trees
+from fewbits.training import networks, trees
 from fewbits.training.method import Key, Params
 from fewbits.training.networks import Network
 from pruning.graphs import reachability
-from pruning.methods import METHODS
-from pruning.procedures import _three_phase
+from pruning.procedures import classifiers
+from pruning.procedures._three_phase import Simplify
+from pruning.procedures.classifiers import Grid, Lengths, Setting
 
 NETWORKS = {"lenet300": networks.lenet_300_100, "lenet5": networks.lenet_5_caffe}
 _HELD_OUT = ("validation", "test")
@@ -63,34 +60,6 @@ class Run(NamedTuple):
     threshold: float | None = None
 
 
-class Setting(NamedTuple):
-    """What one run of a method has of its own."""
-
-    penalty_weight: float
-    tolerance: float
-    learning_rate: float
-    sharpness: float | None = None
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Settings of one method: all combinations of the values."""
-
-    method: str
-    """A name in `pruning.methods.METHODS`."""
-    penalty_weights: tuple[float, ...]
-    tolerances: tuple[float, ...] = (0.05, 0.5)
-    """By which share the threshold may raise the validation loss; fine-tuning lowers it again."""
-    learning_rates: tuple[float, ...] = (2e-3,)
-    sharpnesses: tuple[float, ...] = ()
-    """DRR's beta; empty for the default, and for every other method."""
-
-    def settings(self) -> list[Setting]:
-        """Every combination."""
-        values = (self.penalty_weights, self.tolerances, self.learning_rates)
-        return [Setting(*each) for each in itertools.product(*values, self.sharpnesses or (None,))]
-
-
 @dataclass(frozen=True)
 class Training:
     """What all methods share."""
@@ -106,6 +75,12 @@ class Training:
     runs_per_chunk: int | None = None
     """Runs side by side; as many as fit in memory if not given."""
 
+    def lengths(self, n_train: int, epochs: int, fine_tune_epochs: int) -> Lengths:
+        """In optimiser steps."""
+        size = min(self.batch_size, n_train)
+        per_epoch = n_train // size
+        return Lengths(epochs * per_epoch, fine_tune_epochs * per_epoch, size, self.shift_pixels)
+
 
 class Problem(NamedTuple):
     """A LeNet and the images to train it on, to choose on and to test on."""
@@ -113,7 +88,7 @@ class Problem(NamedTuple):
     name: str
     network: Network
     parts: dict[str, datasets.Images]
-    simplify: _three_phase.Simplify
+    simplify: Simplify
     """Exact removal of what no input reaches or no output sees."""
 
     @property
@@ -148,71 +123,18 @@ def lenet(name: str, parts: dict[str, datasets.Images]) -> Problem:
     return Problem(name, network, parts, simplify)
 
 
-def three_phases(
-    method_name: str, training: Training, problem: Problem
-) -> Callable[[Key, Params, _three_phase.Point, Any], dict[str, Any]]:
-    """One run, as a pure function: (key, params, point, data) -> {"params", "metrics"}."""
-    network, n_train = problem.network, len(problem.parts["train"].labels)
-    batch_size = min(training.batch_size, n_train)
-    per_epoch = n_train // batch_size
-    steps, tune_steps = training.epochs * per_epoch, training.fine_tune_epochs * per_epoch
-    phases = _three_phase.Phases(
-        regularise=loop.Plan(steps, batch_size, log_points=20),
-        fine_tune=loop.Plan(tune_steps, batch_size, log_points=1) if tune_steps else None,
-        fine_tune_optimizer=gradient_descent.falling_adam(max(tune_steps, 1)),
-    )
-    loss = losses.shifted(losses.cross_entropy(network.apply), training.shift_pixels)
-    method = METHODS[method_name].build(loss, steps)
-
-    def validation_loss(params: Params, data: Any) -> jax.Array:
-        return evaluation.mean_cross_entropy(network.apply, params, *data)
-
-    def error(params: Params, data: Any) -> jax.Array:
-        return 1 - evaluation.accuracy(network.apply, params, *data)
-
-    def prune(key: Key, params: Params, point: _three_phase.Point, data: Any) -> dict[str, Any]:
-        train, held = data["train"], data["validation"]
-        pruned = _three_phase.run(
-            phases, method, loss, validation_loss, key, params, point, train, held, problem.simplify
-        )  # fmt: skip
-        metrics = {
-            "nonzeros": trees.nonzeros(pruned.params),
-            "nonzeros_regularised": pruned.n_regularised,
-            "nonzeros_thresholded": pruned.threshold.n_kept,
-            "threshold": pruned.threshold.magnitude,
-            "validation_error": error(pruned.params, held),
-            "validation_loss_nats": validation_loss(pruned.params, held),
-            "test_error": error(pruned.params, data["test"]),
-            "finite": pruned.finite,
-        }
-        return {"params": pruned.params, "metrics": metrics}
-
-    return prune
-
-
 def train_grid(
     grid: Grid, training: Training, problem: Problem, seeds: tuple[int, ...]
 ) -> dict[str, Any]:
     """All settings and seeds in one program: params, metrics with leaves [settings, seeds, ...]."""
-    prune = three_phases(grid.method, training, problem)
-
-    def one_run(key: Key, point: _three_phase.Point, data: Any) -> dict[str, Any]:
-        key_params, key_run = jax.random.split(key)
-        return prune(key_run, problem.network.init(key_params), point, data)
-
-    weights, tolerances, rates, sharpnesses = map(list, zip(*grid.settings(), strict=True))
-    hyperparameters = METHODS[grid.method].hyperparameters(
-        jnp.asarray(rates, jnp.float32), jnp.asarray(weights, jnp.float32)
-    )
-    if grid.sharpnesses:
-        hyperparameters = hyperparameters._replace(sharpness=jnp.asarray(sharpnesses, jnp.float32))
-    tolerance = jnp.asarray(tolerances, jnp.float32)
-    points = _three_phase.Point(hyperparameters, tolerance, 0.0, training.fine_tune_rate)
+    n_train = len(problem.parts["train"].labels)
+    lengths = training.lengths(n_train, training.epochs, training.fine_tune_epochs)
     with Bar(grid.method) as bar:
-        together = training.runs_per_chunk
-        return sweep(
-            one_run, points, seeds, problem.arrays(), runs_per_chunk=together, progress=bar
-        )
+        return classifiers.train_grid(
+            grid, lengths, problem.network, problem.arrays(), seeds, simplify=problem.simplify,
+            fine_tune_rate=training.fine_tune_rate, runs_per_chunk=training.runs_per_chunk,
+            progress=bar,
+        )  # fmt: skip
 
 
 def as_rows(

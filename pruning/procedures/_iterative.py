@@ -7,6 +7,7 @@ compiled program and the cut between two steps runs on the host.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewbits.training import evaluation, gradient_descent, loop, losses, trees
+from fewbits.training import loop, trees
 from fewbits.training.losses import Apply
 from fewbits.training.method import Key, Params
 from pruning.graphs import layer_graph, reachability, shrink
 from pruning.methods import METHODS
-from pruning.procedures import _three_phase
+from pruning.procedures import classifiers
+from pruning.procedures.classifiers import Lengths, Setting
 
 NetworkOf = Callable[[tuple[int, ...]], Apply]
 """Widths, inputs first, then every layer's units -> the network of these widths."""
@@ -51,8 +53,8 @@ def iterative(
     *,
     network: NetworkOf,
     strengths: Sequence[float],
-    steps: int,
-    fine_tune_steps: int = 0,
+    steps: int | Sequence[int],
+    fine_tune_steps: int | Sequence[int] = 0,
     method: str = "drr",
     batch_size: int = 128,
     tolerance: float = 0.1,
@@ -75,8 +77,8 @@ def iterative(
         `lambda widths: fewbits.training.networks.mlp(widths).apply`.
       strengths: penalty weight of each step, from weak to strong; for `method="magnitude"` the
         share of all weights that remain.
-      steps: optimiser steps of the first phase of each step.
-      fine_tune_steps: of the last phase; 0 for none.
+      steps: optimiser steps of the first phase of each step, or one number for all.
+      fine_tune_steps: of the last phase, likewise; 0 for none.
       method: of `pruning.methods.METHODS`, such as "drr", "pmmp_curvature" or "magnitude".
       batch_size: examples per optimiser step.
       tolerance: share by which a threshold may raise the validation loss.
@@ -87,7 +89,8 @@ def iterative(
       A `Step` for each penalty weight.
 
     Raises:
-      ValueError: no strength, a method that is unknown, or params that are no such chain.
+      ValueError: no strength, a method that is unknown, lengths that are not one for each strength,
+        or params that are no such chain.
 
     >>> import jax, numpy as np, pruning
     >>> from fewbits.training import networks
@@ -103,53 +106,88 @@ def iterative(
         raise ValueError("no strengths; give one penalty weight for each step")
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
-    named, total = METHODS[method], trees.size(params)
     batch_size = min(batch_size, loop.n_examples(train))
-    phases = _three_phase.Phases(
-        regularise=loop.Plan(steps, batch_size, log_points=1),
-        fine_tune=loop.Plan(fine_tune_steps, batch_size, log_points=1) if fine_tune_steps else None,
-        fine_tune_optimizer=gradient_descent.falling_adam(max(fine_tune_steps, 1)),
-    )
-
-    def run(key: Key, strength: float, apply: Apply, start: Params) -> Step:
-        loss, size = losses.cross_entropy(apply), trees.size(start)
-        share = min(1.0, strength * total / size)
-
-        def objective(params: Params, data: Any) -> jax.Array:
-            return evaluation.mean_cross_entropy(apply, params, *data)
-
-        def simplify(key: Key, params: Params) -> Params:
-            del key
-            return reachability.remove_unreachable(params, zero_padding=zero_padding)
-
-        def phases_of(key: Key, start: Params, train: Any, held: Any) -> Any:
-            weight = jnp.float32(share if named.strength_is_share else strength)
-            point = _three_phase.Point(
-                named.hyperparameters(jnp.float32(learning_rate), weight),
-                tolerance,
-                0.0,
-                learning_rate,
+    several = []
+    for name, given in (("steps", steps), ("fine_tune_steps", fine_tune_steps)):
+        several.append([given] * len(strengths) if isinstance(given, int) else list(given))
+        if len(several[-1]) != len(strengths):
+            raise ValueError(
+                f"{name} has {len(several[-1])} numbers for {len(strengths)} strengths; "
+                "give one for each, or one number"
             )
-            pruned = _three_phase.run(
-                phases, named.build(loss, steps), loss, objective, key, start, point, train, held,
-                simplify,
-            )  # fmt: skip
-            return pruned.params, objective(pruned.params, held), pruned.finite
 
-        found, nats, finite = jax.jit(phases_of)(key, start, train, validation)
-        return Step(found, int(trees.nonzeros(found)), size, float(nats), bool(finite))
+    def simplify(key: Key, params: Params) -> Params:
+        del key
+        return reachability.remove_unreachable(params, zero_padding=zero_padding)
 
-    found: list[Step] = []
-    for number, strength in enumerate(strengths):
-        key_step = jax.random.fold_in(key, number)
-        if not found:
-            found.append(run(key_step, strength, network(_widths(params)), params))
-            continue
+    found = run_steps(
+        key, params, {"train": train, "validation": validation},
+        [Setting(strength, tolerance, learning_rate) for strength in strengths],
+        [Lengths(first, last, batch_size) for first, last in zip(*several, strict=True)],
+        method=method, network=network, simplify=simplify, fine_tune_rate=learning_rate,
+    )  # fmt: skip
+    return [
+        Step(
+            one["params"], int(one["metrics"]["nonzeros"]), int(one["trained"]),
+            float(one["metrics"]["validation_loss_nats"]), bool(one["metrics"]["finite"]),
+        )
+        for one in found
+    ]  # fmt: skip
 
-        def again(apply: Apply, start: Params, key: Key = key_step, strength: float = strength):
-            return run(key, strength, apply, start)._asdict()
 
-        found.append(Step(**in_smallest_shape(again, found[-1].params, network)))
+def run_steps(
+    key: Key,
+    params: Params,
+    data: dict[str, Any],
+    settings: Sequence[Setting],
+    lengths: Sequence[Lengths],
+    *,
+    method: str,
+    network: NetworkOf,
+    simplify: Callable[[Key, Params], Params],
+    fine_tune_rate: float,
+    cached: Callable[[int, Callable[[], dict[str, Any]]], dict[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """The steps of `iterative`, each with its own setting and lengths, and measured.
+
+    Args:
+      key: typed PRNG key.
+      params: as for `iterative`.
+      data: inputs and labels of parts, as for `classifiers.three_phases`.
+      settings: of each step; where the method takes a share, it is that of the whole network.
+      lengths: likewise.
+      method: as for `iterative`.
+      network: likewise.
+      simplify: see `classifiers.three_phases`.
+      fine_tune_rate: learning rate of the last phases, falling.
+      cached: (number, computation) -> its result, perhaps that of an earlier run.
+
+    Returns:
+      For each step `params` in the whole network's shapes, `metrics`, and `trained`, how many
+      parameters it trained.
+    """
+    total, found = trees.size(params), []
+
+    def step(number: int, params: Params) -> dict[str, Any]:
+        def trained(apply: Apply, start: Params) -> dict[str, Any]:
+            setting, size = settings[number], trees.size(start)
+            if METHODS[method].strength_is_share:
+                share = min(1.0, setting.penalty_weight * total / size)
+                setting = setting._replace(penalty_weight=share)
+            point = classifiers.points(method, [setting], fine_tune_rate)
+            point = jax.tree.map(lambda leaf: jnp.ravel(leaf)[0], point)
+            prune = jax.jit(classifiers.three_phases(method, lengths[number], apply, simplify))
+            made = prune(jax.random.fold_in(key, number), start, point, data)
+            return {**jax.tree.map(np.asarray, made), "trained": np.int64(size)}
+
+        if number == 0:
+            return trained(network(_widths(params)), params)
+        return in_smallest_shape(trained, params, network)
+
+    for number in range(len(settings)):
+        compute = functools.partial(step, number, params)
+        found.append(compute() if cached is None else cached(number, compute))
+        params = found[-1]["params"]
     return found
 
 

@@ -11,9 +11,10 @@ import pytest
 from experiments.pruning import files, iterative, operating_points, runs
 from experiments.pruning.files import File, Target
 from experiments.pruning.iterative import Iterative, PruningStep
-from experiments.pruning.runs import Grid, Run, Training
+from experiments.pruning.runs import Run, Training
 from experiments.runner.folder import Data
 from fewbits.training import trees
+from pruning.procedures.classifiers import Grid
 
 SHAPE = (16, 16, 1)
 
@@ -81,7 +82,7 @@ def test_a_target_is_met_on_average_with_the_least_validation_error():
     assert files.choose(candidates, Target("bytes", 100), 1_000) is None
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_runs_of_a_grid_learn_and_are_sparse(tmp_path):
     problem = runs.lenet("lenet300", runs.parts_of(Data(tmp_path), "digits", 297))
     grid = Grid("drr", (1e-4, 1e-3), (0.05,), sharpnesses=(5.0, 10.0))
@@ -100,7 +101,7 @@ def test_the_runs_of_a_grid_learn_and_are_sparse(tmp_path):
     assert trees.nonzeros(params) == found[-1].nonzeros
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_iterative_pruning_removes_more_with_every_step(tmp_path):
     data = Data(tmp_path)
     problem = runs.lenet("lenet300", runs.parts_of(data, "digits", 297))

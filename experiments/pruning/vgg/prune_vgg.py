@@ -10,8 +10,6 @@ Cost: gpu: not run yet, made for 10 min a method on one H100; smoke: 1 min.
 Data: cifar10_jpeg.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax
@@ -22,14 +20,17 @@ from experiments.pruning import files, operating_points, runs
 from experiments.pruning.files import File, Selected
 from experiments.pruning.iterative import Iterative, PruningStep
 from experiments.pruning.operating_points import Choice, published
-from experiments.pruning.runs import Run, Setting, Training
-from experiments.pruning.vgg.training import DENSE, Config, Trainer, as_arrays, network_for
+from experiments.pruning.runs import Run, Training
+from experiments.pruning.vgg import training
+from experiments.pruning.vgg.training import DENSE, Config, as_arrays, network_for
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.datasets import Images
 from fewbits.training import trees, vgg
 from fewbits.training.method import Params
+from pruning.procedures.classifiers import Setting
+from pruning.procedures.resumable import Trainer
 
 KERNEL_BITS = (3, 4, 5, 6, 8)
 """Tried in this order; scales, shifts and biases have 8."""
@@ -50,20 +51,20 @@ def measure(
     """Train one of them, choose its files and write them."""
     ((method, seeds),) = trials
     parts = runs.parts_of(data, config.data, config.validation_images)
-    trainer = Trainer(config, parts, data)
+    trainer = training.trainer_for(config, parts, data)
     name = "vgg16" if (config.width, config.blocks) == (1, vgg.BLOCKS) else "narrow_vgg"
     size = _n_parameters(trainer)
-    dense = as_arrays([trainer.dense(seed) for seed in seeds])
+    dense = as_arrays([training.dense(trainer, config, seed, data) for seed in seeds])
     if method == DENSE:
         setting = Setting(0.0, 0.0, config.training.fine_tune_rate)
         rows_of = runs.as_rows(name, method, [setting], seeds, dense, size)
         return ex.Measurement(rows_of, {"parameters": size})
     plan = next(each for each in config.iterative if each.method == method)
-    each = [trainer.prune(plan, seed) for seed in seeds]
+    each = [training.prune(trainer, plan, seed, data) for seed in seeds]
     trained = jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
     measured = runs.as_rows(name, method, plan.settings(), seeds, trained["metrics"], size)
     limit = 100 * float(np.mean(dense["validation_error"])) + config.points_lost
-    written = _files(trainer, measured, trained["params"], limit, parts)
+    written = _files(config, trainer, measured, trained["params"], limit, parts, data)
     return ex.Measurement([*measured, *written], {"parameters": size})
 
 
@@ -74,17 +75,23 @@ def _target(config: Config) -> str:
 def _n_parameters(trainer: Trainer) -> int:
     """Of the whole deployed network."""
     params = jax.eval_shape(trainer.network.init, jax.random.key(0))
-    images = trainer.arrays["train"][0][: trainer.config.calibration_images]
+    images = trainer.data["train"][0][: trainer.settings.calibration_images]
     return trees.size(jax.eval_shape(trainer.deployed.fold, params, images))
 
 
 def _files(
-    trainer: Trainer, measured: list[Run], params: Params, limit: float, parts: dict[str, Images]
+    config: Config,
+    trainer: Trainer,
+    measured: list[Run],
+    params: Params,
+    limit: float,
+    parts: dict[str, Images],
+    data: ex.Data,
 ) -> list[File]:
     """The fewest weights, then the fewest bits, within the limit as decoded; none if none is."""
     error = files.error_percent(trainer.deployed.apply_folded, batch_size=250)
     fold = jax.jit(trainer.deployed.fold)
-    calibration = parts["train"].pixels[: trainer.config.calibration_images]
+    calibration = parts["train"].pixels[: config.calibration_images]
 
     def deployed(run: Run, number: int, bits: dict[str, int]) -> Params:
         trained = jax.tree.map(lambda leaf: leaf[run.step, number], params)
@@ -101,10 +108,10 @@ def _files(
             ]
             errors = [error(sparse_code.read_sparse(one), parts["validation"]) for one in coded]
             if np.mean(errors) <= limit:
-                target = _target(trainer.config)
+                target = _target(config)
                 return [
                     files.write(
-                        trainer.data.path(f"{run.network}_{run.method}_seed{run.seed}.fb"), one,
+                        data.path(f"{run.network}_{run.method}_seed{run.seed}.fb"), one,
                         (run.network, run.method, target, run.seed, *run[3:5]),
                         (kernel_bits, 8), error, parts,
                     )
