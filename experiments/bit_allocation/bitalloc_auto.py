@@ -9,8 +9,6 @@ Cost: goals: 15 min on 1 core; smoke: 30 s.
 Data: mnist, fashion_mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple

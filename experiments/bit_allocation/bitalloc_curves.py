@@ -8,8 +8,6 @@ Cost: goals: 1 h on 2 cores; smoke: 2 min.
 Data: fashion_mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -4,8 +4,6 @@ Shared by the `bitalloc_*` experiments. The test images enter `measure` alone, w
 bytes with a finished model file and has a subprocess decode these.
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

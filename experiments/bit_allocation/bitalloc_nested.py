@@ -10,8 +10,6 @@ Cost: goals: 5 min on 1 core; smoke: 30 s.
 Data: wine, iris, breast cancer, moons, digits (embedded).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -9,8 +9,6 @@ Cost: all: 1 min; smoke: 1 min.
 Data: fashion_mnist.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple

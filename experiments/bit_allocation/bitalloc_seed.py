@@ -10,8 +10,6 @@ Cost: published: 25 min on 1 core; smoke: 1 min.
 Data: fashion_mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial

@@ -8,8 +8,6 @@ Cost: all: 5 min on 1 core; smoke: 1 min.
 Data: fashion_mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple

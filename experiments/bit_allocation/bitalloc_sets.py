@@ -5,8 +5,6 @@ model of forest cover (`cover`); images are random subsets of handwritten digits
 those of 28 x 28 pixels reduced to 14 x 14 by means of 2 x 2.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Networks out of files, decoded in a subprocess: what may be called a size."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

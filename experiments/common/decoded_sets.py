@@ -1,7 +1,5 @@
 """Training sets that a subprocess has decoded from a file."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

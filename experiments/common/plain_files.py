@@ -1,7 +1,5 @@
 """Files of general-purpose compressors: what everybody has, decoded in a subprocess like ours."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from collections.abc import Sequence

@@ -7,8 +7,6 @@ Cost: paper: 15 min on 2 cores; smoke: 20 s.
 Data: synthetic.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

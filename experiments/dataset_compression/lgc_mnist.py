@@ -9,8 +9,6 @@ Cost: paper: about 1 h on 2 cores; smoke: 1 min.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path

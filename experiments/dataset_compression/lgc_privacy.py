@@ -15,8 +15,6 @@ Cost: small: 10 min, paper: 1 h on 1 core; smoke (digits): 1 min.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial

@@ -10,8 +10,6 @@ Cost: cpu: hours on 2 cores; smoke (digits): 1 min.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple

@@ -10,8 +10,6 @@ Cost: cpu: 30 min a choice, 15 more to distil, 10 min a file on 1 core; smoke (d
 Data: mnist, fashion_mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What `lgc_rate_curve` chooses for a budget on validation images: our operating point."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

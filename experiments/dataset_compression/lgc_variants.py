@@ -13,8 +13,6 @@ Cost: paper: 2 h on 1 core; convolutional: 40 min; smoke: 1 min.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a record of `lgc_variants` has besides numbers, and its figures."""
 
-from __future__ import annotations
-
 import base64
 import zlib
 from collections.abc import Callable, Sequence

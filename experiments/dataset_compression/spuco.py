@@ -14,8 +14,6 @@ Cost: paper: 1.2 h on 1 core; smoke (digits): 1 min.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Pictures of coloured digits: accuracies by group, reconstructions, accuracy against strength."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence

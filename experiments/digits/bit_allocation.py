@@ -1,7 +1,5 @@
 """The main job's rows for bit allocation: a digit from eight bits, by pixels or projections."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

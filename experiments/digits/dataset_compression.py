@@ -1,7 +1,5 @@
 """The main job's rows for latent Gaussian compression and for plain subsets."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import jax

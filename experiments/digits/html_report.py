@@ -1,7 +1,5 @@
 """The main job's report in one HTML file: a table and its pictures, nothing to fetch."""
 
-from __future__ import annotations
-
 from html import escape
 
 from experiments.runner import rows

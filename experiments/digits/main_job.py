@@ -7,8 +7,6 @@ Cost: under 3 min on 2 cores.
 Data: digits (embedded).
 """
 
-from __future__ import annotations
-
 from experiments.digits import (
     bit_allocation,
     dataset_compression,

@@ -1,7 +1,5 @@
 """The main job's row for a pruned network, beside a dense one of as many bytes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

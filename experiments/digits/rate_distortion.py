@@ -1,7 +1,5 @@
 """The main job's row for rate-distortion: all images, quantised in pairs of pixels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

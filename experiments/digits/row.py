@@ -1,7 +1,5 @@
 """What the methods of the main job are given and what they give back."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple

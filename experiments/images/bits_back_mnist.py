@@ -7,8 +7,6 @@ Cost: paper: 1 h on 1 core, most of it the training of three models; smoke: 1 mi
 Data: mnist.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Iterator

@@ -10,8 +10,6 @@ Cost: paper: 5 min on 1 core; smoke: 1 min.
 Data: none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple

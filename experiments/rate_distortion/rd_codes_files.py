@@ -1,7 +1,5 @@
 """Letters that are put into files, and what a subprocess reads back from them."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import NamedTuple

@@ -9,8 +9,6 @@ Cost: paper: 2 min on 1 core; smoke: 1 min.
 Data: none.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 

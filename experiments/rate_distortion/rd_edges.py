@@ -7,8 +7,6 @@ Cost: paper: 2 min on 1 core; smoke: 30 s.
 Data: none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple

@@ -9,8 +9,6 @@ Cost: paper: 1 min on 1 core; smoke: 30 s.
 Data: none.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 

@@ -10,8 +10,6 @@ Cost: paper: 5 min on 1 core; smoke (digits): 1 min.
 Data: fashion_mnist.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple

@@ -7,8 +7,6 @@ Cost: paper: 5 min on 1 core; smoke: 1 min.
 Data: `--signals`; without it, a synthetic picture and sound.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Cost: paper: 2 min on 1 core; smoke: 30 s.
 Data: none.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

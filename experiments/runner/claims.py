@@ -1,7 +1,5 @@
 """Claims: the published numbers that follow from a record's rows, and the same recomputed."""
 
-from __future__ import annotations
-
 import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -18,8 +18,6 @@ The docstring's first line is the table's title, the rest its note. Fields witho
 the record alone. docs/adding_an_experiment.md has a complete example.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The figure that follows from the `Axis` and `Panel` marks of a row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

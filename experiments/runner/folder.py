@@ -1,7 +1,5 @@
 """The folder of a run: its settings, a lock, results with checksums that a later run reuses."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import fcntl

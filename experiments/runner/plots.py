@@ -1,7 +1,5 @@
 """Pictures: one look for all figures, saved with the digest of the records they show."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Iterable, Sequence

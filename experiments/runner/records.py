@@ -5,8 +5,6 @@ A run writes into its own folder (`runs/<time>-<experiment>/`): `records/*.json`
 README.md and RESULTS.md is made from there and from nowhere else.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -5,8 +5,6 @@ A module with `EXPERIMENT = Experiment(...)` at its top is an experiment (see
 paragraphs that begin with `Cost:` and `Data:`.
 """
 
-from __future__ import annotations
-
 import ast
 import difflib
 import importlib

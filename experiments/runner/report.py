@@ -1,7 +1,5 @@
 """What is made from `results/` alone: reports, the index, numbers in pages, CSVs and figures."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import sys

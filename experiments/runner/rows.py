@@ -1,7 +1,5 @@
 """What follows from the declaration of a row: JSON and back, groups, statistics, its table."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect

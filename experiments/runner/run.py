@@ -1,7 +1,5 @@
 """Run an experiment: its trials with cache and resume, its record, files and claims."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Decoding in a subprocess: a size counts only for a file that one has decoded."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import subprocess

@@ -1,7 +1,5 @@
 """Tables: made from rows and their marks, printed as text, markdown and CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable

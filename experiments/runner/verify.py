@@ -1,7 +1,5 @@
 """Recompute what is claimed: from the records' rows, and from the files in `results/artifacts/`."""
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile

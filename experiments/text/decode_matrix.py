@@ -1,7 +1,5 @@
 """Decoding one text file under other cores, flags, processors and versions, in subprocesses."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import subprocess

@@ -8,8 +8,6 @@ Cost: cpu: 15 min on 2 cores; gpu: not run; smoke: 1 min.
 Data: wiki text (file).
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from dataclasses import dataclass

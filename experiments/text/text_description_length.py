@@ -10,8 +10,6 @@ Cost: cpu: 5 h on 2 cores; gpu: not run; smoke: 1 min.
 Data: wiki text (file).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One file of a text: train, write, decode in a subprocess, count."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import time

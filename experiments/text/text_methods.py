@@ -1,7 +1,5 @@
 """The regularisers as learners of texts, online and offline, and the decoder of all of them."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Callable, Mapping

@@ -10,8 +10,6 @@ Cost: paper: 20 s on 1 core; smoke: 2 s.
 Data: none.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, NamedTuple

@@ -6,8 +6,6 @@ Cost: 1 s.
 Data: none.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple

@@ -9,8 +9,6 @@ Cost: paper: 1 h 30 min on 1 core; smoke: 1 min.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple

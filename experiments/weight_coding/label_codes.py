@@ -10,8 +10,6 @@ Cost: paper: 15 min on 1 core; smoke: 1 min.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -11,8 +11,6 @@ Cost: paper: 6 min on 1 core; smoke: 15 s.
 Data: digits (embedded); wheels of silero-vad and resemblyzer.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -3,8 +3,6 @@
 The measuring half of `experiments.weight_coding.l2_is_compression`, one seed's networks at a time.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple

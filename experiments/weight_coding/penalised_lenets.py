@@ -5,8 +5,6 @@
 over all parameters: the training half of `experiments.weight_coding.l2_is_compression`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

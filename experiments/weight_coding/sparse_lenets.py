@@ -7,8 +7,6 @@ Cost: paper: 17 min on 1 core; smoke: 30 s.
 Data: mnist.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from dataclasses import dataclass
