@@ -23,17 +23,34 @@ import ratedist
 from ratedist import sources
 from ratedist.solvers.convex import solve_convex
 
+_FIRST = """
+import time
+import numpy as np
+import ratedist
+x = np.linspace(-3, 3, 64)
+p, d = np.exp(-x**2 / 2) / np.exp(-x**2 / 2).sum(), np.subtract.outer(x, x) ** 2
+start = time.perf_counter()
+ratedist.rate(p, d, 0.5)
+print(time.perf_counter() - start)
+"""
+
 _DIT = """
 import json, sys, time
 import numpy as np
 from dit.rate_distortion.blahut_arimoto import blahut_arimoto
 p, d, beta = (np.array(v) for v in json.load(sys.stdin))
 found = {}
-for name, restarts in (("default", 100), ("single", 1)):
-    start = time.perf_counter()
-    _, joint = blahut_arimoto(p, float(beta), lambda *_: d, restarts=restarts)
-    found[name] = time.perf_counter() - start
-print(json.dumps({**found, "q": np.asarray(joint).sum(axis=0).tolist()}))
+for name, restarts, repeats in (("single", 1, 30), ("default", 100, 1)):
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        _, joint = blahut_arimoto(p, float(beta), lambda *_: d, restarts=restarts)
+        seconds.append(time.perf_counter() - start)
+    found[name] = float(np.median(seconds))
+    if name == "single":
+        q = np.asarray(joint).sum(axis=0).tolist()
+        single = {"q_single": q, "fastest_single": min(seconds)}
+print(json.dumps({**found, **single, "q": np.asarray(joint).sum(axis=0).tolist()}))
 """
 
 
@@ -82,13 +99,7 @@ def against_dit(python: str) -> dict[str, float]:
     Its default is 100 random starts of up to 100 steps, though the problem is convex; `single` is
     one start. Both stop on a small change of the distortion, at the gap that is computed here.
     """
-    source = sources.gaussian(64)
-    d = sources.squared_error(source.points, source.points)
-    data = json.dumps([source.p.tolist(), d.tolist(), 1.0])
-    done = subprocess.run(
-        [python, "-c", _DIT], input=data, capture_output=True, text=True, check=True
-    )
-    theirs = json.loads(done.stdout)
+    source, d, theirs = _dit_run(python)
     gap = _gap_bits(source.p, d, 1.0, np.array(theirs["q"]))
     solve = ratedist.compiled(ratedist.solve_slope)
     point = solve(source.p, d, 1.0, tol_bits=gap)
@@ -102,6 +113,59 @@ def against_dit(python: str) -> dict[str, float]:
         "gap_bits": float(point.gap_bits),
         "dit_gap_bits": gap,
     }
+
+
+def first_call() -> dict[str, float]:
+    """Seconds of the first call of a process, 64 x 64, and of a later one: nothing is compiled."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FIRST], capture_output=True, text=True, check=True
+    )
+    source = sources.gaussian(64)
+    d = sources.squared_error(source.points, source.points)
+    seconds, point = _fastest(lambda: ratedist.rate_point(source.p, d, 0.5))
+    return {
+        "first_call_seconds": float(done.stdout),
+        "seconds": seconds,
+        "gap_bits": float(point.gap_bits),
+    }
+
+
+def eager_against_dit(python: str) -> dict[str, float]:
+    """Plain calls against one start of dit, to a gap no larger than its gap.
+
+    The fastest of 30 calls of each, because both take milliseconds and the machine may be busy.
+    """
+    source, d, theirs = _dit_run(python)
+    gap = _gap_bits(source.p, d, 1.0, np.array(theirs["q_single"]))
+    seconds, point = _fastest(lambda: ratedist.solve_slope(source.p, d, 1.0, tol_bits=gap))
+    return {
+        "seconds": seconds,
+        "dit_seconds": theirs["fastest_single"],
+        "speedup": theirs["fastest_single"] / seconds,
+        "gap_bits": float(point.gap_bits),
+        "dit_gap_bits": gap,
+    }
+
+
+def _fastest(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall time of the fastest of 30 calls after the first, and what it returns."""
+    result, seconds = call(), []
+    for _ in range(30):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), result
+
+
+def _dit_run(python: str) -> tuple[sources.Source, np.ndarray, dict[str, Any]]:
+    """The Gaussian on 64 x 64, and dit's times and solutions at one bit per unit of distortion."""
+    source = sources.gaussian(64)
+    d = sources.squared_error(source.points, source.points)
+    data = json.dumps([source.p.tolist(), d.tolist(), 1.0])
+    done = subprocess.run(
+        [python, "-c", _DIT], input=data, capture_output=True, text=True, check=True
+    )
+    return source, d, json.loads(done.stdout)
 
 
 def _gap_bits(p: np.ndarray, d: np.ndarray, s: float, q: np.ndarray) -> float:
@@ -143,6 +207,8 @@ def run(dit_python: str | None = None, only: str | None = None) -> dict[str, Any
     parts: dict[str, Callable[[], dict[str, float] | None]] = {
         "clarabel_64": against_clarabel,
         "dit_64": lambda: None if dit_python is None else against_dit(dit_python),
+        "first_64": first_call,
+        "eager_64": lambda: None if dit_python is None else eager_against_dit(dit_python),
         "1000x1000": thousand,
         "sweep32_256": sweep,
     }

@@ -13,14 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 T = TypeVar("T")
+_POTRF, _POTRS = get_lapack_funcs(("potrf", "potrs"), dtype=np.float64)
 
 
 def namespace(*values: Any) -> Any:
     """`jax.numpy` if any of the values belongs to JAX, else `numpy`."""
-    return jnp if any(isinstance(value, jax.Array) for value in values) else np
+    for value in values:
+        if isinstance(value, jax.Array):
+            return jnp
+    return np
 
 
 def while_loop(xp: Any, unfinished: Callable[[T], Any], step: Callable[[T], T], start: T) -> T:
@@ -53,7 +57,7 @@ def cholesky_solver(xp: Any, matrix: Any) -> Callable[[Any], Any]:
     if xp is jnp:
         factor = cho_factor(matrix)
         return lambda r: cho_solve(factor, r)
-    lower, failed = lapack.dpotrf(matrix, lower=1)
+    lower, failed = _POTRF(matrix, lower=1)
     if failed:
         return lambda r: np.full_like(r, np.nan)
-    return lambda r: lapack.dpotrs(lower, r, lower=1)[0]
+    return lambda r: _POTRS(lower, r, lower=1)[0]

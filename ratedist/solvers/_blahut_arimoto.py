@@ -25,6 +25,7 @@ from ratedist.solvers.terms import Terms, left_sides, price_derivatives, priced_
 
 _LARGEST_EXPONENT = 64.0
 _LEAST_MASS = 1e-12
+_TINY = 1e-300
 
 
 class _State(NamedTuple):
@@ -122,9 +123,8 @@ def priced_warm_up(source: Problem, terms: Terms, steps: int) -> tuple[Any, Any]
         table = priced_kernel(source, terms, terms.slack).table
 
         def plain(q: Any) -> Any:
-            u = table @ q
-            moved = q * ((source.p / xp.where((source.p > 0) | (u > 0), u, 1.0)) @ table)
-            return moved / moved.sum()
+            # What comes out sums to one if what goes in does.
+            return q * ((source.p / xp.maximum(table @ q, _TINY)) @ table)
 
         return fori_loop(xp, steps, plain, uniform(source)), terms.slack
 

@@ -76,13 +76,14 @@ def rate(p: Float[ArrayLike, " n"], d: Float[ArrayLike, "n m"], D: Constraints) 
     p, d = as_array(p), as_array(d)
     # A mean distortion is weighted by p, of which derivatives must know.
     rows = isinstance(D, Constraint | Sequence)
-    given = (p, d, constraint_rows(p, D) if rows else as_array(D))
+    limits: Any = constraint_rows(p, D) if rows else as_array(D)
+    given = (p, d, limits)
     if not _known(given):
         traced = [value for value in jax.tree.leaves(given) if isinstance(value, Tracer)]
         narrow = all(jnp.finfo(value.dtype).bits < 64 for value in map(_floating, traced))
         return _single(*jax.tree.map(_floating, given)) if narrow else _traced_rate(*given)
     if not rows:
-        check_level(given[2])
+        check_level(limits)
     return _value(_reached(*given, _TOL_BITS))
 
 

@@ -27,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PROGRAMS: set[Callable[..., Any]] = set()
+_INSIDE = contextvars.ContextVar("inside a call", default=False)
 _COMPILING = contextvars.ContextVar("compiling", default=False)
 
 
@@ -45,18 +46,19 @@ def in_float64(function: Callable[P, T]) -> Callable[P, T]:
 
 def program(function: Callable[P, T]) -> Callable[P, T]:
     """`in_float64` for a function that checks its arguments and calls jitted ones itself."""
-
-    @functools.wraps(function)
-    def as_asked(*args: P.args, **kwargs: P.kwargs) -> T:
-        found = function(*args, **kwargs)
-        # Only where the global flag is on; else `in_float64` makes everything NumPy's.
-        return jax.tree.map(_as_jax, found) if jax.config.read("jax_enable_x64") else found
-
     double = in_float64(function)
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        return (as_asked if jax.config.read("jax_enable_x64") else double)(*args, **kwargs)
+        if _INSIDE.get():
+            return function(*args, **kwargs)
+        token = _INSIDE.set(True)
+        try:
+            found = double(*args, **kwargs)
+        finally:
+            _INSIDE.reset(token)
+        # The user's own flag: where it is off, `in_float64` makes everything NumPy's.
+        return jax.tree.map(_as_jax, found) if jax.config.read("jax_enable_x64") else found
 
     _PROGRAMS.add(wrapped)
     return wrapped

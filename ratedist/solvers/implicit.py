@@ -181,11 +181,12 @@ def _conditions(v: jax.Array, active: jax.Array, data: _Data) -> jax.Array:
     mass = jnp.where(data.p > 0, data.p, jnp.inf)
     share = data.weights / mass[None, :]
     # Not `problem.tilt`, which is constant in the smallest distortion of each row.
-    several = data.tables is not None
+    tables: Any = data.tables
+    several = tables is not None
     used = (data.mask[None, :] > 0) & jnp.isfinite(data.d)
     if several:
-        used = used & jnp.all(jnp.isfinite(data.tables), axis=0)
-    d = jnp.where(used[None], data.tables, 0.0) if several else jnp.where(used, data.d, 0.0)
+        used = used & jnp.all(jnp.isfinite(tables), axis=0)
+    d = jnp.where(used[None], tables, 0.0) if several else jnp.where(used, data.d, 0.0)
     above = jnp.where(used[None], d, jnp.inf) if several else jnp.where(used, d, jnp.inf)
     nearest = jax.lax.stop_gradient(jnp.min(above, axis=-1, keepdims=True))
     excess = d - jnp.where(jnp.isfinite(nearest), nearest, 0.0)

@@ -108,8 +108,11 @@ def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Soluti
         return priced_kernel(source, terms, nu) if nu.size else fixed
 
     def examined(it: Iterate, before: _Search | None) -> _Search:
-        gap = it.q @ it.z + it.nu @ it.w
-        accurate = settled(source, terms, it.nu, it.w, gap) & (it.residual <= _SETTLED_RESIDUAL)
+        accurate = terms.tight
+        if it.nu.size:
+            gap = it.q @ it.z + it.nu @ it.w
+            accurate = settled(source, terms, it.nu, it.w, gap)
+            accurate = accurate & (it.residual <= _SETTLED_RESIDUAL)
         new = Solution(it.q, it.nu, accurate, it.iterations)
         certified, excluded = _certified(source, terms, it, tol_nats)
         new = new._replace(determined=accurate | excluded)

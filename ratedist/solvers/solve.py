@@ -260,7 +260,8 @@ def _on_host(solve: Any, *values: Any) -> RDPoint:
 
 
 def _stacked(points: list[RDPoint]) -> RDPoint:
-    return RDPoint(*map(np.stack, zip(*points, strict=True)))
+    fields: Any = map(np.stack, zip(*points, strict=True))
+    return RDPoint(*fields)
 
 
 _at_slope, _at_levels = jax.jit(_slope), jax.jit(_levels)

@@ -21,7 +21,7 @@ from fewbits.io.datasets import DataError
 
 QUICK = {"envelope": (), "bits_back_refund": pytest.mark.slow}
 """Run and killed in CI, one of them run in the default tests; all others by the nightly tests."""
-TIMED = ("em_speed", "rd_speed", "prune_speed", "bitalloc_prices")
+TIMED = ("em_speed", "rd_speed", "rd_eager", "prune_speed", "bitalloc_prices")
 """Experiments that measure time, which no run repeats."""
 
 

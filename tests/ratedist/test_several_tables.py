@@ -1,4 +1,4 @@
-"""Constraints with distortion tables of their own: bounds, prices, derivatives, impossible levels."""
+"""Constraints with tables of their own: bounds, prices, derivatives, levels out of reach."""
 
 from __future__ import annotations
 
