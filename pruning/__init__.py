@@ -5,7 +5,8 @@ One call prunes a classifier into a file, the methods alone go into a loop of yo
 `pmmp_loss` and `pmmp_optimizer` are PMMP as such, `pmmp`, `fpp`, `pmmp_curvature`, `pmmp_admm`
 and `hard_concrete` make a `Method(init, step, finalize)`.
 `threshold_search` (TAMADE), `remove_unreachable` and `three_phase` are what `prune` is made of;
-`iterative` prunes again and again, ever smaller networks.
+`iterative` prunes again and again, ever smaller networks. `sort_units` orders hidden units so that
+files get smaller.
 
 >>> import jax.numpy as jnp, optax, pruning
 >>> optimizer = optax.chain(pruning.drr(2e-4), optax.adam(1e-3))  # the one changed line
@@ -21,6 +22,7 @@ and `hard_concrete` make a `Method(init, step, finalize)`.
 from pruning.builders import fpp, hard_concrete, pmmp, pmmp_admm, pmmp_curvature
 from pruning.controls.gradual_magnitude import gradual_magnitude
 from pruning.graphs.reachability import remove_unreachable
+from pruning.graphs.unit_order import sort_units
 from pruning.minimax.pmmp_game import pmmp_loss, pmmp_optimizer, pmmp_params, pmmp_variables
 from pruning.penalties.drr import drr
 from pruning.penalties.penalized import proximal
@@ -48,6 +50,7 @@ __all__ = [
     "prune",
     "relaxed_lasso",
     "remove_unreachable",
+    "sort_units",
     "three_phase",
     "threshold_search",
 ]

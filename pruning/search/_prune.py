@@ -107,9 +107,10 @@ def prune(
       **settings: `strengths` (penalty weights), `trials` (5), `steps` (ten epochs, at least 6,000),
         `fine_tune_steps` (half of them), `batch_size` (128), `learning_rate` (Adam's, 2e-3),
         `tolerance` (of the threshold, 0.1), `label_smoothing` (0.1), `distillation` (share of the
-        given network's own answers in the targets, 0.5), `bits` ((5, 6, 7, 8)), `tuned_bits` (4)
-        and `baseline` (True: train a dense network of as many bytes, and warn where it is as good;
-        for networks of dense layers, and convolutions before them).
+        given network's own answers in the targets, 0.5), `bits` ((5, 6, 7, 8)), `tuned_bits` (4),
+        `sort_units` (True: hidden units in the order of the smallest file, see `unit_order`) and
+        `baseline` (True: train a dense network of as many bytes, and warn where it is as good);
+        both for networks of dense layers, and convolutions before them.
 
     Returns:
       Pruned(params, state, points, file). Without any goal, `max_loss` is 0.5. Each of the points,

@@ -40,6 +40,7 @@ class Settings:
       distillation: share of what the given network says in the targets, on inputs of which half
         are mixed; 0 leaves the labels alone and mixes nothing.
       baseline: train dense networks of the file's bytes to compare with.
+      sort_units: put hidden units into the order of the smallest file, see `unit_order`.
       tuned_bits: one more width, on whose grid the weights are trained; None for none.
       bits: per weight, to choose from; vectors (biases, scales) get at least 8.
     """
@@ -55,6 +56,7 @@ class Settings:
     label_smoothing: float = 0.1
     distillation: float = 0.5
     baseline: bool = True
+    sort_units: bool = True
     tuned_bits: int | None = 4
     bits: tuple[int, ...] = (5, 6, 7, 8)
 

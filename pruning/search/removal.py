@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from fewbits.training import evaluation, trees
 from fewbits.training.method import Params
 from pruning import leaves
-from pruning.graphs import dataflow, reachability
+from pruning.graphs import dataflow, reachability, unit_order
 from pruning.search.model import Model
 from pruning.search.recognise import ACTIVATIONS, Chain
 
@@ -57,6 +57,16 @@ def without_dead_units(
     folded = chain.from_layers(layers, best[0])
     folded = jax.tree.map(lambda new, old, on: new if on else old, folded, best[0], mask)
     return _if_same(model, best, (folded, state), inputs)
+
+
+def with_sorted_units(model: Model, chain: Chain, weights: Params, inputs: Any) -> Params | None:
+    """The hidden units in the order of the smallest file; None where the logits would not stay."""
+    layers = unit_order.sort_units(chain.to_layers(weights))
+    found = jax.tree.map(jnp.asarray, chain.from_layers(layers, weights))
+    apart = dataflow.largest_difference(
+        *(model.logits(one, None, inputs) for one in (weights, found))
+    )
+    return found if apart <= _SAME_OUTPUTS else None
 
 
 def _if_same(

@@ -271,6 +271,12 @@ class Problem:
         if self.model.state is None:
             file = file_of(weights)
             decoded = self.model.weights(params_from_bytes(file, like=like))
+            if self.chain is not None and self.settings.sort_units:
+                few = jax.tree.map(lambda a: a[:_FEW], self.train[0])
+                ordered = removal.with_sorted_units(self.model, self.chain, decoded, few)
+                if ordered is not None:
+                    file = file_of(ordered)
+                    decoded = self.model.weights(params_from_bytes(file, like=like))
             return [self._measured(decoded, None, file, strength, bits)]
         # Statistics are of the network that the file holds.
         decoded = self.model.weights(params_from_bytes(file_of(weights), like=like))

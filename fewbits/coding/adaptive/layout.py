@@ -15,7 +15,8 @@ def is_pruned(tensors: list[np.ndarray]) -> bool:
     """Whether most elements of the matrices are zero, but not all."""
     matrices = [tensor for tensor in tensors if steps.is_matrix(tensor)]
     size = sum(tensor.size for tensor in matrices)
-    return 0 < sum(np.count_nonzero(one) for one in matrices) < _MOST_NONZEROS * size
+    nonzeros = sum(int(np.count_nonzero(tensor)) for tensor in matrices)
+    return 0 < nonzeros < _MOST_NONZEROS * size
 
 
 def has_outputs_first(shapes: list[tuple[int, ...]]) -> bool:
