@@ -108,7 +108,7 @@ def check_settings(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) 
     Raises:
       RunError: it holds another run, or its settings cannot be read.
     """
-    settings = json.loads(json.dumps(_mapping(config), default=_encode))
+    settings = plain(config)
     settings = {name: value for name, value in settings.items() if name not in set(free)}
     path = folder / "settings.json"
     if not path.is_file():
@@ -154,7 +154,7 @@ def read_checked(path: Path) -> Any:
 
 def write_checked(path: Path, content: Any) -> None:
     """Write a JSON value with its checksum."""
-    content = json.loads(json.dumps(content, default=_encode))
+    content = plain(content)
     write_json(path, {"sha256": _digest(content), "content": content})
 
 
@@ -170,7 +170,7 @@ def file_digest(path: Path) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, indent=1, sort_keys=False, default=_encode) + "\n"
+    text = json.dumps(plain(content), indent=1) + "\n"
     with open_output(path, force=True) as file:
         file.write(text.encode())
 
@@ -194,21 +194,6 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int):
         return value
     return plain(np.asarray(value).tolist())
-
-
-def _mapping(config: Any) -> Any:
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return dataclasses.asdict(config)
-    return config
-
-
-def _encode(value: Any) -> Any:
-    """Arrays, NumPy scalars and nested configurations as JSON."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, Path):
-        return str(value)
-    return np.asarray(value).tolist()
 
 
 def _digest(content: Any) -> str:

@@ -12,19 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from experiments.runner.experiment import (
-    Across,
-    Artifact,
-    Axis,
-    Claim,
-    Column,
-    Experiment,
-    Key,
-    MeanOverSeeds,
-    Over,
-    Panel,
-    Record,
-)
+from experiments.runner import experiment as ex
 from experiments.runner.folder import plain
 from experiments.runner.tables import Table, number
 
@@ -47,11 +35,11 @@ class Field(NamedTuple):
     key: bool
     panel: bool
     across: bool
-    axis: Axis | None
-    column: Column | None
-    over: Over | None
-    claims: tuple[Claim, ...]
-    artifact: Artifact | None
+    axis: ex.Axis | None
+    column: ex.Column | None
+    over: ex.Over | None
+    claims: tuple[ex.Claim, ...]
+    artifact: ex.Artifact | None
 
     @property
     def heading(self) -> str:
@@ -79,18 +67,18 @@ def fields(row_type: type) -> dict[str, Field]:
     for name, hint in hints.items():
         marks = [m() if isinstance(m, type) else m for m in getattr(hint, "__metadata__", ())]
         bare = typing.get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
-        mean = _first(marks, MeanOverSeeds)
+        mean = _first(marks, ex.MeanOverSeeds)
         found[name] = Field(
             name,
             bare,
-            _first(marks, Key) is not None,
-            _first(marks, Panel) is not None,
-            _first(marks, Across) is not None,
-            _first(marks, Axis),
-            _first(marks, Column),
-            Over(np.mean, mean.unit, spread=True) if mean else _first(marks, Over),
-            tuple(m for m in marks if isinstance(m, Claim)),
-            _first(marks, Artifact),
+            _first(marks, ex.Key) is not None,
+            _first(marks, ex.Panel) is not None,
+            _first(marks, ex.Across) is not None,
+            _first(marks, ex.Axis),
+            _first(marks, ex.Column),
+            ex.Over(np.mean, mean.unit, spread=True) if mean else _first(marks, ex.Over),
+            tuple(m for m in marks if isinstance(m, ex.Claim)),
+            _first(marks, ex.Artifact),
         )
     return found
 
@@ -99,7 +87,7 @@ def _first(marks: Iterable[Any], kind: type[T]) -> T | None:
     return next((mark for mark in marks if isinstance(mark, kind)), None)
 
 
-def to_json(experiment: Experiment, row: Any) -> dict[str, Any]:
+def to_json(experiment: ex.Experiment, row: Any) -> dict[str, Any]:
     """A row for the record; with several row types, `row` says of which it is.
 
     Raises:
@@ -111,7 +99,7 @@ def to_json(experiment: Experiment, row: Any) -> dict[str, Any]:
     return {**names, **plain(row)}
 
 
-def from_json(experiment: Experiment, content: Mapping[str, Any]) -> Any:
+def from_json(experiment: ex.Experiment, content: Mapping[str, Any]) -> Any:
     """The typed row that `to_json` wrote; fields that it lacks are None."""
     kind = content.get("row", experiment.row_types[0].__name__)
     row_type = next(each for each in experiment.row_types if each.__name__ == kind)
@@ -153,7 +141,7 @@ def restore(hint: Any, value: Any) -> Any:
     return Path(value) if hint is Path else value
 
 
-def record_from(experiment: Experiment, name: str, content: Mapping[str, Any]) -> Record:
+def record_from(experiment: ex.Experiment, name: str, content: Mapping[str, Any]) -> ex.Record:
     """The record of a JSON file of version 2, with its derived rows.
 
     Raises:
@@ -164,7 +152,7 @@ def record_from(experiment: Experiment, name: str, content: Mapping[str, Any]) -
     config_type = type(next(iter(experiment.presets.values())))
     config = restore(config_type, content["config"])
     measured = tuple(from_json(experiment, row) for row in content["rows"])
-    record = Record(name, content["preset"], config, measured, content["extras"], content)
+    record = ex.Record(name, content["preset"], config, measured, content["extras"], content)
     if experiment.derive is None:
         return record
     return dataclasses.replace(record, rows=(*measured, *experiment.derive(record)))
@@ -183,7 +171,7 @@ def grouped(rows: Iterable[T], key: Callable[[T], Any] = key_of) -> dict[Any, li
     return groups
 
 
-def summary(over: Over, values: Sequence[float | None]) -> OverSeeds:
+def summary(over: ex.Over, values: Sequence[float | None]) -> OverSeeds:
     """The statistic of the values that there are, their deviation if asked for, and their count."""
     found = np.array([value for value in values if value is not None], float)
     if not found.size:
@@ -194,13 +182,13 @@ def summary(over: Over, values: Sequence[float | None]) -> OverSeeds:
 
 def of_rows(field: Field, rows: Sequence[Any]) -> OverSeeds:
     """`summary` of one field of a group; a field without a statistic takes the mean."""
-    return summary(field.over or Over(np.mean), [getattr(row, field.name) for row in rows])
+    return summary(field.over or ex.Over(np.mean), [getattr(row, field.name) for row in rows])
 
 
 def mean_over_seeds(rows: Iterable[Any], field: str, **keys: Any) -> OverSeeds:
     """Mean, deviation (ddof 1) and count of a field over the rows with these values of others."""
     same = (r for r in rows if all(getattr(r, name) == value for name, value in keys.items()))
-    return summary(Over(np.mean, spread=True), [getattr(row, field) for row in same])
+    return summary(ex.Over(np.mean, spread=True), [getattr(row, field) for row in same])
 
 
 def table(row_type: type, rows: Sequence[Any], published: Sequence[Any] = ()) -> Table | None:
@@ -238,7 +226,7 @@ def table(row_type: type, rows: Sequence[Any], published: Sequence[Any] = ()) ->
 
 
 def _titled(field: Field, heading: str) -> Field:
-    return field._replace(column=(field.column or Column())._replace(heading=heading))
+    return field._replace(column=(field.column or ex.Column())._replace(heading=heading))
 
 
 def _chosen(rows: list[Any], where: tuple[Field, Any] | None) -> list[Any]:

@@ -35,16 +35,8 @@ def check(claim: Claim, *, results: Path = RESULTS, data_dir: str | None = None)
 
     def verdict(status: str, detail: str, recomputed: float | None = None) -> Verdict:
         seconds = round(time.perf_counter() - began, 1)
-        return Verdict(
-            claim.id,
-            status,
-            claim.value,
-            recomputed,
-            claim.tolerance,
-            claim.bytes,
-            seconds,
-            detail,
-        )
+        numbers = (claim.value, recomputed, claim.tolerance, claim.bytes, seconds)
+        return Verdict(claim.id, status, *numbers, detail)
 
     record_path = results / claim.record
     if not record_path.is_file():

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from fewbits.io.datasets import Images
 from fewbits.training import gradient_descent, loop, losses, networks, sweep
@@ -61,18 +60,14 @@ def train(config: Config, seed: int, images: Images) -> Any:
     net = networks.lenet_300_100(images.pixels.shape[1:])
     steps = config.epochs * (len(images.labels) // config.batch_size)
     plan = loop.Plan(steps, config.batch_size)
-    decay = optax.cosine_decay_schedule(1.0, steps)
     rate = gradient_descent.Hyperparameters(config.learning_rate)
-
-    def optimizer(learning_rate: Any) -> optax.GradientTransformation:
-        return optax.chain(optax.adam(learning_rate), optax.scale_by_schedule(decay))
 
     def run(key: jax.Array, hyperparameters: Weights, data: Any) -> Any:
         key_params, key_run = jax.random.split(key)
         method = gradient_descent.build(
             gradient_descent.GradientDescentConfig(rate),
             penalised(losses.cross_entropy(net.apply), hyperparameters),
-            optimizer,
+            gradient_descent.falling_adam(steps),
         )
         result = loop.run(method, plan, key_run, net.init(key_params), data)
         return result.params, result.finite
