@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import shlex
 import sys
 from pathlib import Path
@@ -57,6 +58,9 @@ def _run(arguments: list[str]) -> int:
     name = arguments[0] if named else "digits"
     rest = arguments[1:] if named else arguments
     module = registry.get(name)
+    verbs = getattr(module, "VERBS", {})
+    if rest and rest[0] in verbs:
+        return importlib.import_module(verbs[rest[0]]).main(rest[1:])
 
     import tyro
 

@@ -137,6 +137,21 @@ def steps_per_epoch(plan: Plan, data: Data) -> int:
     return size // plan.batch_size
 
 
+def examples(data: Data, indices: jax.Array) -> Data:
+    """Some of the examples: leaves with a leading axis of `indices`' size.
+
+    Each example is taken as one row. A TPU pads the last two axes of an array to tiles: pixels of
+    one channel would be gathered from an array more than a hundred times as large.
+    """
+
+    def rows(a: jax.Array) -> jax.Array:
+        flat = a.reshape(a.shape[0], -1) if a.ndim > 2 else a
+        taken = jnp.take(flat, indices, axis=0, mode="clip")
+        return taken.reshape(indices.shape[0], *a.shape[1:])
+
+    return jax.tree.map(rows, data)
+
+
 def start(
     method: Method,
     plan: Plan,
@@ -206,15 +221,14 @@ def advance(
         )
         return Carry(carry.key, state, log, carry.finite & info.finite)
 
-    def gather(indices: jax.Array) -> Any:
-        return jax.tree.map(lambda a: jnp.take(a, indices, axis=0, mode="clip"), data)
-
     def full_batch(step: jax.Array, carry: Carry) -> Carry:
         return step_on(carry, step, data)
 
     def drawn_batch(step: jax.Array, carry: Carry) -> Carry:
         key_batch = jax.random.fold_in(key_order, step)
-        return step_on(carry, step, gather(jax.random.randint(key_batch, (batch_size,), 0, size)))
+        return step_on(
+            carry, step, examples(data, jax.random.randint(key_batch, (batch_size,), 0, size))
+        )
 
     if plan.batch_size is None:
         return jax.lax.fori_loop(first_step, last_step, full_batch, carry)
@@ -228,7 +242,7 @@ def advance(
         def permuted_batch(step: jax.Array, carry: Carry) -> Carry:
             position = (step - number * per_epoch) * batch_size
             indices = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
-            return step_on(carry, step, gather(indices))
+            return step_on(carry, step, examples(data, indices))
 
         epoch_first = jnp.maximum(first_step, number * per_epoch)
         epoch_last = jnp.minimum(last_step, (number + 1) * per_epoch)

@@ -1,0 +1,122 @@
+"""Compile one program for a TPU that is not here, or lower it for CUDA: `python -m` this module.
+
+libtpu (extra `tpu-compile`) compiles for a topology by its name; it takes a lock for the machine,
+so one process compiles at a time, and each program in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-4")
+os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+os.environ.setdefault("TPU_WORKER_ID", "0")
+
+import jax
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from experiments.devices.programs import PROGRAMS, Program
+from fewbits.training._sweep import RUNS, side_by_side
+from fewbits.training.data_parallel import BATCH
+
+_COLLECTIVE = re.compile(
+    r"= \S+ (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
+    r"|collective-broadcast|ragged-all-to-all|send|recv)(-start)?\("
+)
+
+
+def program_and_arguments(program: Program, devices: Any) -> tuple[Any, tuple[Any, Any]]:
+    """The jitted program over all devices and the sharded shapes of its arguments."""
+    built = program.build()
+    split_runs = program.split == "runs"
+    mesh = Mesh(np.array(devices).reshape(-1), (RUNS if split_runs else BATCH,))
+    split, whole = NamedSharding(mesh, P(mesh.axis_names[0])), NamedSharding(mesh, P())
+
+    def placed(tree: Any, sharding: Any, lead: int | None = None) -> Any:
+        def shape(a: Any) -> Any:
+            sizes = a.shape if lead is None else (lead, *a.shape)
+            return jax.ShapeDtypeStruct(sizes, a.dtype, sharding=sharding)
+
+        return jax.tree.map(shape, tree)
+
+    if split_runs:
+        count = program.runs * mesh.size
+        own, shared = placed(built.own, split, count), placed(built.shared, whole)
+        return side_by_side(built.function, mesh, donate=True), (own, shared)
+    wide = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct((mesh.size * a.shape[0], *a.shape[1:]), a.dtype),
+        built.shared,
+    )
+    return jax.jit(built.function, donate_argnums=0), (
+        placed(built.own, whole),
+        placed(wide, split),
+    )
+
+
+def for_tpu(name: str, topology: str) -> dict[str, Any]:
+    """Compile a program and read what the compiler knows about it."""
+    program = PROGRAMS[name]
+    devices = topologies.get_topology_desc(topology, platform="tpu").devices
+    with jax.enable_x64(program.float64):
+        began = time.process_time()
+        jitted, arguments = program_and_arguments(program, devices)
+        compiled = jitted.lower(*arguments).compile()
+        seconds = time.process_time() - began
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
+    found = [match[1] for match in _COLLECTIVE.finditer(compiled.as_text())]
+    return {
+        "compile_cpu_seconds": seconds,
+        "argument_bytes": memory.argument_size_in_bytes,
+        "output_bytes": memory.output_size_in_bytes,
+        "aliased_bytes": memory.alias_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "shared_bytes": _bytes(arguments[1]) if program.split == "runs" else 0,
+        "flops": cost.get("flops"),
+        "bytes_accessed": cost.get("bytes accessed"),
+        "optimal_seconds": cost.get("optimal_seconds"),
+        "collectives": len(found),
+    }
+
+
+def for_cuda(name: str) -> dict[str, Any]:
+    """Lower a program for one CUDA device; no compiler for it is at hand."""
+    program = PROGRAMS[name]
+    with jax.enable_x64(program.float64):
+        began = time.process_time()
+        jitted, arguments = program_and_arguments(program, jax.devices()[:1])
+        exported = jax.export.export(jitted, platforms=["cuda"])(*arguments)
+    return {
+        "lower_cpu_seconds": time.process_time() - began,
+        "program_bytes": len(exported.mlir_module_serialized),
+    }
+
+
+def _bytes(tree: Any) -> int:
+    return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
+
+
+def main(name: str, *targets: str) -> int:
+    """Print what was found for each target as JSON; a compiler's refusal is a finding too."""
+    found = {}
+    for target in targets:
+        try:
+            found[target] = for_cuda(name) if target == "cuda" else for_tpu(name, target)
+        except Exception as error:  # whatever a compiler raises: the message is recorded
+            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+            found[target] = {"error": said}
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
