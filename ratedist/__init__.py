@@ -13,12 +13,15 @@
 (True, True)
 """
 
+from ratedist._draw import draw
+from ratedist.channels._bottleneck import BottleneckPoint, information_bottleneck
 from ratedist.channels._capacity import CapacityPoint, capacity, capacity_point
 from ratedist.channels._convex_programs import (
     CertifiedPoint,
     conditional_rate_point,
     perception_point,
 )
+from ratedist.channels._wyner_ziv import wyner_ziv_point
 from ratedist.codebooks.annealing import anneal
 from ratedist.codebooks.codebook import refine_codebook
 from ratedist.codes import quantizers
@@ -39,6 +42,7 @@ from ratedist.solvers.point import RDPoint, encoder
 from ratedist.solvers.solve import curve, solve_fixed, solve_slope, sweep
 
 __all__ = [
+    "BottleneckPoint",
     "CapacityPoint",
     "CertifiedPoint",
     "Constraint",
@@ -54,8 +58,10 @@ __all__ = [
     "curve",
     "decode",
     "distortion",
+    "draw",
     "encode",
     "encoder",
+    "information_bottleneck",
     "mean_distortion",
     "per_symbol",
     "perception_point",
@@ -68,4 +74,5 @@ __all__ = [
     "subset_mean",
     "subset_sum",
     "sweep",
+    "wyner_ziv_point",
 ]

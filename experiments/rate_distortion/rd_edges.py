@@ -7,6 +7,7 @@ Cost: paper: 2 min on 1 core; smoke: 30 s.
 Data: none.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
@@ -90,6 +91,16 @@ def _conditional(rng: np.random.Generator, number: int) -> float:
     return ratedist.conditional_rate_point(joint, d, rng.uniform(0.01, 0.2)).gap_bits
 
 
+def _wyner_ziv(rng: np.random.Generator, number: int) -> float:
+    n, k, m = rng.integers(2, 5, 3)
+    joint, d = rng.dirichlet(np.ones(n * k)).reshape(k, n), rng.random((n, m))
+    decoders = np.array(list(itertools.product(range(m), repeat=k)))
+    cost = sum(joint[y][:, None] * d[:, decoders[:, y]] for y in range(k))
+    share = float(rng.uniform(0.05, 0.95))
+    level = share * cost.sum(axis=0).min() + (1 - share) * cost.min(axis=1).sum()
+    return ratedist.wyner_ziv_point(joint, d, level).gap_bits
+
+
 def _hessian(rng: np.random.Generator, number: int) -> float:
     p = rng.dirichlet(np.full(4, 5.0))
     with jax.enable_x64(True):
@@ -108,6 +119,7 @@ _CASES: dict[str, tuple[Callable[[np.random.Generator, int], float], str]] = {
     "capacity.max_gap_bits": (_capacity, "channels"),
     "conditional.max_gap_bits": (_conditional, "programs"),
     "perception.max_gap_bits": (_perception, "programs"),
+    "wyner_ziv.max_gap_bits": (_wyner_ziv, "programs"),
     "hessian.max_error": (_hessian, "hessians"),
 }
 """(random numbers, number of the case) -> error; the configuration's field with how many."""
