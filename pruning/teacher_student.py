@@ -8,17 +8,20 @@ deleted, signs flipped so that biases are positive (tanh is odd), units sorted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewbits.training import networks
+from fewbits.training import gradient_descent, loop, losses, networks, trees
 from fewbits.training.method import Key, Params
 from fewbits.training.networks import Network
-from pruning.graphs import layer_graph
+from pruning.graphs import layer_graph, reachability
+from pruning.methods import METHODS
+from pruning.procedures import _three_phase
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,71 @@ def draw_examples(key: Key, setting: Setting, teacher: Params, n_examples: int) 
     inputs = jax.random.uniform(key_inputs, shape, minval=-1.0, maxval=1.0)
     outputs = teacher_network(setting).apply(teacher, inputs)
     return Examples(inputs, outputs + setting.noise * jax.random.normal(key_noise, outputs.shape))
+
+
+def pruning_run(
+    setting: Setting,
+    method: str,
+    counts: tuple[int, int, int],
+    *,
+    steps: int,
+    fine_tune_steps: int,
+    batch_size: int | None,
+) -> Callable[[Key, _three_phase.Point], dict[str, Any]]:
+    """A student that is pruned to the size its data deserve; pure, for sweeps.
+
+    Args:
+      setting: see `Setting`; the loss is the code length at the true noise.
+      method: a name in `pruning.methods.METHODS`.
+      counts: examples to train on, to choose the threshold on, and to test on.
+      steps: optimiser steps of the first phase.
+      fine_tune_steps: of the last one, at least 1.
+      batch_size: examples per step; None for all.
+
+    Returns:
+      (key, point) -> `student` and `teacher`, which each key draws anew, and `metrics`: nonzeros,
+      mean squared errors `train_loss`, `validation_loss` and `test_loss`, and `finite`.
+    """
+    network = student_network(setting)
+    loss = losses.squared_error(network.apply, setting.noise)
+    built = METHODS[method].build(loss, steps)
+    phases = _three_phase.Phases(
+        regularise=loop.Plan(steps, batch_size, log_points=1),
+        fine_tune=loop.Plan(fine_tune_steps, batch_size, log_points=1),
+        fine_tune_optimizer=gradient_descent.falling_adam(fine_tune_steps),
+    )
+
+    def squared_error(params: Params, examples: Examples) -> jax.Array:
+        return jnp.mean(jnp.square(network.apply(params, examples.inputs) - examples.targets))
+
+    def simplify(key: Key, params: Params) -> Params:
+        del key
+        return reachability.remove_unreachable(params, activation=jnp.tanh)
+
+    def run(key: Key, point: _three_phase.Point) -> dict[str, Any]:
+        key_teacher, key_examples, key_student, key_run = jax.random.split(key, 4)
+        teacher = draw_teacher(key_teacher, setting)
+        train, validation, test = (
+            draw_examples(k, setting, teacher, count)
+            for k, count in zip(jax.random.split(key_examples, 3), counts, strict=True)
+        )
+        start = network.init(key_student)
+        pruned = _three_phase.run(
+            phases, built, loss, squared_error, key_run, start, point, train, validation, simplify
+        )
+        return {
+            "student": pruned.params,
+            "teacher": teacher,
+            "metrics": {
+                "nonzeros": trees.nonzeros(pruned.params),
+                "train_loss": squared_error(pruned.params, train),
+                "validation_loss": squared_error(pruned.params, validation),
+                "test_loss": squared_error(pruned.params, test),
+                "finite": pruned.finite,
+            },
+        }
+
+    return run
 
 
 def delete_neurons(params: Params) -> dict[str, dict[str, np.ndarray]]:

@@ -13,7 +13,6 @@ Cost: paper: 2 h on 1 core; convolutional: 40 min; smoke: 1 min.
 Data: mnist.
 """
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -74,8 +73,6 @@ class Row(NamedTuple):
     ]  # fmt: skip
     components_of_classes: tuple[int, ...] = ()
     finite: bool | None = None
-    compress_seconds: float | None = None
-    classifier_seconds: float | None = None
     file: Annotated[Path | None, ex.Artifact] = None
 
     @property
@@ -106,7 +103,6 @@ def measure(
 ) -> ex.Measurement:
     """Train a variant, write it, decode it in a subprocess, train and test the classifier."""
     ((seed, name),) = trials
-    began = time.perf_counter()
     variational = name not in ("ae", "contrastive_ae")
     tried = config.variational_components if variational else config.compression.max_components
     settings = replace(config.compression, variant=name, max_components=tried)
@@ -126,7 +122,6 @@ def measure(
     path = data.path(f"lgc_{name}{row.suffix}_{seed}.lgc")
     container.save(path, compression.to_bytes(fitted, settings))
     images, labels = decoded_sets.from_archive(path, config.per_class, seed)
-    compressed = time.perf_counter()
     outcome = downstream.train(
         classifier, [(images, labels)], test, seeds=(seed,), runs_per_chunk=1
     )
@@ -134,8 +129,6 @@ def measure(
         bytes=path.stat().st_size,
         accuracy_percent=100 * float(outcome.accuracy[0, 0]),
         finite=bool(outcome.finite[0, 0]),
-        compress_seconds=compressed - began,
-        classifier_seconds=time.perf_counter() - compressed,
         file=path,
     )
     if seed != config.seeds[0]:

@@ -11,7 +11,7 @@ Data: none.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +22,8 @@ from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 from fewbits.coding import units
 from fewbits.io.progress import Bar
-from fewbits.training import gradient_descent, loop, losses, sweep, trees
-from fewbits.training.method import Key, Params
+from fewbits.training import sweep
 from pruning import teacher_student
-from pruning.graphs import reachability
 from pruning.methods import METHODS
 from pruning.procedures import _three_phase
 
@@ -107,56 +105,20 @@ def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> lis
     """Draw teachers and examples, train and prune students."""
     ((method_name, n_examples),) = trials
     setting, named = config.setting, METHODS[method_name]
-    student = teacher_student.student_network(setting)
-    loss = losses.squared_error(student.apply, setting.noise)
-    method = named.build(loss, config.steps)
-    batch_size = config.batch_size if n_examples > config.batch_size else None
-    phases = _three_phase.Phases(
-        regularise=loop.Plan(config.steps, batch_size, log_points=1),
-        fine_tune=loop.Plan(config.fine_tune_steps, batch_size, log_points=1),
-        fine_tune_optimizer=gradient_descent.falling_adam(config.fine_tune_steps),
-    )
-
-    def squared_error(params: Params, examples: teacher_student.Examples) -> jax.Array:
-        return jnp.mean(jnp.square(student.apply(params, examples.inputs) - examples.targets))
-
-    def simplify(key: Key, params: Params) -> Params:
-        del key
-        return reachability.remove_unreachable(params, activation=jnp.tanh)
-
-    def one_run(key: Key, point: _three_phase.Point, data: Any) -> dict[str, Any]:
-        del data  # each seed draws its own
-        key_teacher, key_examples, key_student, key_run = jax.random.split(key, 4)
-        teacher = teacher_student.draw_teacher(key_teacher, setting)
-        counts = (n_examples, config.n_validation, config.n_test)
-        train, validation, test = (
-            teacher_student.draw_examples(k, setting, teacher, count)
-            for k, count in zip(jax.random.split(key_examples, 3), counts, strict=True)
-        )
-        start = student.init(key_student)
-        pruned = _three_phase.run(
-            phases, method, loss, squared_error, key_run, start, point, train, validation, simplify
-        )
-        return {
-            "student": pruned.params,
-            "teacher": teacher,
-            "metrics": {
-                "nonzeros": trees.nonzeros(pruned.params),
-                "train_loss": squared_error(pruned.params, train),
-                "validation_loss": squared_error(pruned.params, validation),
-                "test_loss": squared_error(pruned.params, test),
-                "finite": pruned.finite,
-            },
-        }
-
+    one_run = teacher_student.pruning_run(
+        setting, method_name, (n_examples, config.n_validation, config.n_test),
+        steps=config.steps, fine_tune_steps=config.fine_tune_steps,
+        batch_size=config.batch_size if n_examples > config.batch_size else None,
+    )  # fmt: skip
     weights = units.bits_to_nats(np.asarray(config.penalties_bits)) / n_examples
     rate = config.learning_rate
     hyperparameters = named.hyperparameters(rate, jnp.asarray(weights, jnp.float32))
     point = _three_phase.Point(hyperparameters, config.tolerance, 0.0, rate)
     with Bar(f"{method_name}, N = {n_examples}") as bar:
         found = sweep(
-            one_run, point, config.seeds, runs_per_chunk=config.runs_per_chunk, progress=bar
-        )
+            lambda key, point, data: one_run(key, point), point, config.seeds,
+            runs_per_chunk=config.runs_per_chunk, progress=bar,
+        )  # fmt: skip
     runs = []
     for p, penalty in enumerate(config.penalties_bits):
         for s, seed in enumerate(config.seeds):

@@ -10,14 +10,12 @@ Cost: paper: 15 min on 1 core; smoke: 1 min.
 Data: mnist.
 """
 
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from experiments.common import decoded_networks
 from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
 from experiments.weight_coding import sparse_lenets
@@ -57,11 +55,8 @@ class Row(NamedTuple):
     model_bytes: Annotated[int | None, ex.Column("model, bytes", ",.0f")]
     file: Annotated[Path, ex.Artifact]
     model: Annotated[Path | None, ex.Artifact] = None
-    model_train_accuracy_percent: float | None = None
     blocks: tuple[int, ...] = ()
     """Number of the last label of each."""
-    write_seconds: float | None = None
-    decode_seconds: float | None = None
 
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
@@ -73,22 +68,14 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row
     ends = prequential.doubling_blocks(count, config.first_block)
     ends = ends if code == PREQUENTIAL else [count]
     path = data.path(f"labels_{config.data}_{code}.fwb")
-    began = time.perf_counter()
     predict = _predict(config, code, images, model)
     container.save(path, prequential.write_labels(predict, images.labels, classes, ends))
-    written = time.perf_counter()
     _check_decoded(config, code, path, model, data)
-    seconds = (written - began, time.perf_counter() - written)
     know_nothing = _predict(config, UNIFORM, images, None)
     uniform = len(prequential.write_labels(know_nothing, images.labels, classes, [count]))
     of_labels, of_model = path.stat().st_size, None if model is None else model.stat().st_size
     size = of_labels + (of_model or 0)
-    accuracy = None
-    if model is not None:
-        net = networks.lenet_300_100(images.pixels.shape[1:])
-        accuracy = decoded_networks.accuracy_percent(net, decoded_networks.decode(model), images)
-    row = (code, size, size / uniform, of_labels, of_model, path, model, accuracy, tuple(ends))
-    return [Row(*row, *seconds)]
+    return [Row(code, size, size / uniform, of_labels, of_model, path, model, tuple(ends))]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:

@@ -5,6 +5,8 @@ import pytest
 
 from fewbits.training import trees
 from pruning import teacher_student as ts
+from pruning.methods import METHODS
+from pruning.procedures import _three_phase
 
 SETTING = ts.Setting()
 
@@ -96,3 +98,22 @@ def test_deleting_neurons_keeps_the_function(key):
 def test_bad_settings_are_named(settings, value):
     with pytest.raises(ValueError, match=value):
         ts.Setting(**settings)
+
+
+@pytest.mark.slow
+def test_a_student_is_pruned_and_measured_on_its_own_examples(key):
+    run = ts.pruning_run(
+        SETTING, "drr", (30, 50, 200), steps=200, fine_tune_steps=50, batch_size=None
+    )
+    hyperparameters = METHODS["drr"].hyperparameters(jnp.float32(5e-3), jnp.float32(1e-3))
+    found = jax.jit(run)(key, _three_phase.Point(hyperparameters, 0.01, 0.0, 5e-3))
+    assert bool(found["metrics"]["finite"])
+    assert int(found["metrics"]["nonzeros"]) == int(trees.nonzeros(found["student"])) < 751
+    key_teacher, key_examples = jax.random.split(key, 4)[:2]
+    teacher = ts.draw_teacher(key_teacher, SETTING)
+    drawn = jax.tree.map(np.asarray, found["teacher"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), teacher, drawn)
+    test = ts.draw_examples(jax.random.split(key_examples, 3)[2], SETTING, teacher, 200)
+    errors = ts.student_network(SETTING).apply(found["student"], test.inputs) - test.targets
+    loss = float(found["metrics"]["test_loss"])
+    assert loss == pytest.approx(float(jnp.mean(errors**2)), rel=1e-4)
