@@ -16,7 +16,7 @@ import numpy as np
 
 import ratedist
 from bitalloc.encoders import bottleneck
-from fewbits.training import gradient_descent, loop, losses, networks, transformer, vgg
+from fewbits.training import gradient_descent, loop, losses, networks, sampling, transformer, vgg
 from fewbits.training.method import Loss, Method, Params
 from lgc.autoencoders import variants
 from lgc.distillation import augmentation, kernel_ridge, pixel_rate
@@ -94,7 +94,7 @@ def training_step(method: Method, init: Callable[[Any], Params], data: Any, batc
         key_batch, key_step = jax.random.split(jax.random.key(seed))
         size = jax.tree.leaves(data)[0].shape[0]
         rows = jax.random.randint(key_batch, (batch,), 0, size)
-        drawn = loop.examples(data, rows)
+        drawn = sampling.examples(data, rows)
         state, info = method.step(key_step, state, drawn)
         return (seed + 1, state), info.finite
 
@@ -234,7 +234,7 @@ def _distillation() -> Built:
         rate_params, data = shared
         key_batch, key_step = jax.random.split(jax.random.key(seed))
         rows = jax.random.randint(key_batch, (1_000,), 0, data[1].shape[0])
-        batch = loop.examples(data, rows)
+        batch = sampling.examples(data, rows)
         state, info = with_rate(rate_params).step(key_step, state, batch)
         return (seed + 1, state), info.finite
 

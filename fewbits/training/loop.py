@@ -20,9 +20,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from fewbits.training.method import Hyperparameters, Info, Key, Method, Params, State, all_finite
-
-Data = Any
-"""A pytree of arrays that share their leading axis, usually `(inputs, labels)`."""
+from fewbits.training.sampling import Data, examples, permutation
 
 
 @dataclass(frozen=True)
@@ -137,21 +135,6 @@ def steps_per_epoch(plan: Plan, data: Data) -> int:
     return size // plan.batch_size
 
 
-def examples(data: Data, indices: jax.Array) -> Data:
-    """Some of the examples: leaves with a leading axis of `indices`' size.
-
-    Each example is taken as one row. A TPU pads the last two axes of an array to tiles: pixels of
-    one channel would be gathered from an array more than a hundred times as large.
-    """
-
-    def rows(a: jax.Array) -> jax.Array:
-        flat = a.reshape(a.shape[0], -1) if a.ndim > 2 else a
-        taken = jnp.take(flat, indices, axis=0, mode="clip")
-        return taken.reshape(indices.shape[0], *a.shape[1:])
-
-    return jax.tree.map(rows, data)
-
-
 def start(
     method: Method,
     plan: Plan,
@@ -237,7 +220,7 @@ def advance(
         return jax.lax.fori_loop(first_step, last_step, drawn_batch, carry)
 
     def epoch(number: jax.Array, carry: Carry) -> Carry:
-        order = jax.random.permutation(jax.random.fold_in(key_order, number), size)
+        order = permutation(jax.random.fold_in(key_order, number), size)
 
         def permuted_batch(step: jax.Array, carry: Carry) -> Carry:
             position = (step - number * per_epoch) * batch_size

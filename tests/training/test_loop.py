@@ -187,10 +187,3 @@ def test_refuses_data_that_do_not_fit_the_plan(key):
         loop.run(recorder(4), plan, key, jnp.float32(0), jnp.arange(4))
     with pytest.raises(ValueError, match=r"\(4,\), \(3,\)"):
         loop.n_examples((jnp.arange(4), jnp.arange(3)))
-
-
-def test_examples_are_rows_of_any_shape():
-    data = {"pixels": np.arange(2 * 3 * 3 * 2).reshape(2, 3, 3, 2), "labels": np.array([5, 7])}
-    drawn = loop.examples(jax.tree.map(jnp.asarray, data), jnp.array([1, 1, 0]))
-    np.testing.assert_array_equal(drawn["pixels"], data["pixels"][[1, 1, 0]])
-    np.testing.assert_array_equal(drawn["labels"], [7, 7, 5])
