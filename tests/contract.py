@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+import pruning
 from fewbits.training import gradient_descent, losses, networks
 from fewbits.training.method import Method
 from pruning.controls import gradual_magnitude, hard_concrete
@@ -107,6 +108,32 @@ _SCHEDULE = Schedule(rate=CosineDecay(0, 100, 0.1), strength=Ramp(0, 4))
 TABLE = [
     Row("gradient_descent-adam", lambda: _gradient_descent(optax.adam)),
     Row("gradient_descent-scheduled_momentum", lambda: _gradient_descent(_scheduled_momentum)),
+    Row(
+        "optax-drr",
+        lambda: _gradient_descent(lambda rate: optax.chain(pruning.drr(0.05), optax.adam(rate))),
+        slow=True,
+    ),
+    Row(
+        "optax-relaxed_lasso",
+        lambda: _gradient_descent(
+            lambda rate: optax.chain(pruning.relaxed_lasso(0.05), optax.sgd(rate))
+        ),
+        slow=True,
+    ),
+    Row(
+        "optax-proximal",
+        lambda: _gradient_descent(
+            lambda rate: pruning.proximal(optax.adam(rate), pruning.drr(0.1), rate)
+        ),
+        slow=True,
+    ),
+    Row(
+        "optax-gradual_magnitude",
+        lambda: _gradient_descent(
+            lambda rate: optax.chain(optax.adam(rate), pruning.gradual_magnitude(0.5))
+        ),
+        slow=True,
+    ),
     Row(
         "drr-coupled",
         lambda: _pruning(

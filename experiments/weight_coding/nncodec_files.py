@@ -1,6 +1,7 @@
 """Weight files against NNCodec 2.x at equal mean squared error: digits networks, released networks.
 
-A 64-300-100-10 network trained on digits, dense and pruned to 10 and 5 % of its weights, and two
+A 64-300-100-10 network trained on digits, dense and pruned to 10 and 5 % of its weights, its hidden
+units sorted (`pruning.sort_units`; NNCodec is given the same arrays), and two
 networks from PyPI wheels on which no default was tuned: silero-vad (309,633 parameters) and
 resemblyzer (1,423,618). Ours is `params_to_bytes` with its defaults, and a coarser file. NNCodec
 has its own defaults but for qp; its bytes at our error are interpolated between the two nearest qp.
@@ -23,19 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+import pruning
 from experiments.common import decoded_networks
 from experiments.runner import experiment as ex
-from experiments.weight_coding import nncodec_peer
+from experiments.weight_coding import nncodec_peer, sparse_lenets
 from fewbits.coding import container, params_from_bytes, params_to_bytes
-from fewbits.io import datasets
-from fewbits.training import loop, losses, networks, sweep
 from fewbits.training.trees import named_leaves
-from pruning import methods
-from pruning.controls import gradual_magnitude
 
 REMAINING = {"dense": 1.0, "p10": 0.1, "p5": 0.05}
 WHEELS = {
@@ -100,11 +97,12 @@ def grid(config: Config) -> list[tuple[str, int]]:
 def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> list[Row]:
     """Write two files, decode them in a subprocess, and ask NNCodec for the same errors."""
     ((network, seed),) = trials
-    params = (
-        trained(config, network, seed, data.images("digits", "train"))
-        if network in REMAINING
-        else released(network, data)
-    )
+    if network in REMAINING:
+        share, images = jnp.asarray((REMAINING[network],)), data.images("digits", "train")
+        params = sparse_lenets.pruned(images, seed, share, config.steps, config.batch_size, 1e-3)
+        params = pruning.sort_units(params)  # for both coders
+    else:
+        params = released(network, data)
     tensors = named_leaves(params)
     count = sum(tensor.size for tensor in tensors.values())
     energy = sum(float(np.sum(np.square(tensor, dtype=float))) for tensor in tensors.values())
@@ -174,21 +172,6 @@ def released(network: str, data: ex.Data) -> dict[str, np.ndarray]:
 
     with np.load(data.cached_file(f"{network}.npz", write)) as stored:
         return dict(stored)
-
-
-def trained(config: Config, network: str, seed: int, images: datasets.Images) -> Any:
-    """The parameters of one network of digits, pruned by gradual magnitude pruning."""
-    net = networks.lenet_300_100(images.pixels.shape[1:])
-    plan = loop.Plan(config.steps, config.batch_size)
-    method = methods.METHODS["magnitude"].build(losses.cross_entropy(net.apply), config.steps)
-
-    def pruned(key: jax.Array, hyperparameters: Any, data: Any) -> Any:
-        key_params, key_run = jax.random.split(key)
-        return loop.run(method, plan, key_run, net.init(key_params), data, hyperparameters).params
-
-    point = gradual_magnitude.Hyperparameters(1e-3, jnp.asarray((REMAINING[network],)))
-    found = sweep(pruned, point, [seed], (images.pixels, images.labels), runs_per_chunk=1)
-    return jax.tree.map(lambda leaf: np.asarray(leaf[0, 0]), found)
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:

@@ -192,6 +192,7 @@ def search(
 
     tried: dict[float, list[Candidate]] = {}
     trials: list[Trial] = []
+    found: list[Candidate] = []
     planned = settings.trials if settings.strengths is None else len(settings.strengths)
     started = time.monotonic()
     for strength in points.strengths(settings, tried, limit, held_out):
@@ -202,10 +203,9 @@ def search(
             break
         trials.append(problem.trial(jax.random.fold_in(key, 1), weights, strength))
         tried[strength] = trials[-1].candidates
-        found = [one for candidates in tried.values() for one in candidates]
+        found += tried[strength]
         best = points.selected(points.pareto(found), limit) if found else None
         on_trial(len(tried), planned, best)
-    found = [one for candidates in tried.values() for one in candidates]
     if not found:
         raise ValueError(
             f"{settings.method} diverged at every penalty weight: {sorted(tried)}; "

@@ -1,0 +1,182 @@
+"""The pruned LeNets of `prune_lenet` in smaller files: sorted units, fewer bits, a newer coder.
+
+`results/prune_lenet/files` holds what runs of `prune_lenet` have written, all seeds. Hidden units
+are sorted (`pruning.sort_units`), and each network is coded again at 5 to 8 bits. The smallest
+files whose validation error, on average over seeds, is within a limit set beforehand are published.
+
+Cost: lenet300, lenet5: 2 min on 1 core each; smoke: 30 s.
+Data: mnist; smoke: digits (embedded).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import pruning
+from experiments.common import decoded_networks
+from experiments.pruning import files, runs
+from experiments.pruning.runs import TestError, ValidationError
+from experiments.runner import experiment as ex
+from experiments.runner.records import REPOSITORY
+from experiments.weight_coding import sparse_lenets
+from fewbits import coding
+from fewbits.training import trees
+
+FILES = REPOSITORY / "results" / "prune_lenet" / "files"
+BITS = ((5, 6), (6, 6), (7, 8), (8, 8))
+"""Of kernels and of biases."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run of the experiment."""
+
+    network: Literal["lenet300", "lenet5"] = "lenet300"
+    data: str = "mnist"
+    sources: tuple[str, ...] = ()
+    """Operating points of `prune_lenet`; none trains a small one."""
+    limit_percent: float = 100.0
+    """Of the mean validation error."""
+    validation_images: int = 5_000
+    seeds: tuple[int, ...] = (0,)
+
+
+class Small(NamedTuple):
+    """The smallest files within the limit of validation error.
+
+    Operating point and bits were chosen on validation; each file was decoded in a subprocess. Mean
+    ± standard deviation.
+    """
+
+    network: Annotated[str, ex.Key]
+    source: Annotated[str, ex.Column("operating point of prune_lenet")]
+    bits: Annotated[int, ex.Column("bits per weight")]
+    seed: int
+    bytes: Annotated[
+        int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f"),
+        ex.Claim("pruning.{network}.small.bytes", tolerance=0.0),
+    ]  # fmt: skip
+    source_bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes before", ",.0f")]
+    nonzeros: Annotated[int, ex.MeanOverSeeds(), ex.Column("weights left", ",.0f")]
+    test_error_percent: Annotated[
+        TestError, ex.Claim("pruning.{network}.small.test_error", tolerance=0.02)
+    ]
+    validation_error_percent: ValidationError
+    file: Annotated[Path, ex.Artifact]
+
+
+class Tried(NamedTuple):
+    """All operating points and precisions that were tried.
+
+    Mean ± standard deviation over seeds.
+    """
+
+    network: Annotated[str, ex.Key]
+    source: Annotated[str, ex.Key]
+    bits: Annotated[int, ex.Key]
+    seed: int
+    bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Axis("bytes", scale="log")]
+    validation_error_percent: Annotated[
+        float, ex.MeanOverSeeds("%"), ex.Axis("validation error, %")
+    ]
+
+
+class _Candidate(NamedTuple):
+    source: str
+    bits: tuple[int, int]
+    files: list[bytes]
+    errors: list[float]
+    before: list[int]
+
+
+def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any]:
+    """Code every source again, choose, write, decode, test."""
+    parts = runs.parts_of(data, config.data, config.validation_images)
+    apply = runs.lenet(config.network, parts).network.apply
+    accuracy = jax.jit(lambda params, x, y: (apply(params, x).argmax(-1) == y).mean())
+
+    def error(params: Any, part: str) -> float:
+        images = jnp.asarray(parts[part].pixels), jnp.asarray(parts[part].labels)
+        params = jax.tree.map(jnp.asarray, params)
+        return 100 * (1 - float(accuracy(params, *images)))
+
+    found = []
+    for source in config.sources or ("trained here",):
+        given = [_given(config, source, seed, data) for seed in config.seeds]
+        for bits in BITS:
+            coded = [
+                coding.params_to_bytes(params, bits={"*/bias": bits[1], "*": bits[0]})
+                for params, _ in given
+            ]
+            errors = [error(coding.params_from_bytes(each), "validation") for each in coded]
+            before = [size for _, size in given]
+            found.append(_Candidate(source, bits, coded, errors, before))
+    within = [one for one in found if np.mean(one.errors) <= config.limit_percent]
+    best = min(within or found, key=lambda one: np.mean([len(each) for each in one.files]))
+    rows: list[Any] = [
+        Tried(config.network, one.source, one.bits[0], seed, len(file), wrong)
+        for one in found
+        for seed, file, wrong in zip(config.seeds, one.files, one.errors, strict=True)
+    ]
+    for number, seed in enumerate(config.seeds):
+        path = data.path(f"small_{config.network}_{seed}.fwb")
+        coding.save(path, best.files[number])
+        params = decoded_networks.decode(path)
+        rows.append(
+            Small(
+                config.network, best.source, best.bits[0], seed, path.stat().st_size,
+                best.before[number], int(trees.nonzeros(params)), error(params, "test"),
+                best.errors[number], path,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _given(config: Config, source: str, seed: int, data: ex.Data) -> tuple[Any, int]:
+    """A pruned network with sorted units, and the bytes of the file that it comes from."""
+    if config.sources:
+        content = (FILES / f"{config.network}_{source}_{seed}.fb").read_bytes()
+        return pruning.sort_units(coding.params_from_bytes(content)), len(content)
+    images = data.images(config.data, "train")
+    params = sparse_lenets.pruned(images, seed, jnp.asarray((0.1,)), 300, 100, 1e-3)
+    return pruning.sort_units(params), len(coding.params_to_bytes(params, bits=8))
+
+
+def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | None:
+    """From the file of one seed, decoded in a subprocess."""
+    if not isinstance(row, Small):
+        return None
+    test = data.images(config.data, "test")
+    network = runs.NETWORKS[config.network](test.pixels.shape[1:], len(test.label_names))
+    params = decoded_networks.decode(row.file)
+    return {
+        "bytes": row.file.stat().st_size,
+        "test_error_percent": files.error_percent(network.apply)(params, test),
+    }
+
+
+EXPERIMENT = ex.Experiment(
+    (Small, Tried),
+    {
+        "lenet300": Config(
+            "lenet300", sources=("drr_bytes3000", "drr_ratio150"), limit_percent=2.1,
+            seeds=(0, 1, 2, 3, 4),
+        ),
+        "lenet5": Config(
+            "lenet5", sources=("drr_ratio342", "pmmp_curvature_ratio342", "drr_ratio500"),
+            limit_percent=1.25, seeds=(0, 1, 2),
+        ),
+        "smoke": Config(data="digits", validation_images=297),
+    },
+    measure,
+    grid=lambda config: [(config.network,)],
+    free=("seeds",),
+    recompute=recompute,
+    together=True,
+)  # fmt: skip
