@@ -20,13 +20,14 @@ from matplotlib.figure import Figure
 
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows, subprocesses
-from experiments.text import text_files, text_methods
+from experiments.text import text_files
 from experiments.text.text_files import Config, Sweep, Training, Trial
 from fewbits.codecs import general_purpose
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.codecs.text.online import Learning
 from fewbits.io import wikipedia
 from fewbits.training.transformer import TransformerConfig
+from pruning.methods import METHODS
 
 _QUICK_BYTES = 100_000
 """A longer text is not coded again to verify a claim: that would take the whole run."""
@@ -121,7 +122,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     found = subprocesses.call(text_files.measure, *arguments, same_device=True)
     contexts = ", contexts" if text_files.model(config, trial).contexts else ""
     coder = f"{trial.mode}, {found['parameters'] / 1e6:.2f} M{contexts}"
-    method = text_methods.title(trial.method)
+    method = "none" if trial.method == "none" else METHODS[trial.method].title
     return [Row(label, coder, method, trial.weight or None, trial, size, **found)]
 
 

@@ -9,34 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from experiments.runner import subprocesses
-from experiments.text import text_methods
-from fewbits.codecs.text import header, offline, offline_training, online, resumable
+from fewbits.codecs.text import archive, offline, offline_training, online, resumable
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.coding import container
 from fewbits.io import wikipedia
-from fewbits.training import data_parallel, loop, transformer, trees
+from fewbits.training import transformer, trees
 from fewbits.training.transformer import TransformerConfig
-from pruning.procedures import _three_phase
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a network is trained offline: three phases on pieces of the text."""
-
-    steps: int = 800
-    fine_tune_steps: int = 200
-    batch_size: int = 16
-    length: int = 256
-    learning_rate: float = 3e-3
-    fine_tune_rate: float = 1e-3
-    tolerance: float = 0.003
-    """By how much of itself the loss of held-out text may rise when weights are cut."""
-    streams: int = 64
-    """The most streams that the text is coded in."""
+from pruning import text_learners
+from pruning.text_learners import Training
 
 
 @dataclass(frozen=True)
@@ -107,16 +89,20 @@ def measure(
             config.learning, method=trial.method, strength=trial.weight, seed=config.seed
         )
         how = online.OnlineConfig(shape, learning)
-        data = online.compress(text, how, text_methods.ONLINE, run)
+        data = online.compress(text, how, text_learners.ONLINE, run)
     else:
-        params, trained = _train(config, trial, shape, text, held_out_path.read_bytes())
+        trained = text_learners.train(
+            shape, text, held_out_path.read_bytes(), method=trial.method, weight=trial.weight,
+            plan=config.training, seed=config.seed,
+        )._asdict()  # fmt: skip
+        params = trained.pop("params")
         found |= trained | {"training_seconds": time.perf_counter() - began}
         network, found["bits"] = offline_training.smallest_network(shape, params, text)
         began = time.perf_counter()
         data = offline.compress(text, shape, network, max_streams=config.training.streams, run=run)
     found["encode_seconds"] = time.perf_counter() - began
     container.save(path, data)
-    digest, seconds = subprocesses.call(text_methods.decode, path, same_device=True)
+    digest, seconds = subprocesses.call(decode, path, same_device=True)
     if digest != hashlib.sha256(text).hexdigest():
         raise ValueError(f"{path} decodes to another text")
     size = path.stat().st_size
@@ -133,40 +119,15 @@ def measure(
     }
 
 
-def _train(
-    config: Config, trial: Trial, model: TransformerConfig, text: bytes, held_out: bytes
-) -> tuple[Any, dict[str, Any]]:
-    """Three phases; parameters, and the paper's description length of them."""
-    plan = config.training
-    data = offline_training.pieces(text, plan.length)
-    validation = jax.tree.map(lambda a: a[:128], offline_training.pieces(held_out, plan.length))
-    batch_size = min(plan.batch_size, len(data[0]))
-    plain_loss = transformer.next_byte_loss(model)
-    loss = data_parallel.split_batches(plain_loss, data_parallel.batch_mesh(batch_size))
-    key_params, key_run = jax.random.split(jax.random.key(config.seed))
+def decode(path: Path) -> tuple[str, float]:
+    """SHA-256 of the text in any text file, also one that learned with a penalty, and seconds.
 
-    def objective(params: Any, batch: Any) -> jax.Array:
-        return plain_loss(key_run, params, batch)[0]
-
-    tune = loop.Plan(plan.fine_tune_steps, batch_size) if plan.fine_tune_steps else None
-    phases = _three_phase.Phases(loop.Plan(plan.steps, batch_size), tune)
-    method, hyperparameters = text_methods.offline(trial.method, loss, plan.steps)
-    tolerance = 0.0 if trial.method == "none" else plan.tolerance
-    point = _three_phase.Point(
-        hyperparameters(plan.learning_rate, jnp.asarray(trial.weight)),
-        tolerance,
-        fine_tune_rate=plan.fine_tune_rate,
+    It goes on where it was stopped.
+    """
+    began = time.perf_counter()
+    data = container.load_bytes(path)
+    part = f".{hashlib.sha256(data).hexdigest()[:16]}.decoded.part"
+    text = archive.decompress(
+        data, text_learners.ONLINE, resumable.resumable(path.with_suffix(part))
     )
-    run = jax.jit(partial(_three_phase.run, phases, method, loss, objective))
-    result = run(key_run, header.start_params(model, key_params), point, data, validation)
-    if not bool(result.finite):
-        raise ValueError(f"{trial} diverged")
-    nats = offline_training.mean_nats(model, result.params, data, every=5)
-    nonzeros = int(trees.nonzeros(result.params))
-    formula = 4 * nonzeros + nats * len(text) / (8 * np.log(2))
-    return result.params, {
-        "nonzeros": nonzeros,
-        "loss_nats": nats,
-        "held_out_nats": offline_training.mean_nats(model, result.params, validation),
-        "formula_bytes": float(formula),
-    }
+    return hashlib.sha256(text).hexdigest(), time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""The text experiment: its trials, the decoder of all methods, its smoke preset."""
+"""The text experiment: its trials, its smoke preset."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pytest
 
 from experiments.runner.run import run
 from experiments.text import text_description_length as experiment
-from experiments.text import text_files, text_methods
-from fewbits.codecs.text import online
+from experiments.text import text_files
 
 PRESETS = experiment.EXPERIMENT.presets
 
@@ -23,11 +22,6 @@ def test_every_trial_is_a_file_of_its_own():
     assert modes.count(("offline", 4_000_000)) == 4
     assert modes.count(("online", 4_000_000)) == modes.count(("online", 1_000_000)) == 5
     assert modes.count(("offline", 1_000_000)) == 1 + 3 * 2 + 2
-
-
-def test_every_method_learns_online_and_is_known_to_the_decoder():
-    assert tuple(text_methods.ONLINE) == text_methods.NAMES
-    assert set(online.METHODS) < set(text_methods.NAMES)
 
 
 @pytest.mark.nightly
