@@ -1,4 +1,4 @@
-"""How much faster is `lgc.gmm.em.sweep` than scikit-learn at the same BIC sweep?
+"""How much faster is `lgc.gmm.sweep` than scikit-learn at the same BIC sweep?
 
 For every class, Gaussian mixtures of 1 to K full-covariance components, none skipped, and the BIC
 of each. Both sides: k-means start, one start per mixture, the same tolerance, iteration limit and
@@ -38,7 +38,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from fewbits.io.outputs import open_output
-from lgc.gmm import em
+from lgc.gmm import component_counts, em
 
 VARIANTS = {
     "float32": (np.float32, None),
@@ -117,7 +117,9 @@ def compile_sweep(config: em.Config, counts: range, n_samples: int, n_dimensions
     samples = jnp.zeros((1, n_samples, n_dimensions))
     arguments = (jax.random.key(0), samples, jnp.ones((1, n_samples), bool))
     with Stopwatch() as watch:
-        jitted = jax.jit(lambda key, samples, mask: em.sweep(key, samples, mask, config, counts))
+        jitted = jax.jit(
+            lambda key, samples, mask: component_counts.sweep(key, samples, mask, config, counts)
+        )
         compiled = jitted.lower(*arguments).compile()
     jax.block_until_ready(compiled(*arguments))
     return compiled, watch

@@ -15,8 +15,9 @@ fits every class with every number of components, and `select` chooses among the
 (60,)
 """
 
+from lgc.gmm.component_counts import Sweep, select, sweep
 from lgc.gmm.covariances import Kind
-from lgc.gmm.em import Config, FitInfo, Sweep, fit, run, select, sweep
+from lgc.gmm.em import Config, FitInfo, fit, run
 from lgc.gmm.gaussian_mixture import (
     Mixture,
     bic,

@@ -3,24 +3,26 @@
 Dempster, Laird and Rubin (1977), in the log domain, stopped as scikit-learn stops: when the mean
 log-likelihood moves by less than `tolerance` in one iteration. `fit` is for one data set; it is
 pure and of fixed shape, so `jax.vmap` runs it over classes, keys and numbers of components (all
-fits then wait for the slowest). `sweep` runs that product one fit after another, which on a CPU is
-faster: the matrix products are large enough already, and no fit waits for another.
+fits then wait for the slowest). `lgc.gmm.component_counts` runs that product one fit after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int, Key
 
-from lgc.gmm import covariances, em_steps, gaussian_mixture, kmeans
+from lgc.gmm import covariances, em_steps, kmeans
 from lgc.gmm.covariances import Kind
 from lgc.gmm.gaussian_mixture import Mixture
+
+_FEW = 10
+"""Samples for each dimension of a component, below which its covariance is nearly singular."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Config:
       max_iterations: of EM.
       reg_covar: added to every variance, in squared sample units.
       n_restarts: independent starts; the result with the largest likelihood is returned.
+      precision: "samples" computes in the samples' dtype, "float64" in double precision whatever
+        JAX's global flag. "auto" takes float64 where dense covariances have fewer than ten samples
+        for each dimension of each component: they are nearly singular then, and in float32 the
+        likelihood of EM falls and does not converge.
     """
 
     n_components: int = 1
@@ -42,15 +48,24 @@ class Config:
     max_iterations: int = 100
     reg_covar: float = 1e-6
     n_restarts: int = 1
+    precision: Literal["auto", "samples", "float64"] = "auto"
 
     def __post_init__(self):
         covariances.check_kind(self.kind)
+        if self.precision not in ("auto", "samples", "float64"):
+            raise ValueError(f"precision {self.precision!r} is none of auto, samples, float64")
         for name in ("n_components", "max_iterations", "n_restarts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         for name in ("tolerance", "reg_covar"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be finite and >= 0")
+
+    def in_float64(self, n_samples: int, n_dimensions: int) -> bool:
+        """Whether samples of this shape are fitted in double precision."""
+        few = n_samples < _FEW * n_dimensions * self.n_components
+        dense = self.kind in ("full", "tied")
+        return self.precision == "float64" or (self.precision == "auto" and dense and few)
 
 
 class FitInfo(NamedTuple):
@@ -77,15 +92,36 @@ def run(
     """EM from a given start: E and M steps until the likelihood stands still.
 
     Args:
-      config: n_components and n_restarts are not used.
+      config: n_restarts is not used, and of n_components what `precision` needs.
       start: mixture of the config's kind.
       samples: (N, D).
       mask: (N,) False for padding.
 
     Returns:
-      The mixture after the last M step, and how it went. An iteration whose likelihood is not
-      finite ends the loop, and the mixture before it is returned.
+      The likeliest of the mixtures after each M step, the start included, and how it went: more
+      iterations never give a lower likelihood. In exact arithmetic it is the last one, but for the
+      effect of `reg_covar`. An iteration whose likelihood is not finite ends the loop.
     """
+    config = replace(config, n_components=start.means.shape[0])
+    if not config.in_float64(*samples.shape):
+        return _run(config, start, samples, mask)
+    with jax.enable_x64(True):
+        double = jax.tree.map(_doubled, (start, samples))
+        found = _run(config, *double, mask)
+        return jax.tree.map(partial(_back, dtype=samples.dtype), found)
+
+
+def _doubled(leaf: Array) -> Array:
+    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+def _back(leaf: Array, dtype: jnp.dtype) -> Array:
+    if jnp.issubdtype(leaf.dtype, jnp.floating):
+        return leaf.astype(dtype)
+    return leaf.astype(jnp.int32) if jnp.issubdtype(leaf.dtype, jnp.integer) else leaf
+
+
+def _run(config: Config, start: Mixture, samples: Array, mask: Array) -> tuple[Mixture, FitInfo]:
     blocks = em_steps.cut(samples, mask, start.means.shape[0])
     start = start._replace(means=start.means - blocks.centre[None])
 
@@ -93,6 +129,8 @@ def run(
         mixture: Mixture
         log_likelihood: Array
         change: Array
+        best: Mixture
+        best_log_likelihood: Array
         finite: Array
         iterations: Array
 
@@ -105,20 +143,36 @@ def run(
             config.kind, config.reg_covar, carry.mixture, blocks
         )
         sound = jnp.isfinite(log_likelihood)
+        better = log_likelihood > carry.best_log_likelihood
+        best = _either(better, carry.mixture, carry.best)
         for leaf in (mixture.means, mixture.factors):
             sound &= jnp.all(jnp.isfinite(leaf))
-        mixture = jax.tree.map(lambda new, old: jnp.where(sound, new, old), mixture, carry.mixture)
-        change = log_likelihood - carry.log_likelihood
-        return Carry(mixture, log_likelihood, change, sound, carry.iterations + 1)
+        return Carry(
+            _either(sound, mixture, carry.mixture),
+            log_likelihood,
+            log_likelihood - carry.log_likelihood,
+            best,
+            jnp.where(better, log_likelihood, carry.best_log_likelihood),
+            sound,
+            carry.iterations + 1,
+        )
 
     infinity = jnp.array(jnp.inf, samples.dtype)
-    first = Carry(start, -infinity, infinity, jnp.array(True), jnp.array(0))
+    zero = jnp.array(0, jnp.int32)
+    first = Carry(start, -infinity, infinity, start, -infinity, jnp.array(True), zero)
     last = jax.lax.while_loop(unfinished, iterate, first)
     log_likelihood = em_steps.log_likelihood(last.mixture, blocks)
-    mixture = last.mixture._replace(means=last.mixture.means + blocks.centre[None])
     finite = last.finite & jnp.isfinite(log_likelihood)
+    fell = log_likelihood < last.best_log_likelihood
+    mixture = _either(fell, last.best, last.mixture)
+    log_likelihood = jnp.where(fell, last.best_log_likelihood, log_likelihood)
+    mixture = mixture._replace(means=mixture.means + blocks.centre[None])
     converged = finite & (jnp.abs(last.change) < config.tolerance)
     return mixture, FitInfo(converged, finite, last.iterations, log_likelihood, last.change)
+
+
+def _either(first: Array, one: Mixture, other: Mixture) -> Mixture:
+    return jax.tree.map(lambda a, b: jnp.where(first, a, b), one, other)
 
 
 def kmeans_start(
@@ -176,102 +230,3 @@ def fit(
     scores = jnp.where(results[1].finite, results[1].log_likelihood, -jnp.inf)
     best = jnp.argmax(scores)
     return jax.tree.map(lambda leaf: leaf[best], results)
-
-
-class Sweep(NamedTuple):
-    """Every class fitted with every number of components.
-
-    Attributes:
-      mixtures: leaves (C, number of counts, K_max, ...), smaller mixtures padded and masked.
-      infos: leaves (C, number of counts).
-      bic: (C, number of counts), nats; less is better.
-    """
-
-    mixtures: Mixture
-    infos: FitInfo
-    bic: Array
-
-
-def sweep(
-    key: Key[Array, ""],
-    samples: Float[Array, "c n d"],
-    mask: Bool[Array, "c n"],
-    config: Config,
-    component_counts: Sequence[int],
-    *,
-    counts_per_program: int = 2,
-    runs_at_once: int | None = None,
-) -> Sweep:
-    """Fits every class with every number of components, none skipped.
-
-    Args:
-      key: typed PRNG key; a fit's own key depends on its class and count alone.
-      samples: (C, N, D), padded to the largest class.
-      mask: (C, N) False for padding.
-      config: n_components is replaced by each count in turn.
-      component_counts: numbers of components, for instance range(1, 11).
-      counts_per_program: neighbouring counts that share one compiled loop with places for the
-        largest of them: more compile less, fewer compute less on empty places.
-      runs_at_once: fits that run in parallel under vmap. None, one after another, is fastest
-        on a CPU; an accelerator wants as many as fit its memory.
-    """
-    counts = list(component_counts)
-    classes = jnp.arange(samples.shape[0])
-    groups = []
-    for begin in range(0, len(counts), counts_per_program):
-        group = counts[begin : begin + counts_per_program]
-        each = replace(config, n_components=max(group))
-
-        def fit_one(run: tuple[Array, Array], each: Config = each) -> Sweep:
-            index, count = run
-            fit_key = jax.random.fold_in(jax.random.fold_in(key, index), count)
-            mixture, info = fit(fit_key, samples[index], mask[index], each, count)
-            n_samples = jnp.maximum(jnp.sum(mask[index]), 1)
-            score = gaussian_mixture.bic(config.kind, mixture, info.log_likelihood, n_samples)
-            return Sweep(_pad(config.kind, mixture, max(counts)), info, score)
-
-        runs = (jnp.repeat(classes, len(group)), jnp.tile(jnp.array(group), len(classes)))
-        results = jax.lax.map(fit_one, runs, batch_size=runs_at_once)
-        shape = (len(classes), len(group))
-        groups.append(
-            jax.tree.map(lambda leaf, s=shape: leaf.reshape(*s, *leaf.shape[1:]), results)
-        )
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *groups)
-
-
-def select(swept: Sweep, scores: Array | None = None) -> tuple[Mixture, FitInfo, Array]:
-    """The mixture with the least score of every class.
-
-    Args:
-      swept: from `sweep`.
-      scores: (C, number of counts), less is better: BIC by default, or what the caller measures
-        (bytes of the file that results, for instance).
-
-    Returns:
-      mixtures (C, K_max, ...), infos (C,), and the chosen column (C,) of each class.
-    """
-    scores = swept.bic if scores is None else scores
-    scores = jnp.where(swept.infos.finite, scores, jnp.inf)
-    chosen = jnp.argmin(scores, axis=-1)
-
-    def pick(leaf: Array) -> Array:
-        return jax.vmap(lambda row, column: row[column])(leaf, chosen)
-
-    mixtures, infos = jax.tree.map(pick, (swept.mixtures, swept.infos))
-    return mixtures, infos, chosen
-
-
-def _pad(kind: Kind, mixture: Mixture, n_places: int) -> Mixture:
-    """The same mixture with more, empty, places."""
-    n_components, n_dimensions = mixture.means.shape
-    extra = n_places - n_components
-    unit = covariances.identity_factors(kind, extra, n_dimensions, mixture.factors.dtype)
-    factors = mixture.factors
-    if kind != "tied":
-        factors = jnp.concatenate([factors, unit])
-    return Mixture(
-        jnp.pad(mixture.log_weights, (0, extra), constant_values=-jnp.inf),
-        jnp.pad(mixture.means, ((0, extra), (0, 0))),
-        factors,
-        jnp.pad(mixture.mask, (0, extra)),
-    )

@@ -1,8 +1,8 @@
 """Number of components of each class: fit all candidates, select the shortest description.
 
 By BIC (Schwarz 1978), or by the bits that the parameters take in the file. A class of few images
-gets few components. Where any class is small, variances are regularised: in float32, EM does not
-converge on covariances that are nearly singular.
+gets few components. Where any class is small, variances are regularised, and EM runs in float64:
+in float32 it does not converge on covariances that are nearly singular.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from fewbits.coding import units
 from fewbits.coding.weights import model_file
 from lgc.config import Config, Progress, report
-from lgc.gmm import em, gaussian_mixture, mixture_code
+from lgc.gmm import component_counts, em, gaussian_mixture, mixture_code
 from lgc.gmm.mixture_code import ClassMixture, Covariance
 
 _FEW = 10
@@ -65,7 +65,7 @@ def fit_candidates(
     tried = range(1, most + 1) if config.components is None else [config.components]
     fit_config = em.Config(kind=config.covariance, max_iterations=200)
     if few:
-        fit_config = replace(fit_config, reg_covar=_REGULARISED)
+        fit_config = replace(fit_config, reg_covar=_REGULARISED, precision="float64")
     keys = [jax.random.fold_in(key, count) for count in tried]
     if _side_by_side(padded.size * sum(tried)):
         report(progress, "fitting mixtures", 0, 1)
@@ -112,7 +112,7 @@ def _side_by_side(work: int) -> bool:
     return jax.default_backend() != "cpu" or work < _SMALL_WORK
 
 
-_fit_one_count = jax.jit(em.sweep, static_argnames=("config", "component_counts"))
+_fit_one_count = jax.jit(component_counts.sweep, static_argnames=("config", "component_counts"))
 
 
 @partial(jax.jit, static_argnames="config")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture
 
-from lgc.gmm import em, em_steps, gaussian_mixture
+from lgc.gmm import component_counts, em, em_steps, gaussian_mixture
 from lgc.gmm.covariances import KINDS
 from tests.lgc.test_gmm import SKLEARN_NAMES
 
@@ -20,7 +20,9 @@ fit = jax.jit(em.fit, static_argnums=3)
 run = jax.jit(em.run, static_argnums=0)
 expectation = jax.jit(em_steps.expectation)
 sweep = jax.jit(
-    em.sweep, static_argnums=(3, 4), static_argnames=("counts_per_program", "runs_at_once")
+    component_counts.sweep,
+    static_argnums=(3, 4),
+    static_argnames=("counts_per_program", "runs_at_once"),
 )
 maximisation = jax.jit(em_steps.maximisation, static_argnums=0)
 kmeans_start = jax.jit(em.kmeans_start, static_argnums=1)
@@ -157,6 +159,49 @@ def test_likelihood_never_falls(seed, kind):
         previous = log_likelihood
 
 
+def few_samples() -> tuple[np.ndarray, np.ndarray]:
+    """30 samples of 100 dimensions in two clusters, and a crude clustering of them."""
+    rng = np.random.default_rng(10)
+    samples = rng.normal(size=(30, 100)) * np.geomspace(0.05, 2, 100)
+    samples += 3 * (np.arange(30) % 2)[:, None] * rng.normal(size=100)
+    return samples, rng.dirichlet([0.3, 0.3], size=30)
+
+
+def test_few_samples_in_many_dimensions_agree_with_scikit_learn():
+    samples, responsibilities = few_samples()
+    data = jnp.asarray(samples, jnp.float32)
+    start = maximisation("full", 1e-2, data, jnp.asarray(responsibilities.T, jnp.float32))
+    factors = np.asarray(start.factors, np.float64)
+    theirs = GaussianMixture(
+        2,
+        weights_init=np.exp(np.asarray(start.log_weights, np.float64)),
+        means_init=np.asarray(start.means, np.float64),
+        precisions_init=np.linalg.inv(factors @ factors.swapaxes(-1, -2)),
+        max_iter=200,
+    ).fit(samples)
+    config = em.Config(2, max_iterations=200)
+    mixture, info = run(config, start, data, jnp.ones(30, bool))
+    assert mixture.means.dtype == jnp.float32
+    assert info.finite
+    assert info.converged
+    assert abs(float(info.log_likelihood) - theirs.score(samples)) < 0.5
+
+
+@pytest.mark.parametrize("precision", ["samples", "float64"])
+def test_more_iterations_never_give_a_lower_likelihood(precision):
+    samples, responsibilities = few_samples()
+    data = jnp.asarray(samples, jnp.float32)
+    start = maximisation("full", 1e-6, data, jnp.asarray(responsibilities.T, jnp.float32))
+    found = [
+        run(
+            em.Config(2, max_iterations=count, tolerance=0, precision=precision),
+            start, data, jnp.ones(30, bool),
+        )[1].log_likelihood
+        for count in (1, 2, 4, 8)
+    ]  # fmt: skip
+    assert (np.diff(found) >= 0).all()
+
+
 def test_well_separated_clusters_are_found_whatever_the_padding(key):
     rng = np.random.default_rng(6)
     centres = 20 * np.eye(6)[:3]
@@ -246,7 +291,7 @@ def two_classes() -> tuple[jax.Array, jax.Array]:
 def test_bic_chooses_the_number_of_clusters(key):
     samples, mask = two_classes()
     swept = sweep(key, samples, mask, em.Config(), (1, 2, 3))
-    mixtures, infos, chosen = em.select(swept)
+    mixtures, infos, chosen = component_counts.select(swept)
     np.testing.assert_array_equal(chosen, [0, 1])
     np.testing.assert_array_equal(mixtures.mask.sum(-1), [1, 2])
     assert infos.log_likelihood.shape == (2,)
@@ -257,7 +302,7 @@ def test_the_caller_can_choose_by_a_score_of_its_own(key):
     samples, mask = two_classes()
     swept = sweep(key, samples, mask, em.Config(), (1, 2, 3))
     bytes_on_disk = jnp.array([[30, 20, 10], [10, 30, 20]])
-    _, infos, chosen = em.select(swept, bytes_on_disk)
+    _, infos, chosen = component_counts.select(swept, bytes_on_disk)
     np.testing.assert_array_equal(chosen, [2, 0])
     np.testing.assert_array_equal(
         infos.iterations, [swept.infos.iterations[0, 2], swept.infos.iterations[1, 0]]
@@ -280,7 +325,13 @@ def test_side_by_side_one_by_one_and_alone_give_the_same_fit(key):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("n_components", 0), ("kind", "diag"), ("tolerance", -1), ("reg_covar", float("nan"))],
+    [
+        ("n_components", 0),
+        ("kind", "diag"),
+        ("tolerance", -1),
+        ("reg_covar", float("nan")),
+        ("precision", "half"),
+    ],
 )
 def test_a_wrong_setting_is_named(field, value):
     with pytest.raises(ValueError, match=str(value)):
