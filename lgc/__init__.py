@@ -19,7 +19,7 @@ The command line is `fewbits lgc`. The parts stand on their own: `lgc.gmm` (Gaus
 from lgc import coresets, gmm, groups, privacy
 from lgc.compression import compress
 from lgc.config import Config
-from lgc.decompression import Decompressed, decompress, stream
+from lgc.decompression import Decompressed, classify, decompress, stream
 from lgc.distillation._distill import distill
 from lgc.distillation.search.config import DistillConfig
 
@@ -27,6 +27,7 @@ __all__ = [
     "Config",
     "Decompressed",
     "DistillConfig",
+    "classify",
     "compress",
     "coresets",
     "decompress",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from fewbits.io.image_sets import folders, forms
 from fewbits.io.progress import Bar
 from lgc import flags
 
-_RECORDED = ("variant", "components", "selection", "covariance", "bits")
+_RECORDED = ("variant", "components", "selection", "covariance", "bits", "teacher_bytes")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,25 +33,27 @@ def _compress(options: argparse.Namespace) -> cli.Result:
         _refuse(options, "a fixed number of --components", "selection")
     images, labels, form, groups = _read(options)
     if groups is not None:
-        _refuse(options, "an array 'groups'", "variant", "rate_weight")
+        _refuse(options, "an array 'groups'", "variant", "rate_weight", "teacher_bytes")
     import jax
 
     import lgc
+    from lgc import compress_command
     from lgc.images import check
 
     config = lgc.Config(
         components=options.components, bits=options.bits, epochs=options.epochs,
         covariance=options.covariance, selection=options.selection, variant=options.variant,
+        teacher_bytes=options.teacher_bytes,
     )  # fmt: skip
     check(images, labels)
     key = jax.random.key(options.seed)
     with Bar(str(options.input), quiet=options.quiet) as progress:
         if options.rate_weight is not None:
-            data = _compress_jointly(options, images, labels, key, progress)
+            data = compress_command.jointly(options, images, labels, key, progress)
         elif groups is None:
             data = lgc.compress(images, labels, config=config, key=key, progress=progress)
         else:
-            data = _compress_groups(images, labels, groups, config, key, progress)
+            data = compress_command.with_groups(images, labels, groups, config, key, progress)
         save(forms.attach(data, form))
         compared = None
         if groups is None:
@@ -75,32 +76,6 @@ def _compress(options: argparse.Namespace) -> cli.Result:
         f"{said} ({bits:.2f} bits per image)"
         + ("" if compared is None else f"\n{compared.text(size)}"),
     )
-
-
-def _compress_groups(
-    images: np.ndarray, labels: np.ndarray, groups: np.ndarray, mixtures: Any, key: Any, bar: Any
-) -> bytes:
-    from lgc.groups import grouped_compression as compression
-
-    plain = compression.Config()
-    steps = max(1, mixtures.steps(len(images), plain.batch_size))
-    config = compression.Config(steps=steps, mixtures=mixtures)
-    return compression.compress(images, labels, groups, config=config, key=key, progress=bar).data
-
-
-def _compress_jointly(
-    options: argparse.Namespace, images: np.ndarray, labels: np.ndarray, key: Any, bar: Any
-) -> bytes:
-    import lgc
-    from lgc.autoencoders import rate_constrained_compression as compression
-
-    plain = compression.Config()
-    config = replace(
-        plain,
-        steps=max(1, lgc.Config(epochs=options.epochs).steps(len(images), plain.batch_size)),
-        hyperparameters=plain.hyperparameters._replace(bits_weight=options.rate_weight),
-    )
-    return compression.compress(images, labels, config=config, key=key, progress=bar)
 
 
 def _distill(options: argparse.Namespace) -> cli.Result:
@@ -135,7 +110,10 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
         from lgc import files
 
         with Bar(str(options.input), quiet=options.quiet):
-            images, labels, _ = lgc.decompress(data, per_class=options.per_class, seed=options.seed)
+            drawn = lgc.decompress(
+                data, per_class=options.per_class, seed=options.seed, heavy=options.heavy
+            )
+            images, labels, soft_labels = drawn
             groups = files.groups_of(data, per_class=options.per_class)
             if isinstance(place, Path):
                 form = forms.of_file(data)
@@ -144,6 +122,8 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
                 arrays: dict[str, Any] = {"images": images, "labels": labels}
                 if groups is not None:
                     arrays["groups"] = groups
+                if soft_labels is not None:
+                    arrays["soft_labels"] = soft_labels
                 np.savez_compressed(place, **arrays)
     return cli.Result(
         {"output": str(options.output), "images": len(images), "shape": list(images.shape[1:])},
@@ -167,7 +147,8 @@ def _refuse(options: argparse.Namespace, with_what: str, *names: str) -> None:
     """Options that would have no effect are errors."""
     for name in names:
         if name in options.given:
-            raise InputError(f"--{name.replace('_', '-')} has no effect with {with_what}; drop it")
+            flag = name.replace("_bytes", "").replace("_", "-")
+            raise InputError(f"--{flag} has no effect with {with_what}; drop it")
 
 
 def _read(
@@ -230,7 +211,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
         action=flags.Recorded, help="Gaussians per class",
     )  # fmt: skip
     compress.add_argument(
-        "--selection", choices=("bic", "bytes"), default="bytes", action=flags.Recorded,
+        "--selection", choices=("bic", "bytes"), default="bic", action=flags.Recorded,
         help="criterion for the number of components: BIC, or the bits of this file",
     )  # fmt: skip
     compress.add_argument(
@@ -240,6 +221,12 @@ def parser(prog: str) -> argparse.ArgumentParser:
     compress.add_argument(
         "--bits", type=flags.bits, default=8, metavar="B", action=flags.Recorded,
         help="of each stored parameter: 2 to 16 (entropy coded), float16 or float32",
+    )  # fmt: skip
+    compress.add_argument(
+        "--teacher", type=flags.teacher_bytes, default=0, metavar="BYTES", dest="teacher_bytes",
+        action=flags.Recorded,
+        help="a small classifier of about so many bytes in OUT, which gives soft labels to what is "
+        "drawn from it (default: none)",
     )  # fmt: skip
     compress.add_argument(
         "--rate-weight", type=flags.rate_weight, metavar="LAMBDA", action=flags.Recorded,
@@ -259,6 +246,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
     distill.add_argument(
         "--budget-bytes", type=flags.budget, required=True, metavar="N", help="size of OUT at most"
     )
+    distill.add_argument(
+        "--teacher", type=flags.teacher, default="auto", metavar="auto|none|BYTES",
+        help="a small classifier in OUT, which gives soft labels to what is drawn from it: if it "
+        "pays (default), never, or of about so many bytes",
+    )  # fmt: skip
     common_flags.add_output(
         distill, "--preview", metavar="PNG",
         help="picture of the stored images to write as well (default: none)",
@@ -285,6 +277,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "--per-class", type=int, metavar="N",
         help="images of each class, with groups of each class in each group (default: as many as "
         "were compressed, or are stored)",
+    )  # fmt: skip
+    decompress.add_argument(
+        "--heavy", action="store_true",
+        help="augment images for training on soft labels: mixed and cut; for files with a teacher",
     )  # fmt: skip
     common_flags.add_common(decompress, seed="of the images that are drawn", quiet=True)
 

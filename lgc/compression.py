@@ -17,15 +17,19 @@ import numpy as np
 from jaxtyping import Array, Integer, Key, Num, Shaped, UInt8
 from numpy.typing import ArrayLike
 
+from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
 from fewbits.training import gradient_descent, loop
 from lgc import archive
 from lgc.autoencoders import architectures, fitting, initialisation, variants
 from lgc.autoencoders.decoders import Params
 from lgc.config import Config, Progress
+from lgc.distillation.augmentation import MILD
 from lgc.gmm.mixture_code import ClassMixture
 from lgc.gmm.selection import Candidates, fit_candidates, select
 from lgc.images import LabelledImages, check, own_form
+from lgc.teachers import network, teacher_file, training
+from lgc.teachers.mixing import Mixing
 
 _DEAD = 1e-6
 """Standard deviation, relative to the largest, below which a latent dimension is a constant."""
@@ -104,7 +108,31 @@ def compress(
     """
     levels, numbers, form = own_form(images, labels)
     fitted = fit(levels, numbers, config=config, key=key, progress=progress)
-    return forms.attach(to_bytes(fitted, config), form)
+    data = to_bytes(fitted, config)
+    if config.teacher_bytes:
+        data = _with_teacher(data, fitted.images, config, key, progress)
+    return forms.attach(data, form)
+
+
+def _with_teacher(
+    data: bytes,
+    checked: LabelledImages,
+    config: Config,
+    key: Key[Array, ""] | None,
+    progress: Progress | None,
+) -> bytes:
+    """The file with a teacher that is trained on all images."""
+    shape, n_classes = checked.pixels.shape[1:], len(checked.labels)
+    width = network.width_for(shape, n_classes, config.teacher_bytes)
+    if not width:
+        raise InputError(f"no teacher takes as few as {config.teacher_bytes} bytes; use 1000, say")
+    key = jax.random.fold_in(jax.random.key(0) if key is None else key, 2)
+    heavy = Mixing(MILD, 25, 35)
+    weights = training.train(
+        key, checked.pixels, checked.classes, width, config.teacher_steps, ranges=MILD,
+        progress=progress,
+    )  # fmt: skip
+    return teacher_file.attach(data, weights, heavy)
 
 
 def fit(

@@ -43,6 +43,9 @@ class Config:
       bits: of each stored parameter: 2 to 16 (uniform grid, entropy coded), "float16" or "float32".
       initialisation: "lecun_he" (zero biases) or "pytorch", PyTorch's default, which the published
         autoencoders had.
+      teacher_bytes: about so many bytes for a small classifier in the file, which gives soft labels
+        to all images drawn from it; 0 for none.
+      teacher_steps: optimiser steps of its training.
     """
 
     variant: variants.Name = "ae"
@@ -57,12 +60,18 @@ class Config:
     covariance: Covariance = "full"
     bits: archive.Bits = 8
     initialisation: Initialisation = "lecun_he"
+    teacher_bytes: int = 0
+    teacher_steps: int = 4_000
 
     def __post_init__(self):
         for name in ("hidden", "latent", "epochs", "batch_size", "max_components"):
             value = getattr(self, name)
             if (type(value) is not int or value < 1) and (name, value) != ("epochs", None):
                 raise ValueError(f"{name} is {value}; use a whole number, 1 or more")
+        for name in ("teacher_bytes", "teacher_steps"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ValueError(f"{name} is {value}; use a whole number, 0 or more")
         if self.selection not in ("bic", "bytes"):
             raise ValueError(f"selection {self.selection!r} is neither 'bic' nor 'bytes'")
         if self.bits not in ("float16", "float32", *range(2, 17)):

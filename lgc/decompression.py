@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num, Shaped
+from numpy.typing import ArrayLike
 
 from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
 from fewbits.io.image_sets.forms import Form
 from lgc import files
+from lgc.teachers.mixing import Mixing
+from lgc.teachers.teacher_file import Teacher
 
 
 class Decompressed(NamedTuple):
@@ -20,8 +23,9 @@ class Decompressed(NamedTuple):
     Attributes:
       images: in the dtype, unit and axes of the images that the file was made of.
       labels: likewise, such as the same texts.
-      soft_labels: class probabilities of each image, classes by ascending label value; None for
-        files that hold none, which is all kinds of files today.
+      soft_labels: the teacher's class probabilities of each image, classes by ascending label
+        value; None for files without a teacher. They are computed in floats, so that another
+        machine may round them differently.
     """
 
     images: Num[np.ndarray, "n height width ..."]
@@ -29,10 +33,16 @@ class Decompressed(NamedTuple):
     soft_labels: Float[np.ndarray, "n classes"] | None
 
 
-def decompress(data: bytes, *, per_class: int | None = None, seed: int = 0) -> Decompressed:
+def decompress(
+    data: bytes, *, per_class: int | None = None, seed: int = 0, heavy: bool = False
+) -> Decompressed:
     """Draw a training set from a file of `lgc.compress` or `lgc.distill`.
 
     The same file and seed give the same images.
+
+    From a file with a teacher there are two kinds of training sets. By default images are drawn so
+    that their hard labels hold. With `heavy` they are augmented more, mixed and cut: train on their
+    soft labels, which is usually better; the hard label is that of an image's larger part.
 
     Args:
       data: the bytes of the file.
@@ -40,13 +50,15 @@ def decompress(data: bytes, *, per_class: int | None = None, seed: int = 0) -> D
         as were compressed (mixtures), or for the stored images without augmentation (distilled
         images and subsets).
       seed: of the latents or the augmentation.
+      heavy: whether to augment images for training on soft labels.
 
     Returns:
       Images and labels, class by class.
 
     Raises:
       FormatError: not an undamaged file of this package.
-      InputError: `data` is no bytes, or `per_class` is not positive.
+      InputError: `data` is no bytes, `per_class` is not positive, or `heavy` without a teacher or
+        without `per_class`.
 
     Example:
       >>> import lgc, numpy as np
@@ -57,18 +69,21 @@ def decompress(data: bytes, *, per_class: int | None = None, seed: int = 0) -> D
       >>> drawn.images.shape, drawn.labels.tolist(), drawn.soft_labels
       ((6, 8, 8), [0, 0, 0, 1, 1, 1], None)
     """
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InputError(
-            f"decompress takes the bytes of a file, got {type(data).__name__}; "
-            "read it with pathlib.Path(name).read_bytes()"
-        )
+    _check_bytes(data, "decompress")
     if per_class is not None and per_class < 1:
         raise InputError(f"per_class is {per_class}; use 1 or more")
-    form = forms.of_file(data)
-    return _own(*files.sample(data, per_class=per_class, seed=seed), form)
+    if heavy and per_class is None:
+        raise InputError("heavy augmentation needs per_class, the number of images of each class")
+    form, teacher = forms.of_file(data), files.teacher_of(data)
+    drawn = files.sample(
+        data, per_class=per_class, seed=seed, heavy=_mixing(teacher) if heavy else None
+    )
+    return _own(*drawn, form, teacher)
 
 
-def stream(data: bytes, batch_size: int, *, seed: int = 0) -> Iterator[Decompressed]:
+def stream(
+    data: bytes, batch_size: int, *, seed: int = 0, heavy: bool = False
+) -> Iterator[Decompressed]:
     """Endless batches of training images, drawn one batch at a time.
 
     For training from a file: only the file's contents and one batch are in memory. Classes (with
@@ -79,13 +94,14 @@ def stream(data: bytes, batch_size: int, *, seed: int = 0) -> Iterator[Decompres
       data: the bytes of a file of `lgc.compress` or `lgc.distill`.
       batch_size: images of a batch, 1 or more.
       seed: of latents, augmentation and order.
+      heavy: whether to augment images for training on soft labels; see `decompress`.
 
     Returns:
       An iterator without end of `Decompressed`.
 
     Raises:
       FormatError: not an undamaged file of this package.
-      InputError: a batch size below 1.
+      InputError: a batch size below 1, or `heavy` for a file without a teacher.
 
     Example:
       >>> import itertools, lgc, numpy as np
@@ -98,10 +114,74 @@ def stream(data: bytes, batch_size: int, *, seed: int = 0) -> Iterator[Decompres
     """
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; use 1 or more")
-    form = forms.of_file(data)
-    return (_own(*batch, form) for batch in files.batches(data, batch_size, seed))
+    form, teacher = forms.of_file(data), files.teacher_of(data)
+    drawn = files.batches(data, batch_size, seed, _mixing(teacher) if heavy else None)
+    return (_own(*batch, form, teacher) for batch in drawn)
 
 
-def _own(levels: np.ndarray, numbers: np.ndarray, form: Form) -> Decompressed:
+def classify(
+    data: bytes, images: Num[ArrayLike, "n height width *channels"]
+) -> Float[np.ndarray, "n classes"]:
+    """Class probabilities of any images, by the teacher in a file.
+
+    A teacher is a classifier of a few kilobytes. It is there to label what is drawn from its file;
+    who only wants a classifier can use it alone.
+
+    Args:
+      data: the bytes of a file with a teacher.
+      images: in the dtype, unit and axes of those that the file was made of.
+
+    Returns:
+      Probabilities, classes by ascending label value.
+
+    Raises:
+      FormatError: not an undamaged file of this package.
+      InputError: a file without a teacher, or images of another shape.
+
+    Example:
+      >>> import pathlib, lgc
+      >>> data = pathlib.Path("digits.lgc").read_bytes()  # doctest: +SKIP
+      >>> lgc.classify(data, test_images).argmax(axis=1)  # doctest: +SKIP
+      array([7, 2, 1])
+    """
+    _check_bytes(data, "classify")
+    form, teacher = forms.of_file(data), files.teacher_of(data)
+    _mixing(teacher)
+    assert teacher is not None
+    given = np.asarray(images)
+    if form.axes == "nhw" and given.ndim == 3:
+        given = given[..., None]
+    elif form.axes == "nchw" and given.ndim == 4:
+        given = np.moveaxis(given, 1, -1)
+    shape = files.image_shape(data)
+    if given.ndim == 3 and shape[2] == 1:
+        given = given[..., None]
+    if given.shape[1:] != shape:
+        raise InputError(f"images have shape {given.shape}; this file's are of {shape}")
+    clipped = np.clip(given, form.low, form.high).astype(given.dtype)
+    return teacher.probabilities(forms.as_levels(clipped, form).astype(np.uint8))
+
+
+def _check_bytes(data: bytes, what: str) -> None:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(
+            f"{what} takes the bytes of a file, got {type(data).__name__}; "
+            "read it with pathlib.Path(name).read_bytes()"
+        )
+
+
+def _mixing(teacher: Teacher | None) -> Mixing:
+    if teacher is None:
+        raise InputError(
+            "this file holds no teacher; make one with lgc.DistillConfig(teacher=BYTES) or "
+            "lgc.Config(teacher_bytes=BYTES)"
+        )
+    return teacher.mixing
+
+
+def _own(
+    levels: np.ndarray, numbers: np.ndarray, form: Form, teacher: Teacher | None
+) -> Decompressed:
+    soft_labels = None if teacher is None else teacher.probabilities(levels)
     images = forms.from_levels(levels, form)
-    return Decompressed(images, forms.from_numbers(numbers, form), None)
+    return Decompressed(images, forms.from_numbers(numbers, form), soft_labels)

@@ -15,8 +15,8 @@ from fewbits.io.progress import Bar
 from lgc.distillation import _distill, distilled_images
 from lgc.distillation.preview import picture
 from lgc.distillation.search import config
-from lgc.distillation.search.anytime import Compared, Distilled
 from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.results import Alone, Compared, Distilled
 
 _SEARCH_SHARE = 0.8
 """Of a time limit; the rest is for the comparison with common codecs."""
@@ -59,7 +59,8 @@ def run(
     try:
         with Bar(str(options.input), quiet=options.quiet) as progress:
             search = _distill.search(
-                images, labels, options.budget_bytes, config.DistillConfig(),
+                images, labels, options.budget_bytes,
+                config.DistillConfig(teacher=options.teacher),
                 jax.random.key(options.seed), reserve=forms.reserve(form),
                 time_limit=None if limit is None else _SEARCH_SHARE * limit,
                 on_better=keep, progress=progress,
@@ -67,6 +68,7 @@ def run(
             found = search.run()
             progress("comparing with common codecs", 0, 1)
             ours, others = search.compare()
+            soft, alone = search.soft(), search.teacher_alone()
     except KeyboardInterrupt as stopped:
         if not files or to_stdout:
             raise
@@ -93,6 +95,8 @@ def run(
             "strategy": found.point.strategy,
             "distillation_steps": found.point.distillation_steps,
             "validation_accuracy": ours._asdict(),
+            "soft_validation_accuracy": None if soft is None else soft._asdict(),
+            "teacher": None if alone is None else alone._asdict(),
             "first_file_seconds": files[0].seconds,
             "seconds": found.seconds,
             "compared": [
@@ -107,15 +111,27 @@ def run(
                 f"augmentation: {ranges or 'none'}",
                 "accuracy on held-out images of classifiers trained on it:",
                 f"  this file: {ours.text()}",
+                *taught(soft, alone),
                 *(
                     f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes: "
                     f"{each.accuracies.text()}"
                     for each in others
                 ),
-                verdict(ours, others),
+                verdict(ours if soft is None else ours.best(soft), others),
             ]
         ),
     )
+
+
+def taught(soft: Accuracies | None, alone: Alone | None) -> list[str]:
+    """What a file's soft labels teach, and what its teacher is alone."""
+    if soft is None or alone is None:
+        return []
+    return [
+        f"  with its soft labels (decompress --heavy): {soft.text()}",
+        f"  its teacher alone, {alone.n_bytes:,} bytes: {100 * alone.accuracy:.1f} %: whoever only "
+        "wants a classifier takes that (lgc.classify)",
+    ]
 
 
 def verdict(ours: Accuracies, others: list[Compared]) -> str:

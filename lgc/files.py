@@ -14,12 +14,17 @@ from fewbits.io.image_sets import forms
 from lgc import archive
 from lgc.coresets import lossy_subset
 from lgc.distillation import distilled_images
-from lgc.distillation.augmentation import NONE
+from lgc.distillation.augmentation import NONE, Augmentation, augmented_set
+from lgc.teachers import mixing, teacher_file
+from lgc.teachers.mixing import Mixing
+from lgc.teachers.teacher_file import Teacher
 
 KINDS = (archive.KIND, distilled_images.KIND, lossy_subset.KIND)
 
 
-def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def sample(
+    data: bytes, *, per_class: int | None, seed: int, heavy: Mixing | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8[n, H, W, C] and labels int32[n], class by class.
 
     Args:
@@ -27,38 +32,77 @@ def sample(data: bytes, *, per_class: int | None, seed: int) -> tuple[np.ndarray
       per_class: images of each class, with groups of each class in each group; None for as many as
         were compressed (mixtures) or are in the file (subsets, distilled images).
       seed: of the latents or the augmentation.
+      heavy: augmentation to use instead of the file's own; needs `per_class` for images.
 
     Raises:
       FormatError: not an undamaged file of these kinds.
     """
-    kind = _kind(data)
-    if kind == archive.KIND:
-        return archive.sample(archive.read(data), per_class=per_class, seed=seed)
-    if kind == distilled_images.KIND:
-        return distilled_images.sample(distilled_images.read(data), per_class=per_class, seed=seed)
-    images, labels = lossy_subset.read(data)
-    if per_class is None:
-        chosen = np.argsort(labels, kind="stable")
+    data, _ = teacher_file.split(data)
+    if _kind(data) == archive.KIND:
+        images, labels = archive.sample(archive.read(data), per_class=per_class, seed=seed)
+        if heavy is not None:
+            images = augmented(images, heavy.ranges, seed)
     else:
-        members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        chosen = np.concatenate([np.resize(each, per_class) for each in members])
-    return images[chosen], labels[chosen]
+        contents = _stored_images(data)
+        if heavy is not None:
+            contents = contents._replace(augmentation=heavy.ranges)
+        images, labels = distilled_images.sample(contents, per_class=per_class, seed=seed)
+    if heavy is not None:
+        images = mixing.mixed(np.random.default_rng(seed), images, heavy)
+    return images, labels
 
 
-def batches(data: bytes, batch_size: int, seed: int) -> Iterator[distilled_images.Batch]:
+def batches(
+    data: bytes, batch_size: int, seed: int, heavy: Mixing | None = None
+) -> Iterator[distilled_images.Batch]:
     """Endless batches with equal shares of all classes; see `lgc.stream`."""
-    kind = _kind(data)
-    if kind == archive.KIND:
-        return archive.batches(archive.read(data), batch_size, seed)
-    if kind == distilled_images.KIND:
-        contents = distilled_images.read(data)
+    data, _ = teacher_file.split(data)
+    if _kind(data) == archive.KIND:
+        found = archive.batches(archive.read(data), batch_size, seed)
     else:
-        contents = distilled_images.Contents(lossy_subset.read_quantised(data), None, NONE)
-    return distilled_images.batches(contents, batch_size, seed)
+        contents = _stored_images(data)
+        if heavy is not None:
+            contents = contents._replace(augmentation=heavy.ranges)
+        found = distilled_images.batches(contents, batch_size, seed)
+    return found if heavy is None else _mixed(found, _kind(data) == archive.KIND, heavy, seed)
+
+
+def _mixed(
+    found: Iterator[distilled_images.Batch], plain: bool, heavy: Mixing, seed: int
+) -> Iterator[distilled_images.Batch]:
+    rng = np.random.default_rng(seed)
+    for number, (images, labels) in enumerate(found):
+        if plain:
+            images = augmented(images, heavy.ranges, seed + number)
+        yield mixing.mixed(rng, images, heavy), labels
+
+
+def augmented(images: np.ndarray, ranges: Augmentation, seed: int) -> np.ndarray:
+    """Each image augmented once, in the same order."""
+    return augmented_set(seed, images, np.zeros(len(images), np.int32), len(images), ranges)[0]
+
+
+def image_shape(data: bytes) -> tuple[int, int, int]:
+    """Height, width and channels of the images of a file."""
+    height, width, channels = read_archive(data).header["shape"]
+    return height, width, channels
+
+
+def teacher_of(data: bytes) -> Teacher | None:
+    """The teacher in a file, if it has one."""
+    return teacher_file.split(data)[1]
+
+
+def _stored_images(data: bytes) -> distilled_images.Contents:
+    """Of a file of distilled images or of a subset."""
+    if _kind(data) == distilled_images.KIND:
+        return distilled_images.read(data)
+    return distilled_images.Contents(lossy_subset.read_quantised(data), None, NONE)
 
 
 def groups_of(data: bytes, *, per_class: int | None) -> np.ndarray | None:
     """The group of each image that `sample` draws, int32[n]; None for a file without groups."""
+    data, _ = teacher_file.split(data)
     if _kind(data) != archive.KIND:
         return None
     return archive.groups_of(archive.read(data), per_class=per_class)
@@ -71,17 +115,24 @@ def summary(data: bytes) -> dict[str, Any]:
       FormatError: see `sample`.
     """
     form = forms.of_file(data)
-    found = _summary(data)
+    plain, teacher = teacher_file.split(data)
+    found = _summary(plain, len(data))
+    if teacher is not None:
+        leaves = jax.tree.leaves(teacher.params)
+        found["teacher_parameters"] = sum(leaf.size for leaf in leaves)
+        found["teacher_bytes"] = len(data) - len(plain)
+        heavy = teacher.mixing._asdict()
+        found["heavy_augmentation"] = {**heavy, "ranges": teacher.mixing.ranges._asdict()}
     if form.classes is not None:
         numbers = np.array(found["labels"])
         found["classes"] = forms.from_numbers(numbers, form._replace(label_axes="n")).tolist()
     return found
 
 
-def _summary(data: bytes) -> dict[str, Any]:
+def _summary(data: bytes, size: int) -> dict[str, Any]:
     kind = _kind(data)
     if kind == archive.KIND:
-        return _mixtures(archive.read(data), len(data))
+        return _mixtures(archive.read(data), size)
     if kind == distilled_images.KIND:
         contents = distilled_images.read(data)
         images, weights = contents.images, contents.upsampler
@@ -89,7 +140,7 @@ def _summary(data: bytes) -> dict[str, Any]:
             "kind": kind,
             "image_shape": list(images.shape),
             "images": len(images.classes),
-            "bits_per_image": 8 * len(data) / len(images.classes),
+            "bits_per_image": 8 * size / len(images.classes),
             "labels": images.labels.tolist(),
             "counts": np.bincount(images.classes).tolist(),
             "factor": images.factor,
@@ -103,7 +154,7 @@ def _summary(data: bytes) -> dict[str, Any]:
         "kind": kind,
         "image_shape": list(images.shape[1:]),
         "images": len(images),
-        "bits_per_image": 8 * len(data) / len(images),
+        "bits_per_image": 8 * size / len(images),
         "labels": values.tolist(),
         "counts": counts.tolist(),
     }

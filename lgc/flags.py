@@ -33,6 +33,25 @@ def budget(text: str) -> int:
     return int(text)
 
 
+def teacher(text: str) -> int | str:
+    """`auto`, `none` or a number of bytes."""
+    if text in ("auto", "none"):
+        return text
+    if not text.isdecimal() or not 1 <= int(text) <= 1 << 20:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither 'auto', 'none' nor a number of bytes from 1 to 2^20"
+        )
+    return int(text)
+
+
+def teacher_bytes(text: str) -> int:
+    """A number of bytes; 0 for `none`."""
+    found = teacher(text)
+    if found == "auto":
+        raise argparse.ArgumentTypeError("give a number of bytes, or 'none'")
+    return found if isinstance(found, int) else 0
+
+
 def rate_weight(text: str) -> float:
     """A number from 0 to 1."""
     try:

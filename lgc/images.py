@@ -113,17 +113,18 @@ def check(images: np.ndarray, labels: np.ndarray) -> LabelledImages:
     )
 
 
-def check_groups(groups: np.ndarray, count: int) -> tuple[tuple[int, ...], np.ndarray]:
+def check_groups(groups: np.ndarray, classes: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
     """The values of the groups, ascending, and the number of each image's, int32 (N,).
 
     Args:
       groups: integers (N,), any values that fit int32.
-      count: N, of the images.
+      classes: int32 (N,), the class number of each image.
 
     Raises:
-      InputError: they are not one integer for each image, or all alike.
+      InputError: they are not one integer for each image, all alike, or the classes again, or a
+        group has one image alone.
     """
-    groups = np.asarray(groups)
+    groups, count = np.asarray(groups), len(classes)
     if groups.dtype.kind not in "iu":
         raise InputError(f"groups are {groups.dtype}; store them as integers")
     if groups.shape != (count,):
@@ -133,4 +134,15 @@ def check_groups(groups: np.ndarray, count: int) -> tuple[tuple[int, ...], np.nd
     values, members = np.unique(groups, return_inverse=True)
     if len(values) < 2:
         raise InputError(f"all images are of group {values[0]}; leave groups out")
+    sizes = np.bincount(members)
+    if sizes.min() < 2:
+        raise InputError(
+            f"{(sizes == 1).sum()} of {len(values)} groups have one image, such as group "
+            f"{values[sizes.argmin()]}; every group needs at least two: name kinds of backgrounds"
+        )
+    pairs = len(np.unique(np.stack([members, classes]), axis=1).T)
+    if pairs == len(values) == len(np.unique(classes)):
+        raise InputError(
+            "every group is one class: groups are the labels again; name what varies within classes"
+        )
     return tuple(int(value) for value in values), members.astype(np.int32)

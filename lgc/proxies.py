@@ -15,7 +15,9 @@ from lgc.images import LabelledImages
 _RATE = 2e-3
 
 ProxyEvaluation = Callable[[Key, tuple[np.ndarray, np.ndarray]], float]
-"""(typed key, (images uint8[n, H, W, C], class numbers int[n])) -> accuracy in [0, 1].
+"""(typed key, (images uint8[n, H, W, C], labels)) -> accuracy in [0, 1].
+
+Labels are class numbers int[n], or soft labels float[n, classes].
 
 Compare training sets with the same key; another key is another initialisation and batch order."""
 

@@ -61,8 +61,8 @@ def train(
 
     Args:
       config: network and training.
-      training_sets: (images uint8 (N, H, W, C), labels int (N,)) each, all of one size N, so
-        that one compiled program serves all. Labels are those of `test`.
+      training_sets: (images uint8 (N, H, W, C), labels int (N,) or soft labels float (N, classes))
+        each, all of one size N, so that one compiled program serves all. Labels are `test`'s.
       test: the test set.
       seeds: of initialisation and batch order, which also differ between training sets.
       first: number of the first training set, to train one of several again with its own keys.
@@ -92,12 +92,17 @@ def train(
 
     data = (
         np.stack([images for images, _ in training_sets]),
-        np.stack([np.asarray(labels, np.int32) for _, labels in training_sets]),
+        np.stack([_numbers(labels) for _, labels in training_sets]),
         test.pixels,
         test.labels,
     )
     points = _Point(np.arange(len(training_sets), dtype=np.int32))
     return sweep(run, points, seeds, data, runs_per_chunk=runs_per_chunk, progress=progress)
+
+
+def _numbers(labels: np.ndarray) -> np.ndarray:
+    """Class numbers int32, or soft labels float32."""
+    return np.asarray(labels, np.float32 if np.ndim(labels) == 2 else np.int32)
 
 
 def accuracy_percent(

@@ -28,21 +28,25 @@ Apply = Callable[[Params, Num[Array, "batch ..."]], Float[Array, "batch ..."]]
 
 
 def cross_entropy(apply: Apply) -> Loss:
-    """Mean of -ln softmax(apply(params, x))[y].
+    """Mean of -ln softmax(apply(params, x))[y], or of its mean under soft labels.
 
     Args:
       apply: gives logits Float[batch, classes].
 
     Returns:
-      Loss on batches `(x, y)`, y Int[batch]; aux `accuracy` Float[], share of the batch whose
-      largest logit is y's.
+      Loss on batches `(x, y)`, y Int[batch] or probabilities Float[batch, classes]; aux `accuracy`
+      Float[], share of the batch whose largest logit is y's, or that of its likeliest class.
     """
 
     def loss(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
         del key  # deterministic
         inputs, labels = batch
         logits = apply(params, inputs)
-        loss_nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+        if labels.ndim == 2:
+            loss_nats = optax.softmax_cross_entropy(logits, labels).mean()
+            labels = jnp.argmax(labels, axis=-1)
+        else:
+            loss_nats = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return loss_nats, {"accuracy": jnp.mean(jnp.argmax(logits, axis=-1) == labels)}
 
     return loss

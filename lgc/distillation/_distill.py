@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
 from lgc.config import Progress
-from lgc.distillation.search.anytime import Distilled, OnBetter, Search
+from lgc.distillation.search.anytime import Search
 from lgc.distillation.search.config import DistillConfig
+from lgc.distillation.search.results import Distilled, OnBetter
 from lgc.images import own_form
 
 

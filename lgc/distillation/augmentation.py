@@ -47,6 +47,7 @@ class Augmentation(NamedTuple):
 
 
 NONE = Augmentation()
+MILD = Augmentation(rotation=8, shear=6, scale=8, translation=4, elastic=10)
 LIMITS = Augmentation(180, 60, 100, 50, 250, 1, 200)
 
 

@@ -27,6 +27,8 @@ from lgc.distillation.distilled_images import Contents
 from lgc.distillation.kernel_ridge import KernelRidgeConfig
 from lgc.distillation.quantised_images import QuantisedImages
 from lgc.images import LabelledImages
+from lgc.teachers import teacher_file
+from lgc.teachers.mixing import Mixing
 
 UPSAMPLER_STEPS = 2_000
 """Optimiser steps of the upsampler that is stored."""
@@ -51,6 +53,8 @@ class OperatingPoint(NamedTuple):
       accuracy: of the last proxy evaluation, in [0, 1].
       strategy: coreset selection strategy; see `strategies.coreset_first`.
       distillation_steps: optimiser steps of kernel ridge distillation; 0 stores images as they are.
+      teacher_width: of the network that gives soft labels; 0 for no teacher.
+      heavy: augmentation of images that the teacher labels.
     """
 
     downsampling: Downsampling
@@ -59,6 +63,8 @@ class OperatingPoint(NamedTuple):
     accuracy: float
     strategy: str = strategies.RANDOM
     distillation_steps: int = 0
+    teacher_width: int = 0
+    heavy: Mixing = Mixing(NONE)
 
     def description(self) -> str:
         """In a few words, such as "1/2 side, 2 bits, medoids, augmented"."""
@@ -71,6 +77,7 @@ class OperatingPoint(NamedTuple):
         parts += ["distilled"] * bool(self.distillation_steps)
         plain = self.augmentation._replace(brightness=0) == NONE
         parts.append("not augmented" if plain else "augmented")
+        parts += [f"teacher of width {self.teacher_width}"] * bool(self.teacher_width)
         return ", ".join(parts + ["brightness augmentation"] * bool(self.augmentation.brightness))
 
 
@@ -82,6 +89,7 @@ def write(
     key: Key,
     *,
     upsampler_steps: int = UPSAMPLER_STEPS,
+    teacher: bytes | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """The file of an image set at an operating point.
@@ -93,12 +101,16 @@ def write(
       point: see `budget_search.search`.
       key: typed PRNG key.
       upsampler_steps: optimiser steps of the upsampler, on all images.
+      teacher: its weights (`teacher_file.section`), if the file is to hold one.
       progress: told of the distillation; see `Progress`.
 
     Raises:
       InputError: images that cannot be compressed, or a budget too small for them.
     """
     checked = check(pixels, labels)
+    asked = budget_bytes
+    if teacher is not None:
+        budget_bytes -= teacher_file.reserve(teacher)
     key_order, key_upsampler = jax.random.split(key)
     key_distillation = jax.random.fold_in(key, 2)
     everything = np.arange(len(checked.classes))
@@ -136,8 +148,10 @@ def write(
             )
         )
     if len(fitted.data) > budget_bytes or fitted.n_images < len(checked.labels):
-        raise too_small(budget_bytes, checked)
-    return fitted.data
+        raise too_small(asked, checked)
+    if teacher is None:
+        return fitted.data
+    return teacher_file.attach(fitted.data, teacher, point.heavy)
 
 
 def check(pixels: np.ndarray, labels: np.ndarray) -> LabelledImages:

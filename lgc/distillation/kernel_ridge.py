@@ -196,9 +196,7 @@ def build(
             shown = _interpolated(shown, images)
         else:
             held = rate.quantised(weights, lambda path: config.upsampler_bits)
-            shown = jax.nn.sigmoid(
-                upsampler.logits(held, shown, images.shape, FASTEST_NARROW)
-            )
+            shown = jax.nn.sigmoid(upsampler.logits(held, shown, images.shape, FASTEST_NARROW))
         return augment(key, shown, augmentation, 1.0)
 
     def objective(

@@ -93,7 +93,7 @@ def compress(
     """
     key = jax.random.key(0) if key is None else key
     checked = check(images, labels)
-    names, members = check_groups(groups, len(checked.classes))
+    names, members = check_groups(groups, checked.classes)
     key_params, key_run, key_encode, key_fit, key_mix = jax.random.split(key, 5)
     shape = checked.pixels.shape[1:]
     behind = grouped.backgrounds(checked.pixels, checked.classes, members)

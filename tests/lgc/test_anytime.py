@@ -14,9 +14,9 @@ from lgc import comparison, distill_command, images
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill
 from lgc.distillation.search import panel, plain_codecs, trials
-from lgc.distillation.search.anytime import Compared
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.results import Compared
 from tests.lgc.test_lossy_subset import blobs
 
 QUICK = replace(

@@ -120,10 +120,13 @@ def test_what_is_drawn_has_its_own_place_and_the_background_of_its_group(key):
         (np.zeros(239, int), "for 240 images"),
         (np.zeros(240), "store them as integers"),
         (np.full(240, 2**40), "int32"),
+        (np.arange(240), "240 of 240 groups have one image"),
+        (None, "groups are the labels again"),
     ],
 )
 def test_groups_without_sense_are_refused(groups, said, key):
     images, labels, _ = _squares()
+    groups = 7 - labels if groups is None else groups
     with pytest.raises(InputError, match=said):
         grouped_compression.compress(images, labels, groups, config=_SMALL, key=key)
 

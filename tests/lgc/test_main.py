@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from lgc import Config
+from lgc import Config, decompress
 from lgc.commands import main, parser
 from lgc.distillation.search import config as search_config
+from lgc.distillation.search.anytime import Search
 
 
 @pytest.fixture
@@ -150,7 +151,8 @@ def test_distill_refuses_what_it_cannot_do(tmp_path, images, capsys):
 
 @pytest.mark.slow
 def test_distill_prints_json(tmp_path, images, capsys, monkeypatch):
-    monkeypatch.setattr(search_config, "DistillConfig", search_config.DistillConfig.quick)
+    quick = search_config.DistillConfig.quick()
+    monkeypatch.setattr(search_config, "DistillConfig", lambda teacher: quick)
     source, packed = str(tmp_path / "in.npz"), tmp_path / "out.lgc"
     wide = np.pad(images["images"], ((0, 0), (1, 1), (1, 1)))
     _save(source, images=wide, labels=images["labels"])
@@ -164,10 +166,24 @@ def test_distill_prints_json(tmp_path, images, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
+def test_an_interruption_keeps_the_best_file(tmp_path, images, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Search, "_ranked", interrupted)
+    source, packed = str(tmp_path / "in.npz"), tmp_path / "out.lgc"
+    wide = np.pad(images["images"], ((0, 0), (1, 1), (1, 1)))
+    _save(source, images=wide, labels=images["labels"])
+    assert main(["distill", source, str(packed), "--budget-bytes", "400"]) == 130
+    assert "holds the best file so far" in capsys.readouterr().err
+    assert len(decompress(packed.read_bytes()).images) >= 3
+
+
 def test_defaults_of_the_command_line_are_those_of_the_config():
     options = parser("lgc").parse_args(["compress", "in.npz", "out.lgc"])
     config = Config()
-    for name in ("variant", "components", "covariance", "bits", "epochs"):
+    for name in ("variant", "components", "covariance", "bits", "epochs", "selection"):
         assert getattr(options, name) == getattr(config, name)
 
 

@@ -9,7 +9,8 @@ mean accuracy of a panel of proxies (`panel`). The stages:
 3. the best of them by the whole panel;
 4. ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, and an upsampler;
-6. coreset selection strategies, brightness augmentation, and dataset distillation.
+6. a teacher that gives soft labels, of several sizes, and more but cruder images beside it;
+7. coreset selection strategies, brightness augmentation, and dataset distillation.
 
 After each stage the best operating point, if it is a new one, is applied to all images and written.
 """
@@ -19,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -33,51 +33,16 @@ from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import plain_codecs
 from lgc.distillation.search.config import MILD, DistillConfig
 from lgc.distillation.search.panel import Accuracies, TrainingSet
+from lgc.distillation.search.results import Alone, Compared, Distilled, OnBetter, OutOfTime
+from lgc.distillation.search.teaching import SHARES, mixings
 from lgc.distillation.search.trials import Trials
 
 _USUAL = Downsampling(2, 2)
 """Of the first file."""
+_COMPARED = 3
+"""Codecs that the ConvNet is trained on, after the quick proxies."""
 _SHORTLIST = 3
 """Alternatives of a stage that the ConvNet is trained on, after the quick proxies."""
-
-
-class Distilled(NamedTuple):
-    """A file within a budget, and how it was made.
-
-    Attributes:
-      data: of the file.
-      point: its operating point.
-      accuracies: on held-out images, of classifiers trained on what such a file gives.
-      seconds: since the search began.
-    """
-
-    data: bytes
-    point: OperatingPoint
-    accuracies: Accuracies
-    seconds: float
-
-
-class OutOfTime(Exception):
-    """Ends a stage whose result is then not used."""
-
-
-class Compared(NamedTuple):
-    """What the same bytes teach under a common codec.
-
-    Attributes:
-      name: of the codec.
-      n_bytes: of its file.
-      n_images: in it.
-      accuracies: on the same held-out images by the same proxies.
-    """
-
-    name: str
-    n_bytes: int
-    n_images: int
-    accuracies: Accuracies
-
-
-OnBetter = Callable[[Distilled], None]
 
 
 class Search:
@@ -145,6 +110,7 @@ class Search:
         )
         width = trials.upsampler_width(best.downsampling)
         best = self._alternatives("an upsampler", best, [best._replace(width=width)])
+        best = self._with_teacher(best)
         if strategies.worthwhile(trials.counts[best.downsampling], len(trials.classes)):
             best = self._alternatives(
                 "coresets", best, [best._replace(strategy=name) for name in config.strategies]
@@ -161,7 +127,7 @@ class Search:
         return self._written
 
     def compare(self) -> tuple[Accuracies, list[Compared]]:
-        """Of the file that was found, by all proxies, and of random images under common codecs.
+        """Of the file that was found, with hard labels, and of random images under common codecs.
 
         The codecs have the same bytes, and are sorted by what they teach, best first.
         """
@@ -175,11 +141,12 @@ class Search:
             codec = each.name.split(",")[0]
             if codec not in best or quick.mean() > best[codec][0].accuracies.mean():
                 best[codec] = (found, each.images)
+        foremost = sorted(best.values(), key=lambda each: -each[0].accuracies.mean())
         compared = [
             found._replace(accuracies=trials.full_of(images, MILD, found.accuracies))
-            for found, images in best.values()
+            for found, images in foremost[:_COMPARED]
         ]
-        ours = trials.score(self._written.point)
+        ours = trials.hard(self._written.point)
         return ours, sorted(compared, key=lambda one: -one.accuracies.mean())
 
     def _first(self) -> None:
@@ -233,12 +200,76 @@ class Search:
         except OutOfTime:
             return best
 
+    def _with_teacher(self, best: OperatingPoint) -> OperatingPoint:
+        """The best point with or without a teacher; with one if the config says how large."""
+        asked, trials = self._config.teacher, self._trials
+        if asked == "none":
+            return best
+        forced = isinstance(asked, int)
+        sizes = (asked,) if forced else tuple(share * self._budget for share in SHARES)
+        tried = []
+        for size in sizes:
+            width = trials.teacher_width(size)
+            if not width or width in tried:
+                continue
+            tried.append(width)
+            heavy = mixings(best.augmentation) if not best.teacher_width else (best.heavy,)
+            points = [best._replace(teacher_width=width, heavy=each) for each in heavy]
+            before, best = best, self._finals_in_time("a teacher", best, points, forced=forced)
+            if not best.teacher_width or (before.teacher_width and best == before):
+                continue
+            coarser = [each for each in trials.counts if _is_coarser(each, best.downsampling)]
+            points = [best._replace(downsampling=each) for each in coarser[:2]]
+            best = self._finals_in_time("cruder images for the teacher", best, points)
+        return best
+
+    def _finals_in_time(
+        self,
+        name: str,
+        best: OperatingPoint,
+        points: list[OperatingPoint],
+        *,
+        forced: bool = False,
+    ) -> OperatingPoint:
+        """As `_finals`; the best so far where the time is over.
+
+        Args:
+          name: of the stage.
+          best: so far.
+          points: to score in full.
+          forced: whether those without a teacher are dropped once there is one.
+        """
+        if self._stop():
+            return best
+        full = self._trials.full
+        try:
+            for each in points if forced else ():
+                self._trials.score(each)
+                for other in [one for one in full if not one.teacher_width]:
+                    del full[other]
+            return self._finals(name, points)
+        except (OutOfTime, InputError):  # no time, or no room for an image of each class
+            return best
+
+    def teacher_alone(self) -> Alone | None:
+        """The teacher of the file that was found, if it has one."""
+        assert self._written is not None
+        weights = self._trials.teacher(self._written.point)
+        alone = self._trials.teacher_alone(self._written.point)
+        return None if weights is None or alone is None else Alone(len(weights), alone)
+
+    def soft(self) -> Accuracies | None:
+        """Of the file that was found, with its soft labels; None without a teacher."""
+        assert self._written is not None
+        return self._trials.soft(self._written.point)
+
     def _write(self, point: OperatingPoint, accuracies: Accuracies) -> None:
         """Apply a point to all images; `on_better` gets the file."""
         point = point._replace(accuracy=accuracies.mean())
         data = distilled_file.write(
             self._checked.pixels, self._labels, self._budget, point, self._key_write,
-            upsampler_steps=self._config.upsampler_steps, progress=self._until_stop,
+            upsampler_steps=self._config.upsampler_steps, teacher=self._trials.teacher(point),
+            progress=self._until_stop,
         )  # fmt: skip
         seconds = time.monotonic() - self._started
         self._written = Distilled(data, point._replace(accuracy=0.0), accuracies, seconds)
@@ -254,3 +285,9 @@ class Search:
     def _report(self, name: str, done: int, total: int) -> None:
         best = "" if self._written is None else f", best {self._written.accuracies.mean():.1%}"
         report(self._progress, f"trying {name}{best}", done, total)
+
+
+def _is_coarser(one: Downsampling, other: Downsampling) -> bool:
+    """Fewer pixels and no more grey levels, or fewer grey levels and no more pixels."""
+    no_finer = one.factor >= other.factor and one.bits <= other.bits
+    return one != other and no_finer

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lgc.coresets.downsampling import Downsampling
 from lgc.coresets.strategies import CORESETS
 from lgc.distillation import distilled_file
-from lgc.distillation.augmentation import NONE, Augmentation
+from lgc.distillation.augmentation import MILD, NONE, Augmentation
 
 DOWNSAMPLINGS = (
     Downsampling(1, 1), Downsampling(1, 2), Downsampling(1, 3), Downsampling(1, 5),
     Downsampling(2, 1), Downsampling(2, 2), Downsampling(2, 3), Downsampling(2, 5),
     Downsampling(3, 2), Downsampling(3, 3), Downsampling(4, 3),
 )  # fmt: skip
-MILD = Augmentation(rotation=8, shear=6, scale=8, translation=4, elastic=10)
+WIDE = Augmentation(rotation=12, shear=10, scale=12, translation=6, elastic=20)
 AUGMENTATIONS = (
     NONE,
     MILD,
-    Augmentation(rotation=12, shear=10, scale=12, translation=6, elastic=20),
+    WIDE,
     Augmentation(rotation=18, shear=15, scale=18, translation=8, elastic=35),
 )
 """From none to wide ranges."""
@@ -51,6 +52,9 @@ class DistillConfig:
       evaluation_seeds: proxy evaluations, each with its own seed, that decide about brightness
         augmentation and distillation; for the published curves only.
       brightness_percent: ranges of brightness augmentation to try with the best augmentation.
+      teacher: whether the file holds a small classifier that gives its images soft labels: "auto"
+        if that teaches more, "none", or about how many bytes it takes.
+      teacher_steps: optimiser steps of its training.
     """
 
     downsamplings: tuple[Downsampling, ...] | None = None
@@ -67,6 +71,8 @@ class DistillConfig:
     distillation_steps: int = 600
     evaluation_seeds: int = 3
     brightness_percent: tuple[int, ...] = BRIGHTNESS_PERCENT
+    teacher: int | Literal["auto", "none"] = "auto"
+    teacher_steps: int = 4_000
 
     def __post_init__(self):
         if self.distillation_steps < 0:
@@ -74,13 +80,19 @@ class DistillConfig:
         for name in (
             "candidate_upsampler_steps", "upsampler_steps", "screening_steps", "final_steps",
             "finalists", "proxy_images_per_class", "proxy_width", "proxy_batch_size",
-            "evaluation_seeds",
+            "evaluation_seeds", "teacher_steps",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; use 1 or more")
         for name in ("downsamplings", "augmentations"):
             if getattr(self, name) == ():
                 raise ValueError(f"{name} is empty; give at least one")
+        if self.teacher not in ("auto", "none") and (
+            type(self.teacher) is not int or self.teacher < 1
+        ):
+            raise ValueError(
+                f"teacher is {self.teacher!r}; use 'auto', 'none' or a number of bytes"
+            )
         for name in self.strategies:
             if name not in CORESETS:
                 raise ValueError(f"strategy {name!r} is not one of {', '.join(CORESETS)}")
@@ -103,4 +115,5 @@ class DistillConfig:
             distillation_steps=0,
             evaluation_seeds=1,
             brightness_percent=(),
+            teacher="none",
         )

@@ -20,6 +20,7 @@ import numpy as np
 from fewbits.training.method import Key
 from lgc import proxies
 from lgc.images import LabelledImages
+from lgc.teachers.teacher_file import Teacher
 
 _FEATURES = 1024
 _RIDGE = 3e-3
@@ -28,7 +29,7 @@ _ROWS = 512
 """Images compared with all others at a time."""
 
 TrainingSet = tuple[np.ndarray, np.ndarray]
-"""Images uint8[n, H, W, C] and class numbers int[n]."""
+"""Images uint8[n, H, W, C], and class numbers int[n] or soft labels float[n, classes]."""
 
 
 class Accuracies(NamedTuple):
@@ -49,6 +50,11 @@ class Accuracies(NamedTuple):
         known = [each for each in self if each is not None]
         return sum(known) / len(known)
 
+    def best(self, other: Accuracies) -> Accuracies:
+        """Of each classifier the higher accuracy."""
+        pairs = zip(self, other, strict=True)
+        return Accuracies(*(_higher(one, another) for one, another in pairs))
+
     def text(self) -> str:
         """In percent, for a user."""
         names = ("nearest neighbour", "random-feature ridge", "ConvNet")
@@ -58,6 +64,10 @@ class Accuracies(NamedTuple):
             if each is not None
         ]
         return ", ".join(shown)
+
+
+def _higher(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else max(one, other)
 
 
 class Panel:
@@ -105,6 +115,16 @@ class Panel:
         ]
         return Accuracies(*(max(values) for values in zip(*found, strict=True)))
 
+    def soft(self, drawn: TrainingSet) -> Accuracies:
+        """By all three, of a set with soft labels."""
+        found = (rule(drawn, self._pixels, self._classes) for rule in (neighbour, ridge))
+        return Accuracies(*found, self._convnet(self._key, drawn))
+
+    def accuracy_of(self, teacher: Teacher) -> float:
+        """Of a teacher alone, in [0, 1]."""
+        found = teacher.probabilities(self._pixels).argmax(axis=1)
+        return float((found == self._classes).mean())
+
     def full(self, quick: Accuracies, drawn: TrainingSet) -> Accuracies:
         """With the ConvNet, which is trained on the drawn images."""
         return quick._replace(convnet=self._convnet(self._key, drawn))
@@ -124,7 +144,8 @@ def neighbour(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray) -> fl
         np.argmin(lengths - 2 * queries[first : first + _ROWS] @ given.T, axis=1)
         for first in range(0, len(queries), _ROWS)
     ]
-    return float((train[1][np.concatenate(nearest)] == classes).mean())
+    known = train[1] if train[1].ndim == 1 else train[1].argmax(axis=1)
+    return float((known[np.concatenate(nearest)] == classes).mean())
 
 
 def ridge(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> float:
@@ -146,8 +167,9 @@ def ridge(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray, *, seed: 
     def features(rows: np.ndarray) -> np.ndarray:
         return np.maximum((rows - mean) / scale @ weights + bias, 0).astype(np.float64)
 
-    n_classes = int(max(train[1].max(), classes.max())) + 1
-    targets = np.eye(n_classes)[train[1]]
+    targets = train[1].astype(np.float64)
+    if train[1].ndim == 1:
+        targets = np.eye(int(max(train[1].max(), classes.max())) + 1)[train[1]]
     known = features(given)
     centre, offset = known.mean(axis=0), targets.mean(axis=0)
     known -= centre

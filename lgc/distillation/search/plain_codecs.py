@@ -1,4 +1,4 @@
-"""What the same bytes hold with tools that everybody has: random images under xz, WebP or AVIF.
+"""What the same bytes hold with tools that everybody has: random images under xz, PNG, WebP, AVIF.
 
 A search for a file is worth its time only where its result teaches more than these. All images of
 one file stand on one sheet, which is how WebP and AVIF are smallest; labels cost nothing, as if the
@@ -11,6 +11,7 @@ import io
 import lzma
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,15 @@ from lgc.distillation import quantised_images
 from lgc.distillation.search.panel import TrainingSet
 
 _QUALITIES = (15, 40, 70)
-_LOW = Downsampling(2, 2)
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "webp": {"method": 6}, "avif": {"speed": 6}, "png": {"optimize": True},
+}  # fmt: skip
+_LOW = {
+    "half the side, 4 grey levels, xz": Downsampling(2, 2),
+    "a third of the side, 4 grey levels, xz": Downsampling(3, 2),
+}
+_LEAST_SIDE = 5
+"""Low-resolution images have at least so many rows and columns."""
 
 Coded = tuple[int, np.ndarray]
 """Bytes, and the decoded images uint8[n, H, W, C]."""
@@ -54,9 +63,14 @@ def plain_files(pixels: np.ndarray, classes: np.ndarray, budget_bytes: int) -> l
     """
     codecs: dict[str, Callable[[np.ndarray], Coded]] = {
         "xz, lossless": _xz,
-        "half the side, 4 grey levels, xz": _low,
+        **{
+            name: partial(_low, low)
+            for name, low in _LOW.items()
+            if min(pixels.shape[1:3]) >= _LEAST_SIDE * low.factor
+        },
     }
     if pixels.shape[-1] in (1, 3):
+        codecs["png"] = _sheet_codec("png", None)
         for name in ("webp", "avif"):
             if features.check(name):
                 for quality in _QUALITIES:
@@ -97,9 +111,9 @@ def _xz(pixels: np.ndarray) -> Coded:
     return xz_bytes(pixels), pixels
 
 
-def _low(pixels: np.ndarray) -> Coded:
+def _low(downsampling: Downsampling, pixels: np.ndarray) -> Coded:
     labels = np.zeros(len(pixels), np.int64)
-    low = quantised_images.quantise(pixels, labels, _LOW)
+    low = quantised_images.quantise(pixels, labels, downsampling)
     shown = interpolate(low.grey_levels(), low.factor, *pixels.shape[1:3])
     return len(_lzma(low.pixels)), shown
 
@@ -108,12 +122,12 @@ def _lzma(pixels: np.ndarray) -> bytes:
     return lzma.compress(pixels.tobytes(), preset=9 | lzma.PRESET_EXTREME)
 
 
-def _sheet_codec(name: str, quality: int) -> Callable[[np.ndarray], Coded]:
+def _sheet_codec(name: str, quality: int | None) -> Callable[[np.ndarray], Coded]:
     def code(pixels: np.ndarray) -> Coded:
         sheet = _sheet(pixels)
         buffer = io.BytesIO()
-        options: dict[str, Any] = {"method": 6} if name == "webp" else {"speed": 6}
-        Image.fromarray(sheet).save(buffer, name, quality=quality, **options)
+        options = {"quality": quality, **_OPTIONS[name]} if quality else _OPTIONS[name]
+        Image.fromarray(sheet).save(buffer, name, **options)
         mode = "L" if pixels.shape[-1] == 1 else "RGB"
         decoded = np.asarray(Image.open(io.BytesIO(buffer.getvalue())).convert(mode))
         return buffer.tell(), _cut(decoded, pixels.shape)

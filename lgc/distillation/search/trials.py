@@ -21,7 +21,10 @@ from lgc.distillation.quantised_images import QuantisedImages
 from lgc.distillation.search import candidates
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies, Panel, TrainingSet
+from lgc.distillation.search.teaching import Teaching, soft_set
 from lgc.images import LabelledImages
+from lgc.teachers import teacher_file
+from lgc.teachers.mixing import Mixing
 
 _BITS = (1, 2, 3, 5)
 _FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
@@ -70,6 +73,10 @@ class Trials:
         )
         share = -(-_QUICK_IMAGES // len(checked.labels))
         self._few = min(config.proxy_images_per_class, share)
+        self._teaching = Teaching(
+            jax.random.fold_in(key, 4), self.pixels, self.classes, config.teacher_steps, progress
+        )
+        self._soft: dict[OperatingPoint, Accuracies] = {}
         self._quick: dict[OperatingPoint, Accuracies] = {}
         self._last: tuple[Any, TrainingSet] | None = None
         self.full: dict[OperatingPoint, Accuracies] = {}
@@ -94,6 +101,22 @@ class Trials:
         channels = self._checked.pixels.shape[3]
         return candidates.upsampler_width(downsampling.factor, channels, self._budget)
 
+    def teacher_width(self, n_bytes: float) -> int:
+        """Of the widest teacher of about so many bytes; 0 if none is so small."""
+        return self._teaching.width(n_bytes)
+
+    def teacher(self, point: OperatingPoint) -> bytes | None:
+        """The weights of a point's teacher as they stand in a file; trained the first time."""
+        if not point.teacher_width:
+            return None
+        return self._teaching.section(point.teacher_width, point.augmentation)
+
+    def teacher_alone(self, point: OperatingPoint) -> float | None:
+        """Accuracy of a point's teacher itself."""
+        if not point.teacher_width:
+            return None
+        return self._panel.accuracy_of(self._teaching.teacher(point.teacher_width, point.heavy))
+
     def quick(self, point: OperatingPoint) -> Accuracies:
         """By the two proxies that take a second."""
         if point not in self._quick:
@@ -101,11 +124,32 @@ class Trials:
         return self._quick[point]
 
     def score(self, point: OperatingPoint) -> Accuracies:
-        """By all proxies."""
+        """By all proxies; with a teacher of each the better of its use with hard and soft labels.
+
+        The ConvNet is then trained with soft labels only.
+        """
         if point not in self.full:
-            stored, quick = self._stored(point), self.quick(point)
-            self.full[point] = self.full_of(stored, point.augmentation, quick)
+            soft = self.soft(point)
+            found = self.hard(point) if soft is None else self.quick(point).best(soft)
+            self.full[point] = found
         return self.full[point]
+
+    def hard(self, point: OperatingPoint) -> Accuracies:
+        """By all proxies, with hard labels."""
+        if point in self.full and not point.teacher_width:
+            return self.full[point]
+        return self.full_of(self._stored(point), point.augmentation, self.quick(point))
+
+    def soft(self, point: OperatingPoint) -> Accuracies | None:
+        """By all proxies, with the soft labels of the point's teacher, if it has one."""
+        if not point.teacher_width:
+            return None
+        if point not in self._soft:
+            stored = self._stored(point)  # which trains the teacher
+            teacher = self._teaching.teacher(point.teacher_width, point.heavy)
+            per_class = self._config.proxy_images_per_class
+            self._soft[point] = self._panel.soft(soft_set(stored, teacher, per_class))
+        return self._soft[point]
 
     def quick_of(self, stored: TrainingSet, augmentation: Augmentation) -> Accuracies:
         """Of any stored images, as they are or augmented, whichever teaches more."""
@@ -123,17 +167,26 @@ class Trials:
         """The images of a file at this point, at full resolution; the last ones are kept."""
         # Stored images depend on the augmentation only where they are distilled under it.
         augmentation = point.augmentation if point.distillation_steps else NONE
-        asked = point._replace(augmentation=augmentation)
+        asked = point._replace(augmentation=augmentation, heavy=Mixing(NONE))
         if self._last is None or self._last[0] != asked:
             images, params = self._made(point)
             large = distilled_images.upsampled(images, params)
             self._last = (asked, (large, images.classes))
         return self._last[1]
 
+    def _count(self, point: OperatingPoint) -> int:
+        """Images that fit at a point."""
+        weights = self.teacher(point)
+        if weights is None:
+            return self.counts[point.downsampling]
+        left = self._budget - teacher_file.reserve(weights)
+        (found,) = candidates.candidates(self._checked, self._rows, left, (point.downsampling,))
+        return found.n_images
+
     def _made(self, point: OperatingPoint) -> tuple[QuantisedImages, Any]:
         """The stored images, and the upsampler's weights."""
         checked, rows, config = self._checked, self._rows, self._config
-        count = self.counts[point.downsampling]
+        count = self._count(point)
         key_upsampler, key_coreset, key_distil = jax.random.split(self._key, 3)
         params = distilled_file.trained_upsampler(
             key_upsampler,

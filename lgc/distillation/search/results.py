@@ -1,0 +1,60 @@
+"""What the anytime search finds, and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.search.panel import Accuracies
+
+
+class Distilled(NamedTuple):
+    """A file within a budget, and how it was made.
+
+    Attributes:
+      data: of the file.
+      point: its operating point.
+      accuracies: on held-out images, of classifiers trained on what such a file gives.
+      seconds: since the search began.
+    """
+
+    data: bytes
+    point: OperatingPoint
+    accuracies: Accuracies
+    seconds: float
+
+
+class OutOfTime(Exception):
+    """Ends a stage whose result is then not used."""
+
+
+class Compared(NamedTuple):
+    """What the same bytes teach under a common codec.
+
+    Attributes:
+      name: of the codec.
+      n_bytes: of its file.
+      n_images: in it.
+      accuracies: on the same held-out images by the same proxies.
+    """
+
+    name: str
+    n_bytes: int
+    n_images: int
+    accuracies: Accuracies
+
+
+OnBetter = Callable[[Distilled], None]
+
+
+class Alone(NamedTuple):
+    """A teacher as a classifier.
+
+    Attributes:
+      n_bytes: of its weights in the file.
+      accuracy: on held-out images, in [0, 1].
+    """
+
+    n_bytes: int
+    accuracy: float

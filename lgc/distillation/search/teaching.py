@@ -1,0 +1,73 @@
+"""Teachers of the anytime search: trained once for each width, and the sets that they label."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from fewbits.training.method import Key
+from lgc.config import Progress
+from lgc.distillation.augmentation import Augmentation, augmented_set
+from lgc.distillation.search.config import WIDE
+from lgc.distillation.search.panel import TrainingSet
+from lgc.teachers import mixing, network, teacher_file, training
+from lgc.teachers.mixing import Mixing
+from lgc.teachers.teacher_file import Teacher
+
+SHARES = (0.3, 0.45, 0.15)
+"""Of a budget that a teacher may take."""
+
+
+class Teaching:
+    """The teachers of one image set.
+
+    Args:
+      key: typed PRNG key.
+      images: uint8[n, H, W, C], the teachers' training images.
+      classes: int[n], theirs.
+      steps: of training a teacher.
+      progress: told of it; may raise to end it.
+    """
+
+    def __init__(
+        self, key: Key, images: np.ndarray, classes: np.ndarray, steps: int, progress: Progress
+    ):
+        self._key, self._images, self._classes = key, images, classes
+        self._steps, self._progress = steps, progress
+        self._n_classes = int(classes.max()) + 1
+        self._sections: dict[int, bytes] = {}
+
+    def width(self, n_bytes: float) -> int:
+        """Of the widest teacher of about so many bytes; 0 if none is so small."""
+        return network.width_for(self._images.shape[1:], self._n_classes, n_bytes)
+
+    def section(self, width: int, ranges: Augmentation) -> bytes:
+        """The weights of a teacher as they stand in a file.
+
+        Args:
+          width: of its network.
+          ranges: of its training images; those of its first training stay.
+        """
+        if width not in self._sections:
+            self._sections[width] = training.train(
+                jax.random.fold_in(self._key, width), self._images, self._classes, width,
+                self._steps, ranges=ranges, progress=self._progress,
+            )  # fmt: skip
+        return self._sections[width]
+
+    def teacher(self, width: int, heavy: Mixing) -> Teacher:
+        """One that has been trained."""
+        return Teacher(teacher_file.stored(self._sections[width]), heavy)
+
+
+def soft_set(stored: TrainingSet, teacher: Teacher, per_class: int, seed: int = 0) -> TrainingSet:
+    """Images drawn for soft labels, and these; as `lgc.decompress` with `heavy` gives them."""
+    drawn, _ = augmented_set(seed, *stored, per_class, teacher.mixing.ranges)
+    shown = mixing.mixed(np.random.default_rng(seed), drawn, teacher.mixing)
+    return shown, teacher.probabilities(shown)
+
+
+def mixings(ranges: Augmentation) -> tuple[Mixing, ...]:
+    """Heavy augmentations to try, where `ranges` are the best for hard labels."""
+    wide = Augmentation(*(max(pair) for pair in zip(ranges, WIDE, strict=True)))
+    return Mixing(ranges, 25, 35), Mixing(wide, 25, 35)
