@@ -48,6 +48,7 @@ MADE = ("api/", "tutorials/", "formats/")
 TUTORIALS = (  # in the order in which they are listed
     "compress_a_data_set",
     "distil_within_a_budget",
+    "train_on_a_stream",
     "prune_a_network",
     "prune_an_nnx_model",
     "prune_in_your_own_loop",
