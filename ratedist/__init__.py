@@ -37,7 +37,7 @@ from ratedist.solvers.constraints import (
     subset_mean,
     subset_sum,
 )
-from ratedist.solvers.float64 import compiled
+from ratedist.solvers.float64 import compiled, single_precision
 from ratedist.solvers.point import RDPoint, encoder
 from ratedist.solvers.solve import curve, solve_fixed, solve_slope, sweep
 
@@ -69,6 +69,7 @@ __all__ = [
     "rate",
     "rate_point",
     "refine_codebook",
+    "single_precision",
     "solve_fixed",
     "solve_slope",
     "subset_mean",

@@ -95,7 +95,7 @@ def _wyner_ziv(rng: np.random.Generator, number: int) -> float:
     n, k, m = rng.integers(2, 5, 3)
     joint, d = rng.dirichlet(np.ones(n * k)).reshape(k, n), rng.random((n, m))
     decoders = np.array(list(itertools.product(range(m), repeat=k)))
-    cost = sum(joint[y][:, None] * d[:, decoders[:, y]] for y in range(k))
+    cost = np.sum([joint[y][:, None] * d[:, decoders[:, y]] for y in range(k)], axis=0)
     share = float(rng.uniform(0.05, 0.95))
     level = share * cost.sum(axis=0).min() + (1 - share) * cost.min(axis=1).sum()
     return ratedist.wyner_ziv_point(joint, d, level).gap_bits

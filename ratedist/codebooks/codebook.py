@@ -91,7 +91,7 @@ def value_and_gradient(
     Returns:
       The value in bits, and Float[m, k] in bits per unit of length; zero outside the mask.
     """
-    p, s = jnp.asarray(p, jnp.float64), jnp.asarray(s, jnp.float64)
+    p, s = jnp.asarray(p, float), jnp.asarray(s, float)
 
     def value(points: jax.Array) -> jax.Array:
         d = squared_distances(x, points)
@@ -122,8 +122,8 @@ def move(
       gradient: Float[m, k].
       rate: Float[], 1 for the centroid; below 2 the rate cannot rise to first order.
     """
-    p, q = jnp.asarray(p, jnp.float64), jnp.asarray(q, jnp.float64)
-    letter = posterior(squared_distances(x, book.points), q, jnp.asarray(s, jnp.float64))
+    p, q = jnp.asarray(p, float), jnp.asarray(q, float)
+    letter = posterior(squared_distances(x, book.points), q, jnp.asarray(s, float))
     weight = 2.0 * (p * s) @ letter
     step = jnp.where(weight > 0, rate / jnp.where(weight > 0, weight, 1.0), 0.0)
     return Codebook(book.points - step[:, None] * jnp.asarray(gradient), book.mask)
@@ -215,7 +215,7 @@ def refine_codebook(
 def _refine(
     p: Any, x: Any, book: Codebook, rows: Any, numbers: Any, steps: int, marginal: Marginal
 ) -> tuple[Codebook, RDPoint]:
-    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, float)
 
     def step(book: Codebook, nothing: None) -> tuple[Codebook, RDPoint]:
         del nothing
@@ -241,7 +241,7 @@ def _refine_on_host(
     """The same steps one after another: a layer of cvxpylayers cannot be compiled."""
     from ratedist.codebooks.convex_layer import ConvexLayer
 
-    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, jnp.float64)
+    p, x = jnp.asarray(as_mass(p)), jnp.asarray(x, float)
     layer = ConvexLayer(np.asarray(p), book.points.shape[0])
 
     def marginal(p: Any, d: Any, s: Any, mask: Any) -> jax.Array:

@@ -54,7 +54,7 @@ def check_points(x: Any, y: Any) -> None:
 @in_float64
 def codebook(points: ArrayLike, mask: ArrayLike | None = None) -> Codebook:
     """Points Float[m, k] or Float[m], and a mask (all in use if None)."""
-    points = jnp.asarray(points, jnp.float64)
+    points = jnp.asarray(points, float)
     points = points[:, None] if points.ndim == 1 else points
     used = jnp.ones(points.shape[0], bool) if mask is None else jnp.asarray(mask, bool)
     return Codebook(points, used)
@@ -63,7 +63,7 @@ def codebook(points: ArrayLike, mask: ArrayLike | None = None) -> Codebook:
 @in_float64
 def squared_distances(x: ArrayLike, points: ArrayLike) -> jax.Array:
     """|x_i - y_j|^2, Float[n, m], traceable and differentiable in both."""
-    x, y = jnp.asarray(x, jnp.float64), jnp.asarray(points, jnp.float64)
+    x, y = jnp.asarray(x, float), jnp.asarray(points, float)
     return jnp.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=2)
 
 
@@ -83,7 +83,7 @@ def merge(
     Returns:
       The smaller codebook, and the probabilities that go with it.
     """
-    q = jnp.where(book.mask, jnp.asarray(q, jnp.float64), 0.0)
+    q = jnp.where(book.mask, jnp.asarray(q, float), 0.0)
     stays = (q >= least_mass) | (jnp.arange(q.size) == jnp.argmax(q))
     q = jnp.where(stays & book.mask, q, 0.0)
     alive = q > 0

@@ -25,7 +25,7 @@ from ratedist.solvers.terms import Terms, left_sides, price_derivatives, priced_
 
 _LARGEST_EXPONENT = 64.0
 _LEAST_MASS = 1e-12
-_TINY = 1e-300
+_TINY = 1e-30
 
 
 class _State(NamedTuple):

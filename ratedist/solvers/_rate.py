@@ -35,12 +35,12 @@ from ratedist.solvers.constraints import (
     check_constraints,
     constraint_rows,
 )
-from ratedist.solvers.float64 import program
+from ratedist.solvers.float64 import is_single, program
 from ratedist.solvers.point import RDPoint
 from ratedist.solvers.solve import solve_fixed
 
 _TOL_BITS = 1e-9
-_LARGEST_GAP_BITS = 1e-6
+_LARGEST_GAP_BITS, _LARGEST_GAP_SINGLE = 1e-6, 3e-5
 
 
 @program
@@ -145,7 +145,8 @@ def _reached(p: Any, d: Any, constraints: Any, tol_bits: Any) -> RDPoint:
 def _value(point: RDPoint) -> Any:
     xp = jnp if isinstance(point.rate_lb, Tracer) else np
     middle = 0.5 * (point.rate_lb + point.rate_ub)
-    known = (point.gap_bits <= _LARGEST_GAP_BITS) | xp.isinf(point.rate_lb)
+    largest = _LARGEST_GAP_SINGLE if is_single() else _LARGEST_GAP_BITS
+    known = (point.gap_bits <= largest) | xp.isinf(point.rate_lb)
     return xp.where(known, middle, xp.nan)
 
 
@@ -176,14 +177,14 @@ def _single_tangent(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
 def _traced_rate(p: Any, d: Any, limits: Any) -> jax.Array:
     """The same inside a program: differentiable, and NaN for what cannot be."""
     check_problem(p, d)
-    off = jnp.abs(jnp.sum(jnp.asarray(p, jnp.float64)) - 1.0) > sum_tolerance(p)
+    off = jnp.abs(jnp.sum(jnp.asarray(p, float)) - 1.0) > sum_tolerance(p)
     mass = jnp.where(off, jnp.nan, jnp.asarray(as_mass(p)))
     if isinstance(limits, tuple):
         check_constraints(p, limits, d)
-        wide = jax.tree.map(lambda value: jnp.asarray(value, jnp.float64), limits)
-        return _rate_within(mass, jnp.asarray(d, jnp.float64), wide)
+        wide = jax.tree.map(lambda value: jnp.asarray(value, float), limits)
+        return _rate_within(mass, jnp.asarray(d, float), wide)
     check_level(limits)
-    return _rate(mass, jnp.asarray(d, jnp.float64), jnp.asarray(limits, jnp.float64))
+    return _rate(mass, jnp.asarray(d, float), jnp.asarray(limits, float))
 
 
 @jax.custom_jvp

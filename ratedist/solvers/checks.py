@@ -50,7 +50,7 @@ def as_mass(p: Any) -> Any:
     if not _narrow(p.dtype):
         return as_double(p)
     xp = jnp if isinstance(p, Tracer) else np
-    wide = xp.asarray(p, np.float64)
+    wide = xp.asarray(p, float)
     return wide / wide.sum()
 
 

@@ -176,7 +176,7 @@ def stacked(constraints: Constraint | Sequence[Constraint]) -> tuple[Any, Any]:
         raise ValueError(f"constraints over sources of different sizes: {sorted(sizes)} letters")
     values = [as_array(value) for row in rows for value in row[:2]]
     xp = namespace(*values)
-    wide = [xp.asarray(value, np.float64) for value in values]
+    wide = [xp.asarray(value, float) for value in values]
     return xp.stack(wide[::2]), xp.stack(wide[1::2])
 
 
@@ -187,7 +187,7 @@ def own_tables(d: Any, constraints: Constraint | Sequence[Constraint]) -> Any:
         return None
     tables = [as_array(d if row.d is None else row.d) for row in rows]
     xp = namespace(*tables)
-    return xp.stack([xp.asarray(table, np.float64) for table in tables])
+    return xp.stack([xp.asarray(table, float) for table in tables])
 
 
 def constraint_rows(p: Any, constraints: Constraints) -> tuple[Constraint, ...]:
@@ -268,7 +268,7 @@ def _level(level: ArrayLike) -> Any:
 
 def _own(values: Any) -> Any:
     """In double precision; NumPy's stay NumPy's."""
-    return namespace(values).asarray(values, np.float64)
+    return namespace(values).asarray(values, float)
 
 
 def _subset(p: ArrayLike, mask: ArrayLike) -> tuple[Any, Any]:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 _PROGRAMS: set[Callable[..., Any]] = set()
 _INSIDE = contextvars.ContextVar("inside a call", default=False)
+_SINGLE = contextvars.ContextVar("single precision", default=False)
 _COMPILING = contextvars.ContextVar("compiling", default=False)
 
 
@@ -36,7 +37,7 @@ def in_float64(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        if jax.config.read("jax_enable_x64"):
+        if _SINGLE.get() or jax.config.read("jax_enable_x64"):
             return function(*args, **kwargs)
         with jax.enable_x64(True):
             return jax.tree.map(_as_numpy, function(*args, **kwargs))
@@ -64,9 +65,37 @@ def program(function: Callable[P, T]) -> Callable[P, T]:
     return wrapped
 
 
+@contextlib.contextmanager
+def single_precision() -> Iterator[None]:
+    """Programs that are traced inside are in single precision, for accelerators with no other.
+
+    Matrix products are at full precision (`jax.lax.Precision.HIGHEST`); gaps and prices are known
+    to about 1e-5. `ratedist.certificate`, on the host and in double precision, proves a bound from
+    the `dual` and `q` of a point. For one call: `ratedist.sweep(..., precision="single")`.
+
+    >>> import jax, numpy as np, ratedist
+    >>> p, d = np.float32([0.5, 0.5]), np.float32([[0, 1], [1, 0]])
+    >>> with ratedist.single_precision():
+    ...     point = jax.jit(ratedist.solve_fixed)(p, d, np.float32(0.1))
+    >>> point.q.dtype.name, round(float(point.rate_ub), 4)
+    ('float32', 0.531)
+    """
+    token = _SINGLE.set(True)
+    try:
+        with jax.enable_x64(False), jax.default_matmul_precision("highest"):
+            yield
+    finally:
+        _SINGLE.reset(token)
+
+
+def is_single() -> bool:
+    """Whether this is inside `single_precision`."""
+    return _SINGLE.get()
+
+
 def at_hand(*values: Any) -> bool:
     """Whether a call is to run in NumPy: all values are known, and no program is asked for."""
-    return not _COMPILING.get() and not any(
+    return not (_COMPILING.get() or _SINGLE.get()) and not any(
         isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values)
     )
 

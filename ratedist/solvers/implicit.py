@@ -215,7 +215,7 @@ def _data(
     base: jax.Array,
     mask: ArrayLike | None,
 ) -> _Data:
-    p, d = jnp.asarray(p, jnp.float64), jnp.asarray(d, jnp.float64)
-    used = jnp.ones(d.shape[1]) if mask is None else jnp.asarray(mask, jnp.float64)
-    tables = None if tables is None else jnp.asarray(tables, jnp.float64)
+    p, d = jnp.asarray(p, float), jnp.asarray(d, float)
+    used = jnp.ones(d.shape[1]) if mask is None else jnp.asarray(mask, float)
+    tables = None if tables is None else jnp.asarray(tables, float)
     return _Data(p, d, tables, weights, levels, base, used)

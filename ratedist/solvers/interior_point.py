@@ -39,9 +39,9 @@ _PRICE_GROWTH = 4.0
 _RESIDUAL_GROWTH = 2.0
 _NEIGHBOURHOOD = 100.0
 _SMALLEST_STEP = 1e-4
-_SMALLEST_GAP = 1e-17
+_SMALLEST_GAP, _SMALLEST_GAP_SINGLE = 1e-17, 1e-8
 # Iterates aim inside the levels by a millionth of them: their residual stays above that.
-_SETTLED_RESIDUAL = 3e-6
+_SETTLED_RESIDUAL, _SETTLED_RESIDUAL_SINGLE = 3e-6, 1e-4
 _ITERATIONS_FOR_PRICES = 70
 
 
@@ -94,6 +94,9 @@ def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Soluti
       The last certified iterate if there is one, else the last.
     """
     xp = namespace(source.p, terms.slack)
+    double = source.p.dtype == np.float64
+    smallest_gap = _SMALLEST_GAP if double else _SMALLEST_GAP_SINGLE
+    settled_residual = _SETTLED_RESIDUAL if double else _SETTLED_RESIDUAL_SINGLE
     q, nu = priced_warm_up(source, terms, WARM_UP_STEPS)
     q = xp.maximum(q, 1e-3 / q.size)
     fixed = priced_kernel(source, terms, nu)
@@ -112,7 +115,7 @@ def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Soluti
         if it.nu.size:
             gap = it.q @ it.z + it.nu @ it.w
             accurate = settled(source, terms, it.nu, it.w, gap)
-            accurate = accurate & (it.residual <= _SETTLED_RESIDUAL)
+            accurate = accurate & (it.residual <= settled_residual)
         new = Solution(it.q, it.nu, accurate, it.iterations)
         certified, excluded = _certified(source, terms, it, tol_nats)
         new = new._replace(determined=accurate | excluded)
@@ -127,7 +130,7 @@ def interior_point(source: Problem, terms: Terms, tol_nats: ArrayLike) -> Soluti
     def unfinished(search: _Search) -> Any:
         it = search.it
         going = (it.iterations < MAX_ITERATIONS) & xp.isfinite(it.residual)
-        exhausted = it.q @ it.z + it.nu @ it.w <= _SMALLEST_GAP
+        exhausted = it.q @ it.z + it.nu @ it.w <= smallest_gap
         done = xp.all(search.solution.determined) | exhausted
         late = it.iterations >= search.first + _ITERATIONS_FOR_PRICES
         return going & ~(search.certified & (done | late))

@@ -147,7 +147,7 @@ def letter_slope(s: ArrayLike, size: int) -> Any:
         raise ValueError(f"prices of shape {np.shape(s)}; give one, or one per letter: ({size},)")
     check_price(s)
     xp = namespace(s)
-    slope = xp.broadcast_to(xp.asarray(s, np.float64), (size,))
+    slope = xp.broadcast_to(xp.asarray(s, float), (size,))
     return xp.where(slope >= 0, slope, np.nan)
 
 

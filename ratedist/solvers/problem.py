@@ -26,7 +26,7 @@ from jax.typing import ArrayLike
 from ratedist.solvers._arrays import namespace
 from ratedist.solvers.checks import as_array, as_mass, check_problem, sum_tolerance
 
-_LARGEST_EXPONENT = 100.0
+_LARGEST_EXPONENT = 80.0
 
 
 class Problem(NamedTuple):
@@ -104,20 +104,20 @@ def problem(
     check_problem(p, d, mask)
     xp = namespace(p, d, mask, tables)
     tolerance = sum_tolerance(p)
-    given, shared = xp.asarray(p), xp.asarray(d, np.float64)
+    given, shared = xp.asarray(p), xp.asarray(d, float)
     p = xp.asarray(as_mass(p))
     used = xp.ones(shared.shape[1], bool) if mask is None else xp.asarray(mask, bool)
     allowed = xp.isfinite(shared) & used[None, :]
     table, proper = shared, xp.all(shared > -np.inf)
     if tables is not None:
-        table = xp.asarray(tables, np.float64)
+        table = xp.asarray(tables, float)
         allowed = allowed & xp.all(xp.isfinite(table), axis=0)
         proper = proper & xp.all(table > -np.inf)
     whole = shifted(p, table, allowed)
     reached = xp.any(allowed, axis=1)
     valid = (
         xp.all(given >= 0)
-        & (xp.abs(xp.sum(given, dtype=np.float64) - 1.0) <= tolerance)
+        & (xp.abs(xp.sum(given, dtype=float) - 1.0) <= tolerance)
         & proper
         & xp.all(reached | (p == 0))
     )

@@ -9,7 +9,7 @@ compiled once for each set of shapes, to which small problems are padded (`_padd
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from fewbits.coding.units import bits_to_nats
-from ratedist.solvers._arrays import namespace
 from ratedist.solvers._padding import Shape
 from ratedist.solvers.checks import (
     as_array,
+    as_mass,
     check_level,
     check_price,
     check_problem,
@@ -36,11 +36,14 @@ from ratedist.solvers.constraints import (
     mean_distortion,
     own_tables,
 )
-from ratedist.solvers.float64 import at_hand, program
+from ratedist.solvers.float64 import at_hand, is_single, program, single_precision
 from ratedist.solvers.interior_point import interior_point
 from ratedist.solvers.point import RDPoint, fixed_point, letter_slope, slope_point
 from ratedist.solvers.problem import problem
-from ratedist.solvers.terms import Terms, terms
+from ratedist.solvers.terms import free_terms, terms
+
+SMALLEST_SINGLE_NATS = 2e-6
+"""Rounding errors of the bounds in single precision are about as large."""
 
 
 @program
@@ -97,6 +100,7 @@ def sweep(
     slopes: Float[ArrayLike, " B"] | Float[ArrayLike, "B n"],
     *,
     tol_bits: Float[ArrayLike, ""] = 1e-6,
+    precision: Literal["double", "single"] = "double",
 ) -> RDPoint:
     """`solve_slope` at many prices: one after the other, or `compiled` as one batched program.
 
@@ -105,12 +109,15 @@ def sweep(
       d: distortions.
       slopes: prices in bits per unit.
       tol_bits: certified gap at which each one stops.
+      precision: "single" solves all of them as one program in single precision on JAX's default
+        device, for accelerators. The bounds are computed on the host in double precision all the
+        same; gaps are about 2e-6 bits, and `converged` compares them with `tol_bits`.
 
     Returns:
       One `RDPoint` whose fields have a leading axis B.
 
     Raises:
-      ValueError: as `solve_slope`.
+      ValueError: as `solve_slope`, and for traced values in single precision.
 
     >>> import numpy as np, ratedist
     >>> points = ratedist.sweep([0.5, 0.5], [[0, 1], [1, 0]], [1.0, 2.0, 3.0])
@@ -123,6 +130,12 @@ def sweep(
     if np.ndim(slopes) not in (1, 2) or np.shape(slopes)[1:] not in ((), np.shape(p)):
         raise ValueError(f"slopes of shape {np.shape(slopes)}; expected (B,) or (B, {np.size(p)})")
     check_price(slopes)
+    if precision not in ("double", "single"):
+        raise ValueError(f"precision {precision!r}: 'double' or 'single'")
+    if precision == "single":
+        if any(isinstance(leaf, Tracer) for leaf in (p, d, slopes, tol_bits)):
+            raise ValueError("single precision is certified on the host: it needs known values")
+        return _certified_sweep(np.asarray(as_mass(p)), np.asarray(d), np.asarray(slopes), tol_bits)
     if at_hand(p, d, slopes, tol_bits):
         known = np.asarray(slopes)
         return _stacked([_on_host(_slope, p, d, s, tol_bits, None) for s in known])
@@ -232,25 +245,22 @@ def curve(
 
 def _slope(p: Any, d: Any, s: Any, tol_bits: Any, mask: Any) -> RDPoint:
     source = problem(p, d, mask)
-    xp = namespace(source.p, s)
-    tol_nats = bits_to_nats(tol_bits)
-    none = xp.zeros(0)
-    free = Terms(
-        share=xp.zeros((0, source.p.size)),
-        slack=none,
-        smallest=none,
-        base=bits_to_nats(letter_slope(s, source.p.size)),
-        tight=none.astype(bool),
-        infeasible=none.astype(bool),
-    )
+    tol_nats = _nats(tol_bits)
+    free = free_terms(source, bits_to_nats(letter_slope(s, source.p.size)))
     end = interior_point(source, free, tol_nats)
     return slope_point(source, s, end.q, end.iterations, tol_nats)
 
 
 def _levels(p: Any, d: Any, rows: Any, tol_bits: Any, mask: Any) -> RDPoint:
-    tol_nats = bits_to_nats(tol_bits)
+    tol_nats = _nats(tol_bits)
     source, bound = terms(problem(p, d, mask, own_tables(d, rows)), rows)
     return fixed_point(source, bound, interior_point(source, bound, tol_nats), tol_nats)
+
+
+def _nats(tol_bits: Any) -> Any:
+    """In single precision, no tolerance below the rounding errors of the bounds."""
+    nats = bits_to_nats(tol_bits)
+    return jnp.maximum(nats, SMALLEST_SINGLE_NATS) if is_single() else nats
 
 
 def _on_host(solve: Any, *values: Any) -> RDPoint:
@@ -269,7 +279,20 @@ _at_slope, _at_levels = jax.jit(_slope), jax.jit(_levels)
 
 @jax.jit
 def _sweep(p: Any, d: Any, slopes: Any, tol_bits: Any) -> RDPoint:
-    return jax.vmap(lambda s: _at_slope(p, d, s, tol_bits, None))(jnp.asarray(slopes, jnp.float64))
+    return jax.vmap(lambda s: _at_slope(p, d, s, tol_bits, None))(jnp.asarray(slopes, float))
+
+
+def _certified_sweep(p: Any, d: Any, slopes: Any, tol_bits: Any) -> RDPoint:
+    """Marginals from a program in single precision, both bounds from them here, in double."""
+    with single_precision():
+        found = jax.device_get(_sweep(np.float32(p), np.float32(d), np.float32(slopes), 0.0))
+    source = problem(p, d)
+    with np.errstate(all="ignore"):
+        points = [
+            slope_point(source, s, np.float64(q), count, bits_to_nats(tol_bits))
+            for s, q, count in zip(slopes, found.q, found.iterations, strict=True)
+        ]
+    return _stacked([jax.tree.map(np.asarray, point) for point in points])
 
 
 @jax.jit
@@ -277,4 +300,4 @@ def _curve(p: Any, d: Any, levels: Any, tol_bits: Any) -> RDPoint:
     def solve(level: jax.Array) -> RDPoint:
         return _at_levels(p, d, (mean_distortion(p, level),), tol_bits, None)
 
-    return jax.lax.map(solve, jnp.asarray(levels, jnp.float64))
+    return jax.lax.map(solve, jnp.asarray(levels, float))

@@ -17,7 +17,7 @@ from ratedist.solvers._arrays import namespace
 from ratedist.solvers.constraints import Constraint, check_constraints, stacked
 from ratedist.solvers.problem import Kernel, Problem, Tilt, costs, kernel, shifted
 
-_SETTLED = 1e-6
+_SETTLED, _SETTLED_SINGLE = 1e-6, 1e-3
 
 
 class Terms(NamedTuple):
@@ -38,6 +38,20 @@ class Terms(NamedTuple):
     base: Any
     tight: Any
     infeasible: Any
+
+
+def free_terms(source: Problem, slope: Any) -> Terms:
+    """No constraint: prices at each letter, nats per unit."""
+    xp = namespace(source.p, slope)
+    none = xp.zeros(0)
+    return Terms(
+        share=xp.zeros((0, source.p.size)),
+        slack=none,
+        smallest=none,
+        base=slope,
+        tight=none.astype(bool),
+        infeasible=none.astype(bool),
+    )
 
 
 def terms(source: Problem, constraints: Constraint | Sequence[Constraint]) -> tuple[Problem, Terms]:
@@ -83,14 +97,14 @@ def _slack(source: Problem, share: Any, levels: Any) -> tuple[Any, Any, Any, Any
     slack = levels - smallest
     # The rounding errors of both, whatever the signs of the distortions.
     rounding = xp.abs(levels) + xp.abs(paid).sum(axis=1)
-    rounding = 8 * source.p.size * np.finfo(np.float64).eps * rounding
+    rounding = 8 * source.p.size * np.finfo(source.p.dtype).eps * rounding
     return smallest, slack, slack <= rounding, rounding
 
 
 def _nearest_only(source: Problem, locked: Any) -> Problem:
     """The problem where letters (Bool[G, n]) may use only what is nearest in a table."""
     xp = namespace(source.excess, locked)
-    rounding = 8 * np.finfo(np.float64).eps * xp.abs(source.nearest)
+    rounding = 8 * np.finfo(source.p.dtype).eps * xp.abs(source.nearest)
     far = locked[:, :, None] & (source.excess > rounding[:, :, None])
     allowed = source.allowed & ~xp.any(far, axis=0)
     return shifted(source.p, source.excess + source.nearest[..., None], allowed)
@@ -143,7 +157,7 @@ def slack_side(source: Problem, terms: Terms, nu: Any) -> Any:
     The price is compared with the distortions, not with the level: close to the smallest reachable
     level a price that decides everything multiplies a level of almost nothing.
     """
-    return nu * largest_costs(source, terms) <= _SETTLED
+    return nu * largest_costs(source, terms) <= _settled(source)
 
 
 def settled(source: Problem, terms: Terms, nu: Any, w: Any, gap: Any) -> Any:
@@ -156,5 +170,10 @@ def settled(source: Problem, terms: Terms, nu: Any, w: Any, gap: Any) -> Any:
       w: Float[G], what each constraint leaves unused.
       gap: Float[], duality gap in nats; it has to be small beside what a level is worth.
     """
-    active = (w <= _SETTLED * terms.slack) & (gap <= _SETTLED * nu * terms.slack)
+    enough = _settled(source)
+    active = (w <= enough * terms.slack) & (gap <= enough * nu * terms.slack)
     return terms.tight | active | slack_side(source, terms, nu)
+
+
+def _settled(source: Problem) -> float:
+    return _SETTLED if source.p.dtype == np.float64 else _SETTLED_SINGLE
