@@ -79,6 +79,10 @@ def test_what_cannot_be_pruned_iteratively_is_refused():
     prune = {"network": NETWORKS["lenet300"], "steps": 1}
     with pytest.raises(ValueError, match="no strengths"):
         pruning.iterative(jax.random.key(0), params, data, data, strengths=(), **prune)
+    with pytest.raises(ValueError, match="steps has 2 numbers for 1 strengths"):
+        pruning.iterative(
+            jax.random.key(0), params, data, data, strengths=(1e-3,), **{**prune, "steps": (1, 2)}
+        )
     with pytest.raises(ValueError, match="unknown method 'drrr'; known are drr, "):
         pruning.iterative(
             jax.random.key(0), params, data, data, strengths=(1e-3,), method="drrr", **prune
