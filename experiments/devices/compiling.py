@@ -1,7 +1,7 @@
 """Compile one program for a TPU that is not here, or lower it for CUDA: `python -m` this module.
 
 libtpu (extra `tpu-compile`) compiles for a topology by its name; it takes a lock for the machine,
-so one process compiles at a time, and each program in a process of its own.
+so one process compiles at a time.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # no device is touched
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-4")
 os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
@@ -30,8 +32,9 @@ from fewbits.training._sweep import RUNS, side_by_side
 from fewbits.training.data_parallel import BATCH
 
 _COLLECTIVE = re.compile(
-    r"= \S+ (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
-    r"|collective-broadcast|ragged-all-to-all|send|recv)(-start)?\("
+    r"^\s*(?:ROOT )?%?\S+ = .*? (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
+    r"|collective-broadcast|ragged-all-to-all|send|recv)(?:-start)?\(",
+    re.MULTILINE,
 )
 
 
@@ -73,7 +76,6 @@ def for_tpu(name: str, topology: str) -> dict[str, Any]:
         compiled = jitted.lower(*arguments).compile()
         seconds = time.process_time() - began
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
-    found = [match[1] for match in _COLLECTIVE.finditer(compiled.as_text())]
     return {
         "compile_cpu_seconds": seconds,
         "argument_bytes": memory.argument_size_in_bytes,
@@ -84,8 +86,13 @@ def for_tpu(name: str, topology: str) -> dict[str, Any]:
         "flops": cost.get("flops"),
         "bytes_accessed": cost.get("bytes accessed"),
         "optimal_seconds": cost.get("optimal_seconds"),
-        "collectives": len(found),
+        "collectives": len(collectives(compiled.as_text())),
     }
+
+
+def collectives(text: str) -> list[str]:
+    """Names of the operations of a compiled program in which chips wait for one another."""
+    return [match[1] for match in _COLLECTIVE.finditer(text)]
 
 
 def for_cuda(name: str) -> dict[str, Any]:
@@ -105,16 +112,33 @@ def _bytes(tree: Any) -> int:
     return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 
-def main(name: str, *targets: str) -> int:
-    """Print what was found for each target as JSON; a compiler's refusal is a finding too."""
-    found = {}
-    for target in targets:
+def main(folder: str, *pairs: str) -> int:
+    """Compile each `PROGRAM@TARGET` that the folder does not hold yet, one file for each.
+
+    A compiler's refusal is a finding too, and so is an end of the process in two attempts.
+    """
+    for pair in pairs:
+        path = Path(folder) / f"{pair}.json"
+        if path.exists():
+            continue
+        name, _, target = pair.partition("@")
+        attempts = path.with_suffix(".attempts")
+        begun = len(attempts.read_bytes()) if attempts.exists() else 0
+        attempts.write_bytes(b"." * (begun + 1))
         try:
-            found[target] = for_cuda(name) if target == "cuda" else for_tpu(name, target)
+            if begun > 1:
+                raise RuntimeError("the compiler ended the process")
+            found = for_cuda(name) if target == "cuda" else for_tpu(name, target)
         except Exception as error:  # whatever a compiler raises: the message is recorded
-            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
-            found[target] = {"error": said}
-    print(json.dumps(found))
+            if "libtpu_lockfile" in str(error):
+                attempts.unlink()
+                raise  # another process compiles, or has left its lock
+            said = str(error).partition("\n")[0][:300]
+            found = {"error": f"{type(error).__name__}: {said}"}
+        path.write_text(json.dumps(found))
+        attempts.unlink()
+        print(f"{pair}: {found.get('error') or 'done'}", file=sys.stderr, flush=True)
+        jax.clear_caches()
     return 0
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -25,6 +27,7 @@ from experiments.runner.folder import RunError
 VERBS = {"gpu-day": "experiments.devices.gpu_day"}
 """What `python -m experiments devices` does besides running a preset."""
 SMALL, POD, NEWER, CUDA = "v5e:2x2", "v5e:16x16", "v6e:2x2", "cuda"
+_ORDER = {CUDA: 0, SMALL: 1, POD: 1, NEWER: 2}
 CHIP_COUNTS = (1, 4, 256)
 SWEEP_RUNS = 4_096
 
@@ -122,12 +125,24 @@ def grid(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def measure(config: Config, trials: list[tuple[str, str]], data: ex.Data) -> list[Any]:
-    """Compile and lower one program in a subprocess."""
-    name, targets = trials[0][0], [target for _, target in trials]
-    if set(targets) != {CUDA} and importlib.util.find_spec("libtpu") is None:
-        raise RunError("libtpu is missing: pip install 'fewbits[tpu-compile]'")
-    said = json.loads(subprocesses.python("experiments.devices.compiling", [name, *targets]))
-    return [_row(name, target, found) for target, found in said.items()]
+    """What a subprocess has found; it compiles all that the run's folder lacks, in one go."""
+    ordered = sorted(grid(config), key=lambda trial: _ORDER[trial[1]])
+    return _rows(data.folder / "compiled", trials, ordered)
+
+
+def _rows(folder: Path, trials: list[tuple[str, str]], wanted: list[tuple[str, str]]) -> list[Any]:
+    folder.mkdir(exist_ok=True)
+    paths = {trial: folder / f"{'@'.join(trial)}.json" for trial in trials}
+    while not all(path.exists() for path in paths.values()):
+        if importlib.util.find_spec("libtpu") is None:
+            raise RunError("libtpu is missing: pip install 'fewbits[tpu-compile]'")
+        before = set(folder.iterdir())
+        try:
+            subprocesses.python("experiments.devices.compiling", [folder, *map("@".join, wanted)])
+        except subprocesses.SubprocessFailedError:  # perhaps a compiler ended it: go on
+            if set(folder.iterdir()) == before:
+                raise
+    return [_row(*trial, json.loads(path.read_bytes())) for trial, path in paths.items()]
 
 
 def _row(name: str, target: str, found: dict[str, Any]) -> Any:
@@ -189,9 +204,11 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
 def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | None:
     """Compile or lower again; None where libtpu is missing."""
     is_tpu = isinstance(row, Compiled)
-    if is_tpu and importlib.util.find_spec("libtpu") is None:
+    if importlib.util.find_spec("libtpu") is None:
         return None
-    (again,) = measure(config, [(row.program, row.target if is_tpu else CUDA)], data)
+    trial = (row.program, row.target if is_tpu else CUDA)
+    with tempfile.TemporaryDirectory() as folder:
+        (again,) = _rows(Path(folder), [trial], [trial])
     fields = ("compiled", "compile_cpu_seconds", "collectives") if is_tpu else ("lowered",)
     return {name: getattr(again, name) for name in fields}
 

@@ -2,9 +2,10 @@
 
 `benchmarks/pruning_sweep.py` in a subprocess: 64 DRR runs of the teacher-student network and 16 of
 LeNet-300-100 at batch 500, each against the same runs in sequence, and LeNet-300-100's step with
-each penalty against the plain one.
+each penalty against the plain one. The preset `bound` times the parts of a step of the
+teacher-student network alone (`benchmarks/teacher_student_bound.py`).
 
-Cost: paper: 2 min on 2 cores; smoke: 30 s.
+Cost: paper: 2 min on 2 cores; bound: 1 min; smoke: 30 s.
 Data: none.
 """
 
@@ -18,6 +19,8 @@ from experiments.runner import subprocesses
 WANTED = {"teacher_student": 0.15, "lenet300": 1.15}
 """At most so much of the time in sequence, on two cores."""
 WANTED_STEP = 1.25
+_SEQUENCE, _BOTH = "step, one run after another", "products and tangents alone"
+_ARITHMETIC = ("products alone, one run", "hyperbolic tangents alone, 8 runs")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Config:
     """Of the teacher-student network."""
     steps: int = 200
     lenet: bool = True
+    bound: bool = False
+    """Nothing but the parts of a step of the teacher-student network."""
 
 
 class Sweep(NamedTuple):
@@ -63,7 +68,28 @@ class Step(NamedTuple):
     wanted: Annotated[float, ex.Column()] = WANTED_STEP
 
 
+class Part(NamedTuple):
+    """What bounds a step of the teacher-student network on a CPU.
+
+    Least process time of a run's step on one core, and of its parts alone. Two cores halve it at
+    best. Products: 1.26 million floating-point operations in seven matrix products.
+    """
+
+    part: Annotated[str, ex.Key]
+    microseconds: Annotated[float, ex.Over(min), ex.Column("us a run and step", ".0f")]
+    over_sequential: Annotated[
+        float, ex.Over(min, "of the time in sequence"), ex.Column("of the time in sequence", ".2f"),
+        ex.Claim("pruning.sweep.teacher_student.bound_one_core", 0.2,
+                 when=lambda row: row.part == _BOTH),
+    ]  # fmt: skip
+
+
 def measure(config: Config, trials: list, data: ex.Data) -> list[Any]:
+    if config.bound:
+        printed = subprocesses.python("benchmarks.teacher_student_bound", [])
+        times = json.loads(printed)["microseconds"]
+        times[_BOTH] = sum(times[name] for name in _ARITHMETIC)
+        return [Part(name, each, each / times[_SEQUENCE]) for name, each in times.items()]
     flags = [f"--runs={config.runs}", f"--steps={config.steps}"]
     flags += [] if config.lenet else ["--skip-lenet"]
     found = json.loads(subprocesses.python("benchmarks.pruning_sweep", flags))
@@ -73,15 +99,18 @@ def measure(config: Config, trials: list, data: ex.Data) -> list[Any]:
     ]
 
 
-def recompute(config: Config, row: Sweep, data: ex.Data) -> float:
+def recompute(config: Config, row: Any, data: ex.Data) -> float:
+    if isinstance(row, Part):
+        again = measure(config, [], data)
+        return next(one.over_sequential for one in again if one.part == row.part)
     again = measure(replace(config, lenet=row.network == "lenet300"), [], data)
     return next(one.time_over_sequential for one in again if one.network == row.network)
 
 
 EXPERIMENT = ex.of_module(
     __name__,
-    (Sweep, Step),
-    {"paper": Config(), "smoke": Config(8, 100, lenet=False)},
+    (Sweep, Step, Part),
+    {"paper": Config(), "bound": Config(bound=True), "smoke": Config(8, 100, lenet=False)},
     data="synthetic",
     notes="ratios of median wall times, interleaved in one process, compiled before",
     headline="pruning.sweep.lenet300.time_over_sequential",
