@@ -6,7 +6,7 @@ accuracy from one budget to the next are measured on the validation part and on 
 Mode `auto`, whose messages are nested by construction, is measured at the budgets below a class's
 code, where a model fitted for a budget sends fewer classes.
 
-Cost: goals: 5 min on 1 core; smoke: 30 s.
+Cost: goals: 45 min on 1 core; smoke: 30 s.
 Data: wine, iris, breast cancer, moons, digits (embedded).
 """
 
@@ -35,7 +35,7 @@ SETTINGS = FitConfig(networks=False, restarts=1, swap_passes=1, fine_bits=0, lp_
 class Config:
     sets: tuple[str, ...] = ("wine", "iris", "breast_cancer", "moons", "digits")
     budgets: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    splits: int = 1
+    splits: int = 8
     n_images: int = 500
 
 
