@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 
 # Test workers share the cores; a BLAS that spins on threads of its own would only slow them.
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -32,6 +33,29 @@ def pytest_configure(config: pytest.Config) -> None:
         # Processes that tests start have to compute as they do, to the last bit.
         os.environ.setdefault(_QUICK, "true")
         jax.config.update("jax_disable_most_optimizations", True)
+    _share_programs(config)
+
+
+_PROGRAMS = pytest.StashKey[str]()
+
+
+def _share_programs(config: pytest.Config) -> None:
+    """Modules and workers of one run compile many programs alike: a folder holds those compiled."""
+    if hasattr(config, "workerinput"):
+        folder = config.workerinput["programs"]
+    else:
+        temporary = tempfile.TemporaryDirectory(prefix="fewbits-programs-")
+        config.add_cleanup(temporary.cleanup)
+        folder = config.stash[_PROGRAMS] = temporary.name
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Workers are told where the folder is."""
+    node.workerinput["programs"] = node.config.stash[_PROGRAMS]
 
 
 @pytest.hookimpl(wrapper=True)
