@@ -126,7 +126,8 @@ COMMANDS = {
         "price_bits_per_unit"}),
     "ratedist encode": ("ratedist encode samples.npz OUT --distortion 0.5", {
         "output", "bytes", "numbers", "distortion", "asked_distortion", "bits_per_number",
-        "index_bits_per_number", "bound_bits_per_number", "bound_over", "gap_bits_per_number"}),
+        "index_bits_per_number", "bound_bits_per_number", "bound_over", "gap_bits_per_number",
+        "memoryless_upper_bits_per_number"}),
     "ratedist decode": ("ratedist decode quantised OUT", {"output", "shape", "dtype"}),
     "bitalloc fit": ("bitalloc fit images.npz OUT --bits 2 --no-networks", {
         "output", "bytes", "mode", "bits", "padding_bits", "sensor_bits", "decoder",

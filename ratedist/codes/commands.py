@@ -110,13 +110,20 @@ def _encode(options: argparse.Namespace) -> cli.Result:
         return cli.Result(found, "\n".join(lines))
     scope = "all codebooks" if bound.any_codebook else "codebooks of its own centroids"
     rate = bound.rate_bits / k
+    above = bound.upper_bits / k if np.isfinite(bound.upper_bits) else None
     found |= {
         "bound_bits_per_number": rate,
         "bound_over": scope,
+        "memoryless_upper_bits_per_number": above,
         "gap_bits_per_number": bits - rate,
     }
     lines += [
         f"bound: {rate:.4f} bits for memoryless coding of {k} at a time, over {scope}",
+        f"its rate: {rate:.4f} to {above:.4f} bits a number, as exactly as "
+        f"{_GROUPS} groups of samples tell"
+        if above is not None
+        else f"its rate: at least {rate:.4f} bits a number; {_GROUPS} groups of samples are too "
+        "coarse to tell more",
         f"gap: {bits - rate:.4f} bits a number",
     ]
     return cli.Result(found, "\n".join(lines))

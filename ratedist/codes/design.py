@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fewbits.coding import InputError
-from fewbits.coding.units import empirical_entropy_bits
+from fewbits.coding.units import empirical_entropy_bits, entropy_bits
 from ratedist.codes import quantizers, trellis
 from ratedist.codes.code_file import Quantised
 from ratedist.solvers.float64 import compiled
@@ -35,6 +35,9 @@ class TooFine(InputError):
 def scalar(samples: np.ndarray, level: float) -> Quantised:
     """The optimal scalar code of smallest price with mean squared error at most `level`.
 
+    Such codes exist for some errors only. What is left below the level is used up by letters that
+    change to a neighbouring cell of shorter code, where that spends fewer bits.
+
     Args:
       samples: Float[N].
       level: largest mean squared error.
@@ -52,10 +55,41 @@ def scalar(samples: np.ndarray, level: float) -> Quantised:
             f"{2 * rounded.spread:.3g}"
         )
     letters, p = rounded.source.points[:, 0], rounded.source.p
-    code = quantizers.scalar_code_at(p, letters, _AIM * level - rounded.spread)
-    used, slot = np.unique(np.asarray(code.cell), return_inverse=True)
-    points = np.asarray(code.points)[used]
+    aim = _AIM * level - rounded.spread
+    code = quantizers.scalar_code_at(p, letters, aim)
+    slot, points = _up_to(p, letters, np.asarray(code.cell), aim)
     return Quantised(np.shape(samples), (points,), (slot.reshape(-1)[rounded.group],))
+
+
+def _up_to(
+    p: np.ndarray, x: np.ndarray, cell: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cells and centroids of fewest bits found with error at most `level`, from a finer code.
+
+    With points and lengths held still the error grows steadily as the price falls (Chou, Lookabaugh
+    and Gray 1989); both are fitted again after each search.
+    """
+    best, fewest = None, np.inf
+    for _ in range(_ALTERNATIONS):
+        _, cell = np.unique(cell, return_inverse=True)
+        mass = np.bincount(cell, p)
+        points = np.bincount(cell, p * x) / np.maximum(mass, 1e-300)
+        error = float(p @ (x - points[cell]) ** 2)
+        bits = float(entropy_bits(mass))
+        if best is not None and not (error <= level and bits < fewest - 1e-9):
+            break
+        best, fewest = (cell, points[:, None]), bits
+        squared = (x[:, None] - points) ** 2
+        length = -np.log2(np.maximum(mass, 1e-300))
+        low, high = -30.0 - np.log2(level), 30.0 - np.log2(level)
+        for _ in range(40):
+            price = 0.5 * (low + high)
+            cell = (np.exp2(price) * squared + length).argmin(axis=1)
+            within = p @ squared[np.arange(len(x)), cell] <= level
+            low, high = (low, price) if within else (price, high)
+        cell = (np.exp2(high) * squared + length).argmin(axis=1)
+    assert best is not None
+    return best
 
 
 def vector(samples: np.ndarray, level: float, dimension: int, seed: int = 0) -> Quantised:

@@ -46,10 +46,13 @@ class Bound(NamedTuple):
       rate_bits: no code of the samples' distribution at this distortion spends less, per sample.
       any_codebook: whether it holds for all reconstruction points, or (in four dimensions) for
         those of the groups' centroids only.
+      upper_bits: memoryless coding needs no more: that much may be missing from `rate_bits`,
+        because samples are grouped. inf where the groups are too coarse to tell.
     """
 
     rate_bits: float
     any_codebook: bool
+    upper_bits: float
 
 
 def round_samples(samples: Any, groups: int) -> Rounded:
@@ -100,13 +103,28 @@ def bound(rounded: Rounded, level: float) -> Bound:
     rule = mean_distortion(source.p, reach)
     d = squared_error(source.points, source.points)
     point = solve_fixed(source.p, d, rule, tol_bits=1e-6)
+    upper = _upper(rounded, level, d, point)
     everywhere = source.points.shape[1] <= _ANY_CODEBOOK_DIMENSION
     if not (everywhere and np.isfinite(point.dual).all()):
-        return Bound(float(point.rate_lb), False)
+        return Bound(float(point.rate_lb), False, upper)
     rate = certificate_for_all_codebooks(
         source.p, source.points, source.points, rule, point.dual, point.q, slack_bits=1e-5
     )
-    return Bound(max(rate, 0.0), True)
+    return Bound(max(rate, 0.0), True, upper)
+
+
+def _upper(rounded: Rounded, level: float, d: np.ndarray, point: Any) -> float:
+    """R(level) of the samples is at most that of the centroids at `level - spread`.
+
+    A code that sees the centroids only adds the spread to their error, because what is rounded off
+    is uncorrelated with the centroids.
+    """
+    if rounded.spread == 0:
+        return float(point.rate_ub)
+    if level <= rounded.spread:
+        return float("inf")
+    p = rounded.source.p
+    return float(solve_fixed(p, d, level - rounded.spread, tol_bits=1e-4).rate_ub)
 
 
 def _grouped(points: np.ndarray, group: np.ndarray) -> Rounded:

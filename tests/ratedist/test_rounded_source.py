@@ -40,6 +40,26 @@ def test_the_bound_is_below_the_rate_of_the_samples_and_near_it():
     found = rounded_source.bound(rounded_source.round_samples(x, 60), 0.3)
     assert found.any_codebook
     assert exact.rate_lb - 0.08 <= found.rate_bits <= exact.rate_lb + 1e-6
+    assert exact.rate_ub <= found.upper_bits <= exact.rate_ub + 0.08
+    assert rounded_source.bound(rounded_source.round_samples(x, 4), 0.02).upper_bits == np.inf
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_the_interval_holds_the_rate_of_the_samples(dimension):
+    """Of all samples, solved without groups, from 1 to 6 bits."""
+    x = np.random.default_rng(dimension).normal(size=(150, dimension))
+    p, d = np.full(150, 1 / 150), sources.squared_error(x, x)
+    rounded = rounded_source.round_samples(x, 60)
+    known = 0
+    for bits in (1, 2, 4, 6):
+        level = dimension * 2.0 ** (-2 * bits / dimension)
+        exact = float(ratedist.rate(p, d, level))
+        found = rounded_source.bound(rounded, level)
+        # Any reconstruction point may do better than the samples themselves.
+        assert found.rate_bits <= exact + 1e-6
+        assert found.upper_bits >= exact - 0.1
+        known += np.isfinite(found.upper_bits)
+    assert known >= 2
 
 
 @pytest.mark.slow
