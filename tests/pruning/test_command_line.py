@@ -1,6 +1,8 @@
 """`python -m pruning`: a user's own network in, a small file out, and what mistakes say."""
 
 import functools
+import shutil
+from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,15 @@ import numpy as np
 import pytest
 
 from fewbits.coding import params_from_bytes
-from fewbits.training import evaluation, gradient_descent, loop, losses, networks, trees
+from fewbits.training import (
+    evaluation,
+    gradient_descent,
+    loop,
+    losses,
+    networks,
+    processes,
+    trees,
+)
 from pruning.commands import METHOD_NAMES, main
 from pruning.methods import METHODS
 
@@ -153,7 +163,7 @@ def test_methods_of_the_help_text():
 
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_a_sweep_goes_on_and_refuses_another(files, capsys):
+def test_a_sweep_goes_on_is_shared_and_refuses_another(files, capsys, monkeypatch):
     command = [
         "sweep", str(files / "net.npz"), str(files / "swept"), "--data", str(files / "data.npz"),
         "--strengths", "1e-3", "3e-3", "--seeds", "0", "--steps", "300", "--fine-tune-steps", "100",
@@ -169,6 +179,19 @@ def test_a_sweep_goes_on_and_refuses_another(files, capsys):
     assert capsys.readouterr().out == said
     assert record.read_bytes() == before
     assert (files / "swept" / "pareto.png").exists()
+    shared = files / "shared"
+    (shared / processes.FOLDER).mkdir(parents=True)
+    shutil.copy(files / "swept/sweep.json", shared)  # the first process makes it
+    for index in (1, 0):
+        job = processes.Job(index, 2, shared)
+        monkeypatch.setattr(job, "_wait", lambda processes, states: None)
+        monkeypatch.setattr(processes, "joined", lambda out, place, job=job: nullcontext(job))
+        assert main([*command[:2], str(shared), *command[3:], "--distributed", "a:1,2,0"]) == 0
+        # The second of two processes has one trial and prints nothing.
+        assert len(list(shared.glob("weight_*.json"))) == 2 - index
+        assert (capsys.readouterr().out == "") == (index == 1)
+    for path in (files / "swept").glob("*.fwb"):
+        assert (shared / path.name).read_bytes() == path.read_bytes()
     assert main([*command, "--tolerance", "0.2"]) == 2
     assert "another sweep" in capsys.readouterr().err
     assert main([*command[:2], str(files), *command[3:]]) == 2
