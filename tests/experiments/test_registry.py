@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
 import pytest
 
-from experiments.runner import registry
+from experiments.runner import experiment, registry
 
 MODULE = '''"""Bits of a thing.
 
@@ -61,3 +62,21 @@ def test_listing_imports_neither_jax_nor_an_experiment():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_experiment_takes_its_functions_from_its_module(monkeypatch):
+    """Those defined there under their names; what is given comes first, what is imported is not."""
+    module = types.ModuleType("made_up")
+    exec(
+        "from json import loads as recompute\n"
+        "def measure(config, trials, data): return []\n"
+        "def figures(records): return {}\n",
+        vars(module),
+    )
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    given = {"figures": len, "name": "other"}
+    found = experiment.of_module("made_up", int, {"smoke": None}, **given)
+    assert (found.measure, found.figures) == (module.measure, len)
+    assert (found.recompute, found.derive, found.identifier) == (None, None, "other")
+    assert list(found.grid(types.SimpleNamespace(seeds=(3, 5)))) == [(3,), (5,)]
+    assert list(found.grid(None)) == [()]
