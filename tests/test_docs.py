@@ -69,6 +69,10 @@ TYPED = {
         "0 11": "brotli's quality, optimisation level",
     },
     "commands.md": {"1 255 256": "scaling and levels of pixels"},
+    "devices.md": {
+        "8 1 4 256 4,096 64": "processes, chips and runs",
+        "197 819": "published peaks of a chip",
+    },
 }
 
 

@@ -123,10 +123,10 @@ def main(folder: str, *pairs: str) -> int:
             continue
         name, _, target = pair.partition("@")
         attempts = path.with_suffix(".attempts")
-        begun = len(attempts.read_bytes()) if attempts.exists() else 0
-        attempts.write_bytes(b"." * (begun + 1))
+        before = len(attempts.read_bytes()) if attempts.exists() else 0
+        attempts.write_bytes(b"." * (before + 1))
         try:
-            if begun > 1:
+            if before > 1:
                 raise RuntimeError("the compiler ended the process")
             found = for_cuda(name) if target == "cuda" else for_tpu(name, target)
         except Exception as error:  # whatever a compiler raises: the message is recorded

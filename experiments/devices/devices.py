@@ -34,12 +34,16 @@ SWEEP_RUNS = 4_096
 
 @dataclass(frozen=True)
 class Config:
-    """Which programs: for 4 and 256 chips of v5e, and lowered for CUDA, which is not compiled."""
+    """Names of the programs for each target; none given stands for all."""
 
-    programs: tuple[str, ...] = ()
-    """Their names; none stands for all."""
-    newer: tuple[str, ...] = ("drr_lenet300",)
-    """Those compiled for four chips of v6e too."""
+    small: tuple[str, ...] | None = None
+    """For four chips of v5e."""
+    pod: tuple[str, ...] | None = None
+    """For 256 chips of v5e."""
+    newer: tuple[str, ...] | None = ("drr_lenet300",)
+    """For four chips of v6e."""
+    cuda: tuple[str, ...] | None = None
+    """Lowered for CUDA, not compiled."""
 
 
 class Compiled(NamedTuple):
@@ -116,12 +120,9 @@ def grid(config: Config) -> Iterator[tuple[str, str]]:
     """(program, target)."""
     from experiments.devices.programs import PROGRAMS
 
+    chosen = {SMALL: config.small, POD: config.pod, NEWER: config.newer, CUDA: config.cuda}
     for name in PROGRAMS:
-        for target in (SMALL, POD, NEWER, CUDA):
-            if target == NEWER and name not in config.newer:
-                continue
-            if name in config.programs or not config.programs:
-                yield name, target
+        yield from ((name, t) for t, names in chosen.items() if names is None or name in names)
 
 
 def measure(config: Config, trials: list[tuple[str, str]], data: ex.Data) -> list[Any]:
@@ -216,10 +217,13 @@ def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | Non
 EXPERIMENT = ex.of_module(
     __name__,
     (Cost, Compiled, Lowered),
-    {"paper": Config(), "smoke": Config(("drr_teacher_student",), newer=())},
+    {
+        "paper": Config(),
+        "smoke": Config(*[("drr_teacher_student",)] * 2, (), ("drr_teacher_student",)),
+    },
     batch=lambda trial: trial[0],
     data="none",
-    free=("programs", "newer"),
+    free=("small", "pod", "newer", "cuda"),
     headline="devices.tpu.compiled",
     notes="estimates come from a compiler and published peaks; nothing ran on a TPU or GPU",
 )
