@@ -28,6 +28,7 @@ VERBS = {"gpu-day": "experiments.devices.gpu_day"}
 """What `python -m experiments devices` does besides running a preset."""
 SMALL, POD, NEWER, CUDA = "v5e:2x2", "v5e:16x16", "v6e:2x2", "cuda"
 _ORDER = {CUDA: 0, SMALL: 1, POD: 1, NEWER: 2}
+_ONE = ("drr_teacher_student",)
 CHIP_COUNTS = (1, 4, 256)
 SWEEP_RUNS = 4_096
 
@@ -219,7 +220,7 @@ EXPERIMENT = ex.of_module(
     (Cost, Compiled, Lowered),
     {
         "paper": Config(),
-        "smoke": Config(*[("drr_teacher_student",)] * 2, (), ("drr_teacher_student",)),
+        "smoke": Config(_ONE, _ONE, (), _ONE),
     },
     batch=lambda trial: trial[0],
     data="none",
