@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from fewbits import cli
 from lgc.autoencoders import rate_constrained_compression
 from lgc.config import Config
-from lgc.groups import grouped_compression
+from lgc.groups import grouped, grouped_compression
+from lgc.images import check, check_groups
+
+_LEAST_EXPLAINED = 0.25
+"""Of a group's pixels, by its background."""
 
 
 def with_groups(
@@ -20,10 +25,24 @@ def with_groups(
     plain = grouped_compression.Config()
     steps = max(1, mixtures.steps(len(images), plain.batch_size))
     config = grouped_compression.Config(steps=steps, mixtures=mixtures)
+    _warn_of_mixed_groups(images, labels, groups)
     found = grouped_compression.compress(
         images, labels, groups, config=config, key=key, progress=bar
     )
     return found.data
+
+
+def _warn_of_mixed_groups(images: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    checked = check(images, labels)
+    names, members = check_groups(groups, checked.classes)
+    behind = grouped.backgrounds(checked.pixels, checked.classes, members)
+    shares = grouped.shares_explained(checked.pixels, members, behind)
+    least, name = shares.min(), names[int(shares.argmin())]
+    if least < _LEAST_EXPLAINED:
+        cli.warn(
+            f"only {least:.0%} of the pixels in group {name} show its typical background: images "
+            "of a group should have one background; these will be drawn with their mean"
+        )
 
 
 def jointly(

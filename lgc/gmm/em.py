@@ -106,8 +106,8 @@ def run(
     if not config.in_float64(*samples.shape):
         return _run(config, start, samples, mask)
     with jax.enable_x64(True):
-        double = jax.tree.map(_doubled, (start, samples))
-        found = _run(config, *double, mask)
+        start_in_double = jax.tree.map(_doubled, start)
+        found = _run(config, start_in_double, _doubled(samples), mask)
         return jax.tree.map(partial(_back, dtype=samples.dtype), found)
 
 

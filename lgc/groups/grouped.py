@@ -42,6 +42,7 @@ _SHRINKING = (4, 2)
 """Sides of the squares that a background may consist of, the larger the better."""
 _COVER = -2.0
 """Initial logits of the cover, so that backgrounds explain as much as they can."""
+_NEAR_LEVELS = 32
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,25 @@ def backgrounds(images: np.ndarray, classes: np.ndarray, groups: np.ndarray) -> 
         if np.array_equal(decoders.enlarged(small, images.shape[1:]), large):
             return small
     return large
+
+
+def shares_explained(images: np.ndarray, groups: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """How much of its images the background of each group explains, float64[n_groups] in [0, 1].
+
+    The share of pixels within 32 levels of the group's background, in every channel. It is low
+    where backgrounds differ within a group, which then has none of its own.
+
+    Args:
+      images: uint8[n, height, width, channels].
+      groups: int[n], 0 to the number of groups - 1.
+      behind: from `backgrounds`.
+    """
+    levels = np.asarray(255 * decoders.enlarged(behind, images.shape[1:]))
+    found = []
+    for group, background in enumerate(levels):
+        away = np.abs(images[groups == group] - background[None]).max(axis=-1)
+        found.append(float((away <= _NEAR_LEVELS).mean()))
+    return np.array(found)
 
 
 def _bins(images: np.ndarray) -> np.ndarray:

