@@ -16,6 +16,7 @@ from fewbits.io.datasets import Images, split_validation
 from fewbits.io.progress import Bar
 from fewbits.training import gradient_descent, loop, losses, networks
 from fewbits.training.networks import Network
+from pruning.search import trial
 
 _BUDGETS = (300, 450, 650)
 """Bytes; the one with the largest gain on validation images over a dense network is reported."""
@@ -107,7 +108,11 @@ def _dense(
         # Trained ones differ by a few bytes: no need to train what is far too large.
         data = params_to_bytes(net.init(jax.random.key(job.seed)), bits=bits)
         if len(data) <= 1.02 * size_bytes or hidden == 1:
-            data = params_to_bytes(_trained(job, net, train, steps), bits=bits)
+            on_grid = steps // 5
+            params = _on_grid(
+                job, net, train, _trained(job, net, train, steps - on_grid), bits, on_grid
+            )
+            data = params_to_bytes(params, bits=bits)
             if len(data) <= size_bytes or hidden == 1:
                 return data, bits, hidden
         hidden -= 1
@@ -122,6 +127,14 @@ def _trained(job: Job, net: Network, train: Images, steps: int) -> Any:
     key_params, key_run = jax.random.split(jax.random.key(job.seed))
     plan = loop.Plan(steps, 64, log_points=1)
     return jax.jit(lambda p: loop.run(method, plan, key_run, p, data).params)(net.init(key_params))
+
+
+def _on_grid(job: Job, net: Network, train: Images, params: Any, bits: int, steps: int) -> Any:
+    """Trained on at the values that a file of so many bits can hold, as the pruned network was."""
+    loss = trial.on_grid(losses.cross_entropy(net.apply), bits)
+    data = (jnp.asarray(train.pixels), jnp.asarray(train.labels))
+    key = jax.random.fold_in(jax.random.key(job.seed), 1)
+    return trial.train(loss, key, params, data, steps, 64, 1e-3)
 
 
 def _weights(params: Any, job: Job) -> Picture:
