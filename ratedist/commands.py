@@ -227,7 +227,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
     bound = verb("bound", "print the certified rate at a distortion (squared error)", _bound)
     source_of(bound)
-    bound.add_argument("--distortion", type=float, metavar="D", help="mean squared error allowed")
+    bound.add_argument(
+        "--distortion", type=float, metavar="D", help="mean squared error allowed (default: any)"
+    )
     bound.add_argument(
         "--subset", type=float, metavar="D",
         help="mean squared error allowed within `subset` (default: not restricted)",
@@ -235,7 +237,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     bound.add_argument(
         "--constraint", type=_constraint, action="append", default=[], metavar="NAME=LEVEL",
         help="largest mean of another distortion, whose table (letters x codewords) is the array "
-        "NAME; may be repeated",
+        "NAME; may be repeated (default: none)",
     )  # fmt: skip
     flags.add_common(bound)
 

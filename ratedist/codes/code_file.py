@@ -4,7 +4,8 @@ Two kinds of code share the format. A *vector* code cuts the array into runs of 
 the cell of each. A *trellis* code sends one index per number; the indices of its two quantisers
 form two streams, each with a table of its own, and the state machine interleaves them again.
 
-    header    shape of the array, k, points per quantiser, indices per quantiser
+    header    shape of the array, k, points per quantiser, indices per quantiser; of a trellis
+              with more than eight states, how many
     points    float32, little endian
     tables    one description per quantiser (`fewbits.coding.table_code`)
     symbols   the stream (`fewbits.coding.entropy_coder`)
@@ -36,11 +37,13 @@ class Quantised(NamedTuple):
       points: one Float[m, k] for a vector code, two Float[m, 1] for a trellis code.
       indices: one Int[N / k] for a vector code; for a trellis code the indices sent in each of its
         quantisers, in order.
+      states: of the trellis.
     """
 
     shape: tuple[int, ...]
     points: tuple[np.ndarray, ...]
     indices: tuple[np.ndarray, ...]
+    states: int = trellis.STATES
 
 
 def write(code: Quantised) -> bytes:
@@ -56,6 +59,8 @@ def write(code: Quantised) -> bytes:
         "points": [len(points) for points in code.points],
         "indices": [int(np.size(index)) for index in code.indices],
     }
+    if code.states != trellis.STATES:
+        header["states"] = code.states
     _check(header, "header")
     for index, points in zip(code.indices, code.points, strict=True):
         if np.size(index) and not 0 <= np.min(index) <= np.max(index) < len(points):
@@ -102,7 +107,9 @@ def read(data: bytes) -> np.ndarray:
     for row, column in zip(table, points, strict=True):
         row[: len(column)] = column[:, 0]
     try:
-        values = trellis.decode((indices[0], indices[1]), table, size)
+        values = trellis.decode(
+            (indices[0], indices[1]), table, size, header.get("states", trellis.STATES)
+        )
     except ValueError as error:
         raise FormatError(str(error), "symbols") from error
     return values.astype(np.float32).reshape(header["shape"])
@@ -121,7 +128,7 @@ def _read_points(section: bytes, header: dict[str, Any]) -> list[np.ndarray]:
 
 def _check(header: dict[str, Any], section: str) -> None:
     """Everything that can be wrong with a header, before it is used."""
-    if header.keys() != _FIELDS:
+    if header.keys() - {"states"} != _FIELDS:
         raise FormatError(f"fields {', '.join(sorted(header))}", section)
     lists = {name: header[name] for name in ("shape", "points", "indices")}
     for name, value in lists.items():
@@ -135,6 +142,9 @@ def _check(header: dict[str, Any], section: str) -> None:
         raise FormatError("one quantiser of vectors or two of numbers", section)
     if not all(1 <= m <= MAX_ALPHABET for m in points):
         raise FormatError(f"{points} points; 1 to {MAX_ALPHABET}", section)
+    states = header.get("states", trellis.STATES)
+    if type(states) is not int or states not in trellis.MACHINES:
+        raise FormatError(f"a machine of {states!r} states", section)
     size = math.prod(header["shape"])
     if size > _MAX_NUMBERS or size != k * sum(indices):
         raise FormatError(f"{indices} indices for an array of shape {header['shape']}", section)

@@ -160,20 +160,21 @@ def with_trellis(samples: np.ndarray, level: float) -> Quantised:
     centre = 0.5 * (low + high)
     start = trellis.uniform_trellis(step, size)
     start = start._replace(points=np.asarray(start.points) + centre)
-    fit = compiled(trellis.fit, static_argnames=("iterations",))
-    run = compiled(trellis.encode)
+    fit = compiled(trellis.fit, static_argnames=("iterations", "states"))
+    run = compiled(trellis.encode, static_argnames=("states",))
+    states = trellis.MOST_STATES
     training = x[:_TRAINING]
 
     def attempt(s: float) -> tuple[float, float, Quantised]:
-        fitted = fit(training, start, s, iterations=_ALTERNATIONS)
-        coded = run(x, fitted, s)
+        fitted = fit(training, start, s, iterations=_ALTERNATIONS, states=states)
+        coded = run(x, fitted, s, states=states)
         index, quantiser = np.asarray(coded.index), np.asarray(coded.quantiser)
         parts, points = [], []
         for number in range(2):
             # Parities steer the machine, so points that are not sent keep their places.
             parts.append(index[quantiser == number])
             points.append(np.asarray(fitted.points)[number][:, None])
-        found = Quantised(np.shape(samples), tuple(points), tuple(parts))
+        found = Quantised(np.shape(samples), tuple(points), tuple(parts), states)
         return float(coded.distortion), float(coded.rate_bits), found
 
     found = _cheapest(attempt, _AIM * level)

@@ -98,11 +98,15 @@ def gaussian_trellis(
     training: np.ndarray, sequence: np.ndarray, s: float, iterations: int
 ) -> Quantised:
     """The trellis code at a price, fitted to `training`, applied to `sequence`."""
-    fit = ratedist.compiled(trellis.fit, static_argnames=("iterations",))
+    states = trellis.MOST_STATES
+    fit = ratedist.compiled(trellis.fit, static_argnames=("iterations", "states"))
+    run = ratedist.compiled(trellis.encode, static_argnames=("states",))
     step = 0.6 * np.sqrt(6.0 / (np.log(2.0) * s))
     size = 2 * int(np.ceil(2.5 / step)) + 6
-    fitted = fit(training, trellis.uniform_trellis(step, size), s, iterations=iterations)
-    return _sent(fitted, ratedist.compiled(trellis.encode)(sequence, fitted, s))
+    fitted = fit(
+        training, trellis.uniform_trellis(step, size), s, iterations=iterations, states=states
+    )
+    return _sent(fitted, run(sequence, fitted, s, states=states), states)
 
 
 def trimodal_trellis(
@@ -144,12 +148,13 @@ def trimodal_trellis(
     return best[1]
 
 
-def _sent(fitted: trellis.Trellis, coded: trellis.Coded) -> Quantised:
+def _sent(fitted: trellis.Trellis, coded: trellis.Coded, states: int = trellis.STATES) -> Quantised:
     index, quantiser = np.asarray(coded.index), np.asarray(coded.quantiser)
     return Quantised(
         index.shape,
         tuple(np.asarray(fitted.points)[:, :, None]),
         tuple(index[quantiser == number] for number in range(2)),
+        states,
     )
 
 

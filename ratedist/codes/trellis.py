@@ -1,15 +1,16 @@
 """Entropy-coded trellis quantisation: two scalar quantisers that take turns, as a path decides.
 
-A state machine of eight states reads the parities of the indices sent so far. Even states use the
-quantiser Q_0, odd ones Q_1, so encoder and decoder agree on the quantiser without side information,
-and the encoder looks for the path that minimises
+A state machine of 8 to 256 states reads the parities of the indices sent so far. Even states use
+the quantiser Q_0, odd ones Q_1, so encoder and decoder agree on the quantiser without side
+information, and the encoder looks for the path that minimises
 
     sum_t  s |x_t - y_t|^2 + length of index k_t in the quantiser of state t
 
 with the Viterbi algorithm. On a uniform grid Q_0 holds the even and Q_1 the odd multiples of the
-step, parity splits each once more, and the machine is Ungerboeck's code of eight states: two paths
-that part are at least sqrt(10) steps away from one another (Ungerboeck 1982; Marcellin and Fischer
-1990; with entropy coding, Fischer and Wang 1992). Points and lengths are then fitted to the source.
+step, parity splits each once more, and the machine is one of Ungerboeck's codes: with eight states,
+two paths that part are at least sqrt(10) steps away from one another (Ungerboeck 1982; Marcellin
+and Fischer 1990; with entropy coding, Fischer and Wang 1992). Points and lengths are then fitted to
+the source.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from fewbits.coding.adaptive.trellis import next_states
 from fewbits.coding.units import log2
 from ratedist.solvers.float64 import in_float64
 
-STATES = 8
+STATES, MACHINES = 8, (8, 16, 32, 64, 128, 256)
+MOST_STATES = MACHINES[-1]
 # Row: state; column: parity of the index. Ungerboeck's code, its subsets D_0, D_2 being the even
-# and odd indices of Q_0 and D_1, D_3 those of Q_1.
+# and odd indices of Q_0 and D_1, D_3 those of Q_1. Files that name no machine use this one.
 NEXT_STATE = np.array([[0, 1], [2, 3], [5, 4], [7, 6], [1, 0], [3, 2], [4, 5], [6, 7]])
 _NEVER = 1e30
 
@@ -80,7 +83,9 @@ def uniform_trellis(step: ArrayLike, size: int) -> Trellis:
 
 
 @in_float64
-def fit(x: ArrayLike, start: Trellis, s: ArrayLike, *, iterations: int) -> Trellis:
+def fit(
+    x: ArrayLike, start: Trellis, s: ArrayLike, *, iterations: int, states: int = STATES
+) -> Trellis:
     """Alternate Viterbi paths with centroids and code lengths, as ECVQ does for single letters.
 
     Args:
@@ -88,23 +93,25 @@ def fit(x: ArrayLike, start: Trellis, s: ArrayLike, *, iterations: int) -> Trell
       start: from `uniform_trellis`.
       s: Float[], price of distortion, bits per unit.
       iterations: how many alternations.
+      states: of the machine, see `machine`.
     """
     x = jnp.asarray(x, jnp.float64)
 
     def alternate(trellis: Trellis, _: None) -> tuple[Trellis, None]:
-        return _refit(x, trellis, encode(x, trellis, s)), None
+        return _refit(x, trellis, encode(x, trellis, s, states=states)), None
 
     return jax.lax.scan(alternate, Trellis(*map(jnp.asarray, start)), None, length=iterations)[0]
 
 
 @in_float64
-def encode(x: ArrayLike, trellis: Trellis, s: ArrayLike) -> Coded:
+def encode(x: ArrayLike, trellis: Trellis, s: ArrayLike, *, states: int = STATES) -> Coded:
     """The best path through the trellis from state 0 (Viterbi 1967).
 
     Args:
       x: Float[T], samples.
       trellis: the quantisers.
       s: Float[], price of distortion, bits per unit.
+      states: of the machine, see `machine`.
     """
     x = jnp.asarray(x, jnp.float64)
     points, length = jnp.asarray(trellis.points), jnp.asarray(trellis.length_bits)
@@ -117,7 +124,7 @@ def encode(x: ArrayLike, trellis: Trellis, s: ArrayLike) -> Coded:
     branch_index = 2 * jnp.argmin(cost, axis=2) + jnp.arange(2).reshape(1, 1, 2)
 
     # The two ways into each state, as (state before, parity).
-    before, parity = _arrivals()
+    before, parity = _arrivals(states)
 
     def advance(total: jax.Array, here: jax.Array) -> tuple[jax.Array, jax.Array]:
         candidates = total[before] + here[before % 2, parity]
@@ -125,7 +132,7 @@ def encode(x: ArrayLike, trellis: Trellis, s: ArrayLike) -> Coded:
         # The common part is dropped: a long sum would lose the digits that decide.
         return best - best.min(), jnp.argmin(candidates, axis=1)
 
-    origin = jnp.full(STATES, _NEVER).at[0].set(0.0)
+    origin = jnp.full(states, _NEVER).at[0].set(0.0)
     total, survivor = jax.lax.scan(advance, origin, branch_cost)
 
     def back(state: jax.Array, choice: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -141,13 +148,16 @@ def encode(x: ArrayLike, trellis: Trellis, s: ArrayLike) -> Coded:
     return Coded(index, quantiser, jnp.sum(counts * lengths) / x.size, distortion)
 
 
-def decode(streams: tuple[np.ndarray, np.ndarray], points: np.ndarray, size: int) -> np.ndarray:
+def decode(
+    streams: tuple[np.ndarray, np.ndarray], points: np.ndarray, size: int, states: int = STATES
+) -> np.ndarray:
     """The reconstruction from the indices that each quantiser sent, in order: NumPy only.
 
     Args:
       streams: the indices of Q_0 and those of Q_1.
       points: Float[2, m].
       size: number of samples.
+      states: of the machine, see `machine`.
 
     Returns:
       Float[size].
@@ -157,7 +167,7 @@ def decode(streams: tuple[np.ndarray, np.ndarray], points: np.ndarray, size: int
     """
     values = np.empty(size)
     queues = [iter(stream.tolist()) for stream in streams]
-    table, next_state, state = points.tolist(), NEXT_STATE.tolist(), 0
+    table, next_state, state = points.tolist(), machine(states).tolist(), 0
     for place in range(size):
         index = next(queues[state % 2], None)
         if index is None:
@@ -186,11 +196,22 @@ def _counts(quantiser: jax.Array, index: jax.Array, size: int) -> jax.Array:
     return jnp.zeros((2, size)).at[quantiser, index].add(1.0)
 
 
-def _arrivals() -> tuple[jax.Array, jax.Array]:
-    """Int[8, 2] twice: the states before each state, and the parities that lead there."""
-    ways = [
-        [(s, b) for s in range(STATES) for b in range(2) if NEXT_STATE[s, b] == t]
-        for t in range(STATES)
-    ]
+def machine(states: int) -> np.ndarray:
+    """Int[states, 2], the state after each state and parity.
+
+    Raises:
+      ValueError: another number than in `MACHINES`.
+    """
+    if states not in MACHINES:
+        raise ValueError(f"a machine of {states} states; there are {MACHINES}")
+    return NEXT_STATE if states == STATES else next_states(states.bit_length() - 1)
+
+
+def _arrivals(states: int) -> tuple[jax.Array, jax.Array]:
+    """Int[states, 2] twice: the states before each state, and the parities that lead there."""
+    following = machine(states)
+    ways = [[] for _ in range(states)]
+    for state, parity in np.ndindex(following.shape):
+        ways[following[state, parity]].append((state, parity))
     pairs = np.array(ways)
     return jnp.asarray(pairs[..., 0]), jnp.asarray(pairs[..., 1])

@@ -28,6 +28,18 @@ def trellis_code():
     return Quantised((150,), tuple(points[:, :, None]), parts), values
 
 
+def test_a_larger_machine_comes_back():
+    x = np.random.default_rng(2).normal(size=90)
+    start = trellis.uniform_trellis(0.5, 14)
+    coded = quick(trellis.encode, static_argnames=("states",))(x, start, 3.0, states=64)
+    index, quantiser = np.asarray(coded.index), np.asarray(coded.quantiser)
+    points = np.asarray(start.points)
+    parts = tuple(index[quantiser == number] for number in range(2))
+    code = Quantised((90,), tuple(points[:, :, None]), parts, 64)
+    values = code_file.read(code_file.write(code))
+    np.testing.assert_array_equal(values, np.float32(points[quantiser, index]))
+
+
 def test_vector_code_comes_back():
     code = vector_code()
     values = code_file.read(code_file.write(code))
@@ -96,6 +108,8 @@ def forged(code, **changes):
         ({"header": {"more": 1}}, "fields"),
         ({"header": {"dimension": 5}}, "dimension 5"),
         ({"header": {"dimension": True}}, "dimension True"),
+        ({"header": {"states": 12}}, "12 states"),
+        ({"header": {"states": True}}, "True states"),
         ({"header": {"points": [8]}}, "points"),
         ({"header": {"points": [0]}}, "0"),
         ({"header": {"points": [1 << 30]}}, "points"),
