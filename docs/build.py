@@ -34,6 +34,7 @@ PACKAGES = (
 FORMATS = {
     "fewbits/coding/FORMAT.md": "formats/container.md",
     "lgc/coresets/FORMAT.md": "formats/image_sets.md",
+    "lgc/teachers/FORMAT.md": "formats/teachers.md",
     "fewbits/codecs/text/FORMAT.md": "formats/text.md",
     "fewbits/codecs/latent_images/FORMAT.md": "formats/latent_images.md",
 }
