@@ -43,7 +43,9 @@ def check(path: Path, samples: np.ndarray) -> Measured:
         subprocesses.python("ratedist", ["decode", path, decoded])
         with np.load(decoded) as back:
             values = back["values"]
-    if values.shape != samples.shape or values.dtype != samples.dtype:
+    # Codes of numbers without an order are decoded in single precision.
+    narrow = samples.dtype == np.float64 and values.dtype == np.float32
+    if values.shape != samples.shape or not (narrow or values.dtype == samples.dtype):
         raise ValueError(f"{path.name} decodes to {values.dtype} of {values.shape}")
     size = path.stat().st_size
     error = float(((values.astype(float) - samples) ** 2).mean())

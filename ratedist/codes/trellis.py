@@ -130,7 +130,7 @@ def encode(x: ArrayLike, trellis: Trellis, s: ArrayLike, *, states: int = STATES
         candidates = total[before] + here[before % 2, parity]
         best = jnp.min(candidates, axis=1)
         # The common part is dropped: a long sum would lose the digits that decide.
-        return best - best.min(), jnp.argmin(candidates, axis=1)
+        return best - best.min(), jnp.argmin(candidates, axis=1).astype(jnp.uint8)
 
     origin = jnp.full(states, _NEVER).at[0].set(0.0)
     total, survivor = jax.lax.scan(advance, origin, branch_cost)

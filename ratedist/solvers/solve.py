@@ -42,8 +42,7 @@ from ratedist.solvers.point import RDPoint, fixed_point, letter_slope, slope_poi
 from ratedist.solvers.problem import problem
 from ratedist.solvers.terms import free_terms, terms
 
-SMALLEST_SINGLE_NATS = 2e-6
-"""Rounding errors of the bounds in single precision are about as large."""
+_SMALLEST_SINGLE_NATS = 2e-6
 
 
 @program
@@ -137,8 +136,7 @@ def sweep(
             raise ValueError("single precision is certified on the host: it needs known values")
         return _certified_sweep(np.asarray(as_mass(p)), np.asarray(d), np.asarray(slopes), tol_bits)
     if at_hand(p, d, slopes, tol_bits):
-        known = np.asarray(slopes)
-        return _stacked([_on_host(_slope, p, d, s, tol_bits, None) for s in known])
+        return _stacked([_on_host(_slope, p, d, s, tol_bits, None) for s in np.asarray(slopes)])
     return _sweep(p, d, slopes, tol_bits)
 
 
@@ -237,30 +235,28 @@ def curve(
         for level in np.asarray(levels):
             check_level(level)
     if at_hand(p, d, levels, tol_bits):
-        mass = np.asarray(p)
-        rows = [(mean_distortion(mass, level),) for level in np.asarray(levels)]
+        rows = [(mean_distortion(np.asarray(p), level),) for level in np.asarray(levels)]
         return _stacked([_on_host(_levels, p, d, row, tol_bits, None) for row in rows])
     return _curve(p, d, levels, tol_bits)
 
 
 def _slope(p: Any, d: Any, s: Any, tol_bits: Any, mask: Any) -> RDPoint:
     source = problem(p, d, mask)
-    tol_nats = _nats(tol_bits)
     free = free_terms(source, bits_to_nats(letter_slope(s, source.p.size)))
-    end = interior_point(source, free, tol_nats)
-    return slope_point(source, s, end.q, end.iterations, tol_nats)
+    end = interior_point(source, free, _nats(tol_bits))
+    return slope_point(source, s, end.q, end.iterations, _nats(tol_bits))
 
 
 def _levels(p: Any, d: Any, rows: Any, tol_bits: Any, mask: Any) -> RDPoint:
-    tol_nats = _nats(tol_bits)
     source, bound = terms(problem(p, d, mask, own_tables(d, rows)), rows)
-    return fixed_point(source, bound, interior_point(source, bound, tol_nats), tol_nats)
+    end = interior_point(source, bound, _nats(tol_bits))
+    return fixed_point(source, bound, end, _nats(tol_bits))
 
 
 def _nats(tol_bits: Any) -> Any:
     """In single precision, no tolerance below the rounding errors of the bounds."""
     nats = bits_to_nats(tol_bits)
-    return jnp.maximum(nats, SMALLEST_SINGLE_NATS) if is_single() else nats
+    return jnp.maximum(nats, _SMALLEST_SINGLE_NATS) if is_single() else nats
 
 
 def _on_host(solve: Any, *values: Any) -> RDPoint:
