@@ -19,6 +19,7 @@ CHANGED = {
     "lgc.em.speedup_vs_sklearn: tolerance": "it had none; verify now times one class again",
     "ratedist.max_certified_gap_bits: tolerance": "it had none; verify now solves the curve again",
     "coding.bits_back.weights.net_of_kl: new": "the experiment claimed nothing",
+    "pruning.sweep.teacher_student.bound_one_core: new": "the parts of a step, timed alone",
     "coding.bits_back.mnist.bits_per_dim: value": (
         "it was the first seed's, beside the deviation of three; now their mean"
     ),
