@@ -73,7 +73,7 @@ def add_distributed(command: argparse.ArgumentParser) -> None:
         "--distributed", nargs="?", const="", metavar="PLACE",
         help="one of several processes that share the trials and the folder, started by "
         "SLURM, GKE, MPI or on every host of a TPU slice; elsewhere PLACE is "
-        "ADDRESS:PORT,COUNT,INDEX",
+        "ADDRESS:PORT,COUNT,INDEX (default: a process alone)",
     )  # fmt: skip
 
 

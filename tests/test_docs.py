@@ -33,7 +33,7 @@ TYPED = {
     "pruning.md": {
         "2505.17469": "arXiv",
         "97 98 99": "shares of zeros that the rows stand for",
-        "150 500 1,200 3,000": "targets of the rows",
+        "150 500 1,200 3,000 1,800 2,500 1.25": "targets of the rows",
         "1.52 0.96 3.03 0.69": "MIRACLE, as published",
         "1": "the penalty's formula",
         "5": "a default",
@@ -44,9 +44,10 @@ TYPED = {
         "1 3 2048": "shapes of pictures and sound, lengths of transforms",
         "25 40 100 35 50": "squared errors and qualities of the rows",
         "200": "sources of the row",
+        "20,000": "the most strategies",
     },
     "bitalloc.md": {
-        "2 4 8 16 32 160 784 9 800": "budgets, features, depths, training images",
+        "2 4 8 16 32 160 784 9 800 20": "budgets, features, depths, training images, splits",
         "1,000 3,000 4,000": "examples from which networks compete, up to which all folds do",
         "0 255": "values of pixels",
         "67 87 79": "the published system's accuracies",

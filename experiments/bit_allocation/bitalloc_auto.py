@@ -5,7 +5,7 @@ choose on: `bitalloc.fit` with its defaults but for networks, which are left out
 the best of three usual ways (`bitalloc.fitting.rivals`), chosen on a random sixth of the fitted
 part and then fitted to all of it. Messages are decoded from their bytes and the model's file.
 
-Cost: goals: 15 min on 1 core; smoke: 30 s.
+Cost: goals: 60 min on 1 core; smoke: 30 s.
 Data: mnist, fashion_mnist.
 """
 
@@ -31,9 +31,9 @@ SETTINGS = FitConfig(networks=False)
 class Config:
     sets: tuple[str, ...] = tuple(bitalloc_sets.KIND)
     budgets: tuple[int, ...] = (2, 4, 8, 16, 32, 160)
-    splits: int = 4
+    splits: int = 20
     fewer_splits: tuple[tuple[str, int], ...] = (
-        ("cover", 2), ("digits", 2), ("mnist", 2), ("fashion_mnist", 1),
+        ("cover", 5), ("digits", 5), ("mnist", 5), ("fashion_mnist", 3),
     )  # fmt: skip
     """Of data sets whose trials take longest."""
     n_images: int = 500

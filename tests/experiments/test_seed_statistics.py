@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from experiments.runner.rows import Over, summary
+from experiments.runner.experiment import Over
+from experiments.runner.rows import summary
 
 MEAN = Over(np.mean, spread=True)
 
