@@ -20,8 +20,8 @@ assert _LIST
 PACKAGES: tuple[str, ...] = ast.literal_eval(_LIST[1])
 """Those that the reference shows."""
 COMPILED_LONG = {
-    "lgc.gmm", "lgc.distill", "lgc.groups", "lgc.decompress", "pruning.prune", "pruning.iterative",
-    "pruning.three_phase", "bitalloc.fit",
+    "lgc", "lgc.gmm", "lgc.distill", "lgc.groups", "lgc.decompress", "lgc.privacy", "lgc.stream",
+    "pruning.prune", "pruning.iterative", "pruning.three_phase", "bitalloc.fit",
 }  # fmt: skip
 """Examples that run in CI's longer tests: they compile whole methods."""
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -41,6 +41,7 @@ def test_a_subprocess_decodes_the_bytes(folder):
     assert (folder / "messages").stat().st_size < len(truth) * 4 / 8 + 100
 
 
+@pytest.mark.slow
 def test_curve_prints_csv_alone_on_stdout(folder, capsys):
     arguments = ["curve", str(folder / "in.npz"), "--bits", "1,3", *PROJECTION, "--output"]
     assert main([*arguments, str(folder / "curve.csv")]) == 0

@@ -105,6 +105,7 @@ def test_a_bad_config_names_the_value(field, value):
         replace(CONFIG, **{field: value})
 
 
+@pytest.mark.slow
 def test_progress_reaches_the_end(digits):
     calls = []
     config = replace(CONFIG, epochs=2, components=1)

@@ -22,6 +22,7 @@ def test_pieces_are_the_text_and_the_bytes_after_it():
         offline_training.pieces(b"a", 3)
 
 
+@pytest.mark.slow
 def test_the_best_precision_is_the_least_of_network_and_text():
     params = transformer.init(SHAPE, jax.random.key(0))
     data = offline_training.pieces(TEXT, 4 * SHAPE.window)

@@ -56,6 +56,7 @@ def test_what_the_compiler_refuses_is_a_row(tmp_path):
     assert (lowered.lowered, lowered.error) == (0, "no")
 
 
+@pytest.mark.slow
 def test_every_program_of_the_list_is_lowered_for_cuda_or_says_why(tmp_path):
     """One of them; the nightly test has them all."""
     said = subprocesses.python(

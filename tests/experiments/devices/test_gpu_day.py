@@ -45,6 +45,7 @@ def statuses(folder):
     return {name: each["status"] for name, each in found.items()}
 
 
+@pytest.mark.slow
 def test_goes_on_with_what_was_stopped_and_repeats_nothing(pieces, capsys):
     assert call(pieces, "--smoke") == 0
     assert statuses(pieces) == {"slow": "unfinished", "bad": "failed", "quick": "done"}

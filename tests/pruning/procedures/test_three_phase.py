@@ -109,6 +109,7 @@ def test_weights_outside_the_mask_stay_zero():
     np.testing.assert_array_equal(sizes, found.n_kept)
 
 
+@pytest.mark.slow
 def test_diverging_runs_say_so_and_leave_the_others_alone():
     """Penalty 1e6 at learning rate 10, and NaN: bit for bit, the first run does not notice."""
     broken = points([0.5, 10.0, 10.0, 0.5], [0.0, 1e6, 3e-3, jnp.nan])
