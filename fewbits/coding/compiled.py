@@ -53,7 +53,7 @@ def compiled(function: Callable[..., Any]) -> Any:
         function.py_func = function  # type: ignore[attr-defined]
         return function
     assert numba is not None
-    package = ".".join(function.__module__.split(".")[:_DEPTH])
+    package = ".".join(function.__module__.split(".")[:-1][:_DEPTH])
     cell = types.CellType(_sources(package))
     code = function.__code__
     closed = types.FunctionType(

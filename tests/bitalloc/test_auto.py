@@ -296,7 +296,7 @@ def test_a_batch_of_dark_images_is_no_other_unit(few):
     assert len(model.encode(IMAGES.astype(float))) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_colour_images_and_a_network_that_competes():
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (1_100, 16, 16, 3)).astype(np.uint8)

@@ -89,7 +89,7 @@ def test_lambda_rises_until_the_rate_constraint_holds(key):
     assert found.params["levels"].max() <= small.levels.size - 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_distilled_file_stays_within_its_budget(key):
     images, labels = blobs(200)
     point = OperatingPoint(Downsampling(2, 2), 4, Augmentation(translation=4), 0.0)

@@ -55,7 +55,7 @@ def test_a_file_holds_what_was_trained_on_its_grids(digits, key):
     assert distortion[-1] < 0.8 * distortion[0]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_program_without_the_utility_is_one_in_which_it_weighs_nothing(digits, key):
     checked = images.check(*digits)
     batch = (jnp.asarray(checked.pixels[:20]), jnp.asarray(checked.classes[:20], jnp.int32))
@@ -75,7 +75,7 @@ def test_a_program_without_the_utility_is_one_in_which_it_weighs_nothing(digits,
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_lambda_buys_bytes(digits, key):
     def made(bits_weight: float) -> bytes:
         costly = Hyperparameters(bits_weight=bits_weight, utility_weight=0.0)

@@ -27,7 +27,7 @@ def test_most_of_a_set_is_taken_at_random(key, count):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["medoids", "centres"])
 def test_a_coreset_comes_first(name, monkeypatch):
     monkeypatch.setattr(strategies, "_STEPS", 3)

@@ -70,7 +70,7 @@ def test_a_file_of_mixtures_has_the_means_of_decompress(covariance):
         np.testing.assert_allclose(ours, theirs, atol=4)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_groups_are_drawn_in_equal_shares():
     images, labels = blobs(60)
     made = lgc.groups.compress(

@@ -38,7 +38,7 @@ def test_a_grid_has_every_combination_and_points_its_numbers():
     np.testing.assert_allclose(found.method.sharpness, 5.0)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_grid_is_its_runs_one_by_one():
     grid, lengths, data = Grid("drr", (1e-3, 1e-2), (0.1,)), Lengths(200, 50, 64), parts()
     found = classifiers.train_grid(grid, lengths, NETWORK, data, (0, 1), simplify=simplify)

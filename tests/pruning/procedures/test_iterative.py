@@ -44,7 +44,7 @@ def test_the_small_network_computes_what_the_whole_one_does(name):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("method", "strengths"), [("drr", (3e-4, 1e-3)), ("magnitude", (0.4, 0.2))]
 )
