@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 
 import jax
@@ -55,7 +56,7 @@ def run(
                 f"{better.point.description()}; held-out: {better.accuracies.text()}"
             )
 
-    limit = options.time_limit
+    limit, began = options.time_limit, time.monotonic()
     try:
         with Bar(str(options.input), quiet=options.quiet) as progress:
             search = _distill.search(
@@ -67,7 +68,9 @@ def run(
             )  # fmt: skip
             found = search.run()
             progress("comparing with common codecs", 0, 1)
-            ours, others = search.compare()
+            ours, others, complete = search.compare(
+                lambda: limit is not None and time.monotonic() - began >= limit
+            )
             soft, alone = search.soft(), search.teacher_alone()
     except KeyboardInterrupt as stopped:
         if not files or to_stdout:
@@ -102,6 +105,7 @@ def run(
             "compared": [
                 {**each._asdict(), "accuracies": each.accuracies._asdict()} for each in others
             ],
+            "comparison_complete": complete,
             "preview": None if options.preview is None else str(options.preview),
         },
         "\n".join(
@@ -117,7 +121,7 @@ def run(
                     f"{each.accuracies.text()}"
                     for each in others
                 ),
-                verdict(ours if soft is None else ours.best(soft), others),
+                verdict(ours if soft is None else ours.best(soft), others, complete),
             ]
         ),
     )
@@ -134,15 +138,26 @@ def taught(soft: Accuracies | None, alone: Alone | None) -> list[str]:
     ]
 
 
-def verdict(ours: Accuracies, others: list[Compared]) -> str:
-    """One sentence: whether the file teaches more than what the user would have done instead."""
+def verdict(ours: Accuracies, others: list[Compared], complete: bool = True) -> str:
+    """Whether the file teaches more than what the user would have done instead.
+
+    Args:
+      ours: of the file.
+      others: of common codecs, best first.
+      complete: whether there was time for all of them.
+    """
+    left_out = "" if complete else "\nnot all codecs were compared: the time was over"
     if not others:
-        return "no common codec fits an image of each class into these bytes"
+        none_fits = "no common codec fits an image of each class into these bytes"
+        return none_fits if complete else left_out.lstrip()
     best = others[0]
+    if best.accuracies.convnet is None:
+        ours = ours._replace(convnet=None)
     points = 100 * (ours.mean() - best.accuracies.mean())
     if points >= 0:
-        return f"the file is {points:.1f} points above the best of them ({best.name}), on average"
+        said = f"the file is {points:.1f} points above the best of them ({best.name}), on average"
+        return said + left_out
     return (
         f"{best.name} is {-points:.1f} points better than this file, on average: use that, or "
-        "give the search more time or bytes"
+        f"give the search more time or bytes{left_out}"
     )

@@ -122,10 +122,26 @@ def test_the_search_compares_itself_with_common_codecs():
     pixels, labels = blobs(80)
     search = _distill.search(pixels, labels, 900, QUICK, jax.random.key(0))
     search.run()
-    found, compared = search.compare()
+    found, compared, complete = search.compare()
+    assert complete
     assert found.convnet is not None
     assert compared == sorted(compared, key=lambda each: -each.accuracies.mean())
     assert all(each.n_bytes <= 900 and each.accuracies.convnet is not None for each in compared)
+
+
+def test_a_comparison_obeys_its_time():
+    pixels, labels = blobs(60)
+    search = _distill.search(pixels, labels, 400, QUICK, jax.random.key(0), time_limit=1e-6)
+    search.run()
+    found, compared, complete = search.compare(lambda: True)
+    assert found.convnet is None
+    assert (compared, complete) == ([], False)
+    said = distill_command.verdict(found, compared, complete)
+    assert said == "not all codecs were compared: the time was over"
+    untrained = Compared("webp, quality 15", 10, 5, Accuracies(0.6, 0.6))
+    said = distill_command.verdict(Accuracies(0.5, 0.5, 0.9), [untrained], complete=False)
+    assert said.startswith("webp, quality 15 is 10.0 points better")
+    assert said.endswith("the time was over")
 
 
 @pytest.mark.slow

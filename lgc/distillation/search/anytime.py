@@ -30,17 +30,15 @@ from lgc.coresets import strategies
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import plain_codecs
+from lgc.distillation.search import against_codecs
 from lgc.distillation.search.config import MILD, DistillConfig
-from lgc.distillation.search.panel import Accuracies, TrainingSet
-from lgc.distillation.search.results import Alone, Compared, Distilled, OnBetter, OutOfTime
+from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.results import AgainstCodecs, Alone, Distilled, OnBetter, OutOfTime
 from lgc.distillation.search.teaching import SHARES, mixings
 from lgc.distillation.search.trials import Trials
 
 _USUAL = Downsampling(2, 2)
 """Of the first file."""
-_COMPARED = 3
-"""Codecs that the ConvNet is trained on, after the quick proxies."""
 _SHORTLIST = 3
 """Alternatives of a stage that the ConvNet is trained on, after the quick proxies."""
 
@@ -126,28 +124,15 @@ class Search:
         assert self._written is not None
         return self._written
 
-    def compare(self) -> tuple[Accuracies, list[Compared]]:
-        """Of the file that was found, with hard labels, and of random images under common codecs.
+    def compare(self, stop: Callable[[], bool] = lambda: False) -> AgainstCodecs:
+        """The file that was found beside common codecs, with what there is time for.
 
-        The codecs have the same bytes, and are sorted by what they teach, best first.
+        Args:
+          stop: asked before every evaluation whether to leave out what remains.
         """
         assert self._written is not None
-        trials = self._trials
-        # Of each codec, the best quality by the quick proxies: the ConvNet takes a while.
-        best: dict[str, tuple[Compared, TrainingSet]] = {}
-        for each in plain_codecs.plain_files(trials.pixels, trials.classes, self._budget):
-            quick = trials.quick_of(each.images, MILD)
-            found = Compared(each.name, each.n_bytes, len(each.images[1]), quick)
-            codec = each.name.split(",")[0]
-            if codec not in best or quick.mean() > best[codec][0].accuracies.mean():
-                best[codec] = (found, each.images)
-        foremost = sorted(best.values(), key=lambda each: -each[0].accuracies.mean())
-        compared = [
-            found._replace(accuracies=trials.full_of(images, MILD, found.accuracies))
-            for found, images in foremost[:_COMPARED]
-        ]
-        ours = trials.hard(self._written.point)
-        return ours, sorted(compared, key=lambda one: -one.accuracies.mean())
+        self._stop = stop
+        return against_codecs.compare(self._trials, self._written.point, self._budget, stop)
 
     def _first(self) -> None:
         """Write a file soon, if the usual downsampling fits."""

@@ -50,13 +50,19 @@ class PlainFile(NamedTuple):
     images: TrainingSet
 
 
-def plain_files(pixels: np.ndarray, classes: np.ndarray, budget_bytes: int) -> list[PlainFile]:
+def plain_files(
+    pixels: np.ndarray,
+    classes: np.ndarray,
+    budget_bytes: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[PlainFile]:
     """As many of the first images as fit a budget, under each codec that this machine has.
 
     Args:
       pixels: uint8[N, H, W, C], in random order.
       classes: int[N], class numbers.
       budget_bytes: no file is larger.
+      stop: asked before each codec whether to leave out what remains.
 
     Returns:
       One for each codec and quality that fits an image of each class.
@@ -78,6 +84,8 @@ def plain_files(pixels: np.ndarray, classes: np.ndarray, budget_bytes: int) -> l
     n_classes = int(classes.max()) + 1
     found = []
     for name, codec in codecs.items():
+        if stop():
+            break
         count, (size, decoded) = _most(codec, pixels, budget_bytes)
         if size <= budget_bytes and len(np.unique(classes[:count])) == n_classes:
             found.append(PlainFile(name, size, (decoded, classes[:count])))

@@ -45,6 +45,20 @@ class Compared(NamedTuple):
     accuracies: Accuracies
 
 
+class AgainstCodecs(NamedTuple):
+    """A file beside random images under common codecs.
+
+    Attributes:
+      file: accuracies of classifiers trained on it with hard labels.
+      codecs: with the same bytes, sorted by what they teach, best first.
+      complete: whether there was time for all codecs and their ConvNets.
+    """
+
+    file: Accuracies
+    codecs: list[Compared]
+    complete: bool
+
+
 OnBetter = Callable[[Distilled], None]
 
 
