@@ -60,7 +60,7 @@ def search(
       The operating point, and what each later stage compared.
 
     Raises:
-      InputError: see `first_stage`.
+      InputError: images that cannot be compressed, or a budget too small for them.
     """
 
     def compare(name: str, point: OperatingPoint) -> Comparison:
@@ -90,16 +90,7 @@ def first_stage(
 ) -> OperatingPoint:
     """The best downsampling, augmentation and coreset selection strategy that fit the budget.
 
-    Args:
-      pixels: uint8[N, H, W] or [N, H, W, C].
-      labels: integers [N].
-      budget_bytes: of the file.
-      key: typed PRNG key.
-      config: see `DistillConfig`.
-      progress: see `Progress`.
-
-    Raises:
-      InputError: images that cannot be compressed, or a budget too small for them.
+    Arguments and errors are those of `search`.
     """
     checked = distilled_file.check(pixels, labels)
     key_order, key_upsampler, key_evaluation = jax.random.split(key, 3)
@@ -145,8 +136,7 @@ def first_stage(
             each.width,
             config.candidate_upsampler_steps,
         )
-        images = search_candidates.quantised(checked, training, each.downsampling)
-        images = images.subset(slice(each.n_images))
+        _, images = search_candidates.stored(checked, training, each, strategies.RANDOM, key_order)
         sets[each] = (distilled_images.upsampled(images, params[each]), images.classes)
         screened[each] = score(sets[each], MILD, config.screening_steps)
     finalists = sorted(screened, key=lambda c: -screened[c])[: config.finalists]
@@ -163,8 +153,7 @@ def first_stage(
     worthwhile = strategies.worthwhile(best.n_images, len(training))
     for number, name in enumerate(config.strategies if worthwhile else ()):
         key_name = jax.random.fold_in(key_order, number)
-        chosen = search_candidates.coreset_of_equal_bytes(checked, training, best, name, key_name)
-        images = search_candidates.quantised(checked, training, best.downsampling).subset(chosen)
+        _, images = search_candidates.stored(checked, training, best, name, key_name)
         large = (distilled_images.upsampled(images, params[best]), images.classes)
         accuracy = score(large, augmentation, config.final_steps)
         if significantly_better(accuracy, found.accuracy, len(validation)):

@@ -45,15 +45,22 @@ def quantised(
     return quantised_images.quantise(checked.pixels[rows], checked.classes[rows], downsampling)
 
 
-def coreset_of_equal_bytes(
+def stored(
     checked: LabelledImages, rows: np.ndarray, candidate: Candidate, strategy: str, key: Key
-) -> np.ndarray:
-    """Indices into `rows`: as many images of a coreset as take the bytes of the random ones."""
-    pixels, classes = checked.pixels[rows], checked.classes[rows]
+) -> tuple[np.ndarray, QuantisedImages]:
+    """Indices into `rows` of the images that a file holds, and they, quantised.
+
+    Of a coreset there are as many as take the bytes of the random images.
+    """
     images = quantised(checked, rows, candidate.downsampling)
+    random = images.subset(slice(candidate.n_images))
+    if strategy == strategies.RANDOM:
+        return np.arange(candidate.n_images), random
+    pixels, classes = checked.pixels[rows], checked.classes[rows]
     order = strategies.coreset_first(strategy, key, pixels, classes, candidate.n_images)
     order = order[: candidate.n_images]
-    return order[: count_of_equal_bytes(images.subset(order), images.subset(slice(len(order))))]
+    order = order[: count_of_equal_bytes(images.subset(order), random)]
+    return order, images.subset(order)
 
 
 def count_of_equal_bytes(images: QuantisedImages, reference: QuantisedImages) -> int:

@@ -80,12 +80,7 @@ def trial(
         point.width,
         config.candidate_upsampler_steps,
     )
-    chosen = np.arange(candidate.n_images)
-    if point.strategy != strategies.RANDOM:
-        chosen = candidates.coreset_of_equal_bytes(
-            checked, training, candidate, point.strategy, key_order
-        )
-    images = candidates.quantised(checked, training, point.downsampling).subset(chosen)
+    chosen, images = candidates.stored(checked, training, candidate, point.strategy, key_order)
     return Trial(checked, validation, training, chosen, images, params)
 
 

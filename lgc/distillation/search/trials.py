@@ -79,6 +79,7 @@ class Trials:
         self._soft: dict[OperatingPoint, Accuracies] = {}
         self._quick: dict[OperatingPoint, Accuracies] = {}
         self._last: tuple[Any, TrainingSet] | None = None
+        self._upsamplers: dict[tuple[Downsampling, int], Any] = {}
         self.full: dict[OperatingPoint, Accuracies] = {}
         self.counts: dict[Downsampling, int] = {}
 
@@ -188,21 +189,14 @@ class Trials:
         checked, rows, config = self._checked, self._rows, self._config
         count = self._count(point)
         key_upsampler, key_coreset, key_distil = jax.random.split(self._key, 3)
-        params = distilled_file.trained_upsampler(
-            key_upsampler,
-            checked,
-            rows,
-            point.downsampling,
-            point.width,
-            config.candidate_upsampler_steps,
-        )
-        chosen = np.arange(count)
-        if point.strategy != strategies.RANDOM:
-            candidate = candidates.Candidate(point.downsampling, point.width, count)
-            chosen = candidates.coreset_of_equal_bytes(
-                checked, rows, candidate, point.strategy, key_coreset
+        upsampler = (point.downsampling, point.width)
+        if upsampler not in self._upsamplers:
+            self._upsamplers[upsampler] = distilled_file.trained_upsampler(
+                key_upsampler, checked, rows, *upsampler, config.candidate_upsampler_steps
             )
-        images = candidates.quantised(checked, rows, point.downsampling).subset(chosen)
+        params = self._upsamplers[upsampler]
+        candidate = candidates.Candidate(*upsampler, count)
+        chosen, images = candidates.stored(checked, rows, candidate, point.strategy, key_coreset)
         if point.distillation_steps:
             after, params = distilled_file.distilled(
                 key_distil, checked, rows, rows[chosen], params, point, self._progress
