@@ -1,4 +1,4 @@
-"""Which form of convolution is faster here? The measurement behind `fewbits.training.convolution`.
+"""Which form of convolution is faster here? Behind `fewbits.training.models.convolution`.
 
     python -m benchmarks.convolution [--repeats 9] [--json FILE]
 
@@ -27,8 +27,9 @@ from unittest import mock
 import jax
 
 from fewbits.io.outputs import open_output
-from fewbits.training import convolution, gradient_descent, loop, losses, networks
+from fewbits.training import gradient_descent, loop, losses, networks
 from fewbits.training.method import Method
+from fewbits.training.models import convolution
 
 BATCH, STEPS, RUNS, RUN_STEPS = 64, 10, 4, 2
 CONVNET_WIDTH = 32

@@ -27,9 +27,11 @@ import optax
 from jax.typing import ArrayLike
 
 from fewbits.codecs.text import header, offline_training, online
-from fewbits.training import data_parallel, gradient_descent, loop, transformer, trees
+from fewbits.training import gradient_descent, loop, trees
 from fewbits.training.method import Loss, Method, OptimizerFactory, Params
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models import transformer
+from fewbits.training.models.transformer import TransformerConfig
+from fewbits.training.parallel import data_parallel
 from pruning import description_length
 from pruning.methods import METHODS, schedule
 from pruning.minimax import pmmp_curvature

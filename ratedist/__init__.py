@@ -26,19 +26,19 @@ from ratedist.codebooks.annealing import anneal
 from ratedist.codebooks.codebook import refine_codebook
 from ratedist.codes import quantizers
 from ratedist.codes.arrays import decode, encode
-from ratedist.solvers._blahut_arimoto import blahut_arimoto
-from ratedist.solvers._certificate import certificate, certificate_for_all_codebooks
-from ratedist.solvers._inverse import distortion
-from ratedist.solvers._rate import rate, rate_point
-from ratedist.solvers.constraints import (
+from ratedist.problem.constraints import (
     Constraint,
     mean_distortion,
     per_symbol,
     subset_mean,
     subset_sum,
 )
-from ratedist.solvers.float64 import compiled, single_precision
-from ratedist.solvers.point import RDPoint, encoder
+from ratedist.problem.float64 import compiled, single_precision
+from ratedist.problem.point import RDPoint, encoder
+from ratedist.rate_function._inverse import distortion
+from ratedist.rate_function._rate import rate, rate_point
+from ratedist.solvers._blahut_arimoto import blahut_arimoto
+from ratedist.solvers._certificate import certificate, certificate_for_all_codebooks
 from ratedist.solvers.solve import curve, solve_fixed, solve_slope, sweep
 
 __all__ = [

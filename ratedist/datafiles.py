@@ -11,7 +11,7 @@ from fewbits.coding import InputError
 from fewbits.io.arrays import read_arrays
 from fewbits.io.image_sets import folders
 from fewbits.io.npy import read_npy
-from ratedist.solvers.checks import check_mass
+from ratedist.problem.checks import check_mass
 from ratedist.sources import Source, as_points, from_samples
 
 _PICTURES = (*folders.SUFFIXES, ".ppm", ".pgm")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewbits.training import networks
-from fewbits.training.convolution import conv2d, max_pool
+from fewbits.training.models.convolution import conv2d, max_pool
 
 _HIDDEN = 128
 

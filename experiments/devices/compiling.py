@@ -28,8 +28,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments.devices.programs import PROGRAMS, Program
-from fewbits.training._sweep import RUNS, side_by_side
-from fewbits.training.data_parallel import BATCH
+from fewbits.training.parallel._sweep import RUNS, side_by_side
+from fewbits.training.parallel.data_parallel import BATCH
 
 _COLLECTIVE = re.compile(
     r"^\s*(?:ROOT )?%?\S+ = .*? (all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"

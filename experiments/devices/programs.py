@@ -16,8 +16,9 @@ import numpy as np
 
 import ratedist
 from bitalloc.encoders import bottleneck
-from fewbits.training import gradient_descent, loop, losses, networks, sampling, transformer, vgg
+from fewbits.training import gradient_descent, loop, losses, networks, sampling
 from fewbits.training.method import Loss, Method, Params
+from fewbits.training.models import transformer, vgg
 from lgc.autoencoders import variants
 from lgc.distillation import augmentation, kernel_ridge, pixel_rate
 from lgc.distillation.quantised_images import QuantisedImages

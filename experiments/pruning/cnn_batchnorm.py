@@ -21,8 +21,9 @@ import pruning
 from experiments.common import decoded_networks
 from experiments.runner import experiment as ex
 from fewbits import coding
-from fewbits.training import batchnorm, evaluation, gradient_descent, loop
-from fewbits.training.batchnorm import StatefulNetwork
+from fewbits.training import evaluation, gradient_descent, loop
+from fewbits.training.models import batchnorm
+from fewbits.training.models.batchnorm import StatefulNetwork
 
 
 @dataclass(frozen=True)

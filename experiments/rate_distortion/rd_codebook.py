@@ -26,7 +26,7 @@ from ratedist import sources
 from ratedist.codebooks import codebook, descent, functionals, merging
 from ratedist.codebooks.descent import Gradient
 from ratedist.codebooks.merging import Codebook
-from ratedist.solvers import implicit
+from ratedist.rate_function import implicit
 
 MARGINALS = {"envelope": codebook.envelope, "implicit": implicit.optimal_marginal}
 SOURCE = sources.trimodal()

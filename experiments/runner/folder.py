@@ -17,7 +17,7 @@ import numpy as np
 
 from fewbits.io import datasets
 from fewbits.io.outputs import open_output
-from fewbits.training import processes
+from fewbits.training.parallel import processes
 
 
 class RunError(ValueError):

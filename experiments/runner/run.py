@@ -26,7 +26,7 @@ from experiments.runner.folder import (
 from experiments.runner.records import environment, write_claims_file
 from experiments.runner.tables import aligned
 from fewbits.io import datasets
-from fewbits.training import processes
+from fewbits.training.parallel import processes
 
 SCHEMA = 2
 """Version of the records' fields; see results/README.md."""
@@ -51,7 +51,7 @@ def run(
       folder: of the run; a run that was cut off goes on in its own.
       data_dir: folder of prepared TFDS data sets.
       command: the line that makes this record again.
-      distributed: this is one of several processes; see `fewbits.training.processes.joined`.
+      distributed: this is one of several processes; see `parallel.processes.joined`.
 
     Returns:
       The record; None in all but the first of several processes.

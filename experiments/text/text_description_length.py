@@ -26,7 +26,7 @@ from fewbits.codecs import general_purpose
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.codecs.text.online import Learning
 from fewbits.io import wikipedia
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models.transformer import TransformerConfig
 from pruning.methods import METHODS
 
 _QUICK_BYTES = 100_000

@@ -15,8 +15,9 @@ from fewbits.codecs.text import archive, offline, offline_training, online, resu
 from fewbits.codecs.text.contexts import SHAPE
 from fewbits.coding import container
 from fewbits.io import wikipedia
-from fewbits.training import transformer, trees
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training import trees
+from fewbits.training.models import transformer
+from fewbits.training.models.transformer import TransformerConfig
 from pruning import text_learners
 from pruning.text_learners import Training
 

@@ -25,8 +25,8 @@ imported by their names.
 """
 
 from fewbits.training import evaluation, losses, networks
-from fewbits.training._sweep import sweep
 from fewbits.training.loop import Plan, run
 from fewbits.training.method import Method
+from fewbits.training.parallel._sweep import sweep
 
 __all__ = ["Method", "Plan", "evaluation", "losses", "networks", "run", "sweep"]

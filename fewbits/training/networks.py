@@ -26,7 +26,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from fewbits.training.convolution import (
+from fewbits.training.method import Key, Params
+from fewbits.training.models.convolution import (
+    FASTEST,
     FASTEST_NARROW,
     Padding,
     average_pool,
@@ -34,7 +36,6 @@ from fewbits.training.convolution import (
     conv2d_max_pool,
     max_pool,
 )
-from fewbits.training.method import Key, Params
 
 ImageShape = tuple[int, int, int]
 """(height, width, channels)."""
@@ -220,7 +221,7 @@ class _Convolution(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
         # A bias adds the same to all of a window, so it can wait until the window is one number.
         convolve = conv2d_max_pool if self.pooled else conv2d
-        form = FASTEST_NARROW if self.narrow else None
+        form = FASTEST_NARROW if self.narrow else FASTEST
         convolved = convolve(x, kernel, padding=self.padding, implementation=form)
         return convolved + bias.reshape(1, 1, 1, -1)
 

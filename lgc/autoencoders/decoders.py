@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewbits.training.convolution import Implementation, conv2d, conv2d_of_doubled
+from fewbits.training.models.convolution import FASTEST, Implementation, conv2d, conv2d_of_doubled
 
 Params = dict[str, Any]
 """Layers by name, each with a kernel and a bias."""
@@ -88,7 +88,7 @@ def decode(
     latents: jax.Array,
     image_shape: ImageShape,
     *,
-    implementation: Implementation | None = None,
+    implementation: Implementation = FASTEST,
 ) -> jax.Array:
     """Images of whatever decoder the parameters belong to.
 

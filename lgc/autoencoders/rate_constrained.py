@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fewbits.training.convolution import FASTEST_NARROW
 from fewbits.training.method import Batch, Key, Method, all_finite, as_arrays
+from fewbits.training.models.convolution import FASTEST_NARROW
 from fewbits.training.networks import Network, mlp
 from lgc.autoencoders import decoders, rate, utility
 from lgc.autoencoders.architectures import Params

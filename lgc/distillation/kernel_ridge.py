@@ -24,8 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fewbits.training.convolution import FASTEST_NARROW
 from fewbits.training.method import Batch, Key, Method, Params, all_finite, as_arrays
+from fewbits.training.models.convolution import FASTEST_NARROW
 from fewbits.training.networks import convnet_features
 from lgc.autoencoders import rate, utility
 from lgc.autoencoders.feature_pool import FeaturePool, Pool

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fewbits.training.convolution import conv2d
 from fewbits.training.method import Key, Loss, Params
+from fewbits.training.models.convolution import conv2d
 
 _ROWS, _COLUMNS = 3, 5
 """Receptive field: two rows above, two columns to both sides, the pixels before."""

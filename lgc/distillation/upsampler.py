@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fewbits.training.convolution import FASTEST_NARROW, Implementation, conv2d
 from fewbits.training.method import Key, Loss, Params
+from fewbits.training.models.convolution import FASTEST, FASTEST_NARROW, Implementation, conv2d
 from lgc.autoencoders import rate
 
 ImageShape = tuple[int, int, int]
@@ -49,7 +49,7 @@ def logits(
     params: Params,
     low: jax.Array,
     image_shape: ImageShape,
-    implementation: Implementation | None = None,
+    implementation: Implementation = FASTEST,
 ) -> jax.Array:
     """Logits of the full-resolution pixels, Float[n, height, width, channels].
 
@@ -110,5 +110,5 @@ def check(params: Any, low_shape: ImageShape, factor: int) -> None:
             raise ValueError(f"layer {name} has a bias of shape {layer['bias'].shape}")
 
 
-def _convolved(x: jax.Array, layer: Params, form: Implementation | None) -> jax.Array:
+def _convolved(x: jax.Array, layer: Params, form: Implementation) -> jax.Array:
     return conv2d(x, layer["kernel"], implementation=form) + layer["bias"].reshape(1, 1, 1, -1)

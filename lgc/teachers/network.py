@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewbits.training.convolution import Implementation, conv2d, max_pool
 from fewbits.training.method import Key, Params
+from fewbits.training.models.convolution import FASTEST, Implementation, conv2d, max_pool
 
 ImageShape = tuple[int, int, int]
 WIDTHS = (4, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -47,7 +47,7 @@ def init(key: Key, image_shape: ImageShape, n_classes: int, width: int) -> Param
 
 
 def logits(
-    params: Params, images: jax.Array, implementation: Implementation | None = None
+    params: Params, images: jax.Array, implementation: Implementation = FASTEST
 ) -> jax.Array:
     """Logits Float[n, classes] of images Float[n, height, width, channels], 0 to 255.
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewbits.training import gradient_descent, loop, losses
-from fewbits.training.convolution import FASTEST_NARROW
 from fewbits.training.method import Key, Params
+from fewbits.training.models.convolution import FASTEST_NARROW
 from lgc.autoencoders import fitting, rate
 from lgc.config import Progress
 from lgc.distillation.augmentation import Augmentation, augment

@@ -20,7 +20,7 @@ from fewbits.io import read_checkpoint, write_checkpoint
 from fewbits.io.progress import Bar
 from fewbits.training import checkpoints, evaluation, gradient_descent, loop, losses, trees
 from fewbits.training.method import Key, Params
-from fewbits.training.vgg import Vgg
+from fewbits.training.models.vgg import Vgg
 from pruning.graphs import reachability
 from pruning.methods import METHODS
 from pruning.procedures import _three_phase, thresholding

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewbits.training import trees
-from fewbits.training.convolution import average_pool, max_pool
 from fewbits.training.method import Params
+from fewbits.training.models.convolution import average_pool, max_pool
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu,

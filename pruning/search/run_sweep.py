@@ -19,7 +19,7 @@ from fewbits import cli
 from fewbits.coding import InputError, container
 from fewbits.io import outputs
 from fewbits.io.progress import Bar
-from fewbits.training import processes
+from fewbits.training.parallel import processes
 from pruning.search import _prune, given, report
 from pruning.search import operating_points as points
 from pruning.search.operating_points import Point

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewbits.coding.units import nats_to_bits
-from ratedist.solvers.checks import check_mass
+from ratedist.problem.checks import check_mass
 
 _TINY = 1e-300
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ratedist.channels._convex_programs import CertifiedPoint
-from ratedist.solvers.checks import check_mass, check_table
+from ratedist.problem.checks import check_mass, check_table
 
 LARGEST_STRATEGIES = 20_000
 _TINY = 1e-300

@@ -34,8 +34,8 @@ from ratedist.codebooks.merging import (
     merge,
     squared_distances,
 )
-from ratedist.solvers.checks import as_array, as_mass, check_price, check_problem, concrete
-from ratedist.solvers.float64 import in_float64, program
+from ratedist.problem.checks import as_array, as_mass, check_price, check_problem, concrete
+from ratedist.problem.float64 import in_float64, program
 
 _COLDEST = 1e-9
 

@@ -36,16 +36,11 @@ from ratedist.codebooks.merging import (
     merge,
     squared_distances,
 )
-from ratedist.solvers.checks import as_array, as_mass, check_problem
-from ratedist.solvers.constraints import (
-    Constraint,
-    Constraints,
-    check_constraints,
-    constraint_rows,
-)
-from ratedist.solvers.float64 import in_float64, program
-from ratedist.solvers.implicit import optimal_marginal
-from ratedist.solvers.point import RDPoint
+from ratedist.problem.checks import as_array, as_mass, check_problem
+from ratedist.problem.constraints import Constraint, Constraints, check_constraints, constraint_rows
+from ratedist.problem.float64 import in_float64, program
+from ratedist.problem.point import RDPoint
+from ratedist.rate_function.implicit import optimal_marginal
 from ratedist.solvers.solve import solve_fixed, solve_slope
 
 Marginal = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]

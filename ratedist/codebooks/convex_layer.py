@@ -24,7 +24,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ratedist.codebooks.functionals import kernel
-from ratedist.solvers.checks import check_mass
+from ratedist.problem.checks import check_mass
 
 
 class ConvexLayer:

@@ -23,10 +23,10 @@ from ratedist.codebooks import codebook, merging
 from ratedist.codebooks.codebook import Marginal
 from ratedist.codebooks.functionals import Functional, lagrangian
 from ratedist.codebooks.merging import Codebook
-from ratedist.solvers import implicit
-from ratedist.solvers.constraints import mean_distortion
-from ratedist.solvers.float64 import compiled
-from ratedist.solvers.point import RDPoint
+from ratedist.problem.constraints import mean_distortion
+from ratedist.problem.float64 import compiled
+from ratedist.problem.point import RDPoint
+from ratedist.rate_function import implicit
 from ratedist.solvers.solve import solve_slope
 from ratedist.sources import squared_error
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ratedist.solvers.checks import as_array, concrete
-from ratedist.solvers.float64 import in_float64
+from ratedist.problem.checks import as_array, concrete
+from ratedist.problem.float64 import in_float64
 
 
 class Codebook(NamedTuple):

@@ -15,7 +15,7 @@ from fewbits.coding import InputError
 from fewbits.coding.units import empirical_entropy_bits, entropy_bits
 from ratedist.codes import quantizers, trellis
 from ratedist.codes.code_file import Quantised
-from ratedist.solvers.float64 import compiled
+from ratedist.problem.float64 import compiled
 from ratedist.solvers.rounded_source import nearest, round_samples
 
 _COARSE, _FINE = 512, 4096

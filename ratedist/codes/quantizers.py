@@ -35,7 +35,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from fewbits.coding.units import entropy_bits, log2
-from ratedist.solvers.checks import (
+from ratedist.problem.checks import (
     as_array,
     as_mass,
     check_level,
@@ -43,7 +43,7 @@ from ratedist.solvers.checks import (
     check_price,
     concrete,
 )
-from ratedist.solvers.float64 import program
+from ratedist.problem.float64 import program
 
 __all__ = ["Code", "ecvq", "lloyd_max", "scalar_code", "scalar_code_at"]
 

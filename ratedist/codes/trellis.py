@@ -24,7 +24,7 @@ from jax.typing import ArrayLike
 
 from fewbits.coding.adaptive.trellis import next_states
 from fewbits.coding.units import log2
-from ratedist.solvers.float64 import in_float64
+from ratedist.problem.float64 import in_float64
 
 STATES, MACHINES = 8, (8, 16, 32, 64, 128, 256)
 MOST_STATES = MACHINES[-1]

@@ -1,1 +1,1 @@
-"""The convex rate-distortion problem: solvers, constraints, certificates, derivatives."""
+"""Solvers of the convex rate-distortion problem, and certificates that do not trust them."""

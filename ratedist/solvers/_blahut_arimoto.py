@@ -16,12 +16,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from fewbits.coding.units import bits_to_nats
-from ratedist.solvers._arrays import fori_loop, namespace
-from ratedist.solvers.checks import as_array, check_problem, check_tolerance
-from ratedist.solvers.float64 import program
-from ratedist.solvers.point import RDPoint, letter_slope, slope_point
-from ratedist.solvers.problem import Problem, bounds_nats, costs, kernel, problem, tilt
-from ratedist.solvers.terms import Terms, left_sides, price_derivatives, priced_kernel
+from ratedist.problem._arrays import fori_loop, namespace
+from ratedist.problem.checks import as_array, check_problem, check_tolerance
+from ratedist.problem.float64 import program
+from ratedist.problem.point import RDPoint, letter_slope, slope_point
+from ratedist.problem.problem import Problem, bounds_nats, costs, kernel, problem, tilt
+from ratedist.problem.terms import Terms, left_sides, price_derivatives, priced_kernel
 
 _LARGEST_EXPONENT = 64.0
 _LEAST_MASS = 1e-12

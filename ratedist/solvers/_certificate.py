@@ -23,8 +23,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from ratedist.solvers.checks import as_mass, check_mass, check_problem
-from ratedist.solvers.constraints import Constraint
+from ratedist.problem.checks import as_mass, check_mass, check_problem
+from ratedist.problem.constraints import Constraint
 
 _EPS = float(np.finfo(np.float64).eps)
 # Largest second derivative of exp(-s t^2) along any line, divided by s: 4 exp(-3/2), at t^2 = 3/2s.

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ratedist.solvers.checks import as_array, as_double
-from ratedist.solvers.point import RDPoint
+from ratedist.problem.checks import as_array, as_double
+from ratedist.problem.point import RDPoint
 
 _SHARED_SIZES = (16, 32, 64)
 

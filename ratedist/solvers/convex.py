@@ -19,8 +19,8 @@ import cvxpy as cp
 import numpy as np
 
 from fewbits.coding.units import nats_to_bits
-from ratedist.solvers.checks import check_mass
-from ratedist.solvers.constraints import Constraints, constraint_rows
+from ratedist.problem.checks import check_mass
+from ratedist.problem.constraints import Constraints, constraint_rows
 
 
 class ConvexPoint(NamedTuple):

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.typing import ArrayLike
 
-from ratedist.solvers._arrays import cholesky_solver, namespace, select, while_loop
+from ratedist.problem._arrays import cholesky_solver, namespace, select, while_loop
+from ratedist.problem.point import Solution
+from ratedist.problem.problem import Kernel, Problem, Tilt, bounds_nats, exceeds_any_rate, tilt
+from ratedist.problem.terms import Terms, left_sides, price_derivatives, priced_kernel, settled
 from ratedist.solvers._blahut_arimoto import priced_warm_up
-from ratedist.solvers.point import Solution
-from ratedist.solvers.problem import Kernel, Problem, Tilt, bounds_nats, exceeds_any_rate, tilt
-from ratedist.solvers.terms import Terms, left_sides, price_derivatives, priced_kernel, settled
 
 MAX_ITERATIONS = 100
 WARM_UP_STEPS = 20

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ratedist.problem.constraints import mean_distortion
 from ratedist.solvers._certificate import certificate_for_all_codebooks
-from ratedist.solvers.constraints import mean_distortion
 from ratedist.solvers.solve import solve_fixed
 from ratedist.sources import Source, as_points, from_samples, squared_error
 

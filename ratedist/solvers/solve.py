@@ -19,8 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from fewbits.coding.units import bits_to_nats
-from ratedist.solvers._padding import Shape
-from ratedist.solvers.checks import (
+from ratedist.problem.checks import (
     as_array,
     as_mass,
     check_level,
@@ -28,7 +27,7 @@ from ratedist.solvers.checks import (
     check_problem,
     check_tolerance,
 )
-from ratedist.solvers.constraints import (
+from ratedist.problem.constraints import (
     Constraint,
     Constraints,
     check_constraints,
@@ -36,11 +35,12 @@ from ratedist.solvers.constraints import (
     mean_distortion,
     own_tables,
 )
-from ratedist.solvers.float64 import at_hand, is_single, program, single_precision
+from ratedist.problem.float64 import at_hand, is_single, program, single_precision
+from ratedist.problem.point import RDPoint, fixed_point, letter_slope, slope_point
+from ratedist.problem.problem import problem
+from ratedist.problem.terms import free_terms, terms
+from ratedist.solvers._padding import Shape
 from ratedist.solvers.interior_point import interior_point
-from ratedist.solvers.point import RDPoint, fixed_point, letter_slope, slope_point
-from ratedist.solvers.problem import problem
-from ratedist.solvers.terms import free_terms, terms
 
 _SMALLEST_SINGLE_NATS = 2e-6
 

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from experiments.runner import experiment as ex
 from experiments.runner.run import run
 from fewbits import cli
-from fewbits.training import processes, sweep
+from fewbits.training import sweep
+from fewbits.training.parallel import processes
 
 
 class Row(NamedTuple):

@@ -13,10 +13,10 @@ import pytest
 from experiments.__main__ import main
 from experiments.runner.run import run
 from fewbits.io.errors import InputError
-from fewbits.training import processes
-from fewbits.training.processes import joined
+from fewbits.training.parallel import processes
+from fewbits.training.parallel.processes import joined
 from tests.experiments import distributed_job
-from tests.training import virtual_devices
+from tests.training.parallel import virtual_devices
 from tests.training.test_sweep import ROOT, free_port
 
 

@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 
 from fewbits.coding import params_from_bytes
-from fewbits.training import (
-    evaluation,
-    gradient_descent,
-    loop,
-    losses,
-    networks,
-    processes,
-    trees,
-)
+from fewbits.training import evaluation, gradient_descent, loop, losses, networks, trees
+from fewbits.training.parallel import processes
 from pruning.commands import METHOD_NAMES, main
 from pruning.methods import METHODS
 

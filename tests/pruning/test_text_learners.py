@@ -6,7 +6,7 @@ import pytest
 
 from fewbits.codecs.text import archive, offline, offline_training, online
 from fewbits.training import trees
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models.transformer import TransformerConfig
 from pruning import text_learners
 from pruning.methods import METHODS
 

@@ -27,8 +27,9 @@ from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
 from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.datasets import Images
-from fewbits.training import trees, vgg
+from fewbits.training import trees
 from fewbits.training.method import Params
+from fewbits.training.models import vgg
 from pruning.procedures.classifiers import Setting
 from pruning.procedures.resumable import Trainer
 

@@ -13,8 +13,8 @@ from experiments.pruning.iterative import Iterative
 from experiments.pruning.runs import Training
 from experiments.runner import experiment as ex
 from fewbits.io import datasets
-from fewbits.training import vgg
-from fewbits.training.vgg import Vgg
+from fewbits.training.models import vgg
+from fewbits.training.models.vgg import Vgg
 from pruning.procedures.resumable import Settings, Trainer
 
 DENSE = "dense"

@@ -28,8 +28,8 @@ import optax
 from fewbits.io import datasets
 from fewbits.io.outputs import open_output
 from fewbits.training import evaluation, gradient_descent, loop
-from fewbits.training.convolution import conv2d
 from fewbits.training.method import Key
+from fewbits.training.models.convolution import conv2d
 from fewbits.training.trees import from_named, named_leaves
 
 GREY_LEVELS = 256

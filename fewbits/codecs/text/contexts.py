@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.training.context_features import Contexts, Features
+from fewbits.training.models.context_features import Contexts, Features
 
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 12, 18)
 """Contexts of the last n bytes, after two of the word so far: alone and after the word before."""

@@ -15,8 +15,8 @@ import jax
 
 from fewbits.codecs.text import contexts, streams
 from fewbits.coding import Archive, FormatError, container
-from fewbits.training import context_features, transformer
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models import context_features, transformer
+from fewbits.training.models.transformer import TransformerConfig
 
 KIND = "text"
 SCHEME = 1

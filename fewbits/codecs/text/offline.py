@@ -18,8 +18,8 @@ from fewbits.codecs.text.header import Header
 from fewbits.codecs.text.predictor import TransformerPredictor
 from fewbits.coding import Archive, FormatError
 from fewbits.coding.weights.sparse import sparse_code
-from fewbits.training import transformer
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models import transformer
+from fewbits.training.models.transformer import TransformerConfig
 from fewbits.training.trees import named_leaves
 
 MODE = "offline"

@@ -6,7 +6,8 @@ the precision with the smallest network and text together.
 
 >>> import jax
 >>> from fewbits.codecs.text import archive, offline, offline_training
->>> from fewbits.training import gradient_descent, loop, transformer
+>>> from fewbits.training import gradient_descent, loop
+>>> from fewbits.training.models import transformer
 >>> text = b"what repeats, repeats; " * 40
 >>> shape = transformer.TransformerConfig(width=8, layers=1, heads=1, window=16)
 >>> method = gradient_descent.build(
@@ -30,9 +31,9 @@ from jaxtyping import Array, Int
 
 from fewbits.codecs.text import offline
 from fewbits.coding.weights.sparse import sparse_code
-from fewbits.training import transformer
 from fewbits.training.method import Params
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models import transformer
+from fewbits.training.models.transformer import TransformerConfig
 
 PRECISIONS = (4, 5, 6, 7)
 """Bits of the network's grid that are tried."""

@@ -23,9 +23,10 @@ from fewbits.codecs.text import header, streams
 from fewbits.codecs.text.header import Header
 from fewbits.codecs.text.predictor import Learner, TransformerPredictor
 from fewbits.coding import FormatError
-from fewbits.training import gradient_descent, transformer
+from fewbits.training import gradient_descent
 from fewbits.training.method import Loss, Method, OptimizerFactory
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models import transformer
+from fewbits.training.models.transformer import TransformerConfig
 
 Build = Callable[[Loss, OptimizerFactory, float, float], Method]
 """(loss, optimiser factory, learning rate, penalty weight) -> the method that learns."""

@@ -17,10 +17,10 @@ import numpy as np
 
 from fewbits.codecs.text import tables
 from fewbits.codecs.text.contexts import ContextTables
-from fewbits.training import transformer
-from fewbits.training.context_features import Features
 from fewbits.training.method import Key, Method, Params
-from fewbits.training.transformer import Memory, TransformerConfig
+from fewbits.training.models import transformer
+from fewbits.training.models.context_features import Features
+from fewbits.training.models.transformer import Memory, TransformerConfig
 
 
 class TransformerPredictor:

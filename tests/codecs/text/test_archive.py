@@ -14,8 +14,8 @@ import pytest
 
 from fewbits.codecs.text import archive, contexts, header, offline, online, streams
 from fewbits.coding import FormatError, container
-from fewbits.training import transformer
-from fewbits.training.transformer import TransformerConfig
+from fewbits.training.models import transformer
+from fewbits.training.models.transformer import TransformerConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = TransformerConfig(width=16, layers=1, heads=2, window=8, expansion=2)

@@ -10,7 +10,7 @@ import pytest
 from fewbits.codecs.text import commands as command
 from fewbits.codecs.text import offline, online
 from fewbits.coding import container
-from fewbits.training import transformer
+from fewbits.training.models import transformer
 from tests.codecs.text.test_archive import TINY
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fewbits.codecs.text import offline, offline_training
-from fewbits.training import transformer
+from fewbits.training.models import transformer
 
 SHAPE = transformer.TransformerConfig(width=8, layers=1, heads=1, window=16)
 TEXT = bytes(range(97, 117)) * 30

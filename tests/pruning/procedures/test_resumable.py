@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from fewbits.training import vgg
+from fewbits.training.models import vgg
 from pruning.procedures.classifiers import Setting
 from pruning.procedures.resumable import Settings, Trainer
 

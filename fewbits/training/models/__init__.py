@@ -1,0 +1,1 @@
+"""Networks that experiments and users take as they are, and the layers that they are made of."""

@@ -1,0 +1,1 @@
+"""Many runs and large batches over the devices of a process, and trials over several processes."""

@@ -1,0 +1,1 @@
+"""The rate-distortion function: R(D), D(R) and their derivatives."""
