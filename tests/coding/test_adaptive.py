@@ -146,9 +146,10 @@ def test_the_same_loops_without_numba_give_the_same_bytes(monkeypatch, density):
     tree = {"kernel": kernel}
     expected = adaptive_file.write_grid(tree, 5)
     monkeypatch.setattr(binary_coder, "code", binary_coder.code.py_func)
+    shared = ("log_class", "sign", "expected_magnitudes", "next_value", "count_magnitude")
     for module, names in (
-        (tensor_scan, ("log_class", "clipped", "sign", "code_level", "scan_tensor")),
-        (pruned_scan, ("log_class", "sign", "code_level", "scan_pruned")),
+        (tensor_scan, (*shared, "clipped", "code_level", "scan_tensor")),
+        (pruned_scan, (*shared, "code_level", "scan_pruned")),
         (level_code, ("code_bit",)),
     ):
         for name in names:

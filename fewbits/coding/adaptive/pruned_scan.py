@@ -15,14 +15,16 @@ import numpy as np
 
 from fewbits.coding.adaptive.level_code import code_level
 from fewbits.coding.adaptive.logistic import Tables
-from fewbits.coding.adaptive.tensor_scan import (
+from fewbits.coding.adaptive.scan_state import (
+    CLIP,
     FAILED,
     INDEX,
-    LARGEST_VALUE,
     RECENT,
     STATE,
-    TOTAL,
+    count_magnitude,
+    expected_magnitudes,
     log_class,
+    next_value,
     sign,
 )
 from fewbits.coding.compiled import compiled
@@ -30,8 +32,6 @@ from fewbits.coding.compiled import compiled
 SIZES = (1024, 96, 1152, 576, 168, 576, 576, 144, 81)
 """Contexts of each kind."""
 STARTS = np.concatenate([[0], np.cumsum(SIZES)[:-1]])
-_CLIP = 1 << 20
-_CLIP_MEAN = 1 << 28
 
 
 class Surroundings(NamedTuple):
@@ -172,13 +172,10 @@ def scan_pruned(
         nearby = of_row[row - near] if row >= near else 0
         nearby += of_row[row - far] if row >= far else 0
         # Expected magnitudes, in units of 1/256.
-        mean = max(((scan[TOTAL] << 8) + 512) // (i + 2), 1)
-        mean_a = ((sums[0][a] << 8) + 4 * mean) // (i - a * plane + 4)
-        mean_b = ((sums[1][b] << 8) + 4 * mean) // (a * n_c + c + 4)
-        mean_c = ((sums[2][c] << 8) + 4 * mean) // (a * n_b + b + 4)
-        expected = min(mean_a * mean_c // mean, _CLIP_MEAN)
-        if n_b > 1:
-            expected = min(expected * mean_b // mean, _CLIP_MEAN)
+        place = (i, a, b, c)
+        _, mean_a, mean_c, expected = expected_magnitudes(
+            scan, sums[0], sums[1], sums[2], place, (n_b, n_c)
+        )
         scale = log_class(expected, 1, 23)
         full = log_class(8 * of_column[c], 2, 23)
         alike = 0
@@ -206,26 +203,12 @@ def scan_pruned(
             encode, level, negative, odd, scale, prefix, 0, context, starts, places, inputs,
             slots, weights, coder, data, tables,
         )  # fmt: skip
-        if coded < 0:
-            scan[FAILED] = 1
+        value = next_value(coded, odd, next_state, scan)
+        if scan[FAILED] == 1:
             return
-        magnitude = coded >> 1
-        if trellis:
-            level = coded >> 1
-            magnitude = max(2 * level - odd, 0)
-            scan[STATE] = next_state[scan[STATE], level & 1]
-        if magnitude > LARGEST_VALUE:
-            scan[FAILED] = 1
-            return
-        values[i] = -magnitude if coded & 1 else magnitude
+        values[i] = value
 
-        if magnitude > 0:
+        if value != 0:
             of_row[row] += 1
             of_column[c] += 1
-        magnitude = min(magnitude, _CLIP)
-        sums[0][a] += magnitude
-        sums[1][b] += magnitude
-        sums[2][c] += magnitude
-        scan[TOTAL] += magnitude
-        scan[RECENT] += ((magnitude << 8) - scan[RECENT]) >> 4
-        scan[INDEX] = i + 1
+        count_magnitude(min(abs(value), CLIP), scan, sums[0], sums[1], sums[2], place)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fewbits.coding.adaptive import tensor_coder, trellis, trellis_search
-from fewbits.coding.adaptive.tensor_scan import LARGEST_VALUE
+from fewbits.coding.adaptive.scan_state import LARGEST_VALUE
 from fewbits.coding.adaptive.trellis_search import N_CLASSES, N_LEVELS
 
 PENALTY = 0.4

@@ -15,7 +15,7 @@ from fewbits.coding.adaptive import (
     tensor_scan,
     trellis,
 )
-from fewbits.coding.adaptive.tensor_scan import FAILED, INDEX
+from fewbits.coding.adaptive.scan_state import FAILED, INDEX
 from fewbits.io.errors import FormatError
 
 _WEIGHT = 17 * bit_mixer.WEIGHT_ONE // 100

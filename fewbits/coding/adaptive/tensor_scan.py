@@ -13,6 +13,18 @@ import numpy as np
 
 from fewbits.coding.adaptive.level_code import N_BINS, code_level
 from fewbits.coding.adaptive.logistic import Tables
+from fewbits.coding.adaptive.scan_state import (
+    CLIP,
+    FAILED,
+    INDEX,
+    RECENT,
+    STATE,
+    count_magnitude,
+    expected_magnitudes,
+    log_class,
+    next_value,
+    sign,
+)
 from fewbits.coding.compiled import compiled
 
 N_CONTEXTS = 9
@@ -21,36 +33,13 @@ SIZES = (1024, 96, 125, 576, 1152, 48, 576, 384, 27)
 """Contexts of each kind."""
 STARTS = np.concatenate([[0], np.cumsum(SIZES)[:-1]])
 N_SLOTS = 2 * N_BINS * sum(SIZES)
-INDEX, STATE, TOTAL, RECENT, FAILED = range(5)
-"""What the array `scan` holds: elements coded, state of the trellis, sum of their magnitudes, mean
-of the last ones, and whether a number was out of range."""
-LARGEST_VALUE = (1 << 30) - 1
-_CLIP = 1 << 20
 _CLIP_NEIGHBOUR = (1 << 15) - 1
-_CLIP_MEAN = 1 << 28
-
-
-@compiled
-def log_class(scaled: int, bits: int, most: int) -> int:
-    """About log2(1 + scaled / 8) in steps of 2^-bits, linear within an octave, at most `most`."""
-    number = scaled + 8
-    exponent = 3
-    while number >> (exponent + 1) > 0:
-        exponent += 1
-    fraction = (number >> (exponent - bits)) & ((1 << bits) - 1)
-    return min(((exponent - 3) << bits) + fraction, most)
 
 
 @compiled
 def clipped(number: int, most: int) -> int:
     """The number, at most `most` in magnitude."""
     return min(max(number, -most), most)
-
-
-@compiled
-def sign(number: int) -> int:
-    """0, 1 or 2 for a negative number, zero, a positive number."""
-    return (1 if number > 0 else 0) - (1 if number < 0 else 0) + 1
 
 
 @compiled
@@ -122,14 +111,11 @@ def scan_tensor(
         weight = 2 + (3 if c > 0 else 0) + (2 if c > 1 else 0) + (1 if c > 2 else 0)
         weight += (5 if a > 0 else 0) + (1 if a > 1 else 0) + (3 if b > 0 else 0)
         # Expected magnitudes, in units of 1/256.
-        mean = max(((scan[TOTAL] << 8) + 512) // (i + 2), 1)
-        mean_a = ((sums[0][a] << 8) + 4 * mean) // (i - a * plane + 4)
-        mean_b = ((sums[1][b] << 8) + 4 * mean) // (a * n_c + c + 4)
-        mean_c = ((sums[2][c] << 8) + 4 * mean) // (a * n_b + b + 4)
+        place = (i, a, b, c)
+        mean, mean_a, mean_c, expected = expected_magnitudes(
+            scan, sums[0], sums[1], sums[2], place, (n_b, n_c)
+        )
         mean_place = ((sums[3][b * n_c + c] << 8) + 4 * mean) // (a + 4)
-        expected = min(mean_a * mean_c // mean, _CLIP_MEAN)
-        if n_b > 1:
-            expected = min(expected * mean_b // mean, _CLIP_MEAN)
         local = ((local << 8) + 2 * expected) // weight
         forecast = 0
         for j in range(8):
@@ -159,32 +145,17 @@ def scan_tensor(
             encode, level, negative, odd, scale, scale, heading, context, starts, places, inputs,
             slots, weights, coder, data, tables,
         )  # fmt: skip
-        if coded < 0:
-            scan[FAILED] = 1
+        value = next_value(coded, odd, next_state, scan)
+        if scan[FAILED] == 1:
             return
-        level = coded >> 1
-        negative = coded & 1
-        magnitude = level
-        if trellis:
-            magnitude = max(2 * level - odd, 0)
-            scan[STATE] = next_state[scan[STATE], level & 1]
-        if magnitude > LARGEST_VALUE:
-            scan[FAILED] = 1
-            return
-        value = -magnitude if negative else magnitude
         values[i] = value
 
-        magnitude = min(magnitude, _CLIP)
-        sums[0][a] += magnitude
-        sums[1][b] += magnitude
-        sums[2][c] += magnitude
+        magnitude = min(abs(value), CLIP)
         sums[3][b * n_c + c] += magnitude
-        scan[TOTAL] += magnitude
-        scan[RECENT] += ((magnitude << 8) - scan[RECENT]) >> 4
-        error = ((clipped(value, _CLIP) << 16) - forecast) >> 8
+        count_magnitude(magnitude, scan, sums[0], sums[1], sums[2], place)
+        error = ((clipped(value, CLIP) << 16) - forecast) >> 8
         power = 16
         for j in range(8):
             power += near[j] * near[j]
         for j in range(8):
             taps[j] = clipped(taps[j] + ((error * near[j] // power) >> 6), 1 << 20)
-        scan[INDEX] = i + 1
