@@ -99,7 +99,8 @@ def _encode(options: argparse.Namespace) -> cli.Result:
             name: round(size) for name, size in rivals.sizes(values, made.distortion).items()
         }
         others = (f"{name} {size:,}" for name, size in found["others_bytes"].items())
-        lines.append(f"bytes of others at this error: {', '.join(others)}")
+        said = ", ".join(others) or "neither JPEG nor WebP comes so close"
+        lines.append(f"bytes of others at this error: {said}")
     if bound is None:
         found |= {"transform": made.transform, "gaussian_bits_per_number": made.gaussian_bits}
         lines += [

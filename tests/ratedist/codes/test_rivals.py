@@ -31,3 +31,19 @@ def test_quantised_numbers_that_fit_a_byte_are_packed_as_bytes():
     steps = np.random.default_rng(0).integers(-3, 4, 500) * 10.0
     best = len(lzma.compress((steps / 10).astype(np.int8).tobytes(), preset=9))
     assert rivals.uniform_xz_bytes(steps, 1e-9) <= best + 16
+
+
+def test_the_scale_of_the_numbers_does_not_matter():
+    numbers = np.random.default_rng(0).normal(size=1000)
+    sizes = [rivals.uniform_xz_bytes(c * numbers, (c * 1e-3) ** 2) for c in (1.0, 1e-5, 1e6)]
+    assert min(sizes) > 1000
+    assert max(sizes) < 1.02 * min(sizes)
+    assert rivals.uniform_xz_bytes(1e6 * numbers, 1.0) > 2000
+    assert rivals.uniform_xz_bytes(np.zeros(1000), 0.0) < 100
+
+
+def test_a_codec_that_does_not_come_so_close_is_left_out():
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8)
+    assert set(rivals.sizes(noise, 40.0)) == {"JPEG", "WebP"}
+    assert rivals.sizes(noise, 1e-3) == {}
+    assert set(rivals.sizes(np.zeros((32, 32), np.uint8), 0.0)) == {"JPEG", "WebP"}
