@@ -14,7 +14,7 @@ from fewbits.io import outputs
 from fewbits.io.progress import Bar
 from ratedist.channels import commands as channel_commands
 from ratedist.codes import commands as coding_commands
-from ratedist.datafiles import UserSource, read_source, read_table
+from ratedist.datafiles import UserSource, read_source, table
 
 _LARGEST_SOURCE = 2048
 
@@ -91,9 +91,9 @@ def _rules(
         names.append(("--subset", "distortion within the subset"))
         rules.append(ratedist.subset_mean(p, user.subset, options.subset))
     for name, level in options.constraint:
-        table = read_table(options.source, name, d.shape)
         names.append((f"--constraint {name}", f"mean {name}"))
-        rules.append(ratedist.mean_distortion(p, level, d=table))
+        own = table(user.arrays, name, d.shape, options.source)
+        rules.append(ratedist.mean_distortion(p, level, d=own))
     if not rules:
         raise InputError("nothing is bounded: give --distortion, --subset or --constraint")
     return names, rules

@@ -24,13 +24,13 @@ class UserSource(NamedTuple):
       source: letters and probabilities.
       subset: Bool[n], the letters of the fidelity subset; None where the file has none.
       codebook: Float[m, k], the only reconstruction points allowed; None for any.
-      samples: Float[N, k], where the file holds samples.
+      arrays: all that the file holds, by name.
     """
 
     source: Source
     subset: np.ndarray | None
     codebook: np.ndarray | None
-    samples: np.ndarray | None
+    arrays: dict[str, np.ndarray]
 
 
 def read_source(path: Path) -> UserSource:
@@ -66,32 +66,32 @@ def read_source(path: Path) -> UserSource:
                 f"{path}: codewords of {codebook.shape[1]} numbers for letters of "
                 f"{source.points.shape[1]}"
             )
-    return UserSource(source, subset, codebook, samples)
+    return UserSource(source, subset, codebook, arrays)
 
 
-def read_table(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A distortion table of that name; inf forbids a pair.
+def table(
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...], path: Path
+) -> np.ndarray:
+    """The distortion table of that name among a file's arrays; inf forbids a pair.
 
     Raises:
       InputError: there is none, it is of another shape than letters x codewords, or it holds
         something else than numbers and inf.
-      OSError: the file cannot be opened.
     """
-    arrays = read_arrays(path)
     if name not in arrays:
         raise InputError(f"{path} has no array {name!r}; it holds {', '.join(arrays)}")
-    table = arrays[name]
+    found = arrays[name]
     if "samples" in arrays:
         raise InputError(f"{path}: a table belongs to letters; give points and p, not samples")
-    if table.dtype.kind not in "biuf" or table.shape != shape:
+    if found.dtype.kind not in "biuf" or found.shape != shape:
         raise InputError(
-            f"{path}: {name} is {table.dtype} of shape {table.shape}; a table is {shape}, "
+            f"{path}: {name} is {found.dtype} of shape {found.shape}; a table is {shape}, "
             "letters x codewords"
         )
-    table = table.astype(np.float64)
-    if np.isnan(table).any() or np.isneginf(table).any():
+    found = found.astype(np.float64)
+    if np.isnan(found).any() or np.isneginf(found).any():
         raise InputError(f"{path}: {name} holds NaN or -inf; a distortion is a number or inf")
-    return table
+    return found
 
 
 def read_numbers(path: Path, name: str | None) -> np.ndarray:
