@@ -7,20 +7,15 @@ Cost: paper: 20 s on 1 core; smoke: 10 s.
 Data: none.
 """
 
-from __future__ import annotations
-
-import json
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
+from experiments.rate_distortion import rd_speed
 from experiments.runner import experiment as ex
-from experiments.runner import subprocesses
 
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     dit_python: str | None = None
     """Interpreter that can import dit; None leaves that comparison out."""
 
@@ -49,11 +44,8 @@ def grid(config: Config) -> list[tuple[str]]:
 
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
-    """Run one part of the benchmark."""
     ((part,),) = trials
-    dit = [] if config.dit_python is None else ["--dit-python", config.dit_python]
-    printed = subprocesses.python("benchmarks.ratedist_solvers", ["--only", part, *dit])
-    found = json.loads(printed)[part]
+    found = rd_speed.benchmark(part, config.dit_python)
     return [
         Row(
             "D = 0.5" if part == "first_64" else "one slope, to the gap of dit",
@@ -75,12 +67,10 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float] | Non
     return {"first_seconds": again or 0.0}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {"paper": Config(), "smoke": Config()},
-    measure,
-    grid=grid,
-    recompute=recompute,
     data="a synthetic source",
     notes="the fastest of 30 calls; only ratios can be compared between machines",
 )

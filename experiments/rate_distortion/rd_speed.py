@@ -67,9 +67,14 @@ def grid(config: Config) -> Iterator[tuple[str]]:
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
     ((part,),) = trials
-    dit = [] if config.dit_python is None else ["--dit-python", config.dit_python]
+    return [row_of(part, benchmark(part, config.dit_python))]
+
+
+def benchmark(part: str, dit_python: str | None) -> dict[str, float]:
+    """One part of `benchmarks.ratedist_solvers`, measured in a subprocess."""
+    dit = [] if dit_python is None else ["--dit-python", dit_python]
     printed = subprocesses.python("benchmarks.ratedist_solvers", ["--only", part, *dit])
-    return [row_of(part, json.loads(printed)[part])]
+    return json.loads(printed)[part]
 
 
 def row_of(part: str, found: dict[str, float]) -> Row:
