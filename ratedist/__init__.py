@@ -39,7 +39,8 @@ from ratedist.rate_function._inverse import distortion
 from ratedist.rate_function._rate import rate, rate_point
 from ratedist.solvers._blahut_arimoto import blahut_arimoto
 from ratedist.solvers._certificate import certificate, certificate_for_all_codebooks
-from ratedist.solvers.solve import curve, solve_fixed, solve_slope, sweep
+from ratedist.solvers.curves import curve, sweep
+from ratedist.solvers.solve import solve_fixed, solve_slope
 
 __all__ = [
     "BottleneckPoint",
