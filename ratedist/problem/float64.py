@@ -69,9 +69,10 @@ def program(function: Callable[P, T]) -> Callable[P, T]:
 def single_precision() -> Iterator[None]:
     """Programs that are traced inside are in single precision, for accelerators with no other.
 
-    Matrix products are at full precision (`jax.lax.Precision.HIGHEST`); gaps and prices are known
-    to about 1e-5. `ratedist.certificate`, on the host and in double precision, proves a bound from
-    the `dual` and `q` of a point. For one call: `ratedist.sweep(..., precision="single")`.
+    Matrix products are at full precision (`jax.lax.Precision.HIGHEST`); rates of small problems are
+    known to about 1e-5 bits, prices to 1e-4 relative. `ratedist.certificate`, on the host and in
+    double precision, proves a bound from the `dual` and `q` of a point. For one call:
+    `ratedist.sweep(..., precision="single")`.
 
     >>> import jax, numpy as np, ratedist
     >>> p, d = np.float32([0.5, 0.5]), np.float32([[0, 1], [1, 0]])

@@ -41,7 +41,8 @@ class RDPoint(NamedTuple):
       nu: price of each constraint, -dR/dD, bits per unit of distortion. It is 0 where the
         constraint is slack, inf where the level is the smallest that can be reached, and NaN (with
         `converged` false) where the solver could not determine it, such as at a corner of R(D); the
-        bounds on the rate hold all the same.
+        bounds on the rate hold all the same. Of constraints that say the same only the sum of the
+        prices is determined: each gets one of several valid prices.
       slope: total price of distortion at each letter, bits per unit; NaN where constraints have
         distortion tables of their own.
       q: output marginal.

@@ -38,7 +38,8 @@ def rate(p: Float[ArrayLike, " n"], d: Float[ArrayLike, "n m"], D: Constraints) 
 
     Differentiable, also twice, in p (tangent to the simplex), d and D, wherever R is: the set of
     codewords that the optimal output uses does not change, none are duplicates, and D is above the
-    smallest distortion that can be reached. Elsewhere derivatives are NaN or one-sided.
+    smallest distortion that can be reached. Elsewhere derivatives are NaN, one-sided, or (of two
+    equal constraints) one of several subgradients.
 
     Args:
       p: source probabilities; arrays or lists.
