@@ -55,7 +55,7 @@ def conv2d(
     kernel: jax.Array,
     *,
     padding: Padding = "SAME",
-    implementation: Implementation | None = None,
+    implementation: Implementation = FASTEST,
 ) -> jax.Array:
     """Cross-correlation with stride 1: y[n,i,j,o] = sum_{a,b,c} x[n,i+a,j+b,c] kernel[a,b,c,o].
 
@@ -63,7 +63,7 @@ def conv2d(
       x: Float[batch, height, width, channels].
       kernel: Float[kernel_height, kernel_width, channels, filters].
       padding: see `Padding`; `SAME` keeps height and width.
-      implementation: `None` takes `FASTEST`.
+      implementation: a form, or one for each platform.
 
     Returns:
       Float[batch, height', width', filters].
@@ -79,17 +79,16 @@ def _computed(
     convolve: Callable[[Form, jax.Array, jax.Array], jax.Array],
     x: jax.Array,
     kernel: jax.Array,
-    implementation: Implementation | None,
+    implementation: Implementation,
 ) -> jax.Array:
     """The convolution in one form, or in that of the platform that it is lowered for."""
-    chosen = FASTEST if implementation is None else implementation
-    if isinstance(chosen, str):
-        return convolve(chosen, x, kernel)
+    if isinstance(implementation, str):
+        return convolve(implementation, x, kernel)
     return jax.lax.platform_dependent(
         x,
         kernel,
-        cpu=partial(convolve, chosen.cpu),
-        default=partial(convolve, chosen.elsewhere),
+        cpu=partial(convolve, implementation.cpu),
+        default=partial(convolve, implementation.elsewhere),
     )
 
 
@@ -157,7 +156,7 @@ def conv2d_max_pool(
     kernel: jax.Array,
     *,
     padding: Padding = "SAME",
-    implementation: Implementation | None = None,
+    implementation: Implementation = FASTEST,
 ) -> jax.Array:
     """`max_pool(conv2d(x, kernel))` with windows of 2 x 2.
 
@@ -227,7 +226,7 @@ def _unblocked(fours: jax.Array) -> jax.Array:
 
 
 def conv2d_of_doubled(
-    x: jax.Array, kernel: jax.Array, *, implementation: Implementation | None = None
+    x: jax.Array, kernel: jax.Array, *, implementation: Implementation = FASTEST
 ) -> jax.Array:
     """`conv2d` with padding SAME of the image at twice its size, every pixel repeated 2 x 2.
 
