@@ -174,8 +174,7 @@ def run_steps(
             if METHODS[method].strength_is_share:
                 share = min(1.0, setting.penalty_weight * total / size)
                 setting = setting._replace(penalty_weight=share)
-            point = classifiers.points(method, [setting], fine_tune_rate)
-            point = jax.tree.map(lambda leaf: jnp.ravel(leaf)[0], point)
+            point = classifiers.point(method, setting, fine_tune_rate)
             prune = jax.jit(classifiers.three_phases(method, lengths[number], apply, simplify))
             made = prune(jax.random.fold_in(key, number), start, point, data)
             return {**jax.tree.map(np.asarray, made), "trained": np.int64(size)}

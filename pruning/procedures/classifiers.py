@@ -87,6 +87,11 @@ def points(method: str, settings: Sequence[Setting], fine_tune_rate: float) -> _
     return _three_phase.Point(chosen, tolerances, 0.0, fine_tune_rate)
 
 
+def point(method: str, setting: Setting, fine_tune_rate: float) -> _three_phase.Point:
+    """The setting of one run."""
+    return jax.tree.map(lambda leaf: jnp.ravel(leaf)[0], points(method, [setting], fine_tune_rate))
+
+
 def three_phases(
     method: str, lengths: Lengths, apply: Apply, simplify: _three_phase.Simplify
 ) -> Run:

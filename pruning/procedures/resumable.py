@@ -23,7 +23,7 @@ from fewbits.training.method import Key, Params
 from fewbits.training.models.vgg import Vgg
 from pruning.graphs import reachability
 from pruning.methods import METHODS
-from pruning.procedures import _three_phase, thresholding
+from pruning.procedures import _three_phase, classifiers, thresholding
 from pruning.procedures.classifiers import Setting
 
 _DENSE = "dense"
@@ -110,17 +110,15 @@ class Trainer:
           `params` and `metrics`.
         """
         folder, keys = self.folder / name, jax.random.split(key, 3)
-        hyperparameters = METHODS[method].hyperparameters(
-            setting.learning_rate, jnp.float32(setting.penalty_weight)
-        )
+        point = classifiers.point(method, setting, self.settings.fine_tune_rate)
         params = jax.tree.map(jnp.asarray, params)
         result = self._regularise(
-            method, epochs, hyperparameters, keys[0], params, folder / "regularise"
+            method, epochs, point.method, keys[0], params, folder / "regularise"
         )
 
         def cut(path: Path) -> None:
             found = self._cut_program(
-                keys[1], result.params, jnp.float32(setting.tolerance), self.data["validation"]
+                keys[1], result.params, point.tolerance, self.data["validation"]
             )
             write_checkpoint(path, {"params": found[0], "finite": found[1]})
 
