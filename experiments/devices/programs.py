@@ -16,7 +16,7 @@ import numpy as np
 
 import ratedist
 from bitalloc.encoders import bottleneck
-from fewbits.training import gradient_descent, loop, losses, networks, sampling
+from fewbits.training import gradient_descent, losses, networks, sampling
 from fewbits.training.method import Loss, Method, Params
 from fewbits.training.models import transformer, vgg
 from lgc.autoencoders import variants
@@ -26,7 +26,7 @@ from lgc.gmm import em
 from pruning import teacher_student
 from pruning.graphs import reachability
 from pruning.methods import METHODS
-from pruning.procedures import _three_phase
+from pruning.procedures import classifiers
 
 Split = Literal["runs", "batch"]
 
@@ -55,8 +55,6 @@ class Program(NamedTuple):
       iterations: of a whole run.
       runs: side by side on each chip.
       split: what chips divide.
-      loops: whether iterations are loops inside the program.
-      float64: whether it needs double precision.
     """
 
     title: str
@@ -64,13 +62,6 @@ class Program(NamedTuple):
     iterations: int
     runs: int = 16
     split: Split = "runs"
-    loops: bool = False
-    float64: bool = False
-
-
-def shapes(make: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, as shapes."""
-    return jax.eval_shape(make, *arguments)
 
 
 def array(*shape: int, dtype: Any = jnp.float32) -> Any:
@@ -87,19 +78,21 @@ def images(count: int, shape: tuple[int, int, int]) -> tuple[Any, Any]:
     return array(count, *shape, dtype=jnp.uint8), array(count, dtype=jnp.int32)
 
 
-def training_step(method: Method, init: Callable[[Any], Params], data: Any, batch: int) -> Built:
-    """One step of each run, on a batch of its own drawn from data that all runs share."""
+def training_step(
+    method: Method, init: Callable[[Any], Params], data: Any, batch: int | None = None
+) -> Built:
+    """One step of each run, on a batch of its own drawn from `data`, or on all of them."""
 
     def step(own: Any, data: Any) -> Any:
         seed, state = own
         key_batch, key_step = jax.random.split(jax.random.key(seed))
-        size = jax.tree.leaves(data)[0].shape[0]
-        rows = jax.random.randint(key_batch, (batch,), 0, size)
-        drawn = sampling.examples(data, rows)
-        state, info = method.step(key_step, state, drawn)
+        if batch is not None:
+            size = jax.tree.leaves(data)[0].shape[0]
+            data = sampling.examples(data, jax.random.randint(key_batch, (batch,), 0, size))
+        state, info = method.step(key_step, state, data)
         return (seed + 1, state), info.finite
 
-    state = shapes(lambda: method.init(_KEY(), init(_KEY())))
+    state = jax.eval_shape(lambda: method.init(_KEY(), init(_KEY())))
     return Built(step, (SEED, state), data)
 
 
@@ -109,7 +102,9 @@ def pruning_step(method: str, network: Any, data: Any, batch: int = 500) -> Buil
     return training_step(built, network.init, data, batch)
 
 
-def plain_step(loss: Loss, init: Callable[[Any], Params], data: Any, batch: int) -> Built:
+def plain_step(
+    loss: Loss, init: Callable[[Any], Params], data: Any, batch: int | None = None
+) -> Built:
     """A step of Adam."""
     method = gradient_descent.build(gradient_descent.GradientDescentConfig(), loss)
     return training_step(method, init, data, batch)
@@ -128,10 +123,7 @@ def _lenet5(method: str) -> Built:
 
 
 def _vgg(method: str) -> Built:
-    network = vgg.vgg16()
-    loss = losses.cross_entropy(network.apply)
-    built = METHODS[method].build(loss, 10_000)
-    return training_step(built, network.init, images(50_000, (32, 32, 3)), 128)
+    return pruning_step(method, vgg.vgg16(), images(50_000, (32, 32, 3)), 128)
 
 
 def _pruned_transformer() -> Built:
@@ -143,48 +135,26 @@ def _pruned_transformer() -> Built:
 
 def _three_phases() -> Built:
     """Regularise, threshold and fine-tune LeNet-5-Caffe with DRR: 100 + 50 epochs."""
-    from fewbits.training import evaluation
-
-    network = networks.lenet_5_caffe()
-    loss = losses.cross_entropy(network.apply)
-    method = METHODS["drr"].build(loss, 10_000)
-    phases = _three_phase.Phases(
-        loop.Plan(10_000, 500, log_points=20), loop.Plan(5_000, 500, log_points=1)
+    network, lengths = networks.lenet_5_caffe(), classifiers.Lengths(10_000, 5_000, 500)
+    prune = classifiers.three_phases(
+        "drr", lengths, network.apply, lambda key, params: reachability.remove_unreachable(params)
     )
-
-    def objective(params: Params, held: Any) -> jax.Array:
-        return evaluation.mean_cross_entropy(network.apply, params, *held)
 
     def run(own: Any, data: Any) -> Any:
         seed, point = own
         key_params, key_run = jax.random.split(jax.random.key(seed))
-        pruned = _three_phase.run(
-            phases, method, loss, objective, key_run, network.init(key_params), point,
-            data["train"], data["validation"],
-            lambda key, params: reachability.remove_unreachable(params),
-        )  # fmt: skip
-        return pruned.params, pruned.n_kept, pruned.finite
+        return prune(key_run, network.init(key_params), point, data)
 
-    number = array()
-    hyperparameters = shapes(lambda s: METHODS["drr"].hyperparameters(2e-3 + 0 * s, s), number)
-    point = _three_phase.Point(hyperparameters, number, number, number)
+    point = classifiers.point("drr", classifiers.Setting(1e-4, 0.05, 2e-3), 2e-3)
     data = {"train": images(50_000, (28, 28, 1)), "validation": images(10_000, (28, 28, 1))}
-    return Built(run, (SEED, point), data)
+    return Built(run, (SEED, jax.tree.map(lambda leaf: array(), point)), data)
 
 
 def _teacher_student() -> Built:
     setting = teacher_student.Setting()
     network = teacher_student.student_network(setting)
     method = METHODS["drr"].build(losses.squared_error(network.apply, setting.noise), 10_000)
-    data = (array(300, 2), array(300, 1))
-
-    def step(own: Any, data: Any) -> Any:
-        seed, state = own
-        state, info = method.step(jax.random.key(seed), state, data)
-        return (seed + 1, state), info.finite
-
-    state = shapes(lambda: method.init(_KEY(), network.init(_KEY())))
-    return Built(step, (SEED, state), data)
+    return training_step(method, network.init, (array(300, 2), array(300, 1)))
 
 
 def _em() -> Built:
@@ -223,7 +193,7 @@ def _distillation() -> Built:
         (28, 28, 1), 2, levels, np.zeros((count, 14, 14, 1), np.uint8),
         np.arange(count) % 10, np.arange(10),
     )  # fmt: skip
-    stored = shapes(lambda: pixel_rate.init(_KEY(), (14, 14, 1), 8, 10))
+    stored = jax.eval_shape(lambda: pixel_rate.init(_KEY(), (14, 14, 1), 8, 10))
     config = kernel_ridge.KernelRidgeConfig()
 
     def with_rate(rate_params: Params) -> Method:
@@ -240,28 +210,29 @@ def _distillation() -> Built:
         return (seed + 1, state), info.finite
 
     params = {"levels": array(count, 14, 14, 1), "upsampler": None}
-    state = shapes(lambda p, r: with_rate(r).init(_KEY(), p), params, stored)
+    state = jax.eval_shape(lambda p, r: with_rate(r).init(_KEY(), p), params, stored)
     return Built(step, (SEED, state), (stored, _mnist()))
 
 
 def _text() -> Built:
     """A step of the transformer of 4.1 million parameters, its batch split over the chips."""
     config = transformer.SIZES["t4"]
-    loss = transformer.next_byte_loss(config)
-    method = gradient_descent.build(gradient_descent.GradientDescentConfig(), loss)
-
-    def step(own: Any, batch: Any) -> Any:
-        seed, state = own
-        state, info = method.step(jax.random.key(seed), state, batch)
-        return (seed + 1, state), info.finite
-
-    state = shapes(lambda: method.init(_KEY(), transformer.init(config, _KEY())))
     text = array(32, 512, dtype=jnp.int32)
-    return Built(step, (SEED, state), (text, text))
+    return plain_step(
+        transformer.next_byte_loss(config), partial(transformer.init, config), (text, text)
+    )
 
 
-_DOUBLE = partial(array, dtype=jnp.float64)
-_SOURCE = (64, 64)
+_SOURCE = array(64), array(64, 64)
+"""Shapes of p and d."""
+
+
+def _in_single_precision(function: Callable[[Any, Any], Any], own: Any, shared: Any) -> Built:
+    def traced(own: Any, shared: Any) -> Any:
+        with ratedist.single_precision():
+            return function(own, shared)
+
+    return Built(traced, own, shared)
 
 
 def _rate_distortion() -> Built:
@@ -272,15 +243,18 @@ def _rate_distortion() -> Built:
         point = ratedist.solve_slope(p, d, price)
         return point.rate_lb, point.rate_ub, point.distortion, point.q
 
-    return Built(solve, _DOUBLE(), (_DOUBLE(64), _DOUBLE(*_SOURCE)))
+    return _in_single_precision(solve, array(), _SOURCE)
 
 
 def _rate_gradient() -> Built:
     """R(D) and its derivatives in the source, the distortions and D."""
     gradient = jax.value_and_grad(ratedist.rate, argnums=(0, 1, 2))
-    return Built(
-        lambda level, shared: gradient(*shared, level), _DOUBLE(), (_DOUBLE(64), _DOUBLE(*_SOURCE))
-    )
+
+    def solve(level: Any, shared: Any) -> Any:
+        p, d = shared
+        return gradient(p, d, level)
+
+    return _in_single_precision(solve, array(), _SOURCE)
 
 
 def _codebook() -> Built:
@@ -293,8 +267,8 @@ def _codebook() -> Built:
         )
         return book, points.rate_ub[-1]
 
-    own = {"points": _DOUBLE(16, 2), "level": _DOUBLE()}
-    return Built(refine, own, (_DOUBLE(64), _DOUBLE(64, 2)))
+    own = {"points": array(16, 2), "level": array()}
+    return _in_single_precision(refine, own, (array(64), array(64, 2)))
 
 
 def _bit_allocation() -> Built:
@@ -320,7 +294,7 @@ def _lenets(names: Iterable[str]) -> dict[str, Program]:
 _FIRST = ("drr", "pmmp_curvature", "pmmp_admm")
 PROGRAMS: dict[str, Program] = {
     **_lenets(_FIRST),
-    "em": Program("EM, K up to 8 in 64 dimensions: fit", _em, 60, runs=10, loops=True),
+    "em": Program("EM, K up to 8 in 64 dimensions: fit", _em, 60, runs=10),
     "autoencoder": Program("Contrastive VAE: step", _autoencoder, 20_000),
     "transformer": Program(
         "Transformer, 4.1M, batch split: step", _text, 40_000, runs=1, split="batch"
@@ -328,23 +302,15 @@ PROGRAMS: dict[str, Program] = {
     "drr_teacher_student": Program(
         "DRR: step of teacher and student", _teacher_student, 20_000, runs=64
     ),
-    "rate_distortion": Program(
-        "R(D) of 64 x 64 at a price: solve", _rate_distortion, 30, loops=True, float64=True
-    ),
+    "rate_distortion": Program("R(D) of 64 x 64 at a price: solve", _rate_distortion, 30),
     "bit_allocation": Program("Bit allocation, 16 bits: step", _bit_allocation, 10_000),
-    "codebook": Program(
-        "Codebook refinement, implicit gradient", _codebook, 1_200, runs=4, loops=True, float64=True
-    ),
+    "codebook": Program("Codebook refinement, implicit gradient", _codebook, 1_200, runs=4),
     "convnet": Program("ConvNet: step", _convnet, 20_000, runs=4),
     "drr_vgg16": Program("DRR: step of VGG-16", partial(_vgg, "drr"), 60_000, runs=1),
     "distillation": Program("Kernel-ridge distillation: step", _distillation, 3_000, runs=1),
-    "drr_lenet5_three_phase": Program(
-        "DRR: three phases of LeNet-5-Caffe", _three_phases, 15_000, loops=True
-    ),
+    "drr_lenet5_three_phase": Program("DRR: three phases of LeNet-5-Caffe", _three_phases, 15_000),
     "drr_lenet5": Program("DRR: step of LeNet-5-Caffe", partial(_lenet5, "drr"), 15_000),
-    "rate_gradient": Program(
-        "R(D) of 64 x 64 and its gradient", _rate_gradient, 60, runs=4, loops=True, float64=True
-    ),
+    "rate_gradient": Program("R(D) of 64 x 64 and its gradient", _rate_gradient, 60, runs=4),
     "drr_transformer": Program(
         "DRR: step of a transformer, 0.23M", _pruned_transformer, 20_000, runs=4
     ),

@@ -57,14 +57,12 @@ def test_what_the_compiler_refuses_is_a_row(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_program_of_the_list_is_lowered_for_cuda_or_says_why(tmp_path):
-    """One of them; the nightly test has them all."""
-    said = subprocesses.python(
-        "experiments.devices.compiling", [tmp_path, "drr_teacher_student@cuda"]
-    )
-    assert said == ""
-    found = json.loads((tmp_path / "drr_teacher_student@cuda.json").read_text())
-    assert found["program_bytes"] > 1_000
+def test_a_step_and_a_loop_in_single_precision_are_lowered_for_cuda(tmp_path):
+    pairs = ("drr_teacher_student@cuda", "rate_distortion@cuda")
+    assert subprocesses.python("experiments.devices.compiling", [tmp_path, *pairs]) == ""
+    for pair in pairs:
+        found = json.loads((tmp_path / f"{pair}.json").read_text())
+        assert found["program_bytes"] > 1_000
 
 
 @pytest.mark.slow
