@@ -44,18 +44,18 @@ class Piece(NamedTuple):
 
 def _experiment(name: str, preset: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     words = ("experiments", name)
-    return (*words, preset, "--out", "{out}"), (*words, "smoke", "--out", "{out}")
+    return (*words, preset, "--out", "{out}/run"), (*words, "smoke", "--out", "{out}/run")
 
 
 def _distil(seed: int) -> Piece:
-    words = ("fewbits", "lgc", "distill", "{data}", "{out}/distilled.fwb", "--force", "--quiet")
-    long = (*words, "--budget-bytes", "8000", "--time-limit", "8m", "--seed", str(seed))
-    short = (*words, "--budget-bytes", "2000", "--time-limit", "5s", "--seed", str(seed))
-    return Piece(
-        f"distillation_{seed}",
-        tuple(word.replace("{data}", "fashion_mnist") for word in long),
-        tuple(word.replace("{data}", "digits") for word in short),
-    )
+    def command(data: str, budget: str, limit: str) -> tuple[str, ...]:
+        return (
+            "fewbits", "lgc", "distill", data, "{out}/distilled.fwb", "--budget-bytes", budget,
+            "--time-limit", limit, "--seed", str(seed), "--force", "--quiet",
+        )  # fmt: skip
+
+    long, short = command("fashion_mnist", "8000", "8m"), command("digits", "2000", "5s")
+    return Piece(f"distillation_{seed}", long, short)
 
 
 _CONTRACT = ("pytest", "-q", "-n0", "-p", "no:cacheprovider", "-m", "", "tests/test_contract.py")
@@ -127,9 +127,7 @@ def _run(piece: Piece, folder: Path, smoke: bool, limit: float) -> tuple[float, 
     out = folder.resolve() / piece.name
     out.mkdir(parents=True, exist_ok=True)
     words = piece.smoke if smoke else piece.command
-    command = [sys.executable, "-m", *(word.replace("{out}", str(out / "run")) for word in words)]
-    if piece.name.startswith("distillation"):
-        (out / "run").mkdir(exist_ok=True)
+    command = [sys.executable, "-m", *(word.replace("{out}", str(out)) for word in words)]
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     if piece.on_cpu:
         environment["JAX_PLATFORMS"] = "cpu"
