@@ -4,7 +4,7 @@ A 64-300-100-10 network is trained on digits, saved as .npz, and pruned by
 `fewbits pruning compress NET OUT --data D --validation V`. The file is decoded by
 `fewbits weights decode` and tested on the official test images, which nothing else has read.
 
-Cost: paper: 15 min on 2 cores; smoke: 30 s.
+Cost: paper: 15 min on 2 cores; smoke: 1 min.
 Data: digits (embedded).
 """
 
@@ -27,8 +27,6 @@ from fewbits.training import gradient_descent, loop, losses, networks
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     validation_images: int = 300
     steps: int = 3_000
@@ -116,7 +114,8 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
     return {"bytes": row.file.stat().st_size, "lost_points": row.given_percent - found}
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     Row,
     {
         "paper": Config(),
@@ -124,9 +123,5 @@ EXPERIMENT = ex.Experiment(
             (0,), steps=300, flags=("--steps", "200", "--trials", "1", "--no-baseline"),
         ),
     },
-    measure,
-    grid=lambda config: [(seed,) for seed in config.seeds],
-    free=("seeds",),
     data="digits",
-    recompute=recompute,
 )  # fmt: skip

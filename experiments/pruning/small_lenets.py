@@ -6,17 +6,14 @@ points and bits, by means over seeds, two are published: `small` has the least v
 within a budget of bytes, as in `prune_lenet`; `smallest` has the fewest bytes within a limit of
 validation error.
 
-Cost: lenet300, lenet5: 2 min on 1 core each; smoke: 30 s.
+Cost: lenet300, lenet5: 2 min on 1 core each; smoke: 1 min.
 Data: mnist; smoke: digits (embedded).
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -38,8 +35,6 @@ BITS = ((5, 6), (6, 6), (7, 8), (8, 8))
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     network: Literal["lenet300", "lenet5"] = "lenet300"
     data: str = "mnist"
     sources: tuple[str, ...] = ()
@@ -113,17 +108,15 @@ class _Candidate(NamedTuple):
         return float(np.mean(self.errors))
 
 
+def grid(config: Config) -> list[tuple[str]]:
+    """All seeds in one trial: the choice is of means over them."""
+    return [(config.network,)]
+
+
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any]:
     """Code every source again, choose, write, decode, test."""
     parts = runs.parts_of(data, config.data, config.validation_images)
-    apply = runs.lenet(config.network, parts).network.apply
-    accuracy = jax.jit(lambda params, x, y: (apply(params, x).argmax(-1) == y).mean())
-
-    def error(params: Any, part: str) -> float:
-        images = jnp.asarray(parts[part].pixels), jnp.asarray(parts[part].labels)
-        params = jax.tree.map(jnp.asarray, params)
-        return 100 * (1 - float(accuracy(params, *images)))
-
+    error = files.error_percent(runs.lenet(config.network, parts).network.apply)
     found = []
     for source in config.sources or ("trained here",):
         given = [_given(config, source, seed, data) for seed in config.seeds]
@@ -132,7 +125,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any
                 adaptive_file.write_grid(params, {"*/bias": bits[1], "*": bits[0]})
                 for params, _ in given
             ]
-            errors = [error(coding.params_from_bytes(each), "validation") for each in coded]
+            errors = [error(coding.params_from_bytes(each), parts["validation"]) for each in coded]
             before = [size for _, size in given]
             found.append(_Candidate(source, bits, coded, errors, before))
     chosen = {
@@ -158,7 +151,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any
             rows.append(
                 Small(
                     config.network, target, best.source, best.bits[0], seed, path.stat().st_size,
-                    best.before[number], int(trees.nonzeros(params)), error(params, "test"),
+                    best.before[number], int(trees.nonzeros(params)), error(params, parts["test"]),
                     best.errors[number], path,
                 )
             )  # fmt: skip
@@ -188,7 +181,8 @@ def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | Non
     }
 
 
-EXPERIMENT = ex.Experiment(
+EXPERIMENT = ex.of_module(
+    __name__,
     (Small, Tried),
     {
         "lenet300": Config(
@@ -201,9 +195,5 @@ EXPERIMENT = ex.Experiment(
         ),
         "smoke": Config(data="digits", validation_images=297),
     },
-    measure,
-    grid=lambda config: [(config.network,)],
-    free=("seeds",),
-    recompute=recompute,
     together=True,
 )  # fmt: skip
