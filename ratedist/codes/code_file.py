@@ -46,6 +46,17 @@ class Quantised(NamedTuple):
     states: int = trellis.STATES
 
 
+def of_trellis(
+    fitted: trellis.Trellis, coded: trellis.Coded, shape: tuple[int, ...], states: int
+) -> Quantised:
+    """What an encoder of `states` states chose, for an array of that shape."""
+    index, quantiser = np.asarray(coded.index), np.asarray(coded.quantiser)
+    # Parities steer the machine, so points that are not sent keep their places.
+    points = tuple(np.asarray(fitted.points)[:, :, None])
+    sent = tuple(index[quantiser == number] for number in range(2))
+    return Quantised(shape, points, sent, states)
+
+
 def write(code: Quantised) -> bytes:
     """The bytes of a file.
 

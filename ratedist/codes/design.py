@@ -14,7 +14,7 @@ import numpy as np
 from fewbits.coding import InputError
 from fewbits.coding.units import empirical_entropy_bits, entropy_bits
 from ratedist.codes import quantizers, trellis
-from ratedist.codes.code_file import Quantised
+from ratedist.codes.code_file import Quantised, of_trellis
 from ratedist.problem.float64 import compiled
 from ratedist.solvers.rounded_source import nearest, round_samples
 
@@ -168,13 +168,7 @@ def with_trellis(samples: np.ndarray, level: float) -> Quantised:
     def attempt(s: float) -> tuple[float, float, Quantised]:
         fitted = fit(training, start, s, iterations=_ALTERNATIONS, states=states)
         coded = run(x, fitted, s, states=states)
-        index, quantiser = np.asarray(coded.index), np.asarray(coded.quantiser)
-        parts, points = [], []
-        for number in range(2):
-            # Parities steer the machine, so points that are not sent keep their places.
-            parts.append(index[quantiser == number])
-            points.append(np.asarray(fitted.points)[number][:, None])
-        found = Quantised(np.shape(samples), tuple(points), tuple(parts), states)
+        found = of_trellis(fitted, coded, np.shape(samples), states)
         return float(coded.distortion), float(coded.rate_bits), found
 
     found = _cheapest(attempt, _AIM * level)

@@ -12,7 +12,7 @@ import ratedist
 from ratedist import quantizers, sources
 from ratedist.codebooks import merging
 from ratedist.codes import trellis
-from ratedist.codes.code_file import Quantised
+from ratedist.codes.code_file import Quantised, of_trellis
 
 _LLOYD_SIZES = (2, 3, 4, 6, 8, 12, 16)
 _TEMPERATURES = np.append(np.geomspace(1.0, 0.05, 16), 0.0)
@@ -106,7 +106,8 @@ def gaussian_trellis(
     fitted = fit(
         training, trellis.uniform_trellis(step, size), s, iterations=iterations, states=states
     )
-    return _sent(fitted, run(sequence, fitted, s, states=states), states)
+    coded = run(sequence, fitted, s, states=states)
+    return of_trellis(fitted, coded, sequence.shape, states)
 
 
 def trimodal_trellis(
@@ -142,20 +143,13 @@ def trimodal_trellis(
             within = coded.distortion <= level * (1 - 1e-6)
             low, high = (low, middle) if within else (middle, high)
             if within and (best is None or coded.rate_bits < best[0]):
-                best = float(coded.rate_bits), _sent(chosen, coded)
+                best = (
+                    float(coded.rate_bits),
+                    of_trellis(chosen, coded, sequence.shape, trellis.STATES),
+                )
     if best is None:
         raise ValueError(f"no trellis of {len(order)} met the distortion {level}")
     return best[1]
-
-
-def _sent(fitted: trellis.Trellis, coded: trellis.Coded, states: int = trellis.STATES) -> Quantised:
-    index, quantiser = np.asarray(coded.index), np.asarray(coded.quantiser)
-    return Quantised(
-        index.shape,
-        tuple(np.asarray(fitted.points)[:, :, None]),
-        tuple(index[quantiser == number] for number in range(2)),
-        states,
-    )
 
 
 def _fitted(name: str, code: quantizers.Code, dimension: int = 1) -> Fitted:

@@ -4,7 +4,7 @@ A certified gap of 1e-6 bits cannot be had in single precision. Every public fun
 package therefore works inside `jax.enable_x64`, and leaves the global flag alone. Where the flag is
 off, results come back as NumPy arrays: JAX would warn about, and round, a float64 array of its own.
 
-Calls with known values run in NumPy: there is nothing to compile. `compiled` makes programs.
+Rates and points of known values are found in NumPy: nothing to compile. `compiled` makes programs.
 
 `jax.jit` rounds its *arguments* before it traces, so a jitted call made while the flag is off would
 solve the problem of the rounded numbers. `compiled` is the jit to use: it enters the context first.

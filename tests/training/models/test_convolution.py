@@ -158,7 +158,9 @@ def test_default_is_bit_for_bit_what_a_cpu_was_measured_to_do_fastest():
         return jax.jit(jax.vmap(jax.value_and_grad(f, argnums=1), (None, 0)))(x, k[None] + 0.0)
 
     chosen = value_and_gradients()
-    jax.tree.map(np.testing.assert_array_equal, chosen, value_and_gradients(implementation="patches"))
+    jax.tree.map(
+        np.testing.assert_array_equal, chosen, value_and_gradients(implementation="patches")
+    )
 
 
 @pytest.mark.parametrize(
