@@ -107,25 +107,30 @@ def compress(
       True
     """
     levels, numbers, form = own_form(images, labels)
+    width = 0
+    if config.teacher_bytes:  # a wrong size is an error before the long fit
+        n_classes = len(np.unique(numbers))
+        width = network.width_for(levels.shape[1:], n_classes, config.teacher_bytes)
+        if not width:
+            raise InputError(
+                f"no teacher takes as few as {config.teacher_bytes} bytes; use 1000, say"
+            )
     fitted = fit(levels, numbers, config=config, key=key, progress=progress)
     data = to_bytes(fitted, config)
-    if config.teacher_bytes:
-        data = _with_teacher(data, fitted.images, config, key, progress)
+    if width:
+        data = _with_teacher(data, fitted.images, width, config, key, progress)
     return forms.attach(data, form)
 
 
 def _with_teacher(
     data: bytes,
     checked: LabelledImages,
+    width: int,
     config: Config,
     key: Key[Array, ""] | None,
     progress: Progress | None,
 ) -> bytes:
     """The file with a teacher that is trained on all images."""
-    shape, n_classes = checked.pixels.shape[1:], len(checked.labels)
-    width = network.width_for(shape, n_classes, config.teacher_bytes)
-    if not width:
-        raise InputError(f"no teacher takes as few as {config.teacher_bytes} bytes; use 1000, say")
     key = jax.random.fold_in(jax.random.key(0) if key is None else key, 2)
     heavy = Mixing(MILD, 25, 35)
     weights = training.train(

@@ -13,7 +13,6 @@ from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
 from fewbits.io.image_sets.forms import Form
 from lgc import files
-from lgc.teachers.mixing import Mixing
 from lgc.teachers.teacher_file import Teacher
 
 
@@ -76,7 +75,7 @@ def decompress(
         raise InputError("heavy augmentation needs per_class, the number of images of each class")
     form, teacher = forms.of_file(data), files.teacher_of(data)
     drawn = files.sample(
-        data, per_class=per_class, seed=seed, heavy=_mixing(teacher) if heavy else None
+        data, per_class=per_class, seed=seed, heavy=_needed(teacher).mixing if heavy else None
     )
     return _own(*drawn, form, teacher)
 
@@ -115,7 +114,7 @@ def stream(
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; use 1 or more")
     form, teacher = forms.of_file(data), files.teacher_of(data)
-    drawn = files.batches(data, batch_size, seed, _mixing(teacher) if heavy else None)
+    drawn = files.batches(data, batch_size, seed, _needed(teacher).mixing if heavy else None)
     return (_own(*batch, form, teacher) for batch in drawn)
 
 
@@ -145,9 +144,7 @@ def classify(
       array([7, 2, 1])
     """
     _check_bytes(data, "classify")
-    form, teacher = forms.of_file(data), files.teacher_of(data)
-    _mixing(teacher)
-    assert teacher is not None
+    form, teacher = forms.of_file(data), _needed(files.teacher_of(data))
     given = np.asarray(images)
     if form.axes == "nhw" and given.ndim == 3:
         given = given[..., None]
@@ -170,13 +167,13 @@ def _check_bytes(data: bytes, what: str) -> None:
         )
 
 
-def _mixing(teacher: Teacher | None) -> Mixing:
+def _needed(teacher: Teacher | None) -> Teacher:
     if teacher is None:
         raise InputError(
             "this file holds no teacher; make one with lgc.DistillConfig(teacher=BYTES) or "
             "lgc.Config(teacher_bytes=BYTES)"
         )
-    return teacher.mixing
+    return teacher
 
 
 def _own(

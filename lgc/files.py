@@ -43,9 +43,7 @@ def sample(
         if heavy is not None:
             images = augmented(images, heavy.ranges, seed)
     else:
-        contents = _stored_images(data)
-        if heavy is not None:
-            contents = contents._replace(augmentation=heavy.ranges)
+        contents = _stored_images(data, heavy)
         images, labels = distilled_images.sample(contents, per_class=per_class, seed=seed)
     if heavy is not None:
         images = mixing.mixed(np.random.default_rng(seed), images, heavy)
@@ -57,22 +55,20 @@ def batches(
 ) -> Iterator[distilled_images.Batch]:
     """Endless batches with equal shares of all classes; see `lgc.stream`."""
     data, _ = teacher_file.split(data)
-    if _kind(data) == archive.KIND:
+    mixtures = _kind(data) == archive.KIND
+    if mixtures:
         found = archive.batches(archive.read(data), batch_size, seed)
     else:
-        contents = _stored_images(data)
-        if heavy is not None:
-            contents = contents._replace(augmentation=heavy.ranges)
-        found = distilled_images.batches(contents, batch_size, seed)
-    return found if heavy is None else _mixed(found, _kind(data) == archive.KIND, heavy, seed)
+        found = distilled_images.batches(_stored_images(data, heavy), batch_size, seed)
+    return found if heavy is None else _mixed(found, mixtures, heavy, seed)
 
 
 def _mixed(
-    found: Iterator[distilled_images.Batch], plain: bool, heavy: Mixing, seed: int
+    found: Iterator[distilled_images.Batch], mixtures: bool, heavy: Mixing, seed: int
 ) -> Iterator[distilled_images.Batch]:
     rng = np.random.default_rng(seed)
     for number, (images, labels) in enumerate(found):
-        if plain:
+        if mixtures:
             images = augmented(images, heavy.ranges, seed + number)
         yield mixing.mixed(rng, images, heavy), labels
 
@@ -93,11 +89,13 @@ def teacher_of(data: bytes) -> Teacher | None:
     return teacher_file.split(data)[1]
 
 
-def _stored_images(data: bytes) -> distilled_images.Contents:
-    """Of a file of distilled images or of a subset."""
+def _stored_images(data: bytes, heavy: Mixing | None) -> distilled_images.Contents:
+    """Of a file of distilled images or of a subset, with heavy augmentation where it is given."""
     if _kind(data) == distilled_images.KIND:
-        return distilled_images.read(data)
-    return distilled_images.Contents(lossy_subset.read_quantised(data), None, NONE)
+        contents = distilled_images.read(data)
+    else:
+        contents = distilled_images.Contents(lossy_subset.read_quantised(data), None, NONE)
+    return contents if heavy is None else contents._replace(augmentation=heavy.ranges)
 
 
 def groups_of(data: bytes, *, per_class: int | None) -> np.ndarray | None:

@@ -13,14 +13,20 @@ from fewbits.training.downstream import ClassifierConfig
 from lgc.coresets import lossless_subset
 
 
-def from_archive(path: Path, per_class: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels drawn from a file of `lgc`; None for as many as it says itself."""
+def from_archive(
+    path: Path, per_class: int | None, seed: int, *, heavy: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels drawn from a file of `lgc`; None for as many as it says itself.
+
+    With `heavy`, heavily augmented images and their soft labels.
+    """
     counted = [] if per_class is None else ["--per-class", str(per_class)]
+    counted += ["--heavy"] * heavy
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "decoded.npz"
         subprocesses.python("lgc", ["decompress", path, out, *counted, "--seed", str(seed)])
         with np.load(out) as decoded:
-            return decoded["images"], decoded["labels"]
+            return decoded["images"], decoded["soft_labels" if heavy else "labels"]
 
 
 def percent_learned(
@@ -30,9 +36,11 @@ def percent_learned(
     classifier: ClassifierConfig,
     test: Images,
     first: int = 0,
+    *,
+    heavy: bool = False,
 ) -> float:
     """Test accuracy of a classifier of what `from_archive` draws; see `downstream.train`."""
-    drawn = from_archive(path, per_class, seed)
+    drawn = from_archive(path, per_class, seed, heavy=heavy)
     return downstream.accuracy_percent(classifier, drawn, test, seed, first=first)
 
 

@@ -9,7 +9,6 @@ Cost: cpu: 40 min a seed on 1 core; smoke (digits): 1 min.
 Data: fashion_mnist.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -18,12 +17,11 @@ import jax
 import numpy as np
 
 import lgc
+from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
-from experiments.runner import subprocesses
 from fewbits.coding import container
 from fewbits.io import datasets
 from fewbits.io.datasets import Images
-from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
 from lgc.distillation import Downsampling, distilled_file
 from lgc.distillation.augmentation import Augmentation
@@ -122,7 +120,7 @@ def _file(
     config: Config, train: Images, downsampling: Downsampling, weights: bytes, seed: int
 ) -> bytes:
     heavy = Mixing(config.augmentation, config.mixup_percent, config.cutmix_percent)
-    point = OperatingPoint(downsampling, 0, config.augmentation, 0.0, teacher_width=1, heavy=heavy)
+    point = OperatingPoint(downsampling, 0, config.augmentation, 0.0, heavy=heavy)
     return distilled_file.write(
         train.pixels, train.labels, config.budget_bytes, point, jax.random.key(seed),
         teacher=weights,
@@ -133,15 +131,9 @@ def _percent(config: Config, path: Path, use: str, test: Images, seed: int) -> f
     if use == "alone":
         found = lgc.classify(path.read_bytes(), test.pixels).argmax(axis=1)
         return 100 * float(np.mean(found == test.labels))
-    heavy = ["--heavy"] if use == "soft" else []
-    flags = ["--per-class", str(config.per_class), "--seed", str(seed), *heavy]
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "drawn.npz"
-        subprocesses.python("lgc", ["decompress", path, out, *flags])
-        with np.load(out) as drawn:
-            labels = drawn["soft_labels" if use == "soft" else "labels"]
-            training_set = drawn["images"], labels
-    return downstream.accuracy_percent(config.classifier, training_set, test, seed)
+    return decoded_sets.percent_learned(
+        path, config.per_class, seed, config.classifier, test, heavy=use == "soft"
+    )
 
 
 EXPERIMENT = ex.of_module(

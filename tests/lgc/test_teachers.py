@@ -16,8 +16,10 @@ from lgc import files
 from lgc.commands import main
 from lgc.coresets import lossy_subset
 from lgc.coresets.downsampling import LOSSLESS
-from lgc.distillation import distilled_images
+from lgc.distillation import _distill, distilled_file, distilled_images
 from lgc.distillation.augmentation import MILD, NONE
+from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.trials import Trials
 from lgc.teachers import mixing, network, teacher_file, training
 from lgc.teachers.mixing import Mixing
 from tests.lgc.test_distilled_images import contents
@@ -110,8 +112,6 @@ def test_mixtures_may_have_a_teacher():
     for heavy in (False, True):
         assert soft(lgc.decompress(data, per_class=2, heavy=heavy)).shape == (6, 3)
     assert soft(next(lgc.stream(data, 3, heavy=True))).shape == (3, 3)
-    with pytest.raises(InputError, match="as few as 100 bytes"):
-        lgc.compress(images, labels, config=replace(config, teacher_bytes=100))
 
 
 def test_what_needs_a_teacher_says_so(plain, file):
@@ -208,6 +208,32 @@ def test_a_search_with_a_teacher_of_a_given_size(tmp_path):
     assert seen[0].point.teacher_width == 0
     assert seen[-1].point.teacher_width > 0
     assert soft(lgc.decompress(data, per_class=2, heavy=True)).shape == (6, 3)
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(-0.1, False), (0.0, False), (0.1, True)])
+def test_auto_tries_a_teacher_and_takes_it_only_for_better_scores(monkeypatch, gain, chosen):
+    def score(trials, point):
+        accuracy = 0.6 + gain * bool(point.teacher_width)
+        return trials.full.setdefault(point, Accuracies(accuracy, accuracy, accuracy))
+
+    monkeypatch.setattr(Trials, "quick", lambda trials, point: Accuracies(0.5, 0.5))
+    monkeypatch.setattr(Trials, "score", score)
+    monkeypatch.setattr(Trials, "teacher", lambda trials, point: None)
+    monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")
+    config = replace(lgc.DistillConfig.quick(), teacher="auto")
+    search = _distill.search(*blobs(60), 1_500, config, jax.random.key(0))
+    assert bool(search.run().point.teacher_width) == chosen
+    assert any(point.teacher_width for point in search._trials.full)
+
+
+@pytest.mark.parametrize(("size", "message"), [(100, "as few as 100"), (900, "of 900 for images")])
+def test_a_teacher_that_cannot_be_is_refused_at_once(size, message):
+    config = replace(lgc.DistillConfig.quick(), teacher=size)
+    with pytest.raises(InputError, match=message):
+        lgc.distill(*blobs(30), 900, config=config)
+    if size == 100:
+        with pytest.raises(InputError, match=message):
+            lgc.compress(*blobs(30), config=lgc.Config(teacher_bytes=size))
 
 
 def test_the_command_writes_soft_labels(tmp_path, file, capsys):

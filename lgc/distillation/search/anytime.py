@@ -80,6 +80,14 @@ class Search:
         self._key_write, key_trials = jax.random.split(key)
         self._trials = Trials(self._checked, self._budget, key_trials, config, self._until_stop)
         self._written: Distilled | None = None
+        teacher = config.teacher
+        if isinstance(teacher, int):
+            if teacher >= self._budget:
+                raise InputError(
+                    f"a teacher of {teacher} bytes leaves none of {budget_bytes} for images"
+                )
+            if not self._trials.teacher_width(teacher):
+                raise InputError(f"no teacher takes as few as {teacher} bytes; use 1000, say")
 
     def run(self) -> Distilled:
         """The best file that was found.
