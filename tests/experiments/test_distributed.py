@@ -17,7 +17,7 @@ from fewbits.training.parallel import processes
 from fewbits.training.parallel.processes import joined
 from tests.experiments import distributed_job
 from tests.training.parallel import virtual_devices
-from tests.training.test_sweep import ROOT, free_port
+from tests.training.parallel.test_sweep import ROOT, free_port
 
 
 def start(folder: Path, *arguments: object) -> subprocess.Popen:
