@@ -8,8 +8,7 @@ Cost: cpu: 15 min on 2 cores; gpu: not run; smoke: 1 min.
 Data: wiki text (file).
 """
 
-import hashlib
-import time
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -18,18 +17,12 @@ import numpy as np
 
 from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
-from experiments.text import decode_matrix
-from fewbits.codecs import general_purpose
-from fewbits.codecs.text import archive, mixed
+from fewbits.codecs import general_purpose, portability, text
+from fewbits.codecs.text import mixed
 from fewbits.codecs.text.mixing import prior
 from fewbits.io import wikipedia
 
-FIRST_BYTES = 50_000_000
-"""Of the Wikipedia file: the prior and its numbers come from there."""
-_VALIDATION = 3
-"""Of every ten articles after them, this one chose constants of the model; the others are here."""
 _SIZES = {"5kB": 5_000, "20kB": 20_000, "200kB": 200_000, "4MB": 4_000_000}
-_OLD_BYTES = 32_768
 _WITHOUT_NUMBA = 2_000
 _QUICK_BYTES = 200_000
 """Larger texts are not coded again to verify a claim."""
@@ -97,34 +90,19 @@ class Speed(NamedTuple):
 
 
 def grid(config: Config) -> list[Trial]:
-    """Small sizes, the matrix, the largest size and its speed."""
-    trials = [Trial("size", size) for size in config.sizes[:-1]]
-    if config.matrix:
-        trials += [Trial("matrix", one.name) for one in decode_matrix.CONDITIONS]
-    trials.append(Trial("size", config.sizes[-1]))
-    return trials + [Trial("speed", config.sizes[-1])] * config.speed
+    """All sizes, then the matrix and the speed of the largest size."""
+    conditions = portability.CONDITIONS if config.matrix else ()
+    return [
+        *(Trial("size", size) for size in config.sizes),
+        *(Trial("matrix", condition.name) for condition in conditions),
+        *[Trial("speed", config.sizes[-1])] * config.speed,
+    ]
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Any]:
     """Files are written here and decoded in subprocesses."""
     ((kind, name),) = trials
-    if kind == "size":
-        count = config.texts[config.sizes.index(name)]
-        rows = [_sizes(name, texts(config, data, _SIZES[name], count), data)]
-        if config.source == "wiki" and None in rows[0]:
-            raise ValueError("brotli, pyppmd and zpaq have to be installed")
-        return rows
-    if kind == "speed":
-        return [_speed(name, config, data)]
-    (condition,) = (one for one in decode_matrix.CONDITIONS if one.name == name)
-    size = config.matrix_bytes if condition.numba else _WITHOUT_NUMBA
-    (text,) = texts(config, data, size, 1)
-    path = data.path(f"matrix_{size}.fwb")
-    path.write_bytes(mixed.compress(text, prior=condition.numba))
-    decoded = decode_matrix.decodes(
-        condition, path, text, python=config.python, folder=data.folder.absolute()
-    )
-    return [Matrix(name, float(decoded))]
+    return [{"size": _size, "matrix": _matrix, "speed": _speed}[kind](config, name, data)]
 
 
 def recompute(config: Config, row: Any, data: ex.Data) -> float | None:
@@ -133,103 +111,53 @@ def recompute(config: Config, row: Any, data: ex.Data) -> float | None:
         return None
     if config.source == "wiki" and len(general_purpose.strongest(b"installed?")) < 3:
         return None
-    return measure(config, [Trial("size", row.text)], data)[0].over_best
+    return _size(config, row.text, data).over_best
 
 
-def texts(config: Config, data: ex.Data, size: int, count: int) -> list[bytes]:
-    """So many texts of about `size` bytes, spread over the articles that nothing was chosen on."""
-    if config.source == "made_up":
-        whole = wikipedia.made_up(max(20_000, 2 * size * count))
-        articles = [whole]
-    else:
-        articles = [
-            article
-            for number, (start, article) in enumerate(
-                wikipedia.articles(config.file, data.data_dir)
-            )
-            if start >= FIRST_BYTES and number % 10 != _VALIDATION
-        ]
-    if size >= 1_000_000:
-        return [wikipedia.spread(articles, size)]
-    whole = b"\n\n\n".join(articles)
-    found = []
-    for number in range(count):
-        start = whole.index(b"\n", len(whole) * number // count) + 1
-        found.append(whole[start : start + size])
-    return found
+def _texts(config: Config, size: int, count: int, data: ex.Data) -> list[bytes]:
+    return wikipedia.unseen(config.source, size, count, file=config.file, data_dir=data.data_dir)
 
 
-def decode(paths: list[Path]) -> list[tuple[str, float]]:
-    """SHA-256 of the texts of files, and CPU seconds of each."""
-    found = []
-    for path in paths:
-        began = time.process_time()
-        text = archive.decompress(path.read_bytes())
-        seconds = time.process_time() - began
-        found.append((hashlib.sha256(text).hexdigest(), seconds))
-    return found
+def _decoded(paths: list[Path]) -> list[bytes]:
+    return [text.decompress(path.read_bytes()) for path in paths]
 
 
-def _sizes(name: str, of: list[bytes], data: ex.Data) -> Size:
-    paths = [data.path(f"mixed_{name}_{number}.fwb") for number in range(len(of))]
-    for path, text in zip(paths, of, strict=True):
-        path.write_bytes(mixed.compress(text))
-    decoded = subprocesses.call(decode, paths)
-    for path, text, (digest, _) in zip(paths, of, decoded, strict=True):
-        if digest != hashlib.sha256(text).hexdigest():
-            raise ValueError(f"{path} decodes to another text")
-    if len(of) == 1:
-        data.cached(f"seconds_{name}", lambda: decoded[0][1])
-    others = [general_purpose.strongest(text) for text in of]
-    best = sum(
-        min(sizes.values(), default=len(text)) for sizes, text in zip(others, of, strict=True)
-    )
-    ours = sum(path.stat().st_size for path in paths)
+def _size(config: Config, name: str, data: ex.Data) -> Size:
+    texts = _texts(config, _SIZES[name], config.texts[config.sizes.index(name)], data)
+    paths = [data.path(f"mixed_{name}_{number}.fwb") for number in range(len(texts))]
+    for path, content in zip(paths, texts, strict=True):
+        path.write_bytes(text.compress(content))
+    if subprocesses.call(_decoded, paths) != texts:
+        raise ValueError(f"a text of {name} decodes to another")
+    others = [general_purpose.strongest(content) for content in texts]
     brotli, ppmd, zpaq = (
         sum(sizes[one] for sizes in others) if one in others[0] else None
         for one in general_purpose.STRONGEST
     )
+    if config.source == "wiki" and None in (brotli, ppmd, zpaq):
+        raise ValueError("brotli, pyppmd and zpaq have to be installed")
+    total, ours = sum(map(len, texts)), sum(path.stat().st_size for path in paths)
+    best = sum(min(sizes.values()) for sizes in others) if others[0] else total
     known = prior.path().stat().st_size
-    total = sum(map(len, of))
-    return Size(name, len(of), total, ours, brotli, ppmd, zpaq, best, ours / best, known)
+    return Size(name, len(texts), total, ours, brotli, ppmd, zpaq, best, ours / best, known)
 
 
-def _speed(name: str, config: Config, data: ex.Data) -> Speed:
-    """Both in one run, in CPU seconds, the transformer without its compilation."""
-    (text,) = texts(config, data, _SIZES[name], 1)
-    online = subprocesses.call(online_speed, text[:_OLD_BYTES], same_device=True)
-    speed = len(text) / data.cached(f"seconds_{name}", lambda: _decode_seconds(name, data))
-    return Speed(name, speed, online, speed / online)
+def _matrix(config: Config, name: str, data: ex.Data) -> Matrix:
+    (condition,) = (one for one in portability.CONDITIONS if one.name == name)
+    size = config.matrix_bytes if condition.numba else _WITHOUT_NUMBA
+    (content,) = _texts(config, size, 1, data)
+    path = data.path(f"matrix_{size}.fwb")
+    path.write_bytes(mixed.compress(content, prior=condition.numba))
+    folder = data.folder.absolute()
+    decoded = portability.decodes(condition, path, content, python=config.python, folder=folder)
+    return Matrix(name, float(decoded))
 
 
-def _decode_seconds(name: str, data: ex.Data) -> float:
-    ((_, seconds),) = subprocesses.call(decode, [data.path(f"mixed_{name}_0.fwb")])
-    return seconds
-
-
-def online_speed(text: bytes) -> float:
-    """Bytes that the online transformer decodes in a CPU second, with as many streams as at 4 MB.
-
-    Its steps cost the same whatever the length, so a part of the text measures all of it.
-    """
-    from fewbits.codecs.text import header, online, streams
-
-    learning = online.Learning(bytes_per_stream=len(text) // online.Learning().streams)
-    data = online.compress(text, online.OnlineConfig(learning=learning))
-    ticks: list[tuple[float, int]] = []
-
-    def tell(done: int, total: int) -> None:
-        ticks.append((time.process_time(), done))
-
-    described, coded, _ = header.read(data)
-    decoded = online.decompress(
-        described, coded, run=lambda coding: streams.run(coding, progress=tell)
-    )
-    if decoded != text:
-        raise ValueError("the transformer decodes to another text")
-    # The first steps are those that compile.
-    (began, first), (ended, last) = ticks[0], ticks[-1]
-    return (last - first) * described.n_streams / (ended - began)
+def _speed(config: Config, name: str, data: ex.Data) -> Speed:
+    """Both decoders in one run, in CPU seconds."""
+    file = data.path(f"mixed_{name}_0.fwb")
+    found = json.loads(subprocesses.python("benchmarks.text_decoding", [file], same_device=True))
+    return Speed(name, found["mixed"], found["online"], found["mixed"] / found["online"])
 
 
 EXPERIMENT = ex.of_module(

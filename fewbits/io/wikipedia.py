@@ -28,6 +28,10 @@ SIZE = 101_727_961
 SHA256 = "8e9955cb1ad25fb2d375cdf48a2fc2ee35f967b56b8e08759ca1d1ee1d8ae25a"
 _SEPARATOR = b"\n\n\n"
 _HELD_OUT_EVERY = 50
+_SEEN_BYTES = 50_000_000
+"""The text codec's prior and its numbers come from there."""
+_VALIDATION = 3
+"""Of every ten articles after them, this one chose constants of the text codec."""
 _GOLDEN = 0.6180339887498949
 
 
@@ -91,6 +95,36 @@ def articles(file: str | None, data_dir: str | None) -> list[tuple[int, bytes]]:
             found.append((at, article))
         at += len(article) + len(_SEPARATOR)
     return found
+
+
+def unseen(
+    source: Source, size: int, count: int, *, file: str | None = None, data_dir: str | None = None
+) -> list[bytes]:
+    """Texts that nothing of `fewbits text` was chosen on, to compare compressors by.
+
+    Args:
+      source: articles of the second half of the Wikipedia file, or made-up words.
+      size: about so many bytes each; from 1 MB on it is one text of whole articles.
+      count: how many texts, spread over the articles.
+      file: another place of the Wikipedia file.
+      data_dir: folder of prepared data sets, beside which `text/wiki.txt.xz` is looked for.
+
+    Raises:
+      DataError: no such file, or not the one it should be.
+    """
+    if source == "made_up":
+        others = [made_up(max(20_000, 2 * size * count))]
+    else:
+        others = [
+            article
+            for number, (start, article) in enumerate(articles(file, data_dir))
+            if start >= _SEEN_BYTES and number % 10 != _VALIDATION
+        ]
+    if size >= 1_000_000:
+        return [spread(others, size)]
+    whole = _SEPARATOR.join(others)
+    starts = [whole.index(b"\n", len(whole) * number // count) + 1 for number in range(count)]
+    return [whole[start : start + size] for start in starts]
 
 
 def spread(articles: list[bytes], size: int) -> bytes:

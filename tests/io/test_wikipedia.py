@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,15 @@ def test_the_wikipedia_text_is_the_expected_one():
     sample = wikipedia.load("wiki", 1_000_000, file=str(WIKI), data_dir=None)
     assert 995_000 < len(sample.text) <= 1_000_000
     assert len(_articles(sample.text)) > 30
+
+
+def test_unseen_texts_are_of_the_second_half_and_of_no_validation_article(file, monkeypatch):
+    starts = [start for start, _ in wikipedia.articles(file, None)]
+    monkeypatch.setattr(wikipedia, "_SEEN_BYTES", starts[150])
+    texts = wikipedia.unseen("wiki", 200, 4, file=file)
+    assert [len(text) for text in texts] == [200] * 4
+    numbers = {int(n) for text in texts for n in re.findall(rb"article (\d+)\.\w*\n", text)}
+    assert len(numbers) > 8
+    assert min(numbers) >= 150
+    assert not any(number % 10 == wikipedia._VALIDATION for number in numbers)
+    assert len(set(wikipedia.unseen("made_up", 500, 3))) == 3

@@ -1,4 +1,16 @@
-"""Decoding one text file under other cores, flags, processors and versions, in subprocesses."""
+"""Does a file decode elsewhere? Other cores, devices, flags, processors and versions, tried here.
+
+A decoder that computes with floats may give other bytes on another machine. `decodes` runs it in a
+subprocess under one of `CONDITIONS`:
+
+    from fewbits.codecs import portability, text
+
+    path.write_bytes(text.compress(content))
+    for condition in portability.CONDITIONS:
+        print(condition.name, portability.decodes(condition, path, content, folder=scratch))
+"""
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -8,14 +20,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.runner.records import REPOSITORY
+import fewbits
 
 _DECODE = """
 import hashlib, sys
 import jax
 jax.numpy.ones(3).sum().block_until_ready()
-from fewbits.codecs import text
-sys.stdout.write(hashlib.sha256(text.decompress(open(sys.argv[1], "rb").read())).hexdigest())
+from {module} import {name}
+sys.stdout.write(hashlib.sha256({name}(open(sys.argv[1], "rb").read())).hexdigest())
 """
 _WITHOUT_NUMBA = "import sys\nsys.modules['numba'] = None\n"
 
@@ -24,7 +36,7 @@ class Condition(NamedTuple):
     """Where a file is decoded.
 
     Attributes:
-      name: as in the table.
+      name: for tables.
       cores: that the process may run on; None for all.
       variables: of the environment.
       versions: pip requirements of a virtual environment of the other Python; none for this one.
@@ -65,15 +77,25 @@ CONDITIONS = (
     Condition("another Python, JAX 0.11", versions=("jax==0.11.2", *_NEEDED)),
     Condition("without numba, 2 kB", numba=False),
 )
+"""Those of docs/text.md; the last one is slow, hence a small file."""
 
 
-def decodes(condition: Condition, file: Path, text: bytes, *, python: str, folder: Path) -> bool:
-    """Whether the file gives the text there.
+def decodes(
+    condition: Condition,
+    file: Path,
+    content: bytes,
+    *,
+    decoder: str = "fewbits.codecs.text:decompress",
+    python: str = "python3.12",
+    folder: Path,
+) -> bool:
+    """Whether the file gives the content there.
 
     Args:
       condition: where.
-      file: what `text.compress` wrote.
-      text: that it holds.
+      file: what is decoded.
+      content: that it holds.
+      decoder: module and function, (bytes of the file) -> bytes.
       python: command of another Python.
       folder: for its virtual environments.
 
@@ -83,19 +105,21 @@ def decodes(condition: Condition, file: Path, text: bytes, *, python: str, folde
     command = sys.executable
     if condition.versions:
         command = str(_environment(python, condition.versions, folder))
-    code = _DECODE if condition.numba else _WITHOUT_NUMBA + _DECODE
+    module, _, name = decoder.partition(":")
+    code = _DECODE.format(module=module, name=name)
 
     def bind() -> None:
         if condition.cores is not None:
             allowed = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, set(allowed[: condition.cores]))
 
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY)}
+    sources = Path(fewbits.__file__).parents[1]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(sources)}
     if "NUMBA_OPT" in condition.variables:
         # What numba has in its cache is optimised, and would be used.
         environment["NUMBA_CACHE_DIR"] = str(folder / "numba_unoptimised")
     done = subprocess.run(
-        [command, "-c", code, str(file)],
+        [command, "-c", code if condition.numba else _WITHOUT_NUMBA + code, str(file)],
         env={**environment, **condition.variables},
         preexec_fn=bind,
         capture_output=True,
@@ -104,7 +128,7 @@ def decodes(condition: Condition, file: Path, text: bytes, *, python: str, folde
     )
     if done.returncode != 0:
         sys.stderr.write(f"{condition.name}: {done.stderr.strip()[-500:]}\n")
-    return done.stdout == hashlib.sha256(text).hexdigest()
+    return done.stdout == hashlib.sha256(content).hexdigest()
 
 
 def _environment(python: str, versions: Sequence[str], folder: Path) -> Path:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.text import decode_matrix
-from experiments.text.decode_matrix import Condition
-from fewbits.codecs import text
+from fewbits.codecs import portability, text
+from fewbits.codecs.portability import Condition
 from fewbits.codecs.text import mixed
 from fewbits.io import wikipedia
 
@@ -32,11 +31,11 @@ def test_a_file_decodes_under_other_cores_devices_and_x64(condition: Condition, 
     data = wikipedia.made_up(20_000)
     path = tmp_path / "text.fwb"
     path.write_bytes(text.compress(data))
-    assert decode_matrix.decodes(condition, path, data, python="", folder=tmp_path)
+    assert portability.decodes(condition, path, data, folder=tmp_path)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("condition", decode_matrix.CONDITIONS, ids=lambda c: c.name)
+@pytest.mark.parametrize("condition", portability.CONDITIONS, ids=lambda c: c.name)
 def test_a_file_decodes_in_the_whole_matrix(condition: Condition, tmp_path: Path):
     python = shutil.which("python3.12")
     if condition.versions and (python is None or subprocess.call([python, "-V"]) != 0):
@@ -46,4 +45,4 @@ def test_a_file_decodes_in_the_whole_matrix(condition: Condition, tmp_path: Path
         data = data[:2000]
     path = tmp_path / "text.fwb"
     path.write_bytes(mixed.compress(data, prior=condition.numba))
-    assert decode_matrix.decodes(condition, path, data, python=str(python), folder=tmp_path)
+    assert portability.decodes(condition, path, data, python=str(python), folder=tmp_path)
