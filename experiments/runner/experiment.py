@@ -46,11 +46,14 @@ class Across(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """Marks a field that the default figure shows: a key on x, a statistic on y."""
+    """Marks a field that the default figure shows: a key on x, a statistic on y.
+
+    Statistics with the same label share a plot.
+    """
 
     label: str
     """With the unit; also the column's heading."""
-    scale: Literal["linear", "log", "log2"] = "linear"
+    scale: Literal["linear", "log", "log2", "symlog"] = "linear"
 
 
 class Column(NamedTuple):

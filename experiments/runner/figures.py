@@ -1,6 +1,10 @@
-"""The figure that follows from the `Axis` and `Panel` marks of a row."""
+"""The figure that follows from the `Axis` and `Panel` marks of a row.
+
+Statistics whose axes have the same label are drawn together, named by their columns' headings.
+"""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,15 +15,19 @@ from experiments.runner.experiment import Experiment, Record
 
 
 def default(experiment: Experiment, record: Record) -> dict[str, Figure]:
-    """One figure for every row type with an axis for x (a key) and one for y (a statistic)."""
+    """Of every row type with an axis for x (a key), a figure for every label of a y axis."""
     found = {}
     for row_type in experiment.row_types:
         axes = [field for field in rows.fields(row_type).values() if field.axis]
         across = [field for field in axes if field.key]
-        if across and len(axes) > len(across):
-            for y in (field for field in axes if not field.key):
-                figure, _ = draw(experiment, record.of(row_type), y=y.name)
-                found[f"{y.name}_against_{across[0].name}"] = figure
+        if across and record.of(row_type):
+            of_label = rows.grouped(
+                (field for field in axes if not field.key),
+                lambda field: field.axis.label,  # type: ignore
+            )
+            for first, *_ in of_label.values():
+                figure, _ = draw(experiment, record.of(row_type), y=first.name)
+                found[f"{first.name}_against_{across[0].name}"] = figure
     return found
 
 
@@ -40,15 +48,19 @@ def draw(
     fields = list(rows.fields(row_type).values())
     x_field = next(f for f in fields if f.axis and f.key)
     y_field = next(f for f in fields if f.axis and not f.key and y in (None, f.name))
+    label = y_field.axis.label  # type: ignore
+    together = [f for f in fields if f.axis and not f.key and f.axis.label == label]
     panel = next((f.name for f in fields if f.panel), None)
     curves = [f.name for f in fields if f.key and f.name not in (x_field.name, panel)]
     panels = rows.grouped(measured, lambda row: getattr(row, panel) if panel else None)
     figure, axes = plots.subplots(len(panels))
     for axis, (value, mine) in zip(axes, panels.items(), strict=True):
         by_curve = rows.grouped(mine, lambda row: tuple(getattr(row, name) for name in curves))
-        for marker, (names, curve) in zip(plots.MARKERS * 9, by_curve.items(), strict=False):
+        drawn = product(by_curve.items(), together)
+        for marker, ((names, curve), field) in zip(plots.MARKERS * 9, drawn, strict=False):
+            names = (*names, field.heading) if len(together) > 1 else names
             label = ", ".join(map(str, names)) or None
-            _curve(axis, curve, x_field, y_field, fmt=f"{marker}-", capsize=2, label=label)
+            _curve(axis, curve, x_field, field, fmt=f"{marker}-", capsize=2, label=label)
         others = [r for r in experiment.published if isinstance(r, row_type)]
         others = [r for r in others if panel is None or getattr(r, panel) == value]
         if others:
@@ -82,4 +94,4 @@ def _scale(axis: Axes, scale: str, which: str) -> None:
     if scale == "log2" and which == "x":
         plots.doubling_axis(axis)
     elif scale != "linear":
-        (axis.set_xscale if which == "x" else axis.set_yscale)("log")
+        (axis.set_xscale if which == "x" else axis.set_yscale)(scale)

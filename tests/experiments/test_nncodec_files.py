@@ -6,23 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import nncodec
 from experiments.runner.folder import Data
 from experiments.weight_coding import nncodec_files
-from experiments.weight_coding.nncodec_files import SMOKE, Row
+from experiments.weight_coding.nncodec_files import Row
+
+SMOKE = nncodec_files.EXPERIMENT.presets["smoke"]
 
 
 def test_bytes_at_an_error_lie_on_the_line_between_two_qp(monkeypatch):
     around = [[{"qp": -20, "bytes": 1000, "mse": 1e-4}, {"qp": -19, "bytes": 800, "mse": 4e-4}]]
-    monkeypatch.setattr(nncodec_files, "_peer", lambda *_: json.dumps(around))
+    monkeypatch.setattr(nncodec, "run_peer", lambda *_: json.dumps(around))
     tensors = {"a": np.zeros(3, np.float32)}
-    [found] = nncodec_files.nncodec_bytes(tensors, [2e-4])
+    [found] = nncodec.nncodec_bytes(tensors, [2e-4])
     assert found == pytest.approx(np.sqrt(1000 * 800))
 
 
 def test_without_an_environment_it_says_what_is_missing(monkeypatch):
     monkeypatch.delenv("NNCODEC_PYTHON", raising=False)
     with pytest.raises(RuntimeError, match="pip install nncodec"):
-        nncodec_files.nncodec_bytes({"a": np.zeros(3, np.float32)}, [1e-3])
+        nncodec.nncodec_bytes({"a": np.zeros(3, np.float32)}, [1e-3])
 
 
 @pytest.mark.nightly
