@@ -5,20 +5,26 @@ learning rates, and the interactions of DRR's alpha, beta and the threshold's to
 is one of three phases of LeNet-300-100; the spread over seeds and the runs that diverge or collapse
 are part of the result.
 
-Cost: digits: 20 min on 2 cores; gpu: 10 min on one H100; smoke: 1 min.
+Cost: digits: 20 min on 2 cores; smoke: 1 min.
 Data: digits (embedded).
 """
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.pruning import runs
-from experiments.pruning.runs import Run, TestError, Training
+from experiments.pruning import training
+from experiments.pruning.runs import Run, TestError, as_rows
+from experiments.pruning.training import Training
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
+from fewbits.io.progress import Bar
+from fewbits.training import trees
+from pruning.procedures import classifiers
 from pruning.procedures.classifiers import Grid
 
 COLLAPSED_PERCENT = 50.0
@@ -28,7 +34,7 @@ COLLAPSED_PERCENT = 50.0
 @dataclass(frozen=True)
 class Config:
     data: str = "digits"
-    methods: dict[str, tuple[float, ...]] = field(
+    methods: dict[str, tuple[float, ...]] = dataclasses.field(
         default_factory=lambda: {
             "drr": (1e-4, 3e-4, 1e-3),
             "pmmp": (3e-3, 3e-2, 0.3),
@@ -43,7 +49,7 @@ class Config:
     """Crossed with sharpnesses and tolerances, for DRR's three coupled settings."""
     sharpnesses: tuple[float, ...] = (1.0, 5.0, 20.0)
     tolerances: tuple[float, ...] = (0.01, 0.1, 0.5)
-    training: Training = Training(epochs=100, fine_tune_epochs=50, batch_size=100)
+    training: Training = Training(batch_size=100)
     seeds: tuple[int, ...] = (0, 1, 2)
     validation_images: int = 297
 
@@ -88,11 +94,18 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Run
 
 
 def _train(config: Config, grid: Grid, seeds: tuple[int, ...], data: ex.Data) -> list[Run]:
-    problem = runs.lenet("lenet300", runs.parts_of(data, config.data, config.validation_images))
-    metrics = runs.train_grid(grid, config.training, problem, seeds)["metrics"]
-    return runs.as_rows(
-        problem.name, grid.method, grid.settings(), seeds, metrics, problem.n_parameters
-    )
+    """All settings and seeds in one program."""
+    parts, plan = training.parts_of(data, config.data, config.validation_images), config.training
+    network = training.lenet("lenet300", parts["train"])
+    lengths = plan.lengths(parts["train"], plan.epochs, plan.fine_tune_epochs)
+    with Bar(grid.method) as bar:
+        trained = classifiers.train_grid(
+            grid, lengths, network, training.arrays(parts), seeds,
+            simplify=training.remove_unreachable("lenet300", parts),
+            fine_tune_rate=plan.fine_tune_rate, progress=bar,
+        )  # fmt: skip
+    labels = ("lenet300", grid.method, grid.settings(), seeds)
+    return as_rows(*labels, trained["metrics"], trees.size(network.init(jax.random.key(0))))
 
 
 def derive(record: ex.Record) -> list[Rate]:
@@ -122,20 +135,20 @@ def tables(records: dict[str, ex.Record]) -> list[ex.Table]:
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """DRR's alpha x beta at each tolerance: heat maps of error and nonzeros."""
     record = next(iter(records.values()))
-    measured = [run for run in record.of(Run) if run.sharpness is not None]
+    config, measured = record.config, [run for run in record.of(Run) if run.sharpness is not None]
+    alphas, betas, tolerances = config.drr_penalty_weights, config.sharpnesses, config.tolerances
+
+    def mean(field: str, **settings: float) -> float:
+        return rows.mean_over_seeds(measured, field, **settings).mean
+
     drawn = {}
-    for title in ("test error, %", "log10 of nonzeros"):
-        field = "test_error_percent" if "error" in title else "nonzeros"
-        means = {
-            key: rows.mean_over_seeds(same, field).mean
-            for key, same in rows.grouped(
-                measured, lambda run: (run.tolerance, run.sharpness, run.penalty_weight)
-            ).items()
-        }
-        tolerances, betas, alphas = (sorted(set(values)) for values in zip(*means, strict=True))
-        values = np.array([[[means[t, b, a] for a in alphas] for b in betas]
-                           for t in tolerances])  # fmt: skip
-        values = values if "error" in title else np.log10(np.maximum(values, 1))
+    for name, field, title in (
+        ("drr_error", "test_error_percent", "test error, %"),
+        ("drr_nonzeros", "nonzeros", "log10 of nonzeros"),
+    ):
+        values = np.array([[[mean(field, tolerance=t, sharpness=b, penalty_weight=a)
+                             for a in alphas] for b in betas] for t in tolerances])  # fmt: skip
+        values = np.log10(np.maximum(values, 1)) if field == "nonzeros" else values
         span = {"vmin": values.min(), "vmax": values.max()}
         figure, axes = plots.subplots(len(tolerances), width=3.2, height=2.8)
         for axis, tolerance, image in zip(axes, tolerances, values, strict=True):
@@ -143,7 +156,7 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
             axis.set_xticks(range(len(alphas)), [f"{alpha:.0e}" for alpha in alphas], fontsize=6)
             axis.set_yticks(range(len(betas)), [f"{beta:g}" for beta in betas])
             axis.set(xlabel="alpha", ylabel="beta", title=f"{title}, tolerance {tolerance:g}")
-        drawn["drr_error" if "error" in title else "drr_nonzeros"] = figure
+        drawn[name] = figure
     return drawn
 
 
@@ -152,9 +165,6 @@ EXPERIMENT = ex.of_module(
     (Run, Rate),
     {
         "digits": Config(),
-        "gpu": Config(
-            data="mnist", seeds=(0, 1, 2, 3, 4), training=Training(), validation_images=5_000
-        ),
         "smoke": Config(
             methods={"pmmp_curvature": (1e-4,)},
             learning_rates=(1e-3, 2e-3),

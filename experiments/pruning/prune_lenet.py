@@ -1,42 +1,41 @@
 """LeNet-300-100 and LeNet-5-Caffe pruned by every method, down to decoded files.
 
 266,610 and 431,080 parameters, MNIST; all methods, equal epochs; choices on 5,000 validation
-images, official test set. The CPU presets prune iteratively on shrunken networks, with images moved
-by up to a pixel, which the publications did not. The GPU presets train all runs of a method,
-penalty weights on a log grid, in one program.
+images, official test set. Networks are pruned iteratively, each step trains what is left, with
+images moved by up to a pixel, which the publications did not.
 
-Cost: cpu300, cpu5: 3 h on one core each; gpu300, gpu5: 10 min on one H100; smoke: 1 min.
+Cost: cpu300, cpu5: 3 h on one core each; smoke: 1 min.
 Data: mnist.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.pruning import files, iterative, operating_points, runs
-from experiments.pruning.files import File, Selected, Target
-from experiments.pruning.iterative import FEWER_EPOCHS, FROM_WEAKER, Iterative, PruningStep
-from experiments.pruning.operating_points import Choice, published
-from experiments.pruning.runs import Problem, Run, Training
+from experiments.pruning import files, runs, training
+from experiments.pruning.files import Target
+from experiments.pruning.runs import Choice, File, Run, Selected, published
+from experiments.pruning.training import Iterative, PruningStep, Training
 from experiments.runner import experiment as ex
-from experiments.runner import plots
-from fewbits.io import read_checkpoint, write_checkpoint
+from experiments.runner import plots, rows
+from fewbits.coding.weights.sparse import sparse_code
+from fewbits.training import trees
 from pruning.methods import METHODS
-from pruning.procedures.classifiers import Grid
+
+PRECISIONS = ((3, 5), (4, 6), (5, 8), (6, 8), (8, 10))
+"""Bits of kernels and of biases."""
 
 
 @dataclass(frozen=True)
 class Config:
     network: Literal["lenet300", "lenet5"] = "lenet300"
     data: str = "mnist"
-    grids: tuple[Grid, ...] = ()
-    """Trained all at once."""
     iterative: tuple[Iterative, ...] = ()
     training: Training = Training()
+    """Its epochs are those of each step."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     validation_images: int = 5_000
     ratios: tuple[int, ...] = (150, 92)
@@ -45,11 +44,6 @@ class Config:
     """That files may have on average."""
     compared_from_percent: float = 1.9
     """Least validation error at which the exact methods are compared with DRR."""
-
-    def targets(self) -> list[Target]:
-        """Of files."""
-        return [*(Target("ratio", n) for n in self.ratios),
-                *(Target("bytes", n) for n in self.file_bytes)]  # fmt: skip
 
 
 class Comparison(NamedTuple):
@@ -83,48 +77,45 @@ PUBLISHED = [published(name, *each) for name in _PUBLISHED for each in _PUBLISHE
 
 
 def grid(config: Config) -> list[Trial]:
-    return [
-        *((each.method, config.seeds) for each in config.grids),
-        *((each.method, config.seeds[: each.seeds]) for each in config.iterative),
-    ]
+    return [(each.method, config.seeds[: each.seeds]) for each in config.iterative]
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measurement:
     """Train a method, choose its files and write them."""
     ((method, seeds),) = trials
-    plan = next(each for each in (*config.grids, *config.iterative) if each.method == method)
-    problem = _problem(config, data)
-    trained = _train(plan, config.training, problem, seeds, data)
-    settings, targets = plan.settings(), config.targets()
-    metrics, size = trained["metrics"], problem.n_parameters
+    plan = next(each for each in config.iterative if each.method == method)
+    parts = training.parts_of(data, config.data, config.validation_images)
+    trained = training.train_lenet(config.network, plan, config.training, parts, seeds, data)
+    metrics, settings = trained["metrics"], plan.settings()
+    size = trees.size(trained["params"]) // metrics["finite"].size
+
+    def encode(point: int, number: int, bits: tuple[int, int]) -> bytes:
+        params = jax.tree.map(lambda leaf: leaf[point, number], trained["params"])
+        return sparse_code.write_sparse(params, {"*/bias": bits[1], "*": bits[0]})
+
+    apply = training.lenet(config.network, parts["train"]).apply
+    error = {name: files.error_percent(apply, images) for name, images in parts.items()}
+    finite = np.flatnonzero(metrics["finite"].all(axis=1)).tolist()
+    tried = files.candidates(finite, PRECISIONS, len(seeds), encode, error["validation"])
+    labels = (config.network, method)
     measured = [
-        *runs.as_rows(problem.name, method, settings, seeds, metrics, size),
-        *files.of_method(problem, method, settings, seeds, trained, targets, data),
+        *runs.as_rows(*labels, settings, seeds, metrics, size),
+        *files.of_method(
+            *labels, tried, _targets(config, size), settings, seeds, error["test"], data
+        ),
     ]
     return ex.Measurement(measured, {"parameters": size})
 
 
-def _problem(config: Config, data: ex.Data) -> Problem:
-    return runs.lenet(config.network, runs.parts_of(data, config.data, config.validation_images))
-
-
-def _train(
-    plan: Grid | Iterative,
-    training: Training,
-    problem: Problem,
-    seeds: tuple[int, ...],
-    data: ex.Data,
-) -> dict[str, Any]:
-    """Params and metrics [settings, seeds], from the run's folder where it has them."""
-    if isinstance(plan, Iterative):
-        each = [iterative.train(plan, training, problem, seed, data) for seed in seeds]
-        return jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *each)
-
-    def write(path: Path) -> None:
-        write_checkpoint(path, runs.train_grid(plan, training, problem, seeds))
-
-    name = "_".join([problem.name, plan.method, *map(str, seeds)])
-    return read_checkpoint(data.cached_file(f"{name}.npz", write))
+def _targets(config: Config, n_parameters: int) -> list[Target]:
+    """The least validation error of all with so many times fewer weights, or of so few bytes."""
+    return [
+        *(Target(f"{ratio}x", f"ratio{ratio}",
+                 lambda one, ratio=ratio: one.mean_nonzeros * ratio <= n_parameters)
+          for ratio in config.ratios),
+        *(Target(f"{most:,} bytes", f"bytes{most}", lambda one, most=most: one.mean_bytes <= most)
+          for most in config.file_bytes),
+    ]  # fmt: skip
 
 
 def derive(record: ex.Record) -> list[Any]:
@@ -133,13 +124,14 @@ def derive(record: ex.Record) -> list[Any]:
     for method in METHODS:
         mine = [run for run in measured if run.method == method]
         for ratio in config.ratios if mine else ():
-            best = operating_points.least_error(mine, record.extras["parameters"] / ratio)
-            found += operating_points.choices(config.network, method, f"{ratio}x", best)
-    compared = operating_points.with_all_seeds(measured)
-    against = operating_points.exact_over_drr(compared, config.compared_from_percent)
+            most = record.extras["parameters"] / ratio
+            best = runs.best(mine, "validation_error_percent", nonzeros=most)
+            found += runs.choices(config.network, method, f"{ratio}x", best)
+    compared = runs.with_all_seeds(measured)
+    against = runs.exact_over_drr(compared, config.compared_from_percent)
     if against is not None:
         found.append(Comparison(config.network, against[1], against[0], len(config.seeds)))
-    return [*found, *files.selected(record.of(File))]
+    return [*found, *runs.selected(record.of(File))]
 
 
 def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | None:
@@ -147,61 +139,56 @@ def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | Non
     if not isinstance(row, Selected):
         return None
     test = data.images(config.data, "test")
-    network = runs.NETWORKS[config.network](test.pixels.shape[1:], len(test.label_names))
-    return files.recompute(row, network.apply, test)
+    return files.recompute(row, training.lenet(config.network, test).apply, test)
 
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Pareto fronts of nonzeros and test error, and bytes of files."""
+    """Pareto fronts of nonzeros and test error, and bytes of files; a colour for each family."""
+    colours = {"smooth": plots.OURS, "exact": "#2a9d5c", "control": plots.BASELINE}
     drawn = {}
     for record in records.values():
         network, top = record.config.network, 3 * record.config.compared_from_percent
         figure, (left, right) = plots.subplots(2)
-        others = [each for each in PUBLISHED if each.network == network]
-        operating_points.draw(left, record.of(Run), others, record.extras["parameters"])
+        by_method = rows.grouped(record.of(Run), lambda run: run.method)
+        for marker, (method, mine) in zip(plots.MARKERS, by_method.items(), strict=False):
+            points = rows.grouped(mine, lambda run: run.step).values()
+            means = [[rows.mean_over_seeds(point, field).mean for point in points]
+                     for field in ("nonzeros", "test_error_percent")]  # fmt: skip
+            colour = colours[METHODS[method].family]
+            left.plot(*means, marker, color=colour, label=method, alpha=0.8)
+        for other in (each for each in PUBLISHED if each.network == network):
+            spot = record.extras["parameters"] / other.ratio, other.test_error_percent
+            left.plot(*spot, "x", color=plots.PUBLISHED)
+            name = other.method.partition(" (")[0]
+            left.annotate(name, spot, color=plots.PUBLISHED, fontsize=7)
         for row in record.of(File):
-            colour = operating_points.colour(row.method)
+            colour = colours[METHODS[row.method].family]
             right.plot(row.bytes, row.test_error_percent, "o", color=colour)
-        right.set(xlabel="bytes of the file", ylabel="test error, %")
-        for axis in (left, right):
-            axis.set_ylim(0.5, top)
+        left.legend(fontsize=6)
+        for axis, label in ((left, "nonzeros"), (right, "bytes of the file")):
+            axis.set(xlabel=label, ylabel="test error, %", ylim=(0.5, top))
             plots.logarithmic(axis)
         left.set_title(f"{network}, MNIST", loc="left")
         drawn[f"{network}_pareto"] = figure
     return drawn
 
 
-SCALES = {
-    "pmmp_curvature": (1e-5, 2e-4, 8), "drr": (3e-5, 1e-3, 8), "drr_proximal": (5e-2, 0.5, 8),
-    "rl1_proximal": (0.1, 1.5, 8), "pmmp_admm": (2e-2, 0.4, 8), "magnitude": (3e-3, 2e-2, 6),
-    "pmmp": (1e-3, 0.3, 6), "rl1": (2e-5, 1e-3, 8), "hard_concrete": (1e-6, 1e-4, 6),
-    "fpp": (1e-3, 0.3, 6),
-}  # fmt: skip
-"""Lowest and highest penalty weight, and how many: found on short runs of LeNet-300-100."""
+def _steps(epochs: tuple[tuple[int, int], ...], *factors: float) -> tuple[PruningStep, ...]:
+    return tuple(PruningStep(f, *each) for f, each in zip(factors, epochs, strict=True))
 
-FIRST_WEIGHTS = {
+
+_STEPS = _steps(
+    ((20, 0), (30, 0), (50, 20), (50, 20), (50, 20), (50, 20), (60, 30), (60, 30)),
+    1.0, 1.7, 3.3, 6.0, 10.0, 15.0, 20.0, 28.0,
+)  # fmt: skip
+"""A gentle start: what the first steps prune too much, no later one brings back."""
+_FEW = ((3, 0), (3, 0), (6, 2), (10, 5), (12, 6), (12, 8), (12, 8))
+"""For convolutional networks, whose epochs are dear until channels have died."""
+_FIRST_WEIGHTS = {
     "pmmp_curvature": 5e-6, "drr": 1e-5, "drr_proximal": 0.01, "pmmp_admm": 0.01,
     "rl1_proximal": 0.03, "magnitude": 0.1,
 }  # fmt: skip
-"""Of the first step of iterative pruning of LeNet-300-100."""
-
-
-def _grids(**settings: Any) -> tuple[Grid, ...]:
-    """One grid for each method: penalty weights equally spaced in the logarithm."""
-    return tuple(
-        Grid(
-            name,
-            tuple(low * (high / low) ** (i / max(count - 1, 1)) for i in range(count)),
-            **settings,
-        )
-        for name, (low, high, count) in SCALES.items()
-    )
-
-
-_LENET5: dict[str, Any] = {
-    "network": "lenet5", "ratios": (500, 342), "file_bytes": (1_200, 3_000),
-    "compared_from_percent": 1.0,
-}  # fmt: skip
+_SEVERAL_SEEDS = ("drr", "pmmp_curvature")
 
 EXPERIMENT = ex.of_module(
     __name__,
@@ -209,35 +196,32 @@ EXPERIMENT = ex.of_module(
     {
         "cpu300": Config(
             iterative=tuple(
-                Iterative(method, weight, seeds=None if method in ("drr", "pmmp_curvature") else 1)
-                for method, weight in FIRST_WEIGHTS.items()
+                Iterative(name, weight, _STEPS, seeds=None if name in _SEVERAL_SEEDS else 1)
+                for name, weight in _FIRST_WEIGHTS.items()
             ),
             training=Training(shift_pixels=1),
         ),
         "cpu5": Config(
+            "lenet5",
             iterative=(
-                Iterative("drr", 2e-5, FEWER_EPOCHS),
-                Iterative("pmmp_curvature", 4e-6, FROM_WEAKER),
+                Iterative("drr", 2e-5, _steps(_FEW, 1.0, 3.0, 5.0, 8.0, 11.0, 15.0, 20.0)),
+                # Zeros of this method are exact from the first step on.
+                Iterative(
+                    "pmmp_curvature", 4e-6, _steps(_FEW, 1.0, 4.0, 10.0, 20.0, 30.0, 42.0, 56.0)
+                ),
             ),
             training=Training(batch_size=125, shift_pixels=1),
-            seeds=(0, 1, 2),
-            **_LENET5,
-        ),
-        "gpu300": Config(grids=_grids()),
-        "gpu5": Config(
-            grids=_grids(tolerances=(0.3,)),
-            training=Training(epochs=50, fine_tune_epochs=25),
-            **_LENET5,
+            seeds=(0, 1, 2), ratios=(500, 342), file_bytes=(1_200, 3_000),
+            compared_from_percent=1.0,
         ),
         "smoke": Config(
             data="digits",
-            grids=(Grid("drr", (3e-4,), (0.1,)),),
-            iterative=(Iterative("magnitude", 0.3, (PruningStep(1.0, 5), PruningStep(3.0, 5, 5))),),
-            training=Training(epochs=10, fine_tune_epochs=5, batch_size=100),
-            seeds=(0,),
-            validation_images=297,
-            ratios=(4,),
-            file_bytes=(20_000,),
+            iterative=(
+                Iterative("magnitude", 0.3, (PruningStep(1.0, 5), PruningStep(3.0, 5, 5))),
+                Iterative("drr", 3e-4, (PruningStep(1.0, 10, 5),)),
+            ),
+            training=Training(batch_size=100),
+            seeds=(0,), validation_images=297, ratios=(4,), file_bytes=(20_000,),
         ),
     },
     published=PUBLISHED,

@@ -1,30 +1,29 @@
-"""Training of the pruning experiments: many runs of the three phases in one program, as rows."""
+"""Rows of the pruning experiments, and choices between them, made on the validation part.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+Choices are by means over the runs of all seeds. An operating point is a method at one setting; one
+of which a seed diverged is never chosen.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.runner import experiment as ex
-from fewbits.io import datasets
-from fewbits.io.progress import Bar
-from fewbits.training import networks, trees
-from fewbits.training.method import Key, Params
-from fewbits.training.networks import Network
-from pruning.graphs import reachability
-from pruning.procedures import classifiers
-from pruning.procedures._three_phase import Simplify
-from pruning.procedures.classifiers import Grid, Lengths, Setting
+from experiments.runner.rows import grouped, mean_over_seeds
+from pruning.methods import METHODS
+from pruning.procedures.classifiers import Setting
 
-NETWORKS = {"lenet300": networks.lenet_300_100, "lenet5": networks.lenet_5_caffe}
-_HELD_OUT = ("validation", "test")
-
+_NONE: Any = None
+"""Where no point keeps the limit."""
 
 Ratio = Annotated[float, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
-Nonzeros = Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
-TestError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")]
+Nonzeros = Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f"), ex.Axis("nonzeros", "log")]
+Bytes = Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f")]
+TestError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column(format=".2f"),
+                      ex.Axis("test error, %")]  # fmt: skip
 ValidationError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")]
 """Fields that several rows have."""
 
@@ -40,7 +39,8 @@ class Run(NamedTuple):
     method: Annotated[str, ex.Key]
     step: int
     """Of iterative pruning, or number of the setting."""
-    penalty_weight: Annotated[float, ex.Key, ex.Column(format=".2g")]
+    penalty_weight: Annotated[float, ex.Key, ex.Column(format=".2g"),
+                              ex.Axis("penalty weight", "log")]  # fmt: skip
     """Of gradual magnitude pruning: the share of weights that remain."""
     tolerance: Annotated[float, ex.Key]
     """By which share the threshold may raise the validation loss."""
@@ -60,97 +60,163 @@ class Run(NamedTuple):
     threshold: float | None = None
 
 
-@dataclass(frozen=True)
-class Training:
-    """What all methods share."""
+class Choice(NamedTuple):
+    """Methods at their limits.
 
-    epochs: int = 100
-    """Of the first phase."""
-    fine_tune_epochs: int = 50
-    batch_size: int = 500
-    fine_tune_rate: float = 2e-3
-    """Falls to zero along half a cosine."""
-    shift_pixels: int = 0
-    """Training images are moved by up to this many pixels either way; 0 as published."""
-    runs_per_chunk: int | None = None
-    """Runs side by side; as many as fit in memory if not given."""
+    Chosen on validation: of all points with so many times fewer weights, the one with the least
+    error; or of all that lose so little, the one with the fewest weights. Mean ± standard deviation
+    over seeds; biases count.
+    """
 
-    def lengths(self, n_train: int, epochs: int, fine_tune_epochs: int) -> Lengths:
-        """In optimiser steps."""
-        size = min(self.batch_size, n_train)
-        per_epoch = n_train // size
-        return Lengths(epochs * per_epoch, fine_tune_epochs * per_epoch, size, self.shift_pixels)
+    network: Annotated[str, ex.Key]
+    method: Annotated[str, ex.Key]
+    limit: Annotated[str, ex.Key]
+    ratio: Ratio = _NONE
+    nonzeros: Nonzeros = _NONE
+    test_error_percent: TestError = _NONE
+    validation_error_percent: ValidationError = _NONE
+    seed: Annotated[int | None, ex.Over(len), ex.Column("seeds", ".0f")] = None
 
 
-class Problem(NamedTuple):
-    """A LeNet and the images to train it on, to choose on and to test on."""
+class File(NamedTuple):
+    """Files.
 
-    name: str
-    network: Network
-    parts: dict[str, datasets.Images]
-    simplify: Simplify
-    """Exact removal of what no input reaches or no output sees."""
+    Operating point and precision were chosen on validation, among those that meet the target on
+    average over seeds. Each file was decoded in a subprocess. Mean ± standard deviation.
+    """
+
+    network: Annotated[str, ex.Key]
+    method: Annotated[str, ex.Key]
+    target: Annotated[str, ex.Key]
+    """Least ratio of weights, or largest mean size, or largest loss of accuracy."""
+    seed: int
+    penalty_weight: float
+    tolerance: float
+    bits: Annotated[int, ex.Column()]
+    """Of kernels."""
+    bias_bits: int
+    nonzeros: int
+    ratio: Ratio
+    bytes: Bytes
+    bytes_ratio: Annotated[float, ex.Over(np.mean), ex.Column("fewer bytes by", ".0f")]
+    """Four bytes for each parameter over the file's."""
+    test_error_percent: TestError
+    validation_error_percent: ValidationError
+    file: Annotated[Path, ex.Artifact]
+
+
+class Selected(NamedTuple):
+    """The best method for each target.
+
+    Chosen on validation, of the methods with all seeds; the test error was read after that. Mean ±
+    standard deviation over seeds.
+    """
+
+    network: Annotated[str, ex.Key]
+    target: Annotated[str, ex.Key]
+    method: Annotated[str, ex.Column()]
+    ratio: Annotated[
+        float, ex.MeanOverSeeds("x"), ex.Column("fewer weights by", ".0f"),
+        ex.Claim("pruning.{network}.{at_target}.ratio", tolerance=0.0,
+                 when=lambda row: not row.target.endswith("bytes")),
+    ]  # fmt: skip
+    bytes: Annotated[
+        Bytes,
+        ex.Claim("pruning.{network}.{at_target}.bytes", tolerance=0.0,
+                 when=lambda row: row.target.endswith("bytes")),
+    ]  # fmt: skip
+    test_error_percent: Annotated[
+        TestError, ex.Claim("pruning.{network}.{at_target}.test_error_percent", tolerance=0.05)
+    ]
+    validation_error_percent: ValidationError
+    seed: int
+    file: Annotated[Path, ex.Artifact]
 
     @property
-    def n_parameters(self) -> int:
-        """Of the whole network."""
-        return trees.size(jax.eval_shape(self.network.init, jax.random.key(0)))
-
-    def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Pixels and labels of every part."""
-        return {name: (images.pixels, images.labels) for name, images in self.parts.items()}
-
-
-def parts_of(
-    data: ex.Data, name: str, n_validation: int, n_train: int | None = None
-) -> dict[str, datasets.Images]:
-    """`train`, `validation` (cut off the training set) and `test`."""
-    train, validation = datasets.split_validation(data.images(name, "train"), n_validation)
-    test = data.images(name, "test")
-    return {"train": train.first(n_train), "validation": validation, "test": test}
-
-
-def lenet(name: str, parts: dict[str, datasets.Images]) -> Problem:
-    """One of `NETWORKS` for the shape and the classes of its images."""
-    image_shape = parts["train"].pixels.shape[1:]
-    padded = name == "lenet5" and networks.pads_with_zeros(image_shape)
-
-    def simplify(key: Key, params: Params) -> Params:
-        del key
-        return reachability.remove_unreachable(params, zero_padding=padded)
-
-    network = NETWORKS[name](image_shape, len(parts["train"].label_names))
-    return Problem(name, network, parts, simplify)
-
-
-def train_grid(
-    grid: Grid, training: Training, problem: Problem, seeds: tuple[int, ...]
-) -> dict[str, Any]:
-    """All settings and seeds in one program: params, metrics with leaves [settings, seeds, ...]."""
-    n_train = len(problem.parts["train"].labels)
-    lengths = training.lengths(n_train, training.epochs, training.fine_tune_epochs)
-    with Bar(grid.method) as bar:
-        return classifiers.train_grid(
-            grid, lengths, problem.network, problem.arrays(), seeds, simplify=problem.simplify,
-            fine_tune_rate=training.fine_tune_rate, runs_per_chunk=training.runs_per_chunk,
-            progress=bar,
-        )  # fmt: skip
+    def at_target(self) -> str:
+        """For ids: `at_3000_bytes`."""
+        return "at_" + self.target.replace(",", "").replace(" ", "_").replace("-", "_")
 
 
 def as_rows(
     network: str,
     method: str,
     settings: Sequence[Setting],
-    seeds: Iterable[int],
+    seeds: Sequence[int],
     metrics: dict[str, np.ndarray],
     n_parameters: int,
 ) -> list[Run]:
     """Metrics [settings, seeds] as rows."""
     found = []
-    for step, setting in enumerate(settings):
-        for number, seed in enumerate(seeds):
-            one = {name: values[step, number].item() for name, values in metrics.items()}
-            errors = {f"{n}_error_percent": 100 * one.pop(f"{n}_error") for n in _HELD_OUT}
-            ratio: Any = n_parameters / one["nonzeros"] if one["nonzeros"] else None
-            found.append(Run(network, method, step, *setting, seed, ratio, **one, **errors))
+    for (step, setting), (number, seed) in itertools.product(enumerate(settings), enumerate(seeds)):
+        one = {name: values[step, number].item() for name, values in metrics.items()}
+        for part in ("validation", "test"):
+            one[f"{part}_error_percent"] = 100 * one.pop(f"{part}_error")
+        ratio: Any = n_parameters / one["nonzeros"] if one["nonzeros"] else None
+        found.append(Run(network, method, step, *setting, seed, ratio, **one))
+    return found
+
+
+def published(network: str, title: str, ratio: float, error_percent: float) -> Choice:
+    """Another's result."""
+    return Choice(network, f"{title} (published)", "", ratio, test_error_percent=error_percent)
+
+
+def choices(network: str, method: str, limit: str, point: Sequence[Run]) -> list[Choice]:
+    """A chosen point, one row for each seed; one without numbers where there is none."""
+    labels, names = (network, method, limit), Choice._fields[3:]
+    found = [Choice(*labels, *(getattr(run, name) for name in names)) for run in point]
+    return found or [Choice(*labels)]
+
+
+def best(measured: Iterable[Run], field: str, **limit: float) -> list[Run]:
+    """The operating point with the least mean of a field; [] where none is within the limit.
+
+    Args:
+      measured: runs of any methods.
+      field: what should be small.
+      limit: another field, and the most that its mean may be.
+    """
+    ((limited, most),) = limit.items()
+    points = grouped(measured, lambda run: (run.method, run.step)).values()
+    allowed = [point for point in points if all(run.finite for run in point)]
+    allowed = [point for point in allowed if mean_over_seeds(point, limited).mean <= most]
+    return min(allowed, key=lambda point: mean_over_seeds(point, field).mean, default=[])
+
+
+def with_all_seeds(measured: Sequence[Any]) -> list[Any]:
+    """Rows of methods that ran with as many seeds as any: luck would favour the others."""
+    by_method = grouped(measured, lambda row: row.method)
+    seeds = {method: len({row.seed for row in same}) for method, same in by_method.items()}
+    return [row for row in measured if seeds[row.method] == max(seeds.values())]
+
+
+def exact_over_drr(measured: Sequence[Run], limit_percent: float) -> tuple[float, float] | None:
+    """Weights of the best exact method over those of the best DRR, and the limit that both keep.
+
+    The limit of the validation error is the least from `limit_percent` on, in steps of 0.1; one
+    point above it is the last.
+    """
+    exact = [run for run in measured if METHODS[run.method].family == "exact"]
+    drr = [run for run in measured if run.method.startswith("drr")]
+    for tenths in range(11):
+        limit = limit_percent + tenths / 10
+        both = [best(runs, "nonzeros", validation_error_percent=limit) for runs in (exact, drr)]
+        if all(both):
+            ours, theirs = (mean_over_seeds(point, "nonzeros").mean for point in both)
+            return ours / theirs, limit
+    return None
+
+
+def selected(
+    files: Sequence[File],
+    score: Callable[[File], float] = lambda row: row.validation_error_percent,
+) -> list[Selected]:
+    """For every target the files of one method, that of the least mean score."""
+    found = []
+    for same in grouped(with_all_seeds(files), lambda row: row.target).values():
+        methods = grouped(same, lambda row: row.method).values()
+        chosen = min(methods, key=lambda method: np.mean([score(row) for row in method]))
+        found += [Selected(**{name: getattr(row, name) for name in Selected._fields})
+                  for row in chosen]  # fmt: skip
     return found

@@ -15,18 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 
 import pruning
 from experiments.common import decoded_networks
-from experiments.pruning import files, runs
-from experiments.pruning.runs import TestError, ValidationError
+from experiments.pruning import files, training
+from experiments.pruning.runs import Bytes, TestError, ValidationError
 from experiments.runner import experiment as ex
 from experiments.runner.records import REPOSITORY
 from experiments.weight_coding import sparse_lenets
 from fewbits import coding
 from fewbits.coding.adaptive import adaptive_file
-from fewbits.training import trees
 
 FILES = REPOSITORY / "results" / "prune_lenet" / "files"
 BITS = ((5, 6), (6, 6), (7, 8), (8, 8))
@@ -61,10 +59,7 @@ class Small(NamedTuple):
     source: Annotated[str, ex.Column("operating point of prune_lenet")]
     bits: Annotated[int, ex.Column("bits per weight")]
     seed: int
-    bytes: Annotated[
-        int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f"),
-        ex.Claim("pruning.{network}.{target}.bytes", tolerance=0.0),
-    ]  # fmt: skip
+    bytes: Annotated[Bytes, ex.Claim("pruning.{network}.{target}.bytes", tolerance=0.0)]
     source_bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes before", ",.0f")]
     nonzeros: Annotated[int, ex.MeanOverSeeds(), ex.Column("weights left", ",.0f")]
     test_error_percent: Annotated[
@@ -84,28 +79,9 @@ class Tried(NamedTuple):
     source: Annotated[str, ex.Key]
     bits: Annotated[int, ex.Key]
     seed: int
-    bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Axis("bytes", scale="log")]
-    validation_error_percent: Annotated[
-        float, ex.MeanOverSeeds("%"), ex.Axis("validation error, %")
-    ]
-
-
-class _Candidate(NamedTuple):
-    source: str
-    bits: tuple[int, int]
-    files: list[bytes]
-    errors: list[float]
-    before: list[int]
-
-    @property
-    def size(self) -> float:
-        """Mean over seeds, in bytes."""
-        return float(np.mean([len(each) for each in self.files]))
-
-    @property
-    def error(self) -> float:
-        """Mean over seeds, on validation, in percent."""
-        return float(np.mean(self.errors))
+    bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes")]
+    validation_error_percent: Annotated[float, ex.MeanOverSeeds("%"),
+                                        ex.Column("validation error, %")]  # fmt: skip
 
 
 def grid(config: Config) -> list[tuple[str]]:
@@ -115,46 +91,35 @@ def grid(config: Config) -> list[tuple[str]]:
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any]:
     """Code every source again, choose, write, decode, test."""
-    parts = runs.parts_of(data, config.data, config.validation_images)
-    error = files.error_percent(runs.lenet(config.network, parts).network.apply)
-    found = []
-    for source in config.sources or ("trained here",):
-        given = [_given(config, source, seed, data) for seed in config.seeds]
-        for bits in BITS:
-            coded = [
-                adaptive_file.write_grid(params, {"*/bias": bits[1], "*": bits[0]})
-                for params, _ in given
-            ]
-            errors = [error(coding.params_from_bytes(each), parts["validation"]) for each in coded]
-            before = [size for _, size in given]
-            found.append(_Candidate(source, bits, coded, errors, before))
+    parts = training.parts_of(data, config.data, config.validation_images)
+    apply = training.lenet(config.network, parts["train"]).apply
+    error = {name: files.error_percent(apply, images) for name, images in parts.items()}
+    sources = config.sources or ("trained here",)
+    given = {name: [_given(config, name, seed, data) for seed in config.seeds] for name in sources}
+
+    def encode(source: str, number: int, bits: tuple[int, int]) -> bytes:
+        return adaptive_file.write_grid(given[source][number][0], {"*/bias": bits[1], "*": bits[0]})
+
+    tried = files.candidates(sources, BITS, len(config.seeds), encode, error["validation"])
+    in_budget = [one for one in tried if one.mean_bytes <= config.budget_bytes]
+    in_limit = [one for one in tried if one.mean_error <= config.limit_percent]
     chosen = {
-        "small": min(
-            [one for one in found if one.size <= config.budget_bytes] or found,
-            key=lambda one: (one.error, one.size),
-        ),
-        "smallest": min(
-            [one for one in found if one.error <= config.limit_percent] or found,
-            key=lambda one: (one.size, one.error),
-        ),
+        "small": min(in_budget or tried, key=lambda one: (one.mean_error, one.mean_bytes)),
+        "smallest": min(in_limit or tried, key=lambda one: (one.mean_bytes, one.mean_error)),
     }
     rows: list[Any] = [
-        Tried(config.network, one.source, one.bits[0], seed, len(file), wrong)
-        for one in found
-        for seed, file, wrong in zip(config.seeds, one.files, one.errors, strict=True)
+        Tried(config.network, one.point, one.bits[0], seed, len(content), wrong)
+        for one in tried
+        for seed, content, wrong in zip(config.seeds, one.contents, one.errors, strict=True)
     ]
     for target, best in chosen.items():
         for number, seed in enumerate(config.seeds):
             path = data.path(f"{target}_{config.network}_{seed}.fwb")
-            coding.save(path, best.files[number])
-            params = decoded_networks.decode(path)
-            rows.append(
-                Small(
-                    config.network, target, best.source, best.bits[0], seed, path.stat().st_size,
-                    best.before[number], int(trees.nonzeros(params)), error(params, parts["test"]),
-                    best.errors[number], path,
-                )
-            )  # fmt: skip
+            coding.save(path, best.contents[number])
+            labels = (config.network, target, best.point, best.bits[0], seed)
+            sizes = (path.stat().st_size, given[best.point][number][1], best.nonzeros[number])
+            wrong = error["test"](decoded_networks.decode(path))
+            rows.append(Small(*labels, *sizes, wrong, best.errors[number], path))
     return rows
 
 
@@ -168,17 +133,9 @@ def _given(config: Config, source: str, seed: int, data: ex.Data) -> tuple[Any, 
     return pruning.sort_units(params), len(coding.params_to_bytes(params, bits=8))
 
 
-def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | None:
-    """From the file of one seed, decoded in a subprocess."""
-    if not isinstance(row, Small):
-        return None
+def recompute(config: Config, row: Small, data: ex.Data) -> dict[str, float]:
     test = data.images(config.data, "test")
-    network = runs.NETWORKS[config.network](test.pixels.shape[1:], len(test.label_names))
-    params = decoded_networks.decode(row.file)
-    return {
-        "bytes": row.file.stat().st_size,
-        "test_error_percent": files.error_percent(network.apply)(params, test),
-    }
+    return files.recompute(row, training.lenet(config.network, test).apply, test)
 
 
 EXPERIMENT = ex.of_module(

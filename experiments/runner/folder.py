@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fewbits.io import datasets
+from fewbits.io import datasets, read_checkpoint, write_checkpoint
 from fewbits.io.outputs import open_output
 from fewbits.training.parallel import processes
 
@@ -70,6 +70,19 @@ class Data:
                 os.replace(Path(partial) / path.name, path)
             write_checked(note, file_digest(path))
         return path
+
+    def cached_arrays(
+        self, name: str, compute: Callable[[], Iterable[np.ndarray]]
+    ) -> list[np.ndarray]:
+        """The arrays of `compute()`, computed when first asked for in this folder."""
+        path = self.cached_file(f"{name}.npz", lambda path: np.savez(path, *compute()))
+        with np.load(path) as arrays:
+            return list(arrays.values())
+
+    def cached_tree(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The tree of arrays `compute()`, computed when first asked for in this folder."""
+        path = self.cached_file(f"{name}.npz", lambda path: write_checkpoint(path, compute()))
+        return read_checkpoint(path)
 
 
 @contextlib.contextmanager

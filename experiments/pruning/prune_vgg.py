@@ -1,0 +1,214 @@
+"""VGG-16 within a point of its dense network: weights and file bytes.
+
+The dense network, and three methods that prune iteratively, with mirrored and shifted images. What
+is counted and written is the deployed network, whose normalisation is folded into scales and
+shifts: kernels are rounded first and the normalisation is folded after that, so that it makes up
+for what rounding has done to a channel. Training that is interrupted goes on from its last
+checkpoint.
+
+Cost: gpu: not run yet, made for 10 min a method on one H100; smoke: 1 min.
+Data: cifar10_jpeg.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.pruning import files, runs, training
+from experiments.pruning.runs import Choice, File, Run, Selected, published
+from experiments.pruning.training import Cached, Iterative, PruningStep, Training
+from experiments.runner import experiment as ex
+from experiments.runner.rows import grouped, mean_over_seeds
+from fewbits.coding.weights.sparse import sparse_code
+from fewbits.io.datasets import Images
+from fewbits.training import trees
+from fewbits.training.models import vgg
+from fewbits.training.models.vgg import Vgg
+from pruning.procedures.classifiers import Setting
+from pruning.procedures.resumable import Settings, Trainer
+
+KERNEL_BITS = (3, 4, 5, 6, 8)
+"""Scales, shifts and biases have 8."""
+DENSE = "dense"
+"""Beside the methods' names: the network without pruning."""
+PUBLISHED = [published("vgg16", "SNIP", 33, 8.0), published("vgg16", "BC-GHS", 18, 9.0)]
+"""For VGG-like networks on CIFAR-10 itself."""
+
+
+@dataclass(frozen=True)
+class Config:
+    data: str = "cifar10_jpeg"
+    width: float = 1.0
+    """Factor on VGG-16's channels."""
+    blocks: tuple[tuple[int, ...], ...] = vgg.BLOCKS
+    """Its convolutions' channels, block by block."""
+    bfloat16: bool = False
+    """Activations while training; everything is measured with float32."""
+    iterative: tuple[Iterative, ...] = ()
+    training: Training = Training()
+    """Its epochs are the dense network's, its fine-tuning rate that of all plain training."""
+    mirrored: bool = True
+    """Whether each training image is seen from either side."""
+    seeds: tuple[int, ...] = (0,)
+    validation_images: int = 5_000
+    calibration_images: int = 2_000
+    """Training images that the deployed network's statistics are measured on."""
+    points_lost: float = 1.0
+    """Of accuracy against the dense networks of the same seeds, in percent."""
+    checkpoint_epochs: int = 5
+
+    def network(self, images: Images, **settings: Any) -> Vgg:
+        """For the shape and the classes of these images."""
+        shape, n_classes = images.pixels.shape[1:], len(images.label_names)
+        return vgg.vgg16(shape, n_classes, width=self.width, blocks=self.blocks, **settings)
+
+    @property
+    def name(self) -> str:
+        """Of the network."""
+        return "vgg16" if (self.width, self.blocks) == (1, vgg.BLOCKS) else "narrow_vgg"
+
+    @property
+    def target(self) -> str:
+        """For tables."""
+        return f"{self.points_lost:g}-point loss"
+
+
+def grid(config: Config) -> list[tuple[str, tuple[int, ...]]]:
+    """The dense network and each method, with all seeds."""
+    return [(name, config.seeds) for name in (DENSE, *(p.method for p in config.iterative))]
+
+
+def measure(
+    config: Config, trials: list[tuple[str, tuple[int, ...]]], data: ex.Data
+) -> ex.Measurement:
+    """Train one of them, choose its files and write them."""
+    ((method, seeds),) = trials
+    parts = training.parts_of(data, config.data, config.validation_images)
+    trainer = _trainer(config, parts, data)
+    fold = jax.jit(trainer.deployed.fold)
+    calibration = parts["train"].pixels[: config.calibration_images]
+    whole = jax.eval_shape(trainer.network.init, jax.random.key(0))
+    size = trees.size(jax.eval_shape(fold, whole, calibration))
+    dense = _dense(config, trainer, data)
+    if method == DENSE:
+        setting = Setting(0.0, 0.0, config.training.fine_tune_rate)
+        measured = runs.as_rows(config.name, method, [setting], seeds, dense, size)
+        return ex.Measurement(measured, {"parameters": size})
+    plan = next(each for each in config.iterative if each.method == method)
+    trained, settings = _pruned(plan, trainer, seeds, data), plan.settings()
+
+    def encode(point: int, number: int, bits: tuple[int, int]) -> bytes:
+        params = jax.tree.map(lambda leaf: leaf[point, number], trained["params"])
+        widths = {"*/bias": bits[1], "*/scale": bits[1], "*": bits[0]}
+        norms = {name: params[name] for name in params if name.startswith("norm")}
+        deployed = fold({**sparse_code.quantise_sparse(params, widths), **norms}, calibration)
+        return sparse_code.write_sparse(jax.tree.map(np.asarray, deployed), widths)
+
+    apply = trainer.deployed.apply_folded
+    error = {name: files.error_percent(apply, each, batch_size=250) for name, each in parts.items()}
+    finite = np.flatnonzero(trained["metrics"]["finite"].all(axis=1)).tolist()
+    precisions = [(bits, 8) for bits in KERNEL_BITS]
+    tried = files.candidates(finite, precisions, len(seeds), encode, error["validation"])
+    limit = 100 * float(np.mean(dense["validation_error"])) + config.points_lost
+    target = files.Target(
+        config.target, "loss", lambda one: one.mean_error <= limit,
+        lambda one: (one.mean_nonzeros, one.mean_bytes),
+    )  # fmt: skip
+    labels = (config.name, method)
+    measured = [
+        *runs.as_rows(*labels, settings, seeds, trained["metrics"], size),
+        *files.of_method(*labels, tried, [target], settings, seeds, error["test"], data),
+    ]
+    return ex.Measurement(measured, {"parameters": size})
+
+
+def _trainer(config: Config, parts: training.Parts, data: ex.Data) -> Trainer:
+    """The programs of a run, whose checkpoints are in its folder."""
+    dtype, plan = jnp.bfloat16 if config.bfloat16 else jnp.float32, config.training
+    return Trainer(
+        config.network(parts["train"], activation_dtype=dtype), config.network(parts["train"]),
+        training.arrays(parts),
+        Settings(plan.batch_size, plan.fine_tune_rate, plan.shift_pixels, config.mirrored,
+                 config.calibration_images, config.checkpoint_epochs),
+        data.folder / "checkpoints",
+    )  # fmt: skip
+
+
+def _dense(config: Config, trainer: Trainer, data: ex.Data) -> dict[str, np.ndarray]:
+    """Metrics [1, seeds] of the dense networks, from the run's folder where it has them."""
+    found = []
+    for seed in config.seeds:
+        name, epochs = f"{DENSE}_{seed}", config.training.epochs
+        train = functools.partial(trainer.dense, name, jax.random.key(seed), epochs)
+        found.append(data.cached(name, train))
+        trainer.discard(name)
+    return {name: np.array([[one[name] for one in found]]) for name in found[0]}
+
+
+def _pruned(plan: Iterative, trainer: Trainer, seeds: Any, data: ex.Data) -> dict[str, Any]:
+    """All steps with each seed."""
+
+    def steps(seed: int, cached: Cached) -> list[dict[str, Any]]:
+        key_params, key_steps = jax.random.split(jax.random.key(seed))
+        found, params = [], trainer.network.init(key_params)
+        for number, (each, setting) in enumerate(zip(plan.steps, plan.settings(), strict=True)):
+            name, key = f"{plan.method}_{seed}_{number}", jax.random.fold_in(key_steps, number)
+            step = functools.partial(
+                trainer.step, name, key, params, plan.method, setting, *each[1:], data.cached_file
+            )
+            found.append(cached(number, step))
+            params = found[-1]["params"]
+            trainer.discard(name)
+        return found
+
+    return training.of_seeds(steps, plan.method, len(plan.steps), seeds, data)
+
+
+def derive(record: ex.Record) -> list[Any]:
+    """The dense network, each method's fewest weights within a point of it, the best method."""
+    config, found = record.config, []
+    by_method = grouped(record.of(Run), lambda run: run.method)
+    dense = mean_over_seeds(by_method[DENSE], "validation_error_percent").mean
+    for method, measured in by_method.items():
+        limit = dense + config.points_lost
+        best = runs.best(measured, "nonzeros", validation_error_percent=limit)
+        found += runs.choices(config.name, method, config.target, best)
+    return [*found, *runs.selected(record.of(File), lambda row: -row.ratio)]
+
+
+def recompute(config: Config, row: Selected, data: ex.Data) -> dict[str, float]:
+    test = data.images(config.data, "test")
+    return files.recompute(row, config.network(test).apply_folded, test, batch_size=250)
+
+
+_STEPS = (PruningStep(1.0, 60), *(PruningStep(f, 20, 10) for f in (3.0, 6.0, 12.0, 24.0, 48.0)))
+_FIRST_WEIGHTS = {"drr": 1e-6, "pmmp_curvature": 3e-7, "magnitude": 0.1}
+
+EXPERIMENT = ex.of_module(
+    __name__,
+    (Selected, Choice, File, Run),
+    {
+        "gpu": Config(
+            bfloat16=True,
+            iterative=tuple(
+                Iterative(method, weight, _STEPS, learning_rate=1e-3)
+                for method, weight in _FIRST_WEIGHTS.items()
+            ),
+            training=Training(epochs=120, fine_tune_rate=1e-3, shift_pixels=4),
+        ),
+        "smoke": Config(
+            data="digits", width=1 / 8, blocks=((64,), (128,)),
+            iterative=(Iterative("drr", 1e-4, (PruningStep(1.0, 4), PruningStep(10.0, 4, 4))),),
+            training=Training(epochs=4, batch_size=100),
+            mirrored=False, validation_images=297, calibration_images=200, points_lost=60.0,
+            checkpoint_epochs=2,
+        ),
+    },
+    published=PUBLISHED,
+    free=("seeds", "checkpoint_epochs"),
+    notes="bits of files are those of kernels",
+)  # fmt: skip

@@ -1,1 +1,0 @@
-"""VGG-16 pruned iteratively, down to files."""
