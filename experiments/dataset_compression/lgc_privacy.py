@@ -16,35 +16,22 @@ Data: mnist.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
 from experiments.runner import plots
 from experiments.runner.rows import grouped, mean_over_seeds
-from fewbits.coding import container
 from fewbits.io.progress import Bar
 from lgc import Config as Compression
-from lgc.coresets import lossy_subset
-from lgc.coresets.downsampling import Downsampling
-from lgc.privacy import InversionConfig, Scores, archive_attacks, shadow_archives
+from lgc import privacy
+from lgc.privacy import AuditConfig, InversionConfig
 from lgc.privacy.distance_ratios import QUANTILES
-from lgc.privacy.shadow_archives import Pool
 
 CONTROL = "lossy_subset"
-MODES = {
-    "ae": Compression(variant="ae", components=3),
-    "ae_diagonal": Compression(variant="ae", components=8, covariance="diagonal"),
-    "vae": Compression(variant="vae", components=1),
-}
-"""Published autoencoders; as many components as BIC chose there, so that shapes are fixed."""
 
 
 @dataclass(frozen=True)
@@ -52,33 +39,25 @@ class Config:
     """One run of the experiment.
 
     Attributes:
-      modes: of `MODES`, beside the control.
+      archives: published autoencoders, beside the control; as many components as BIC chose there.
       per_class: images of each class in the pool; an archive holds half.
       control_per_class: the same for the control.
-      shadows: archives that the attacker makes, an even number.
-      targets: archives that are attacked, each by itself.
-      drawn_per_class: images drawn from each target for the distances.
-      neighbours: of each drawn image that are examined.
-      permutations: of the distances' test.
-      runs_per_chunk: autoencoders side by side; one is fastest on a CPU, None takes many.
+      audit: effort of the attacks.
     """
 
     data: str = "mnist"
-    modes: tuple[Literal["ae", "ae_diagonal", "vae"], ...] = ("ae", "ae_diagonal", "vae")
+    archives: dict[str, Compression] = field(
+        default_factory=lambda: {
+            "ae": Compression(variant="ae", components=3, epochs=30),
+            "ae_diagonal": Compression(
+                variant="ae", components=8, covariance="diagonal", epochs=30
+            ),
+            "vae": Compression(variant="vae", components=1, epochs=30),
+        }
+    )
     per_class: int = 5_400
     control_per_class: int = 40
-    shadows: int = 16
-    targets: int = 5
-    epochs: int = 30
-    hidden: int = 128
-    latent: int = 64
-    batch_size: int = 256
-    inversion: InversionConfig = InversionConfig()
-    drawn_per_class: int = 200
-    neighbours: int = 16
-    permutations: int = 999
-    runs_per_chunk: int | None = 1
-    seed: int = 0
+    audit: AuditConfig = AuditConfig()
 
 
 class Strongest(NamedTuple):
@@ -149,40 +128,24 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
     """Make all archives of a mode, score the pool under each, attack the targets."""
     ((mode,),) = trials
     per_class = config.control_per_class if mode == CONTROL else config.per_class
-    pool = shadow_archives.make_pool(data.images(config.data, "train"), per_class)
-    key_shadows, key_targets, key_test = jax.random.split(jax.random.key(config.seed), 3)
-    classes = jnp.asarray(pool.classes)
-    inside = archive_attacks.random_halves(key_shadows, classes, config.shadows)
-    of_targets = archive_attacks.random_halves(key_targets, classes, 2 * config.targets)
-    targets = np.asarray(of_targets[: config.targets])
-    archives = _archives(config, mode, pool, np.concatenate([inside, targets]), data)
+    pool = privacy.make_pool(data.images(config.data, "train"), per_class)
     with Bar(mode) as bar:
-        scores = []
-        for number, archive in enumerate(archives):
-            bar("scoring the pool", number, len(archives))
-            scores.append(_scores(config, mode, archive, pool, number, data))
-    names = ("nearness",) if mode == CONTROL else Scores._fields
-    by_name = dict(zip(names, jnp.stack(scores, axis=1), strict=True))
-    attacks = archive_attacks.attacks(by_name, inside, jnp.asarray(targets))
-    strongest = max(attacks, key=lambda attack: np.mean(attack.auc))
-    rows: list[Any] = [
+        found = privacy.audit(
+            pool, config.archives.get(mode), config.audit, progress=bar,
+            cached=lambda name, compute: data.cached_arrays(f"{mode}_{name}", compute),
+        )  # fmt: skip
+    attacks = [
         Attack(mode, attack.score, attack.calibration, target, *map(float, values))
-        for attack in attacks
+        for attack in found.attacks
         for target, values in enumerate(zip(*attack[2:5], strict=True))
     ]
-    for target, key in enumerate(jax.random.split(key_test, config.targets)):
-        archive, members = archives[config.shadows + target], targets[target]
-        path = data.path(f"{mode}_{target}.lgc")
-        container.save(path, archive)
-        if mode == CONTROL:  # nothing can be drawn from it: its own images
-            drawn = lossy_subset.read(archive)[0]
-        else:
-            drawn = decoded_sets.from_archive(path, config.drawn_per_class, config.seed)[0]
-        found = archive_attacks.distances(
-            key, drawn, pool, members, config.neighbours, config.permutations
+    distances = [
+        Distances(mode, number, int(members.sum()), len(file), *near)
+        for number, (file, members, near) in enumerate(
+            zip(found.targets, found.members, found.distances, strict=True)
         )
-        rows.append(Distances(mode, target, int(members.sum()), len(archive), *found))
-    return ex.Measurement(rows, {"roc": {mode: strongest.roc}})
+    ]
+    return ex.Measurement([*attacks, *distances], {"roc": {mode: found.strongest.roc}})
 
 
 def derive(record: ex.Record) -> list[Strongest]:
@@ -219,47 +182,6 @@ def recompute(config: Config, row: Strongest, data: ex.Data) -> float | None:
     return next(each.auc for each in attacks if each[1:4] == same)
 
 
-def _archives(
-    config: Config, mode: str, pool: Pool, halves: np.ndarray, data: ex.Data
-) -> list[bytes]:
-    if mode == CONTROL:
-        return [
-            lossy_subset.write(pool.pixels[half], pool.classes[half], Downsampling())
-            for half in halves
-        ]
-    chosen = MODES[mode]
-    # A smoke test's classes are too few for more than one component each.
-    components = max(1, min(chosen.components or 1, config.per_class // 100))
-    settings = replace(
-        chosen, epochs=config.epochs, hidden=config.hidden, latent=config.latent,
-        batch_size=config.batch_size, components=components,
-    )  # fmt: skip
-
-    def write(path: Any) -> None:
-        with Bar(mode) as bar:
-            made = shadow_archives.mixtures(
-                pool, halves, settings, config.seed, config.runs_per_chunk, bar
-            )
-        np.savez(path, *(np.frombuffer(archive, np.uint8) for archive in made))
-
-    with np.load(data.cached_file(f"{mode}.npz", write)) as arrays:
-        return [array.tobytes() for array in arrays.values()]
-
-
-def _scores(
-    config: Config, mode: str, archive: bytes, pool: Pool, number: int, data: ex.Data
-) -> np.ndarray:
-    """Float32[scores, n], of every image of the pool under one archive."""
-    if mode == CONTROL:
-        return archive_attacks.control_scores(archive, pool).astype(np.float32)
-    key = jax.random.fold_in(jax.random.key(config.seed), number)
-    score = partial(archive_attacks.mixture_scores, archive, pool, key, config.inversion)
-    path = data.cached_file(
-        f"{mode}_{number}.npy", lambda path: np.save(path, score().astype(np.float32))
-    )
-    return np.load(path)
-
-
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """ROC curves of the strongest attacks, and distance ratios."""
     return {f"{name}_attacks": _figure(record) for name, record in records.items()}
@@ -294,13 +216,17 @@ EXPERIMENT = ex.of_module(
         "paper": Config(),
         "small": Config(per_class=1_000),
         "smoke": Config(
-            data="digits", modes=("ae",), per_class=40, control_per_class=10, shadows=4, targets=1,
-            epochs=3, hidden=32, latent=8, batch_size=64,
-            inversion=InversionConfig(draws=50, steps=3), drawn_per_class=20, permutations=99,
+            data="digits", per_class=40, control_per_class=10,
+            archives={
+                "ae": Compression(hidden=32, latent=8, epochs=3, batch_size=64, components=1)
+            },
+            audit=AuditConfig(
+                shadows=4, targets=1, inversion=InversionConfig(draws=50, steps=3),
+                drawn_per_class=20, permutations=99,
+            ),
         ),
     },
-    grid=lambda config: ((mode,) for mode in (*config.modes, CONTROL)),
+    grid=lambda config: ((mode,) for mode in (*config.archives, CONTROL)),
     notes="target: number of the archive that is attacked",
-    free=("modes",),
     headline="lgc.privacy.membership_auc",
 )  # fmt: skip

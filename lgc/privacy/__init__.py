@@ -2,7 +2,8 @@
 
 `memorisation` tests whether drawn images lie closer to the compressed half of a pool than to the
 other half; `scores` inverts the decoder; `auc`, `true_positive_rate` and `calibrate` (LiRA, Carlini
-et al. 2022, "Membership inference attacks from first principles") evaluate an attack.
+et al. 2022, "Membership inference attacks from first principles") evaluate an attack. `audit` does
+all of this with archives that it makes of a pool.
 
 >>> import jax, jax.numpy as jnp
 >>> from lgc import privacy
@@ -16,6 +17,8 @@ et al. 2022, "Membership inference attacks from first principles") evaluate an a
 1.0
 """
 
+from lgc.privacy._audit import Audit, AuditConfig, audit
+from lgc.privacy.archive_attacks import Attacked, Distances
 from lgc.privacy.distance_ratios import (
     Memorisation,
     Neighbours,
@@ -35,21 +38,29 @@ from lgc.privacy.membership import (
     random_halves,
     true_positive_rate,
 )
+from lgc.privacy.shadow_archives import Pool, make_pool
 
 __all__ = [
+    "Attacked",
     "Auc",
+    "Audit",
+    "AuditConfig",
     "Calibration",
+    "Distances",
     "InversionConfig",
     "Memorisation",
     "Neighbours",
+    "Pool",
     "Scores",
     "auc",
+    "audit",
     "calibrate",
     "class_mixtures",
     "closer_to_members",
     "lira_offline",
     "lira_online",
     "log_distance_ratios",
+    "make_pool",
     "memorisation",
     "nearest",
     "random_halves",

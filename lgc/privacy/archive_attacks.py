@@ -10,35 +10,36 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewbits.training.method import Key
-from lgc import archive, privacy
+from lgc import archive
 from lgc.coresets import lossy_subset
+from lgc.privacy import distance_ratios, inversion, membership
 from lgc.privacy.shadow_archives import Pool
 
 FALSE_POSITIVE_RATE = 0.001
 _ROC_POINTS = 60
 
-random_halves = jax.jit(privacy.random_halves, static_argnums=2)
-_invert = jax.jit(privacy.scores, static_argnums=(4, 5))
-_nearest = jax.jit(privacy.nearest, static_argnames="count")
-_memorisation = jax.jit(privacy.memorisation, static_argnames="permutations")
-_calibrate = jax.jit(privacy.calibrate)
+random_halves = jax.jit(membership.random_halves, static_argnums=2)
+_invert = jax.jit(inversion.scores, static_argnums=(4, 5))
+_nearest = jax.jit(distance_ratios.nearest, static_argnames="count")
+_memorisation = jax.jit(distance_ratios.memorisation, static_argnames="permutations")
+_calibrate = jax.jit(membership.calibrate)
 _offline, _online = (
     jax.jit(jax.vmap(attack, in_axes=(0, None)))
-    for attack in (privacy.lira_offline, privacy.lira_online)
+    for attack in (membership.lira_offline, membership.lira_online)
 )
-_areas = jax.jit(jax.vmap(privacy.auc))
+_areas = jax.jit(jax.vmap(membership.auc))
 _rates = jax.jit(
-    jax.vmap(partial(privacy.true_positive_rate, false_positive_rate=FALSE_POSITIVE_RATE))
+    jax.vmap(partial(membership.true_positive_rate, false_positive_rate=FALSE_POSITIVE_RATE))
 )
 
 
 def mixture_scores(
-    data: bytes, pool: Pool, key: Key, config: privacy.InversionConfig
+    data: bytes, pool: Pool, key: Key, config: inversion.InversionConfig
 ) -> np.ndarray:
-    """Float32[scores, n]: `privacy.Scores` of every image of the pool under an archive."""
+    """Float32[scores, n]: `Scores` of every image of the pool under an archive."""
     contents = archive.read(data)
     parts = []
-    for label, mixture in enumerate(privacy.class_mixtures(contents)):
+    for label, mixture in enumerate(inversion.class_mixtures(contents)):
         images = jnp.asarray(pool.flat[pool.classes == label])
         key_class = jax.random.fold_in(key, label)
         shape = contents.image_shape
@@ -120,6 +121,22 @@ def roc(scores: np.ndarray, members: np.ndarray) -> dict[str, list[float]]:
     }
 
 
+class Distances(NamedTuple):
+    """How much closer images lie to the members of the pool than to the others.
+
+    Attributes:
+      ratio_quantiles: of the distance ratio, at `distance_ratios.QUANTILES`.
+      mean_log_ratio: its mean logarithm.
+      closer_share: share of the images that are closer to members.
+      p_value: see `Memorisation`.
+    """
+
+    ratio_quantiles: tuple[float, ...]
+    mean_log_ratio: float
+    closer_share: float
+    p_value: float
+
+
 def distances(
     key: Key,
     images: np.ndarray,
@@ -127,24 +144,24 @@ def distances(
     members: np.ndarray,
     neighbours: int,
     permutations: int,
-) -> tuple[tuple[float, ...], float, float, float]:
-    """How much closer images lie to the members of the pool than to the others.
+) -> Distances:
+    """Of images drawn from an archive.
 
     Args:
       key: of the permutations.
       images: UInt8[n, height, width, channels], drawn from an archive.
-      pool: see `privacy_archives`.
+      pool: see there.
       members: Bool[pool], who was in the archive.
       neighbours: of each image that are examined.
       permutations: of the test.
-
-    Returns:
-      Quantiles of the distance ratio, its mean logarithm, share closer to members, p value.
     """
     drawn = jnp.asarray(images.reshape(len(images), -1))
     nearest = _nearest(drawn, jnp.asarray(pool.flat), count=neighbours)
     classes = jnp.asarray(pool.classes)
     found = _memorisation(key, nearest, jnp.asarray(members), classes, permutations=permutations)
-    quantiles = tuple(np.asarray(found.ratio_quantiles).tolist())
-    shares = float(found.closer_share), float(found.p_value)
-    return quantiles, float(found.mean_log_ratio), *shares
+    return Distances(
+        tuple(np.asarray(found.ratio_quantiles).tolist()),
+        float(found.mean_log_ratio),
+        float(found.closer_share),
+        float(found.p_value),
+    )

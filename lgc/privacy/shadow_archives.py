@@ -11,10 +11,10 @@ import numpy as np
 
 from fewbits.io.datasets import Images
 from fewbits.training import loop, sweep
-from lgc import Config as Compression
 from lgc import archive, compression
 from lgc.autoencoders import architectures, variants
 from lgc.autoencoders.decoders import ImageShape
+from lgc.config import Config as Compression
 from lgc.gmm import selection
 
 _DEAD = 1e-6
