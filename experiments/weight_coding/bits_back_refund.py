@@ -15,10 +15,8 @@ from itertools import product
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
 from fewbits.coding.bits_back import bits_back
 from fewbits.coding.bits_back.stream_stack import StreamStack
 
@@ -36,6 +34,9 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 
+Bits = Annotated[float, ex.MeanOverSeeds(), ex.Axis("bits per weight")]
+
+
 class Row(NamedTuple):
     """Bits-back coding of weights: gross, refund and net, bits per weight.
 
@@ -43,12 +44,13 @@ class Row(NamedTuple):
     can compute the posterior gets the refund.
     """
 
-    fineness: Annotated[float, ex.Key, ex.Column("median s / delta", "g")]
+    fineness: Annotated[float, ex.Key, ex.Axis("median s / delta", "log"),
+                        ex.Column("median s / delta", "g")]  # fmt: skip
     seed: int
-    sent_bits: Annotated[float, ex.MeanOverSeeds(), ex.Column("sent (gross)", ".3f")]
-    borrowed_bits: Annotated[float, ex.MeanOverSeeds(), ex.Column("refund", ".3f")]
-    net_bits: Annotated[float, ex.MeanOverSeeds(), ex.Column("net", ".3f")]
-    divergence_bits: Annotated[float, ex.MeanOverSeeds(), ex.Column("KL", ".3f")]
+    sent_bits: Annotated[Bits, ex.Column("sent (gross)", ".3f")]
+    borrowed_bits: Annotated[Bits, ex.Column("refund", ".3f")]
+    net_bits: Annotated[Bits, ex.Column("net", ".3f")]
+    divergence_bits: Annotated[Bits, ex.Column("KL", ".3f")]
     net_of_divergence: Annotated[
         float, ex.MeanOverSeeds("of KL"), ex.Column("net / KL", ".3f"),
         ex.Claim("coding.bits_back.weights.net_of_kl", 1e-4, when=lambda row: row.fineness == 100),
@@ -86,22 +88,6 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     return measure(config, [(row.fineness, row.seed)], data)[0].net_of_divergence
 
 
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Gross and net against the step."""
-    figure, (axis,) = plots.subplots(width=5.4)
-    by_fineness = rows.grouped(records["paper"].rows)
-    for name, label, line in (
-        ("sent_bits", "sent (gross)", "o-"),
-        ("net_bits", "net of the refund", "o-"),
-        ("divergence_bits", "KL of posterior and prior", "--"),
-    ):
-        means = [rows.mean_over_seeds(group, name).mean for group in by_fineness.values()]
-        axis.plot([fineness for (fineness,) in by_fineness], means, line, label=label)
-    axis.set(xscale="log", xlabel="median s / delta", ylabel="bits per weight", ylim=(0, None))
-    axis.legend()
-    return {"refund": figure}
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     Row,
@@ -109,9 +95,7 @@ EXPERIMENT = ex.of_module(
         "paper": Config(),
         "smoke": Config(weights=5_000, streams=100, fineness=(2, 100), seeds=(0, 1)),
     },
-    grid=lambda config: (
-        (fineness, seed) for seed, fineness in product(config.seeds, config.fineness)
-    ),
+    grid=lambda config: product(config.fineness, config.seeds),
     data="synthetic posteriors",
     free=("seeds", "fineness"),
     notes="every exchange was received to the same weights and the same payload",

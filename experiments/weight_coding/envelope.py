@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from experiments.runner.experiment import Artifact, Claim, Column, Data, Over, of_module
+from experiments.runner import experiment as ex
 from fewbits import coding
-
-_SECTIONS = {"symbols": bytes(64), "tables": bytes(16)}
 
 
 @dataclass(frozen=True)
@@ -24,34 +22,26 @@ class Config:
 class Row(NamedTuple):
     """The container's own bytes."""
 
-    file_bytes: Annotated[int, Column("file")]
-    payload_bytes: Annotated[int, Column("payload of two sections")]
-    overhead_bytes: Annotated[
-        int, Over(max, "bytes"), Column("overhead"), Claim("coding.container.overhead_bytes", 0.0)
-    ]
-    file: Annotated[Path, Artifact]
+    file_bytes: Annotated[int, ex.Column("file")]
+    payload_bytes: Annotated[int, ex.Column("payload of two sections")]
+    overhead_bytes: Annotated[int, ex.Over(max, "bytes"), ex.Column("overhead"),
+                              ex.Claim("coding.container.overhead_bytes", 0.0)]  # fmt: skip
+    file: Annotated[Path, ex.Artifact]
 
 
-def measure(config: Config, trials: list, data: Data) -> list[Row]:
+def measure(config: Config, trials: list, data: ex.Data) -> list[Row]:
     """Write such a file and count what is neither section nor header."""
-    path = data.path("two_sections.bin")
-    coding.save(path, coding.write_archive("measurement", {}, _SECTIONS))
-    payload = sum(map(len, _SECTIONS.values()))
-    return [Row(path.stat().st_size, payload, _overhead(path), path)]
+    path, sections = data.path("two_sections.bin"), {"symbols": bytes(64), "tables": bytes(16)}
+    coding.save(path, coding.write_archive("measurement", {}, sections))
+    return [Row(path.stat().st_size, 64 + 16, overhead(path), path)]
 
 
-def recompute(config: Config, row: Row, data: Data) -> float:
-    return _overhead(row.file)
-
-
-def _overhead(path: Path) -> int:
+def overhead(path: Path) -> int:
     parts = coding.account(path)
     return sum(row.size_bytes for row in parts if not row.part.startswith("section"))
 
 
-EXPERIMENT = of_module(
-    __name__,
-    Row,
-    {"default": Config()},
-    data="two sections of 64 and 16 bytes, empty header",
-)
+EXPERIMENT = ex.of_module(
+    __name__, Row, {"default": Config()}, data="two sections of 64 and 16 bytes, empty header",
+    recompute=lambda config, row, data: overhead(row.file),
+)  # fmt: skip

@@ -17,15 +17,33 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.common import decoded_networks
+from experiments.common import decoded_networks, plain_files
 from experiments.runner import experiment as ex
+from experiments.runner import figures as drawing
 from experiments.runner import plots, rows
-from experiments.weight_coding import penalised_files, penalised_lenets
-from experiments.weight_coding.penalised_files import File, Network, Parts, Steps
+from experiments.weight_coding import penalised_lenets
+from fewbits.coding import container
+from fewbits.coding.weights import gaussian_code, prior_file, step_size
+from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io import datasets, read_checkpoint, write_checkpoint
-from fewbits.training import networks
+from fewbits.training import evaluation, losses, networks, trees
 
 TARGETS_PERCENT = (98.0, 97.5)
+FINEST, COARSEST = 2.0**-10, 0.5
+FIXED_STEP = 2.0**-9
+"""Of the figure of codelength against penalty weight."""
+PROBES = 4
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How steps are chosen."""
+
+    drop_points: float = 0.1
+    """Validation accuracy that rounding may cost at the main step."""
+    coarser: tuple[int, ...] = (1, 2)
+    """Half octaves beyond the main step at which files are made as well."""
+    probe_images: int = 500
 
 
 @dataclass(frozen=True)
@@ -53,10 +71,63 @@ class Smallest(NamedTuple):
     file: Annotated[Path, ex.Artifact]
 
 
+CodeBits = Annotated[float, ex.Axis("Gaussian code at one step, bits")]
+
+
+class Network(NamedTuple):
+    """Every network at the coarsest step that costs 0.1 points of validation accuracy.
+
+    Bytes of whole files under each prior; mean ± standard deviation over seeds.
+    """
+
+    penalty: Annotated[str, ex.Key]
+    weight: Annotated[float, ex.Key, ex.Axis("penalty weight", "log"), ex.Column("weight", "g")]
+    seed: int
+    test_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("test accuracy, %")]
+    squared_norm: Annotated[float, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+    log2_step: Annotated[float, ex.MeanOverSeeds(), ex.Column("log2 step", ".1f")]
+    gaussian: Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+    laplace: Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+    spike: Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+    empirical: Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+    sparse: Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f")]
+    xz: Annotated[int, ex.MeanOverSeeds(), ex.Column("xz -9e", ",.0f")]
+    unrounded_validation_percent: float
+    hessian_trace_nats: float
+    predicted_step: float
+    fixed_step_bits: Annotated[CodeBits, ex.Column("coded", shown=False)]
+    """Codelength under a Gaussian prior at `FIXED_STEP`."""
+    predicted_bits: Annotated[CodeBits, ex.Column("predicted from the norm", shown=False)]
+
+    @property
+    def bytes(self) -> int:
+        """Of the smallest of its files."""
+        return min(self.gaussian, self.laplace, self.spike, self.empirical, self.sparse)
+
+
+class File(NamedTuple):
+    """The smallest file of a network at one step."""
+
+    penalty: str
+    weight: float
+    seed: int
+    coarser: int
+    """Half octaves beyond the main step."""
+    step: float
+    coder: str
+    bytes: int
+    coded_bytes: dict[str, int]
+    """By coder."""
+    xz_bytes: int
+    validation_percent: float
+    test_percent: float
+    file: Annotated[Path, ex.Artifact]
+
+
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Network | File]:
     """Train a seed's networks; of each choose steps, write files, decode them, test them."""
     ((seed,),) = trials
-    training = config.training
+    training, steps = config.training, config.steps
     images = data.images(training.data, "train")
     train, validation = datasets.split_validation(images, training.validation)
 
@@ -64,12 +135,76 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Net
         write_checkpoint(path, penalised_lenets.train(training, seed, train))
 
     trained = read_checkpoint(data.cached_file(f"networks_{seed}.npz", write))
-    parts = Parts(train, validation, data.images(training.data, "test"))
-    by_point = {
-        point: jax.tree.map(lambda leaf, i=i: leaf[i], trained)
-        for i, point in enumerate(training.points)
-    }
-    return penalised_files.measure(config.steps, by_point, seed, parts, data)
+    net = networks.lenet_300_100(train.pixels.shape[1:])
+    held, tested = validation[:2], data.images(training.data, "test")[:2]
+    probed = (train.pixels[: steps.probe_images], train.labels[: steps.probe_images])
+
+    @jax.jit
+    def percent(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+        return 100 * evaluation.accuracy(net.apply, params, x, y)
+
+    @jax.jit
+    def trace(key: jax.Array, params: Any, batch: Any) -> jax.Array:
+        mean_loss, count = losses.cross_entropy(net.apply), len(train.labels)
+        return step_size.hutchinson_trace(
+            key, lambda p: count * mean_loss(key, p, batch)[0], params, PROBES
+        )[0]
+
+    found, files, plains = [], [], []
+    for number, (penalty, weight) in enumerate(training.points):
+        params = jax.tree.map(lambda leaf, i=number: leaf[i], trained)
+        vector = np.asarray(trees.as_vector(params), np.float64)
+        unrounded = float(percent(params, *held))
+        curvature = float(trace(jax.random.key(seed), params, probed))
+        predicted = float(step_size.best_step(vector.size, curvature))
+
+        def acceptable(step: float, params: Any = params, unrounded: float = unrounded) -> bool:
+            rounded = prior_file.quantise_coded(params, step)
+            return float(percent(rounded, *held)) >= unrounded - steps.drop_points
+
+        main = step_size.coarsest(acceptable, predicted, FINEST, COARSEST)
+        of_network = []
+        for extra in (0, *steps.coarser):
+            step = main * step_size.HALF_OCTAVE**extra
+            rounded = prior_file.quantise_coded(params, step)
+            stem = f"l2_is_compression_{penalty}{number}_{extra}_seed{seed}"
+            sizes = {}
+            for coder in (*(prior_file.FAMILIES if extra == 0 else ("empirical",)), "sparse"):
+                path = data.path(f"{stem}_{coder}.fwb")
+                container.save(path, _coded(params, step, coder))
+                files.append((path, rounded))
+                sizes[coder] = path.stat().st_size
+            best = min(sizes, key=sizes.__getitem__)
+            plains.append((data.path(f"{stem}.xz"), plain_files.symbols(rounded, step)))
+            of_network.append(
+                File(
+                    penalty, weight, seed, extra, step, best, sizes[best], sizes,
+                    plain_files.save(*plains[-1]), float(percent(rounded, *held)),
+                    float(percent(rounded, *tested)), data.path(f"{stem}_{best}.fwb"),
+                )
+            )  # fmt: skip
+        first, norm = of_network[0], float(vector @ vector)
+        found += [
+            Network(
+                penalty, weight, seed, first.test_percent, norm, float(np.log2(main)),
+                **first.coded_bytes, xz=first.xz_bytes, unrounded_validation_percent=unrounded,
+                hessian_trace_nats=curvature, predicted_step=predicted,
+                fixed_step_bits=gaussian_code.codelength_bits(
+                    vector, FIXED_STEP, (norm / vector.size) ** 0.5
+                ),
+                predicted_bits=gaussian_code.predicted_bits(norm, vector.size, FIXED_STEP),
+            ),
+            *of_network,
+        ]  # fmt: skip
+    decoded_networks.check(files)
+    plain_files.check(plains)
+    return found
+
+
+def _coded(params: Any, step: float, coder: str) -> bytes:
+    if coder == "sparse":
+        return sparse_code.write_sparse(params, step=step)
+    return prior_file.write_coded(params, step, coder)
 
 
 def derive(record: ex.Record) -> list[Smallest]:
@@ -94,31 +229,18 @@ def recompute(config: Config, row: Smallest, data: ex.Data) -> float:
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """File bytes against test accuracy; codelength at a fixed step against the penalty weight."""
-    figure, (left, right) = plots.subplots(2, width=5.4)
+    figure, (axis,) = plots.subplots(width=5.4)
     measured = rows.grouped(records["paper"].of(Network), lambda row: row.penalty)
     for name, mine in measured.items():
-        by_weight = rows.grouped(mine, lambda row: row.weight)
-
-        def curve(field: str, unit: float = 1.0, groups: Any = by_weight) -> np.ndarray:
-            found = [rows.mean_over_seeds(group, field) for group in groups.values()]
-            return np.array([(each.mean, each.std or 0.0) for each in found]).T / unit
-
-        (x, x_spread), (y, y_spread) = curve("bytes"), curve("test_percent")
-        left.errorbar(x, y, xerr=x_spread, yerr=y_spread, marker="o", label=name)
-        if name == "none":  # no penalty weight to draw it over
-            continue
-        (bits, spread), (predicted, _) = (
-            curve("fixed_step_bits", 8192),
-            curve("predicted_bits", 8192),
+        groups = rows.grouped(mine).values()
+        x, y = (
+            np.array([rows.mean_over_seeds(group, field)[:2] for group in groups]).T
+            for field in ("bytes", "test_percent")
         )
-        drawn = right.errorbar(list(by_weight), bits, yerr=spread, marker="o", ls="", label=name)
-        right.plot(list(by_weight), predicted, color=drawn[0].get_color())
-    left.set(xscale="log", xlabel="bytes of the file", ylabel="test accuracy, %", ylim=(95, 99))
-    right.set(xscale="log", xlabel="penalty weight", ylabel="Gaussian code, KiB")
-    right.set_title("coded (dots), predicted from the norm (lines)", fontsize="medium")
-    left.legend()
-    right.legend()
-    return {"bytes_and_codelength": figure}
+        axis.errorbar(x[0], y[0], xerr=x[1], yerr=y[1], marker="o", label=name)
+    axis.set(xscale="log", xlabel="bytes of the file", ylabel="test accuracy, %", ylim=(95, 99))
+    axis.legend()
+    return {"bytes_and_accuracy": figure, **drawing.default(EXPERIMENT, records["paper"])}
 
 
 _SMALL = penalised_lenets.Config(

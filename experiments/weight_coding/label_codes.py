@@ -10,7 +10,7 @@ Cost: paper: 15 min on 1 core; smoke: 1 min.
 Data: mnist.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -23,7 +23,6 @@ from fewbits.codecs import label_predictions, prequential
 from fewbits.codecs.label_predictions import Training
 from fewbits.coding import container, params_from_bytes
 from fewbits.coding.weights.sparse import sparse_code
-from fewbits.io import datasets
 from fewbits.training import networks
 
 UNIFORM, TWO_PART, PREQUENTIAL = "uniform", "two_part", "prequential"
@@ -33,7 +32,7 @@ UNIFORM, TWO_PART, PREQUENTIAL = "uniform", "two_part", "prequential"
 class Config:
     data: str = "mnist"
     labels: int = 60_000
-    model: sparse_lenets.Config = replace(sparse_lenets.Config(), sparsities=(0.99,), seeds=(0,))
+    model: sparse_lenets.Config = sparse_lenets.Config(sparsities=(0.99,), seeds=(0,))
     """Of the two-part code, its first sparsity and seed."""
     first_block: int = 64
     training: Training = Training()
@@ -62,20 +61,26 @@ class Row(NamedTuple):
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
     """Write a code, decode it in a subprocess, count its bytes."""
     ((code,),) = trials
-    images, classes = _images(config, data), 10
-    count = len(images.labels)
-    model = _model(config, data) if code == TWO_PART else None
-    ends = prequential.doubling_blocks(count, config.first_block)
-    ends = ends if code == PREQUENTIAL else [count]
+    images = data.images(config.data, "train")
+    labels, model, ends = images.labels[: config.labels], None, [config.labels]
+    if code == TWO_PART:
+        trained, model = config.model, data.path(f"labels_{config.data}_model.fwb")
+        params = sparse_lenets.train(trained, trained.sparsities[0], trained.seeds[0], images)
+        container.save(model, sparse_code.write_sparse(params, sparse_lenets.BITS))
+    if code == PREQUENTIAL:
+        ends = prequential.doubling_blocks(config.labels, config.first_block)
+
+    def content(code: str, ends: list[int]) -> bytes:
+        predict = _predict(config, code, images.pixels[: config.labels], model)
+        return prequential.write_labels(predict, labels, 10, ends)
+
     path = data.path(f"labels_{config.data}_{code}.fwb")
-    predict = _predict(config, code, images, model)
-    container.save(path, prequential.write_labels(predict, images.labels, classes, ends))
+    container.save(path, content(code, ends))
     _check_decoded(config, code, path, model, data)
-    know_nothing = _predict(config, UNIFORM, images, None)
-    uniform = len(prequential.write_labels(know_nothing, images.labels, classes, [count]))
     of_labels, of_model = path.stat().st_size, None if model is None else model.stat().st_size
     size = of_labels + (of_model or 0)
-    return [Row(code, size, size / uniform, of_labels, of_model, path, model, tuple(ends))]
+    of_uniform = size / len(content(UNIFORM, [config.labels]))
+    return [Row(code, size, of_uniform, of_labels, of_model, path, model, tuple(ends))]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
@@ -90,15 +95,6 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     return row.file.stat().st_size + row.model.stat().st_size
 
 
-def decode(
-    config: Config, code: str, path: Path, model: Path | None, data_dir: str | None
-) -> np.ndarray:
-    """The labels in a file."""
-    images = _images(config, ex.Data(path.parent, data_dir))
-    predict = _predict(config, code, images, model)
-    return prequential.read_labels(container.load_bytes(path), predict)
-
-
 def _check_decoded(
     config: Config, code: str, path: Path, model: Path | None, data: ex.Data
 ) -> None:
@@ -107,38 +103,33 @@ def _check_decoded(
     Raises:
       ValueError: to other labels.
     """
-    arguments = (config, code, path, model, data.data_dir)
+    images = data.images(config.data, "train")
+    arguments = (config, code, path, model, images.pixels[: config.labels])
     found = subprocesses.call(decode, *arguments, same_device=True)
-    if not np.array_equal(found, _images(config, data).labels):
+    if not np.array_equal(found, images.labels[: config.labels]):
         raise ValueError(f"{path} does not decode to the labels it was made from")
 
 
+def decode(
+    config: Config, code: str, path: Path, model: Path | None, pixels: np.ndarray
+) -> np.ndarray:
+    """The labels in a file."""
+    return prequential.read_labels(
+        container.load_bytes(path), _predict(config, code, pixels, model)
+    )
+
+
 def _predict(
-    config: Config, code: str, images: datasets.Images, model: Path | None
+    config: Config, code: str, pixels: np.ndarray, model: Path | None
 ) -> prequential.Predict:
-    shape = images.pixels.shape[1:]
-    small = networks.lenet_300_100(shape)
+    shape = pixels.shape[1:]
     if code == UNIFORM:
         return lambda seen, first, last: np.full((last - first, 10), -np.log(10))
-    if model is None:
-        net = networks.lenet_5_caffe(shape) if shape[0] > 8 else small
-        return label_predictions.from_labels_seen(config.training, net, images.pixels)
-    params = params_from_bytes(container.load_bytes(model))
-    return label_predictions.from_network(params, small, images.pixels, config.training.floor)
-
-
-def _model(config: Config, data: ex.Data) -> Path:
-    """File of the two-part code's model, a pruned network."""
-    path, model = data.path(f"labels_{config.data}_model.fwb"), config.model
-    images = data.images(config.data, "train")
-    params = sparse_lenets.train(model, model.sparsities[0], model.seeds[0], images)
-    container.save(path, sparse_code.write_sparse(params, sparse_lenets.BITS))
-    return path
-
-
-def _images(config: Config, data: ex.Data) -> datasets.Images:
-    images, n = data.images(config.data, "train"), config.labels
-    return images._replace(pixels=images.pixels[:n], labels=images.labels[:n])
+    if code == TWO_PART and model is not None:
+        net, params = networks.lenet_300_100(shape), params_from_bytes(container.load_bytes(model))
+        return label_predictions.from_network(params, net, pixels, config.training.floor)
+    net = (networks.lenet_5_caffe if shape[0] > 8 else networks.lenet_300_100)(shape)
+    return label_predictions.from_labels_seen(config.training, net, pixels)
 
 
 EXPERIMENT = ex.of_module(

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 import pruning
@@ -113,7 +112,7 @@ def _params(config: Config, network: str, seed: int, data: ex.Data) -> Any:
             lambda path: subprocesses.python("benchmarks.released_networks", [network, path]),
         )
         return read_checkpoint(released)
-    share, images = jnp.asarray((REMAINING[network],)), data.images("digits", "train")
+    share, images = REMAINING[network], data.images("digits", "train")
     params = sparse_lenets.pruned(images, seed, share, config.steps, config.batch_size, 1e-3)
     return pruning.sort_units(params) if network.endswith("_sorted") else params
 

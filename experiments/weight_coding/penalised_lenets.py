@@ -1,8 +1,6 @@
 """LeNet-300-100 under no penalty, L2, L1 and DRR, all penalty weights in one compiled program.
 
-    mean cross-entropy + l2 ||theta||^2 + l1 ||theta||_1 + drr sum_i (1 - exp(-5 |theta_i|))
-
-over all parameters: the training half of `experiments.weight_coding.l2_is_compression`.
+The training half of `experiments.weight_coding.l2_is_compression`.
 """
 
 from dataclasses import dataclass
@@ -14,9 +12,7 @@ import numpy as np
 
 from fewbits.io.datasets import Images
 from fewbits.training import gradient_descent, loop, losses, networks, sweep
-from pruning.penalties import drr
 
-PENALTIES = ("l2", "l1", "drr")
 STEP = 2.0**-12
 """Networks are rounded to whole multiples of this, far finer than any step they are coded with."""
 
@@ -39,7 +35,7 @@ class Config:
     @property
     def points(self) -> list[tuple[str, float]]:
         """Penalty and its weight for every network of a seed."""
-        listed = [(name, weight) for name in PENALTIES for weight in getattr(self, name)]
+        listed = [(name, weight) for name in Weights._fields for weight in getattr(self, name)]
         return [("none", 0.0), *listed]
 
 
@@ -62,22 +58,21 @@ def train(config: Config, seed: int, images: Images) -> Any:
     plan = loop.Plan(steps, config.batch_size)
     rate = gradient_descent.Hyperparameters(config.learning_rate)
 
-    def run(key: jax.Array, hyperparameters: Weights, data: Any) -> Any:
+    def run(key: jax.Array, weights: Weights, data: Any) -> Any:
         key_params, key_run = jax.random.split(key)
+        loss = losses.penalised(losses.cross_entropy(net.apply), lambda p: penalty(weights, p))
         method = gradient_descent.build(
-            gradient_descent.GradientDescentConfig(rate),
-            penalised(losses.cross_entropy(net.apply), hyperparameters),
-            gradient_descent.falling_adam(steps),
+            gradient_descent.GradientDescentConfig(rate), loss, gradient_descent.falling_adam(steps)
         )
         result = loop.run(method, plan, key_run, net.init(key_params), data)
         return result.params, result.finite
 
     weights = Weights(
-        *(np.array([w * (name == p) for p, w in config.points], np.float32) for name in PENALTIES)
-    )
-    data = (images.pixels, images.labels)
+        *(np.array([w * (name == p) for p, w in config.points], np.float32)
+          for name in Weights._fields)
+    )  # fmt: skip
     # One network after the other is fastest on a CPU.
-    params, finite = sweep(run, weights, [seed], data, runs_per_chunk=1)
+    params, finite = sweep(run, weights, [seed], (images.pixels, images.labels), runs_per_chunk=1)
     if not np.all(finite):
         raise ValueError(f"a network of seed {seed} did not stay finite")
     return jax.tree.map(
@@ -85,18 +80,11 @@ def train(config: Config, seed: int, images: Images) -> Any:
     )
 
 
-def penalised(loss: Any, weights: Weights) -> Any:
-    """The loss with the three penalties added; see the module's docstring."""
-    relaxation = drr.Hyperparameters(strength=weights.drr)
+def penalty(weights: Weights, params: Any) -> jax.Array:
+    """l2 ||theta||^2 + l1 ||theta||_1 + drr sum_i (1 - exp(-5 |theta_i|)) over all parameters."""
 
-    def total(key: jax.Array, params: Any, batch: Any):
-        loss_nats, aux = loss(key, params, batch)
-        penalty = sum(
-            weights.l2 * jnp.square(leaf).sum()
-            + weights.l1 * jnp.abs(leaf).sum()
-            + drr.value(relaxation, leaf).sum()
-            for leaf in jax.tree.leaves(params)
-        )
-        return loss_nats + penalty, aux
+    def of_tensor(x: jax.Array) -> jax.Array:
+        relaxed = -jnp.expm1(-5.0 * jnp.abs(x))
+        return (weights.l2 * x**2 + weights.l1 * jnp.abs(x) + weights.drr * relaxed).sum()
 
-    return total
+    return jnp.stack([of_tensor(leaf) for leaf in jax.tree.leaves(params)]).sum()

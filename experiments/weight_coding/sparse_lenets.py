@@ -7,7 +7,6 @@ Cost: paper: 17 min on 1 core; smoke: 30 s.
 Data: mnist.
 """
 
-import tempfile
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -23,7 +22,6 @@ from fewbits.coding import container
 from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io import datasets
 from fewbits.training import loop, losses, networks, sweep
-from fewbits.training.trees import named_leaves
 from pruning import methods
 from pruning.controls import gradual_magnitude
 
@@ -75,18 +73,17 @@ def measure(config: Config, trials: list[tuple[float, int]], data: ex.Data) -> l
     test = data.images(config.data, "test")
     net = networks.lenet_300_100(test.pixels.shape[1:])
     params = train(config, sparsity, seed, data.images(config.data, "train"))
-    content = sparse_code.write_sparse(params, BITS)
-    quantised = sparse_code.read_sparse(content)
     path = data.path(f"sparse_{config.data}_{round(100 * sparsity)}_seed{seed}.fwb")
-    container.save(path, content)
+    container.save(path, sparse_code.write_sparse(params, BITS))
+    quantised = sparse_code.quantise_sparse(params, BITS)
     decoded_networks.check([(path, quantised)])
-    with tempfile.TemporaryDirectory() as folder:
-        path_xz, plain = Path(folder) / "symbols.xz", dense_symbols(quantised)
-        xz_bytes = plain_files.save(path_xz, plain)
-        plain_files.check([(path_xz, plain)])
+    plain = (path.with_suffix(".xz"), plain_files.symbols(quantised))
+    xz_bytes = plain_files.save(*plain)
+    plain_files.check([plain])
     size, nonzeros = path.stat().st_size, sparse_code.count_nonzeros(quantised)
-    accuracy = decoded_networks.accuracy_percent(net, quantised, test)
-    unquantised = decoded_networks.accuracy_percent(net, params, test)
+    accuracy, unquantised = (
+        decoded_networks.accuracy_percent(net, each, test) for each in (quantised, params)
+    )
     ratios = (8 * size / nonzeros, xz_bytes, 100 * (1 - size / xz_bytes))
     row = (round(100 * sparsity), seed, accuracy, unquantised, size, nonzeros, *ratios)
     return [Row(*row, path)]
@@ -95,14 +92,14 @@ def measure(config: Config, trials: list[tuple[float, int]], data: ex.Data) -> l
 def train(config: Config, sparsity: float, seed: int, images: datasets.Images) -> Any:
     """The parameters of one pruned network."""
     steps = config.epochs * (len(images.labels) // config.batch_size)
-    remaining = 1 - jnp.asarray((sparsity,))
+    remaining = 1 - jnp.float32(sparsity)
     return pruned(images, seed, remaining, steps, config.batch_size, config.learning_rate)
 
 
 def pruned(
     images: datasets.Images, seed: int, remaining: Any, steps: int, batch_size: int, rate: float
 ) -> Any:
-    """LeNet-300-100 of these images, by gradual magnitude pruning; `remaining` has one share."""
+    """LeNet-300-100 of these images, by gradual magnitude pruning to a share of the weights."""
     net = networks.lenet_300_100(images.pixels.shape[1:])
     plan = loop.Plan(steps, batch_size)
     method = methods.METHODS["magnitude"].build(losses.cross_entropy(net.apply), steps)
@@ -111,7 +108,7 @@ def pruned(
         key_params, key_run = jax.random.split(key)
         return loop.run(method, plan, key_run, net.init(key_params), data, hyperparameters).params
 
-    point = gradual_magnitude.Hyperparameters(rate, remaining)
+    point = gradual_magnitude.Hyperparameters(rate, jnp.atleast_1d(remaining))
     found = sweep(run, point, [seed], (images.pixels, images.labels), runs_per_chunk=1)
     return jax.tree.map(lambda leaf: np.asarray(leaf[0, 0]), found)
 
@@ -122,20 +119,11 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
     net = networks.lenet_300_100(test.pixels.shape[1:])
     params = decoded_networks.decode_tested(row.file, net, test, row.accuracy_percent)
     size = row.file.stat().st_size
-    plain = plain_files.CODECS[".xz"].compress(dense_symbols(params))
+    plain = plain_files.CODECS[".xz"].compress(plain_files.symbols(params))
     return {
         "bits_per_nonzero": 8 * size / sparse_code.count_nonzeros(params),
         "gain_percent": 100 * (1 - size / len(plain)),
     }
-
-
-def dense_symbols(params: Any) -> bytes:
-    """Every tensor's symbols as int8, one after the other: what a user would hand to xz."""
-    symbols = []
-    for leaf in named_leaves(params).values():
-        step = np.abs(leaf).max(initial=0) / ((1 << (BITS - 1)) - 1)
-        symbols.append(np.rint(np.asarray(leaf) / (step or 1)).astype(np.int8).tobytes())
-    return b"".join(symbols)
 
 
 EXPERIMENT = ex.of_module(

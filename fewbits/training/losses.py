@@ -15,6 +15,7 @@ A loss is a function (key, params, batch) -> (mean loss, named scalars):
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,6 +75,28 @@ def squared_error(apply: Apply, noise: float = 1.0) -> Loss:
         return loss_nats, {"mean_squared_error": squares.mean()}
 
     return loss
+
+
+def penalised(loss: Loss, penalty: Callable[[Params], jax.Array]) -> Loss:
+    """The loss with a term of the parameters alone added.
+
+    Args:
+      loss: see `method.Loss`.
+      penalty: params -> Float[].
+
+    >>> import jax.numpy as jnp
+    >>> from fewbits.training import losses
+    >>> loss = losses.squared_error(lambda params, x: params * x)
+    >>> ridge = losses.penalised(loss, lambda params: 0.1 * jnp.square(params))
+    >>> round(float(ridge(None, jnp.array(2.0), (jnp.ones(3), jnp.full(3, 2.0)))[0]), 3)
+    0.4
+    """
+
+    def with_penalty(key: Key, params: Params, batch: Any):
+        value, aux = loss(key, params, batch)
+        return value + penalty(params), aux
+
+    return with_penalty
 
 
 def shifted(loss: Loss, pixels: int) -> Loss:

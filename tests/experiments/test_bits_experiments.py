@@ -15,7 +15,6 @@ from experiments.weight_coding import (
     bits_back_refund,
     l2_is_compression,
     label_codes,
-    penalised_files,
     sparse_lenets,
 )
 
@@ -32,14 +31,14 @@ def test_what_is_sent_less_the_refund_is_kl():
 @pytest.mark.nightly
 def test_is_l2_compression(tmp_path):
     record = run(l2_is_compression.EXPERIMENT, "smoke", folder=tmp_path)
-    for file in record.of(penalised_files.File):
+    for file in record.of(l2_is_compression.File):
         assert (tmp_path / "files" / file.file).stat().st_size == file.bytes
         assert file.bytes == min(file.coded_bytes.values())
         if file.coarser == 0:
             rounded = file.validation_percent
             (row,) = [
                 row
-                for row in record.of(penalised_files.Network)
+                for row in record.of(l2_is_compression.Network)
                 if (row.penalty, row.weight, row.seed) == (file.penalty, file.weight, file.seed)
             ]
             assert row.bytes == file.bytes
@@ -47,7 +46,7 @@ def test_is_l2_compression(tmp_path):
             assert row.fixed_step_bits == pytest.approx(row.predicted_bits, rel=0.02)
     coded = {
         row.weight: row.fixed_step_bits
-        for row in record.of(penalised_files.Network)
+        for row in record.of(l2_is_compression.Network)
         if row.penalty == "l2" and row.seed == 0
     }
     assert coded[1e-3] < coded[1e-4]

@@ -13,6 +13,7 @@ validation loss starts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -72,15 +73,16 @@ def excess_nats(step: jax.Array | float, trace: jax.Array | float) -> jax.Array:
 def coarsest(
     acceptable: Callable[[float], bool], start: float, finest: float, largest: float
 ) -> float:
-    """The coarsest acceptable step in half octaves from `start`, searched from there.
+    """The coarsest acceptable step of those half octaves below `largest`, searched from `start`.
 
     Args:
       acceptable: step -> whether validation allows it; fine steps are, coarse ones are not.
-      start: where to begin, such as delta*; moved into the range below.
+      start: where to begin, such as delta*; moved to the nearest of the steps.
       finest: the answer where nothing else is acceptable.
       largest: no step beyond this is tried.
     """
-    step = min(max(start, finest), largest)
+    start = min(max(start, finest), largest)
+    step = max(largest * 2.0 ** (-0.5 * round(2 * math.log2(largest / start))), finest)
     if acceptable(step):
         while step * HALF_OCTAVE <= largest and acceptable(step * HALF_OCTAVE):
             step *= HALF_OCTAVE
