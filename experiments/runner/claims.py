@@ -1,22 +1,15 @@
 """Claims: the published numbers that follow from a record's rows, and the same recomputed."""
 
-import string
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.runner import rows as row_tools
-from experiments.runner.experiment import Claim, Data, Experiment, Over, Record, artifact_path
+from experiments.runner.experiment import Claim, Data, Experiment, Record, artifact_path
 from experiments.runner.records import Claim as ClaimedNumber
-
-
-class _Attributes(string.Formatter):
-    """Fills a template with fields and properties of a row."""
-
-    def get_value(self, key: Any, args: Sequence[Any], kwargs: Any) -> Any:
-        return getattr(args[0], str(key))
 
 
 class Group(NamedTuple):
@@ -34,41 +27,42 @@ class Group(NamedTuple):
 
     @property
     def first(self) -> Any:
-        """The row whose file is the claim's: that which attains the statistic, or the first."""
+        """The row whose files are the claim's: that which attains it, of a mean the first."""
+        if self.field.over is None or self.field.over.statistic is np.mean:
+            return self.rows[0]
         target = self.found.mean
-        same = (r for r in self.rows if getattr(r, self.field.name) == target)
-        return self.rows[0] if self._is_mean else next(same, self.rows[0])
-
-    @property
-    def _is_mean(self) -> bool:
-        return self.field.over is None or self.field.over.statistic is np.mean
+        same = (row for row in self.rows if getattr(row, self.field.name) == target)
+        return next(same, self.rows[0])
 
     def files(self) -> dict[str, Path]:
         """Field -> published file of the first row; the claim's own leads."""
         found: dict[str, Path] = {}
-        row = self.first
-        for name, field in row_tools.fields(type(row)).items():
-            path, mark = getattr(row, name), field.artifact
-            if mark and path is not None and (mark.publish is None or mark.publish(row)):
+        for name, field in row_tools.fields(type(self.first)).items():
+            path, mark = getattr(self.first, name), field.artifact
+            if mark and path is not None and (mark.publish is None or mark.publish(self.first)):
                 found[name] = path
-        own = self.mark.artifact
-        return {own: found[own], **found} if own is not None and own in found else found
+        return found
 
 
 def groups(experiment: Experiment, record: Record) -> Iterator[Group]:
-    """The rows of every claim of a record; none of a preset that claims nothing."""
-    if record.preset in experiment.unclaimed:
+    """The rows of every claim of a record; `smoke` claims nothing."""
+    if record.preset == "smoke":
         return
     for row_type in experiment.row_types:
         for field in row_tools.fields(row_type).values():
-            for mark in field.claims:
-                chosen = [r for r in record.of(row_type) if mark.when is None or mark.when(r)]
+            for mark in (mark for mark in field.marks if isinstance(mark, Claim)):
+                chosen = [row for row in record.of(row_type) if mark.when is None or mark.when(row)]
                 chosen = [row for row in chosen if getattr(row, field.name) is not None]
-                by_id = row_tools.grouped(
-                    chosen, lambda row, m=mark: _Attributes().format(m.id, row)
-                )
+                by_id = row_tools.grouped(chosen, lambda row, m=mark: _filled(m.id, row))
                 for identifier, same in by_id.items():
                     yield Group(identifier, mark, field, same)
+
+
+def _filled(template: str, row: Any) -> str:
+    """With fields and properties of a row in place of their names in braces."""
+    return template.format_map(
+        {name: getattr(row, name) for name in re.findall(r"{(\w+)", template)}
+    )
 
 
 def of_record(experiment: Experiment, record: Record, files: Path) -> list[ClaimedNumber]:
@@ -133,5 +127,6 @@ def recomputed(
     if again is None:
         return None
     value = again if isinstance(again, int | float) else again[group.field.name]
-    values = [value if row is first else getattr(row, group.field.name) for row in group.rows]
-    return row_tools.summary(group.field.over or Over(np.mean), values).mean
+    same = [row if row is not first else row._replace(**{group.field.name: value})
+            for row in group.rows]  # fmt: skip
+    return row_tools.of_rows(group.field, same).mean

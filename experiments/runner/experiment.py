@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from experiments.runner.folder import Data
 from experiments.runner.tables import Table
 
@@ -76,10 +78,9 @@ class Over(NamedTuple):
     """Whether the sample standard deviation (ddof 1) of the values is given with it."""
 
 
-class MeanOverSeeds(NamedTuple):
+def MeanOverSeeds(unit: str = "") -> Over:
     """Mean and sample standard deviation (ddof 1) over the rows of a group."""
-
-    unit: str = ""
+    return Over(np.mean, unit, spread=True)
 
 
 class Claim(NamedTuple):
@@ -91,8 +92,6 @@ class Claim(NamedTuple):
     """How far a recomputed value may be from the claimed one."""
     when: Callable[[Any], bool] | None = None
     """Whether a row is part of the claim; all are if not given."""
-    artifact: str | None = None
-    """The field whose file is the claim's, where a row has several; the first if not given."""
 
 
 class Artifact(NamedTuple):
@@ -177,8 +176,6 @@ class Experiment:
     notes: str = ""
     free: tuple[str, ...] = ("seeds",)
     """Configuration fields that only choose trials: a run's folder may be reused with others."""
-    unclaimed: tuple[str, ...] = ("smoke",)
-    """Presets that claim and show nothing."""
     together: bool = False
     """One table and figure of the rows of all records, instead of one for each record."""
     headline: str = ""

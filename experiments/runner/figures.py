@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.runner import plots, rows
-from experiments.runner.experiment import Experiment, Record
+from experiments.runner.experiment import Experiment, Panel, Record
 
 
 def default(experiment: Experiment, record: Record) -> dict[str, Figure]:
@@ -50,7 +50,7 @@ def draw(
     y_field = next(f for f in fields if f.axis and not f.key and y in (None, f.name))
     label = y_field.axis.label  # type: ignore
     together = [f for f in fields if f.axis and not f.key and f.axis.label == label]
-    panel = next((f.name for f in fields if f.panel), None)
+    panel = next((f.name for f in fields if f.mark(Panel) is not None), None)
     curves = [f.name for f in fields if f.key and f.name not in (x_field.name, panel)]
     panels = rows.grouped(measured, lambda row: getattr(row, panel) if panel else None)
     figure, axes = plots.subplots(len(panels))

@@ -115,7 +115,7 @@ def of_records(
 ) -> tuple[list[Table], dict[str, Figure]]:
     """Tables and figures of an experiment from its records (JSON, by name)."""
     records = {name: rows.record_from(experiment, name, each) for name, each in contents.items()}
-    records = {n: r for n, r in records.items() if r.preset not in experiment.unclaimed}
+    records = {n: r for n, r in records.items() if r.preset != "smoke"}
     if not records:
         return [], {}
     if experiment.together:

@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import inspect
+import itertools
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,64 +28,63 @@ class OverSeeds(NamedTuple):
     count: int
 
 
-class Field(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Field:
     """One field of a row with its marks."""
 
     name: str
-    type: Any
-    key: bool
-    panel: bool
-    across: bool
-    axis: ex.Axis | None
-    column: ex.Column | None
-    over: ex.Over | None
-    claims: tuple[ex.Claim, ...]
-    artifact: ex.Artifact | None
+    hint: Any
+    """Its type."""
+    marks: tuple[Any, ...]
+
+    def mark(self, kind: type[T]) -> T | None:
+        """Its mark of one kind."""
+        return next((mark for mark in self.marks if isinstance(mark, kind)), None)
+
+    @property
+    def key(self) -> bool:
+        """Whether it names a condition."""
+        return self.mark(ex.Key) is not None
+
+    @property
+    def axis(self) -> ex.Axis | None:
+        """Of the default figure."""
+        return self.mark(ex.Axis)
+
+    @property
+    def over(self) -> ex.Over | None:
+        """Its statistic."""
+        return self.mark(ex.Over)
+
+    @property
+    def artifact(self) -> ex.Artifact | None:
+        """Whether it is a file's path."""
+        return self.mark(ex.Artifact)
+
+    @property
+    def column(self) -> ex.Column:
+        """How the table has it, if at all."""
+        return self.mark(ex.Column) or ex.Column(shown=self.key or self.over is not None)
 
     @property
     def heading(self) -> str:
         """Of the column."""
-        if self.column and self.column.heading is not None:
-            return self.column.heading
-        if self.axis:
-            return self.axis.label
-        title = self.name.replace("_", " ")
-        return f"{title}, {self.over.unit}" if self.over and self.over.unit else title
-
-    @property
-    def shown(self) -> bool:
-        """Whether the table has it."""
-        return self.column.shown if self.column else self.key or self.over is not None
+        unit = f", {self.over.unit}" if self.over and self.over.unit else ""
+        other = self.axis.label if self.axis else self.name.replace("_", " ") + unit
+        return other if self.column.heading is None else self.column.heading
 
 
 @functools.cache
 def fields(row_type: type) -> dict[str, Field]:
     """The fields of a row's type in their order, with the marks of their annotations."""
-    found = {}
     # Functions inside the marks see the module's names only if these are given as globals.
     names = vars(sys.modules[row_type.__module__])
     hints = typing.get_type_hints(row_type, names, dict(vars(row_type)), include_extras=True)
+    found = {}
     for name, hint in hints.items():
-        marks = [m() if isinstance(m, type) else m for m in getattr(hint, "__metadata__", ())]
-        bare = typing.get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
-        mean = _first(marks, ex.MeanOverSeeds)
-        found[name] = Field(
-            name,
-            bare,
-            _first(marks, ex.Key) is not None,
-            _first(marks, ex.Panel) is not None,
-            _first(marks, ex.Across) is not None,
-            _first(marks, ex.Axis),
-            _first(marks, ex.Column),
-            ex.Over(np.mean, mean.unit, spread=True) if mean else _first(marks, ex.Over),
-            tuple(m for m in marks if isinstance(m, ex.Claim)),
-            _first(marks, ex.Artifact),
-        )
+        marks = tuple(m() if isinstance(m, type) else m for m in getattr(hint, "__metadata__", ()))
+        found[name] = Field(name, typing.get_args(hint)[0] if marks else hint, marks)
     return found
-
-
-def _first(marks: Iterable[Any], kind: type[T]) -> T | None:
-    return next((mark for mark in marks if isinstance(mark, kind)), None)
 
 
 def to_json(experiment: ex.Experiment, row: Any) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def from_json(experiment: ex.Experiment, content: Mapping[str, Any]) -> Any:
     kind = content.get("row", experiment.row_types[0].__name__)
     row_type = next(each for each in experiment.row_types if each.__name__ == kind)
     wanted = fields(row_type)
-    return row_type(**{name: restore(f.type, content.get(name)) for name, f in wanted.items()})
+    return row_type(**{name: restore(f.hint, content.get(name)) for name, f in wanted.items()})
 
 
 def restore(hint: Any, value: Any) -> Any:
@@ -115,29 +115,25 @@ def restore(hint: Any, value: Any) -> Any:
     """
     if value is None:
         return None
-    hint = getattr(hint, "__value__", hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         return restore(arguments[0], value)
     if origin in (typing.Union, types.UnionType):
         several = [each for each in arguments if each is not type(None)]
         return restore(several[0], value) if len(several) == 1 else value
-    if origin in (Literal, None) and not isinstance(hint, type):
-        return value
     if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is ...:
-            return tuple(restore(arguments[0], each) for each in value)
-        return tuple(restore(h, each) for h, each in zip(arguments, value, strict=False))
+        each = itertools.repeat(arguments[0]) if arguments[-1] is ... else arguments
+        return tuple(map(restore, each, value))
     if origin is list:
         return [restore(arguments[0], each) for each in value]
     if origin is not None and isinstance(value, Mapping):
         return {name: restore(arguments[1], each) for name, each in value.items()}
-    if isinstance(hint, type) and (dataclasses.is_dataclass(hint) or hasattr(hint, "_fields")):
+    if hasattr(hint, "_fields") or dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
-        if not isinstance(value, Mapping):  # a named tuple that was written as a list
-            value = dict(zip(hints, value, strict=False))
-        known = {name: each for name, each in value.items() if name in hints}
-        return hint(**{name: restore(hints[name], each) for name, each in known.items()})
+        # A named tuple may have been written as a list.
+        named = value if isinstance(value, Mapping) else dict(zip(hints, value, strict=False))
+        make: Any = hint
+        return make(**{name: restore(hints[name], named[name]) for name in hints if name in named})
     return Path(value) if hint is Path else value
 
 
@@ -196,56 +192,46 @@ def table(row_type: type, rows: Sequence[Any], published: Sequence[Any] = ()) ->
 
     The title is the first line of the row's docstring, the note the rest of it.
     """
-    columns = [field for field in fields(row_type).values() if field.shown]
-    if not any(not field.key for field in columns):
+    columns = [field for field in fields(row_type).values() if field.column.shown]
+    if all(field.key for field in columns):
         return None
-    layout: list[tuple[Field, Any]] = [(field, None) for field in columns]
-    keys = [field.name for field in fields(row_type).values() if field.key and not field.across]
-    for across in (field for field in columns if field.across):
-        values = grouped([*published, *rows], lambda row, name=across.name: getattr(row, name))
-        several = sum(field.over is not None for field in columns) > 1
-        layout = [
-            (
-                _titled(field, f"{field.heading}, {value}" if several else str(value)),
-                (across, value),
-            )
-            if field.over
-            else (field, None)
-            for field, _ in layout
-            if field is not across
-            for value in (values if field.over else [None])
-        ]
+    across = next((field for field in columns if field.mark(ex.Across) is not None), None)
+    layout: list[tuple[str, Field, Any]] = []
+    for field in columns:
+        if across is None or not (field.over or field is across):
+            layout.append((field.heading, field, None))
+        elif field is not across:
+            several = sum(field.over is not None for field in columns) > 1
+            for value in grouped([*published, *rows], lambda row: getattr(row, across.name)):
+                heading = f"{field.heading}, {value}" if several else str(value)
+                layout.append((heading, field, value))
+
+    def entry(same: list[Any], field: Field, value: Any) -> str:
+        if value is not None and across is not None:
+            same = [row for row in same if getattr(row, across.name) == value]
+        return _entry(field, same)
+
+    keys = [f.name for f in fields(row_type).values() if f.key and f is not across]
     lines = [
-        tuple(_entry(field, _chosen(group, where)) for field, where in layout)
+        tuple(entry(same, field, value) for _, field, value in layout)
         for rows_of in (published, rows)
-        for group in grouped(rows_of, lambda row: tuple(getattr(row, k) for k in keys)).values()
+        for same in grouped(rows_of, lambda row: tuple(getattr(row, k) for k in keys)).values()
     ]
     title, _, note = inspect.cleandoc(row_type.__doc__ or row_type.__name__).partition("\n")
     note = "\n\n".join(" ".join(p.split()) for p in note.strip().split("\n\n"))
-    return Table(title.rstrip("."), tuple(field.heading for field, _ in layout), lines, note)
-
-
-def _titled(field: Field, heading: str) -> Field:
-    return field._replace(column=(field.column or ex.Column())._replace(heading=heading))
-
-
-def _chosen(rows: list[Any], where: tuple[Field, Any] | None) -> list[Any]:
-    if where is None:
-        return rows
-    return [row for row in rows if getattr(row, where[0].name) == where[1]]
+    return Table(title.rstrip("."), tuple(heading for heading, _, _ in layout), lines, note)
 
 
 def _entry(field: Field, rows: Sequence[Any]) -> str:
-    form = field.column.format if field.column else ""
+    form = field.column.format
     values = [value for value in (getattr(row, field.name) for row in rows) if value is not None]
     if not values:
         return ""
     if field.over:
         found = of_rows(field, rows)
-        if field.over.spread and not form:
-            form = ",.2f"
-        spread = "" if found.std is None else f" ± {found.std:{form or ',.3g'}}"
-        return (f"{found.mean:{form}}" if form else number(found.mean)) + spread
+        form = form or (",.2f" if field.over.spread else "")
+        spread = "" if found.std is None else f" ± {found.std:{form}}"
+        return _text(found.mean, form) + spread
     different = list(dict.fromkeys(values))
     if len(different) > 1 and all(isinstance(v, int | float) for v in different):
         different = [float(np.mean(values))]
@@ -255,6 +241,6 @@ def _entry(field: Field, rows: Sequence[Any]) -> str:
 def _text(value: Any, form: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return f"{value:{form}}" if form else number(value)
-    return f"{value:{form}}" if form else str(value)
+    if form:
+        return f"{value:{form}}"
+    return number(value) if isinstance(value, int | float) else str(value)
