@@ -5,17 +5,18 @@ A run writes into its own folder (`runs/<time>-<experiment>/`): `records/*.json`
 README.md and RESULTS.md is made from there and from nowhere else.
 """
 
+import contextlib
 import json
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.runner.folder import write_json
+from experiments.runner.folder import RunError, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "results"
@@ -58,48 +59,43 @@ def publish(folder: str | Path, results: Path = RESULTS) -> list[str]:
     that the new run does not have are removed (and named with a leading "removed").
 
     Raises:
-      FileNotFoundError: the folder holds no records.
+      RunError: the folder holds no records.
     """
     folder = Path(folder)
     new = {path: json.loads(path.read_text()) for path in sorted(folder.glob("records/*.json"))}
     if not new:
-        raise FileNotFoundError(f"{folder} holds no records/*.json: is it the folder of a run?")
-    before = read_claims(results / "claims.json")
+        raise RunError(f"{folder} holds no records/*.json: is it the folder of a run?")
+    before, added = read_claims(results / "claims.json"), {}
     gone: dict[str, Any] = {}
-    for experiment, preset in {(each["experiment"], each["preset"]) for each in new.values()}:
-        old = read_records(experiment, results)
-        gone |= {f"{experiment}/{n}.json": r for n, r in old.items() if r["preset"] == preset}
-    added = {f"{record['experiment']}/{path.name}": path for path, record in new.items()}
+    for path, record in new.items():
+        added[f"{record['experiment']}/{path.name}"] = path
+        for name, old in read_records(record["experiment"], results).items():
+            if old["preset"] == record["preset"]:
+                gone[f"{record['experiment']}/{name}.json"] = old
     # Claims of the replaced records go; the run brings those that it still makes.
     claims = {i: claim for i, claim in before.items() if claim.record not in gone}
     claims |= read_claims(folder / "claims.json")
-    for name, path in added.items():
-        _copy(path, results / name)
-    files = {path.name: path for path in sorted((folder / "artifacts").glob("*"))}
-    for name, path in files.items():
-        _copy(path, results / "artifacts" / name)
+    files = {f"artifacts/{path.name}": path for path in sorted((folder / "artifacts").glob("*"))}
+    for name, path in {**added, **files}.items():
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, results / name)
     write_claims_file(results / "claims.json", claims.values())
 
-    removed = [results / name for name in gone if name not in added]
-    known = [record for path in results.glob("*/*.json")
-             if path not in removed and (record := json.loads(path.read_text()))]  # fmt: skip
-    needed = {*files, *(claim.artifact for claim in claims.values())}
-    needed |= {name for record in known for name in record.get("artifacts", {})}
-    was_needed = {claim.artifact for claim in before.values() if claim.record in gone}
-    was_needed |= {name for record in gone.values() for name in record.get("artifacts", {})}
-    removed += [results / "artifacts" / name for name in was_needed - needed if name]
-    for path in removed:
-        path.unlink(missing_ok=True)
-    return [
-        *added,
-        *(f"artifacts/{name}" for name in files),
-        *(f"removed {path.relative_to(results)}" for path in sorted(removed)),
-    ]
+    removed = {name for name in gone if name not in added}
+    known = [json.loads(path.read_text()) for path in results.glob("*/*.json")
+             if str(path.relative_to(results)) not in removed]  # fmt: skip
+    needed = _artifacts(claims.values(), known) | set(files)
+    replaced = [claim for claim in before.values() if claim.record in gone]
+    removed |= _artifacts(replaced, gone.values()) - needed
+    for name in removed:
+        (results / name).unlink(missing_ok=True)
+    return [*added, *files, *(f"removed {name}" for name in sorted(removed))]
 
 
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+def _artifacts(claims: Iterable[Claim], of_records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Paths below `results/` of the files that belong to these."""
+    names = {name for record in of_records for name in record.get("artifacts", {})}
+    return {f"artifacts/{name}" for name in names | {claim.artifact for claim in claims} if name}
 
 
 def read_claims(path: Path = CLAIMS) -> dict[str, Claim]:
@@ -121,14 +117,14 @@ def environment() -> dict[str, Any]:
 
     versions = {}
     for package in _VERSIONED:
-        try:
+        # A machine that only trains may lack the coder.
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue  # a machine that only trains may lack the coder
     return {
         "python": platform.python_version(),
         "versions": versions,
-        **_commit(),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
         "backend": jax.default_backend(),
@@ -136,14 +132,12 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _commit() -> dict[str, Any]:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ("git", *arguments), cwd=REPOSITORY, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
-
+def _git(*arguments: str) -> str:
+    """What it says, nothing where there is none."""
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except OSError:  # no git on this machine
-        return {"commit": "", "dirty": False}
+        done = subprocess.run(
+            ("git", *arguments), cwd=REPOSITORY, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

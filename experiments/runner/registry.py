@@ -34,13 +34,12 @@ def discover(package: Path = _PACKAGE) -> dict[str, Entry]:
     found = {}
     for path in sorted(package.glob("*/**/*.py")):
         source = path.read_text()
-        if not re.search(r"^EXPERIMENT\b.*= ", source, re.MULTILINE):
-            continue
-        tree = ast.parse(source)
-        parts = path.relative_to(package.parent).with_suffix("").parts
-        texts = _texts(tree)
-        entry = describe(".".join(parts), ast.get_docstring(tree) or "")
-        found[texts.get("name", path.stem)] = entry._replace(headline=texts.get("headline", ""))
+        made = re.search(r"^EXPERIMENT\b.*= ", source, re.MULTILINE)
+        if made:
+            module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
+            docstring = ast.get_docstring(ast.parse(source)) or ""
+            name, headline = (_keyword(source[made.start() :], n) for n in ("name", "headline"))
+            found[name or path.stem] = describe(module, docstring)._replace(headline=headline)
     return found
 
 
@@ -56,20 +55,10 @@ def describe(module: str, docstring: str) -> Entry:
     return Entry(module, docstring.partition("\n")[0].rstrip("."), said("Cost"), said("Data"))
 
 
-def _texts(tree: ast.Module) -> dict[str, str]:
-    """The keywords with a literal text of the call that makes the experiment."""
-    for node in tree.body:
-        value = getattr(node, "value", None)
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Call):
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            if getattr(target, "id", None) == "EXPERIMENT":
-                constant = {k.arg: k.value for k in value.keywords}
-                return {
-                    str(name): each.value
-                    for name, each in constant.items()
-                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
-                }
-    return {}
+def _keyword(call: str, name: str) -> str:
+    """The literal text that the call is given under this name."""
+    match = re.search(rf'\b{name}="([^"]*)"', call)
+    return match[1] if match else ""
 
 
 EXPERIMENTS = discover()

@@ -4,8 +4,9 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from experiments.runner import claims as claim_tools
 from experiments.runner import registry, rows
@@ -31,49 +32,39 @@ class Verdict(NamedTuple):
 
 def check(claim: Claim, *, results: Path = RESULTS, data_dir: str | None = None) -> Verdict:
     """Recompute one claim from its artefact alone (and public data)."""
-    began = time.perf_counter()
-
-    def verdict(status: str, detail: str, recomputed: float | None = None) -> Verdict:
-        seconds = round(time.perf_counter() - began, 1)
-        numbers = (claim.value, recomputed, claim.tolerance, claim.bytes, seconds)
-        return Verdict(claim.id, status, *numbers, detail)
-
-    record_path = results / claim.record
-    if not record_path.is_file():
-        return verdict("FAILED", f"its record {claim.record} is missing")
-    record = json.loads(record_path.read_text())
+    began, value = time.perf_counter(), None
     try:
-        if claim.artifact is not None:
-            _check_size(claim, results / "artifacts" / claim.artifact)
-        value = _recompute(claim, record, results, data_dir)
+        value = _recompute(claim, results, data_dir)
+        if value is None:
+            status, detail = "skipped", "nothing can be recomputed without running the experiment"
+        else:
+            allowed = claim.tolerance or 0.0
+            status = "ok" if abs(value - claim.value) <= allowed else "FAILED"
+            detail = f"differs by {value - claim.value:+.4g}, {allowed} allowed"
     except datasets.DataError as error:
-        return verdict("skipped", str(error).splitlines()[0])
+        status, detail = "skipped", str(error).splitlines()[0]
     except (SubprocessFailedError, ValueError) as error:
-        return verdict("FAILED", str(error))
-    if value is None:
-        return verdict("skipped", "nothing can be recomputed without running the experiment")
-    allowed = claim.tolerance or 0.0
-    if not abs(value - claim.value) <= allowed:
-        return verdict("FAILED", f"differs by {value - claim.value:+.4g}, {allowed} allowed", value)
-    return verdict("ok", f"differs by {value - claim.value:+.4g}, {allowed} allowed", value)
+        status, detail = "FAILED", str(error)
+    seconds = round(time.perf_counter() - began, 1)
+    numbers = (claim.value, value, claim.tolerance, claim.bytes, seconds)
+    return Verdict(claim.id, status, *numbers, detail)
 
 
-def _check_size(claim: Claim, artifact: Path) -> None:
-    if not artifact.is_file():
-        raise ValueError(f"its file {claim.artifact} is missing")
-    size = artifact.stat().st_size
-    if size != claim.bytes:
-        raise ValueError(f"the file has {size} bytes, the claim says {claim.bytes}")
-
-
-def _recompute(
-    claim: Claim, content: dict[str, Any], results: Path, data_dir: str | None
-) -> float | None:
+def _recompute(claim: Claim, results: Path, data_dir: str | None) -> float | None:
+    path, artifacts = results / claim.record, results / "artifacts"
+    if not path.is_file():
+        raise ValueError(f"its record {claim.record} is missing")
+    if claim.artifact is not None:
+        artifact = artifacts / claim.artifact
+        if not artifact.is_file():
+            raise ValueError(f"its file {claim.artifact} is missing")
+        size = artifact.stat().st_size
+        if size != claim.bytes:
+            raise ValueError(f"the file has {size} bytes, the claim says {claim.bytes}")
+    content = json.loads(path.read_text())
     experiment: Experiment = registry.get(content["experiment"]).EXPERIMENT
-    record = rows.record_from(experiment, Path(claim.record).stem, content)
-    artifacts = results / "artifacts"
-    stated = {c.id: c for c in claim_tools.of_record(experiment, record, artifacts)}
-    if stated.get(claim.id) != claim:
+    record = rows.record_from(experiment, path.stem, content)
+    if claim not in claim_tools.of_record(experiment, record, artifacts):
         raise ValueError("its record's rows give another claim; publish the run again")
     with tempfile.TemporaryDirectory() as scratch:
         data = Data(Path(scratch), data_dir)
@@ -87,22 +78,17 @@ def main(*, only: str | None, as_json: bool, data_dir: str | None) -> int:
         known = "\n  ".join(claims) or "none"
         print(f"error: no claim {only!r}; known ids:\n  {known}", file=sys.stderr)
         return 2
-    chosen = [claims[only]] if only else list(claims.values())
     verdicts = []
-    for claim in chosen:
+    for claim in [claims[only]] if only else claims.values():
         verdicts.append(check(claim, data_dir=data_dir))
         if not as_json:
             last = verdicts[-1]
-            shown = "" if last.recomputed is None else f" recomputed {last.recomputed:.6g}"
-            print(
-                f"{last.status:8} {last.id}: claimed {last.claimed:.6g}{shown} "
-                f"({last.detail}; {last.seconds} s)",
-                flush=True,
-            )
+            again = "" if last.recomputed is None else f" recomputed {last.recomputed:.6g}"
+            said = f"{last.status:8} {last.id}: claimed {last.claimed:.6g}{again}"
+            print(f"{said} ({last.detail}; {last.seconds} s)", flush=True)
+    count = Counter(verdict.status for verdict in verdicts)
     if as_json:
-        print(json.dumps([v._asdict() for v in verdicts], indent=1))
-    failed = sum(v.status == "FAILED" for v in verdicts)
-    if not as_json:
-        done = sum(v.status == "ok" for v in verdicts)
-        print(f"{done} ok, {failed} failed, {len(verdicts) - done - failed} skipped")
-    return 1 if failed else 0
+        print(json.dumps([verdict._asdict() for verdict in verdicts], indent=1))
+    else:
+        print(f"{count['ok']} ok, {count['FAILED']} failed, {count['skipped']} skipped")
+    return 1 if count["FAILED"] else 0

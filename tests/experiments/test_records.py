@@ -20,7 +20,7 @@ def _claim(identifier, value):
 
 
 def test_a_folder_without_records_is_not_published(tmp_path):
-    with pytest.raises(FileNotFoundError, match="records"):
+    with pytest.raises(RunError, match="records"):
         records.publish(tmp_path, tmp_path / "results")
 
 
