@@ -1,11 +1,12 @@
 """What is made from `results/` alone: reports, the index, numbers in pages, CSVs and figures."""
 
+import dataclasses
 import hashlib
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -28,14 +29,6 @@ the files in `results/artifacts/` and recomputes each claimed number;
 _CLAIM_MARK = re.compile(r"(<!-- claim:(?P<id>[^ ]+) -->).*?(<!-- /claim -->)", re.DOTALL)
 
 
-class Section(NamedTuple):
-    """What a report shows of an experiment besides its claims."""
-
-    docstring: str
-    tables: list[Table]
-    figures: dict[str, Figure]
-
-
 def rebuild(*, write: bool, only: Collection[str] = (), repository: Path = REPOSITORY) -> list[str]:
     """Make every derived file; returns the paths of those that were stale.
 
@@ -50,36 +43,47 @@ def rebuild(*, write: bool, only: Collection[str] = (), repository: Path = REPOS
     """
     results = repository / "results"
     claims = read_claims(results / "claims.json")
-    texts: dict[Path, str | None] = {}
-    stale: list[Path] = []
-    index = []
+    texts: dict[Path, str] = {}
+    stale, index = [], []
     for name, entry in registry.EXPERIMENTS.items():
-        folder = results / name
         contents = read_records(name, results)
-        if not contents:
-            index.append(f"| {name} | {entry.reproduces} | not run |")
-            continue
         mine = {i: c for i, c in claims.items() if c.record.startswith(f"{name}/")}
-        index.append(_index_line(name, entry, mine))
-        if only and name not in only:
-            continue
-        section = _section(name, contents)
-        digest = _digest(folder)
-        for figure_name, figure in section.figures.items():
-            path = folder / f"{figure_name}.png"
-            if plots.read_digest(path) != digest:
-                stale.append(path)
-                if write:
-                    plots.save(figure, path, digest)
-        plots.close(section.figures.values())
-        texts[folder / "summary.csv"] = as_csv(section.tables)
-        texts[folder / "README.md"] = _report(name, entry, section, contents, mine)
-        drawn = {folder / f"{figure}.png" for figure in section.figures}
-        texts |= {path: None for path in folder.glob("*.png") if path not in drawn}
+        index.append(_index_line(name, entry, mine) if contents else
+                     f"| {name} | {entry.reproduces} | not run |")  # fmt: skip
+        if contents and (name in only or not only):
+            module, folder = registry.get(name), results / name
+            tables, drawn = of_records(module.EXPERIMENT, contents)
+            stale += _figures(folder, drawn, write)
+            texts[folder / "summary.csv"] = as_csv(tables)
+            about = module.__doc__ or ""
+            texts[folder / "README.md"] = _report(name, about, contents, tables, drawn, mine)
     texts[repository / "RESULTS.md"] = _INDEX_HEAD + "\n".join(index) + "\n"
     for page in [*repository.glob("README.md"), *sorted(repository.glob("docs/**/*.md"))]:
         texts[page] = fill_claims(page.read_text(), claims)
-    return [str(path.relative_to(repository)) for path in [*stale, *_replace(texts, write)]]
+    for path, text in texts.items():
+        if not path.is_file() or path.read_text() != text:
+            stale.append(path)
+            if write:
+                path.write_text(text)
+    return [str(path.relative_to(repository)) for path in stale]
+
+
+def _figures(folder: Path, drawn: dict[str, Figure], write: bool) -> list[Path]:
+    """The figures that are stale, written or removed if asked for."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.json")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    stale = [path for path in folder.glob("*.png") if path.stem not in drawn]
+    for path in stale if write else ():
+        path.unlink()
+    for name, figure in drawn.items():
+        path = folder / f"{name}.png"
+        if plots.read_digest(path) != digest.hexdigest():
+            stale.append(path)
+            if write:
+                plots.save(figure, path, digest.hexdigest())
+    plots.close(drawn.values())
+    return stale
 
 
 def _index_line(name: str, entry: registry.Entry, claims: dict[str, Claim]) -> str:
@@ -88,54 +92,25 @@ def _index_line(name: str, entry: registry.Entry, claims: dict[str, Claim]) -> s
     return f"| [{name}](results/{name}/README.md) | {entry.reproduces} | {shown} |"
 
 
-def _replace(texts: dict[Path, str | None], write: bool) -> list[Path]:
-    """The files whose text is another, replaced if asked for; None removes a file."""
-    stale = []
-    for path, text in texts.items():
-        if (path.read_text() if path.is_file() and text is not None else None) == text and text:
-            continue
-        stale.append(path)
-        if write and text is None:
-            path.unlink()
-        elif write and text is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    return stale
-
-
-def _section(name: str, contents: dict[str, dict[str, Any]]) -> Section:
-    module = registry.get(name)
-    docstring = module.__doc__ or ""
-    experiment: Experiment = module.EXPERIMENT
-    return Section(docstring, *of_records(experiment, contents))
-
-
 def of_records(
     experiment: Experiment, contents: dict[str, dict[str, Any]]
 ) -> tuple[list[Table], dict[str, Figure]]:
     """Tables and figures of an experiment from its records (JSON, by name)."""
     records = {name: rows.record_from(experiment, name, each) for name, each in contents.items()}
-    records = {n: r for n, r in records.items() if r.preset != "smoke"}
+    records = {name: record for name, record in records.items() if record.preset != "smoke"}
     if not records:
         return [], {}
+    shown = records
     if experiment.together:
         measured = tuple(row for record in records.values() for row in record.rows)
-        extras = {name: record.extras for name, record in records.items()}
-        first = next(iter(records.values()))
-        shown = {"": type(first)("", first.preset, first.config, measured, extras, first.content)}
-    else:
-        shown = records
+        shown = {"": dataclasses.replace(next(iter(records.values())), rows=measured)}
     tables = experiment.tables(records) if experiment.tables else []
     drawn = experiment.figures(records) if experiment.figures else {}
     for name, record in shown.items():
         several = len(shown) > 1
-        if experiment.tables is None:
-            for row_type in experiment.row_types:
-                published = [r for r in experiment.published if isinstance(r, row_type)]
-                table = rows.table(row_type, record.of(row_type), published)
-                if table and table.rows:
-                    title = f"{table.title} ({name})" if several else table.title
-                    tables.append(table._replace(title=title))
+        for table in rows.tables(experiment, record) if experiment.tables is None else ():
+            title = f"{table.title} ({name})" if several else table.title
+            tables.append(table._replace(title=title))
         if experiment.figures is None:
             for title, figure in figures.default(experiment, record).items():
                 drawn[f"{name}_{title}" if several else title] = figure
@@ -174,47 +149,40 @@ def format_claim(claim: Claim) -> str:
 
 def _report(
     name: str,
-    entry: registry.Entry,
-    section: Section,
+    docstring: str,
     contents: dict[str, dict[str, Any]],
+    tables: list[Table],
+    drawn: Iterable[str],
     claims: dict[str, Claim],
 ) -> str:
+    entry = registry.EXPERIMENTS[name]
     commands = list(dict.fromkeys(record["command"] for record in contents.values()))
-    about = section.docstring.partition("\n")[2]
+    about = docstring.partition("\n")[2]
     about = re.split(r"^(?:Cost|Data): |^    python -m ", about, maxsplit=1, flags=re.MULTILINE)[0]
     parts = [f"# {name}\n", f"{entry.reproduces}.\n", about.strip() + "\n" * bool(about.strip())]
     parts += ["```bash\n" + "\n".join(commands) + "\n```\n"]
     parts += [f"Cost: {entry.cost}. Data: {entry.data}.\n"]
-    for table in section.tables:
+    for table in tables:
         note = f"\n\n{table.note}" if table.note else ""
         parts.append(f"## {table.title}\n\n{markdown(table)}{note}\n")
-    parts += [f"![{figure}]({figure}.png)\n" for figure in section.figures]
+    parts += [f"![{figure}]({figure}.png)\n" for figure in drawn]
     if claims:
-        parts.append(f"## Claims\n\n{markdown(_claims_table(claims))}\n")
+        columns = ("id", "value", "seeds", "bytes", "artifact", "tolerance")
+        lines = [
+            (
+                f"`{claim.id}`",
+                format_claim(claim),
+                claim.seeds,
+                "" if claim.bytes is None else f"{claim.bytes:,}",
+                ""
+                if claim.artifact is None
+                else f"[{claim.artifact}](../artifacts/{claim.artifact})",
+                "" if claim.tolerance is None else f"{claim.tolerance:.3g}",
+            )
+            for claim in claims.values()
+        ]
+        parts.append(f"## Claims\n\n{markdown(Table('Claims', columns, lines))}\n")
     return "\n".join(part for part in parts if part)
-
-
-def _claims_table(claims: dict[str, Claim]) -> Table:
-    lines: list[tuple[Any, ...]] = [
-        (
-            f"`{claim.id}`",
-            format_claim(claim),
-            claim.seeds,
-            "" if claim.bytes is None else f"{claim.bytes:,}",
-            "" if claim.artifact is None else f"[{claim.artifact}](../artifacts/{claim.artifact})",
-            "" if claim.tolerance is None else f"{claim.tolerance:.3g}",
-        )
-        for claim in claims.values()
-    ]
-    columns = ("id", "value", "seeds", "bytes", "artifact", "tolerance")
-    return Table("Claims", columns, lines)
-
-
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.json")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def main(*, check: bool, only: Collection[str] = ()) -> int:

@@ -187,6 +187,17 @@ def mean_over_seeds(rows: Iterable[Any], field: str, **keys: Any) -> OverSeeds:
     return summary(ex.Over(np.mean, spread=True), [getattr(row, field) for row in same])
 
 
+def tables(experiment: ex.Experiment, record: ex.Record) -> list[Table]:
+    """Those of all row types that show something."""
+    found = []
+    for row_type in experiment.row_types:
+        published = [row for row in experiment.published if isinstance(row, row_type)]
+        of_type = table(row_type, record.of(row_type), published)
+        if of_type and of_type.rows:
+            found.append(of_type)
+    return found
+
+
 def table(row_type: type, rows: Sequence[Any], published: Sequence[Any] = ()) -> Table | None:
     """One line for each key, published rows first; None where the row shows no statistic.
 

@@ -123,17 +123,11 @@ def _finish(experiment: Experiment, preset: str, content: dict[str, Any], data: 
     shutil.rmtree(folder / "records", ignore_errors=True)
     write_json(folder / "records" / f"{preset}.json", content)
     write_claims_file(folder / "claims.json", claims.of_record(experiment, record, files))
-    for row_type in experiment.row_types:
-        table = rows.table(row_type, record.of(row_type), _published(experiment, row_type))
-        if table:
-            print(f"\n{table.title}\n{aligned([table.columns, *table.rows])}")
+    for table in rows.tables(experiment, record):
+        print(f"\n{table.title}\n{aligned([table.columns, *table.rows])}")
     if experiment.report:
         experiment.report(record, data)
     return record
-
-
-def _published(experiment: Experiment, row_type: type) -> list[Any]:
-    return [row for row in experiment.published if isinstance(row, row_type)]
 
 
 def _groups(experiment: Experiment, config: Any) -> list[list[Any]]:
