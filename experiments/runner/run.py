@@ -76,13 +76,14 @@ def run(
             return None
         if job.count > 1:
             done = [_measured(experiment, config, group, data) for group in groups]
+        seed = [config.seed] if hasattr(config, "seed") else []
         content = {
             "schema": SCHEMA,
             "experiment": name,
             "preset": preset,
             "command": command or shlex.join(["python", "-m", "experiments", name, preset]),
             "config": plain(config),
-            "seeds": _seeds(config),
+            "seeds": list(getattr(config, "seeds", seed)),
             "seconds": sum(each["seconds"] for each in done),
             "rows": [row for each in done for row in each["rows"]],
             "extras": _merged([each["extras"] for each in done]),
@@ -103,24 +104,19 @@ def data_note(experiment: Experiment, config: Any) -> str:
     return text
 
 
-def published_files(experiment: Experiment, record: Record) -> list[str]:
-    """Names of the files that the record's claims rest on."""
-    groups = claims.groups(experiment, record)
-    return sorted({path.name for group in groups for path in group.files().values()})
-
-
 def _finish(experiment: Experiment, preset: str, content: dict[str, Any], data: Data) -> Record:
     """Write the record, copy the files that claims rest on, write the claims, show the tables."""
     folder, files = data.folder, data.folder / "files"
     record = rows.record_from(experiment, preset, content)
-    names = published_files(experiment, record)
+    groups = claims.groups(experiment, record)
+    names = sorted({path.name for group in groups for path in group.files().values()})
     content["artifacts"] = {name: (files / name).stat().st_size for name in names}
-    shutil.rmtree(folder / "artifacts", ignore_errors=True)
+    # One folder holds one run: records of a preset it was used for before would be published.
+    for old in ("artifacts", "records"):
+        shutil.rmtree(folder / old, ignore_errors=True)
     for name in names:
         (folder / "artifacts").mkdir(exist_ok=True)
         shutil.copyfile(files / name, folder / "artifacts" / name)
-    # One folder holds one run: records of a preset it was used for before would be published.
-    shutil.rmtree(folder / "records", ignore_errors=True)
     write_json(folder / "records" / f"{preset}.json", content)
     write_claims_file(folder / "claims.json", claims.of_record(experiment, record, files))
     for table in rows.tables(experiment, record):
@@ -139,10 +135,19 @@ def _groups(experiment: Experiment, config: Any) -> list[list[Any]]:
 
 def _measured(experiment: Experiment, config: Any, trials: list[Any], data: Data) -> dict[str, Any]:
     """What was measured for a group of trials, from the folder where it is whole."""
-    path = data.folder / "trials" / f"{_slug(trials)}.json"
+    first = trials[0] if isinstance(trials[0], tuple) else (trials[0],)
+    more = f" and {len(trials) - 1} more" if len(trials) > 1 else ""
+    title = " ".join(map(str, first)) + more if first else "all"
+    # A file name that tells groups of trials apart and lets a reader guess which it is.
+    digest = hashlib.sha256(json.dumps(plain(trials)).encode()).hexdigest()[:10]
+    readable = re.sub("[^A-Za-z0-9.]+", "_", title).strip("_.")[:60]
+    path = data.folder / "trials" / f"{readable}-{digest}.json"
+
     found = read_checked(path)
-    if found is not None and _is_whole(found, trials, data):
-        return found
+    if found is not None and found.get("trials") == json.loads(json.dumps(plain(trials))):
+        files = found["files"].items()
+        if all(file_digest(data.path(name)) == digest for name, digest in files):
+            return found
     if path.exists():
         print(f"{path} or a file it names is damaged; it is measured again", flush=True)
     began = time.perf_counter()
@@ -158,15 +163,8 @@ def _measured(experiment: Experiment, config: Any, trials: list[Any], data: Data
         "files": _files(measured.rows, data),
     }
     write_checked(path, content)
-    print(f"{_title(trials)}: {_values(measured.rows)} [{seconds:.0f} s]", flush=True)
+    print(f"{title}: {_values(measured.rows)} [{seconds:.0f} s]", flush=True)
     return read_checked(path)
-
-
-def _is_whole(found: Mapping[str, Any], trials: list[Any], data: Data) -> bool:
-    same = found.get("trials") == json.loads(json.dumps(plain(trials)))
-    return same and all(
-        file_digest(data.path(name)) == digest for name, digest in found["files"].items()
-    )
 
 
 def _files(measured: Sequence[Any], data: Data) -> dict[str, str]:
@@ -187,35 +185,14 @@ def _files(measured: Sequence[Any], data: Data) -> dict[str, str]:
     return found
 
 
-def _slug(trials: list[Any]) -> str:
-    """A file name that tells groups of trials apart and lets a reader guess which it is."""
-    text = json.dumps(plain(trials))
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    readable = re.sub("[^A-Za-z0-9.]+", "_", _title(trials)).strip("_.")[:60]
-    return f"{readable}-{digest}"
-
-
-def _title(trials: list[Any]) -> str:
-    first = trials[0]
-    values = first if isinstance(first, tuple) else (first,)
-    more = f" and {len(trials) - 1} more" if len(trials) > 1 else ""
-    return " ".join(map(str, values)) + more if values else "all"
-
-
 def _values(measured: Sequence[Any]) -> str:
     """The first row's statistics, or how many rows there are."""
     if len(measured) != 1:
         return f"{len(measured)} rows"
-    row = measured[0]
-    shown = [f for f in rows.fields(type(row)).values() if f.over]
-    return ", ".join(f"{f.name} {getattr(row, f.name):.6g}" for f in shown
-                     if isinstance(getattr(row, f.name), int | float)) or "1 row"  # fmt: skip
-
-
-def _seeds(config: Any) -> list[int]:
-    if hasattr(config, "seeds"):
-        return list(config.seeds)
-    return [config.seed] if hasattr(config, "seed") else []
+    names = [field.name for field in rows.fields(type(measured[0])).values() if field.over]
+    values = {name: getattr(measured[0], name) for name in names}
+    shown = [f"{n} {v:.6g}" for n, v in values.items() if isinstance(v, int | float)]
+    return ", ".join(shown) or "1 row"
 
 
 def _merged(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -225,17 +202,16 @@ def _merged(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
       ValueError: two groups give one name different values.
     """
     merged: dict[str, Any] = {}
-    for extras in several:
-        for name, value in extras.items():
-            before = merged.get(name)
-            if isinstance(value, dict) and isinstance(before, dict):
-                merged[name] = _merged([before, value])
-            elif isinstance(value, list) and isinstance(before, list):
-                merged[name] = [*before, *value]
-            elif name in merged and before != value:
-                raise ValueError(f"two groups of trials have different extras {name!r}")
-            else:
-                merged[name] = value
+    for name, value in (item for extras in several for item in extras.items()):
+        before = merged.setdefault(name, value)
+        if before is value:
+            continue
+        if isinstance(value, dict) and isinstance(before, dict):
+            merged[name] = _merged([before, value])
+        elif isinstance(value, list) and isinstance(before, list):
+            merged[name] = [*before, *value]
+        elif before != value:
+            raise ValueError(f"two groups of trials have different extras {name!r}")
     return merged
 
 
