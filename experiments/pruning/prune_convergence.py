@@ -15,13 +15,12 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.pruning import training
-from experiments.pruning.runs import Run, TestError, as_rows
+from experiments.pruning.runs import Nonzeros, Run, TestError, as_rows
 from experiments.pruning.training import Training
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
+from experiments.runner import rows
 from fewbits.io.progress import Bar
 from fewbits.training import trees
 from pruning.procedures import classifiers
@@ -62,7 +61,7 @@ class Rate(NamedTuple):
     """
 
     method: Annotated[str, ex.Key]
-    learning_rate: Annotated[float, ex.Key, ex.Column(format="g")]
+    learning_rate: Annotated[float, ex.Key, ex.Column(format="g"), ex.Axis("learning rate", "log")]
     test_error_percent: TestError
     nonzeros: Annotated[int | None, ex.Over(np.median), ex.Column("median nonzeros", ",.0f")]
     lost_percent: Annotated[
@@ -72,6 +71,16 @@ class Rate(NamedTuple):
     ]  # fmt: skip
     run: Run
     seeds: int
+
+
+class Coupled(NamedTuple):
+    """DRR's alpha, beta and the threshold's tolerance."""
+
+    tolerance: Annotated[float, ex.Key, ex.Panel]
+    beta: Annotated[float, ex.Key]
+    alpha: Annotated[float, ex.Key, ex.Axis("alpha", "log"), ex.Column(format="g")]
+    nonzeros: Nonzeros
+    test_error_percent: TestError
 
 
 def grid(config: Config) -> list[tuple[str]]:
@@ -108,10 +117,17 @@ def _train(config: Config, grid: Grid, seeds: tuple[int, ...], data: ex.Data) ->
     return as_rows(*labels, trained["metrics"], trees.size(network.init(jax.random.key(0))))
 
 
-def derive(record: ex.Record) -> list[Rate]:
-    """The runs over learning rates, lost or not."""
+def derive(record: ex.Record) -> list[Rate | Coupled]:
+    """The runs over learning rates, lost or not, and those over DRR's coupled settings."""
     n_seeds = len(record.config.seeds)
-    return [_rate(run, n_seeds) for run in record.rows if run.sharpness is None]
+    return [
+        _rate(run, n_seeds)
+        if run.sharpness is None
+        else Coupled(
+            run.tolerance, run.sharpness, run.penalty_weight, run.nonzeros, run.test_error_percent
+        )
+        for run in record.rows
+    ]  # fmt: skip
 
 
 def _rate(run: Run, n_seeds: int = 1) -> Rate:
@@ -128,41 +144,14 @@ def recompute(config: Config, row: Rate, data: ex.Data) -> float:
 
 
 def tables(records: dict[str, ex.Record]) -> list[ex.Table]:
-    """Over learning rates; the figures show DRR's settings."""
-    return list(filter(None, (rows.table(Rate, each.of(Rate)) for each in records.values())))
-
-
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """DRR's alpha x beta at each tolerance: heat maps of error and nonzeros."""
-    record = next(iter(records.values()))
-    config, measured = record.config, [run for run in record.of(Run) if run.sharpness is not None]
-    alphas, betas, tolerances = config.drr_penalty_weights, config.sharpnesses, config.tolerances
-
-    def mean(field: str, **settings: float) -> float:
-        return rows.mean_over_seeds(measured, field, **settings).mean
-
-    drawn = {}
-    for name, field, title in (
-        ("drr_error", "test_error_percent", "test error, %"),
-        ("drr_nonzeros", "nonzeros", "log10 of nonzeros"),
-    ):
-        values = np.array([[[mean(field, tolerance=t, sharpness=b, penalty_weight=a)
-                             for a in alphas] for b in betas] for t in tolerances])  # fmt: skip
-        values = np.log10(np.maximum(values, 1)) if field == "nonzeros" else values
-        span = {"vmin": values.min(), "vmax": values.max()}
-        figure, axes = plots.subplots(len(tolerances), width=3.2, height=2.8)
-        for axis, tolerance, image in zip(axes, tolerances, values, strict=True):
-            plots.heat_map(axis, image, ".2g", aspect="auto", cmap="viridis", **span)
-            axis.set_xticks(range(len(alphas)), [f"{alpha:.0e}" for alpha in alphas], fontsize=6)
-            axis.set_yticks(range(len(betas)), [f"{beta:g}" for beta in betas])
-            axis.set(xlabel="alpha", ylabel="beta", title=f"{title}, tolerance {tolerance:g}")
-        drawn[name] = figure
-    return drawn
+    """Not of every single run."""
+    (record,) = records.values()
+    return list(filter(None, (rows.table(kind, record.of(kind)) for kind in (Rate, Coupled))))
 
 
 EXPERIMENT = ex.of_module(
     __name__,
-    (Run, Rate),
+    (Run, Rate, Coupled),
     {
         "digits": Config(),
         "smoke": Config(

@@ -13,14 +13,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.pruning import files, runs, training
 from experiments.pruning.files import Target
 from experiments.pruning.runs import Choice, File, Run, Selected, published
 from experiments.pruning.training import Iterative, PruningStep, Training
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
 from fewbits.coding.weights.sparse import sparse_code
 from fewbits.training import trees
 from pruning.methods import METHODS
@@ -140,37 +138,6 @@ def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float] | Non
         return None
     test = data.images(config.data, "test")
     return files.recompute(row, training.lenet(config.network, test).apply, test)
-
-
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Pareto fronts of nonzeros and test error, and bytes of files; a colour for each family."""
-    colours = {"smooth": plots.OURS, "exact": "#2a9d5c", "control": plots.BASELINE}
-    drawn = {}
-    for record in records.values():
-        network, top = record.config.network, 3 * record.config.compared_from_percent
-        figure, (left, right) = plots.subplots(2)
-        by_method = rows.grouped(record.of(Run), lambda run: run.method)
-        for marker, (method, mine) in zip(plots.MARKERS, by_method.items(), strict=False):
-            points = rows.grouped(mine, lambda run: run.step).values()
-            means = [[rows.mean_over_seeds(point, field).mean for point in points]
-                     for field in ("nonzeros", "test_error_percent")]  # fmt: skip
-            colour = colours[METHODS[method].family]
-            left.plot(*means, marker, color=colour, label=method, alpha=0.8)
-        for other in (each for each in PUBLISHED if each.network == network):
-            spot = record.extras["parameters"] / other.ratio, other.test_error_percent
-            left.plot(*spot, "x", color=plots.PUBLISHED)
-            name = other.method.partition(" (")[0]
-            left.annotate(name, spot, color=plots.PUBLISHED, fontsize=7)
-        for row in record.of(File):
-            colour = colours[METHODS[row.method].family]
-            right.plot(row.bytes, row.test_error_percent, "o", color=colour)
-        left.legend(fontsize=6)
-        for axis, label in ((left, "nonzeros"), (right, "bytes of the file")):
-            axis.set(xlabel=label, ylabel="test error, %", ylim=(0.5, top))
-            plots.logarithmic(axis)
-        left.set_title(f"{network}, MNIST", loc="left")
-        drawn[f"{network}_pareto"] = figure
-    return drawn
 
 
 def _steps(epochs: tuple[tuple[int, int], ...], *factors: float) -> tuple[PruningStep, ...]:

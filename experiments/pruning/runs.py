@@ -20,10 +20,12 @@ _NONE: Any = None
 """Where no point keeps the limit."""
 
 Ratio = Annotated[float, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
-Nonzeros = Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f"), ex.Axis("nonzeros", "log")]
-Bytes = Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f")]
+Nonzeros = Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f"),
+                     ex.Axis("nonzeros", "log", x=True)]  # fmt: skip
+Bytes = Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f"),
+                  ex.Axis("bytes of the file", "log", x=True)]  # fmt: skip
 TestError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column(format=".2f"),
-                      ex.Axis("test error, %")]  # fmt: skip
+                      ex.Axis("test error, %", "log")]  # fmt: skip
 ValidationError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")]
 """Fields that several rows have."""
 
@@ -35,7 +37,7 @@ class Run(NamedTuple):
     prunes iteratively.
     """
 
-    network: Annotated[str, ex.Key]
+    network: Annotated[str, ex.Key, ex.Panel]
     method: Annotated[str, ex.Key]
     step: int
     """Of iterative pruning, or number of the setting."""

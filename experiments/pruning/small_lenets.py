@@ -75,13 +75,14 @@ class Tried(NamedTuple):
     Mean ± standard deviation over seeds.
     """
 
-    network: Annotated[str, ex.Key]
+    network: Annotated[str, ex.Key, ex.Panel]
     source: Annotated[str, ex.Key]
-    bits: Annotated[int, ex.Key]
+    bits: Annotated[int, ex.Key, ex.Axis("bits")]
     seed: int
-    bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes")]
-    validation_error_percent: Annotated[float, ex.MeanOverSeeds("%"),
-                                        ex.Column("validation error, %")]  # fmt: skip
+    bytes: Annotated[int, ex.MeanOverSeeds("bytes"), ex.Axis("bytes", x=True)]
+    validation_error_percent: Annotated[
+        float, ex.MeanOverSeeds("%"), ex.Axis("validation error, %", "log")
+    ]
 
 
 def grid(config: Config) -> list[tuple[str]]:

@@ -1,21 +1,10 @@
 """An experiment: presets, a grid of trials, a measurement, and a row declared once.
 
-From the declaration of a row follow its record, its table, its claims and its figure:
-
-    class Row(NamedTuple):
-        \"\"\"Test accuracy of a network of so many units.
-
-        Mean ± standard deviation over seeds.
-        \"\"\"
-
-        units: Annotated[int, Key, Axis("hidden units", scale="log")]
-        seed: int
-        accuracy_percent: Annotated[float, MeanOverSeeds("%"), Axis("test accuracy, %"),
-                                    Claim("demo.{units}", tolerance=0.5)]
-        file: Annotated[Path, Artifact]
+From the declaration of a row follow its record, its table, its claims and its figure; see
+docs/adding_an_experiment.md, which has a complete example.
 
 The docstring's first line is the table's title, the rest its note. Fields without any mark are in
-the record alone. docs/adding_an_experiment.md has a complete example.
+the record alone.
 """
 
 import sys
@@ -56,6 +45,8 @@ class Axis(NamedTuple):
     label: str
     """With the unit; also the column's heading."""
     scale: Literal["linear", "log", "log2", "symlog"] = "linear"
+    x: bool = False
+    """Of a statistic: it takes the place of the key, whose values run along the curve."""
 
 
 class Column(NamedTuple):

@@ -43,12 +43,17 @@ def subplots(
     return figure, list(axes.flat)
 
 
-def logarithmic(axis) -> None:
-    """A logarithmic x axis with plain numbers at 1, 2 and 5, so that few decades can be read."""
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+def scale(axis: Axes, which: str, name: str) -> None:
+    """Sets the scale of `x` or `y`; a logarithmic one has plain numbers, also within decades."""
+    base = 2 if name == "log2" else 10
+    if name in ("log", "log2"):
+        along = axis.xaxis if which == "x" else axis.yaxis
+        axis.set(**{f"{which}scale": "log"})
+        along.set_major_locator(LogLocator(base, subs=(1, 2, 5) if base == 10 else (1,)))
+        along.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        along.set_minor_formatter(NullFormatter())
+    else:
+        axis.set(**{f"{which}scale": name})
 
 
 def image_grid(
@@ -80,12 +85,6 @@ def heat_map(axis: Axes, values: np.ndarray, form: str, size: int = 7, **options
         shade = "black" if 0.3 * red + 0.6 * green + 0.1 * blue > 0.5 else "white"
         text = format(value, form) if value or values.dtype.kind == "f" else ""
         axis.text(column, row, text, ha="center", va="center", fontsize=size, color=shade)
-
-
-def doubling_axis(axis: Axes) -> None:
-    """A logarithmic x axis with a tick, in plain numbers, at every power of two."""
-    axis.set_xscale("log", base=2)
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def save(figure: Figure, path: Path, digest: str) -> None:

@@ -194,6 +194,25 @@ def test_the_default_figure_has_a_panel_for_each_value_and_published_stars(recor
     assert list(figures.default(EXPERIMENT, record)) == ["percent_against_size"]
 
 
+class Front(NamedTuple):
+    method: Annotated[str, Key]
+    weight: Annotated[float, Key, Axis("weight")]
+    nonzeros: Annotated[int, MeanOverSeeds(), Axis("nonzeros", "log", x=True)]
+    error: Annotated[float, MeanOverSeeds("%"), Axis("error, %")]
+
+
+def test_a_statistic_on_x_is_drawn_in_the_order_of_the_key():
+    measured = [Front("drr", w, n, e) for w, n, e in ((3, 10, 5.0), (1, 90, 1.0), (1, 110, 2.0))]
+    experiment = Experiment(Front, {}, measure, name="e")
+    front = Record("paper", "paper", None, tuple(measured), {}, {})
+    drawn = figures.default(experiment, front)
+    assert list(drawn) == ["error_against_nonzeros"]
+    (axis,) = drawn["error_against_nonzeros"].axes
+    assert (axis.get_xlabel(), axis.get_xscale()) == ("nonzeros", "log")
+    points = axis.containers[0][0].get_xydata()  # type: ignore
+    assert points.tolist() == [[100.0, 1.5], [10.0, 5.0]]
+
+
 def test_a_row_that_was_not_declared_and_a_file_elsewhere_are_refused(tmp_path):
     with pytest.raises(TypeError, match="no declared row"):
         rows.to_json(EXPERIMENT, Inner(1))
