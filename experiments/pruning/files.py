@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from experiments.common import decoded_networks
-from experiments.pruning.runs import File
+from experiments.pruning.runs import File, as_rows
 from experiments.runner import experiment as ex
 from fewbits import coding
 from fewbits.io.datasets import Images
@@ -67,14 +67,9 @@ def candidates(
     encode: Callable[[Any, int, tuple[int, int]], bytes],
     error: Callable[[Params], float],
 ) -> list[Candidate]:
-    """Every point at every precision.
+    """Every point at every precision; `error` is that of a decoded network on validation.
 
-    Args:
-      points: whatever `encode` understands.
-      precisions: bits of kernels and of biases.
-      n_seeds: files of each.
-      encode: (point, number of the seed, bits) -> file.
-      error: of a decoded network on validation, in percent.
+    `encode` makes a file of a point, the number of a seed, and bits.
     """
     found = []
     for point, bits in itertools.product(points, precisions):
@@ -85,36 +80,47 @@ def candidates(
     return found
 
 
-def of_method(
-    network: str,
-    method: str,
-    tried: Sequence[Candidate],
-    targets: Sequence[Target],
+def measured(
+    labels: tuple[str, str],
     settings: Sequence[Setting],
     seeds: Sequence[int],
-    error: Callable[[Params], float],
+    trained: dict[str, Any],
+    precisions: Sequence[tuple[int, int]],
+    targets: Sequence[Target],
+    encode: Callable[[Params, tuple[int, int]], bytes],
+    error: dict[str, Callable[[Params], float]],
+    n_parameters: int,
     data: ex.Data,
-) -> list[File]:
-    """The best files of a method for each target that it meets, decoded in a subprocess.
+) -> ex.Measurement:
+    """The runs of a method, and its best files for each target that it meets, as decoded.
 
-    Points of candidates are numbers of settings; `error` is that of a network on the test part.
+    `trained` has `params` and `metrics` with leaves [settings, seeds, ...], `labels` are network and
+    method, `encode` makes a file of params at bits, `error` is that of `errors_percent`.
     """
-    found, written = [], []
+
+    def of_point(point: int, number: int, bits: tuple[int, int]) -> bytes:
+        return encode(jax.tree.map(lambda leaf: leaf[point, number], trained["params"]), bits)
+
+    finite = np.flatnonzero(trained["metrics"]["finite"].all(axis=1)).tolist()
+    tried = candidates(finite, precisions, len(seeds), of_point, error["validation"])
+    found: list[Any] = as_rows(*labels, settings, seeds, trained["metrics"], n_parameters)
+    written = []
     for target in targets:
         best = target.best(tried)
         for number, seed in enumerate(seeds if best else ()):
             assert best is not None
-            path = data.path(f"{network}_{method}_{target.name}_{seed}.fb")
+            path = data.path("_".join([*labels, target.name, f"{seed}.fb"]))
             coding.save(path, best.contents[number])
             params = coding.params_from_bytes(best.contents[number])
             written.append((path, params))
             n, nonzeros, size = trees.size(params), best.nonzeros[number], path.stat().st_size
-            labels = (network, method, target.title, seed, *settings[best.point][:2], *best.bits)
-            measured = (nonzeros, n / nonzeros, size, 4 * n / size, error(params))
-            found.append(File._make((*labels, *measured, best.errors[number], path)))
+            chosen = (target.title, seed, *settings[best.point][:2], *best.bits)
+            sizes = (nonzeros, n / nonzeros, size, 4 * n / size)
+            wrong = (error["test"](params), best.errors[number])
+            found.append(File._make((*labels, *chosen, *sizes, *wrong, path)))
     if written:
         decoded_networks.check(written)
-    return found
+    return ex.Measurement(found, {"parameters": n_parameters})
 
 
 def recompute(row: Any, apply: Any, test: Images, **options: Any) -> dict[str, float]:
@@ -123,11 +129,17 @@ def recompute(row: Any, apply: Any, test: Images, **options: Any) -> dict[str, f
     return {
         "ratio": trees.size(params) / int(trees.nonzeros(params)),
         "bytes": row.file.stat().st_size,
-        "test_error_percent": error_percent(apply, test, **options)(params),
+        "test_error_percent": errors_percent(apply, {"test": test}, **options)["test"](params),
     }
 
 
-def error_percent(apply: Any, images: Images, **options: Any) -> Callable[[Params], float]:
-    """Params -> error in percent on these images, compiled once."""
+def errors_percent(
+    apply: Any, parts: dict[str, Images], **options: Any
+) -> dict[str, Callable[[Params], float]]:
+    """Params -> error in percent, on each part; compiled once for its shape."""
     right = jax.jit(lambda params, x, y: evaluation.accuracy(apply, params, x, y, **options))
-    return lambda params: 100 * (1 - float(right(params, images.pixels, images.labels)))
+
+    def of_part(images: Images) -> Callable[[Params], float]:
+        return lambda params: 100 * (1 - float(right(params, images.pixels, images.labels)))
+
+    return {name: of_part(images) for name, images in parts.items()}

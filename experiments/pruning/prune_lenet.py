@@ -11,9 +11,6 @@ Data: mnist.
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
-import jax
-import numpy as np
-
 from experiments.pruning import files, runs, training
 from experiments.pruning.files import Target
 from experiments.pruning.runs import Choice, File, Run, Selected, published
@@ -84,25 +81,14 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
     plan = next(each for each in config.iterative if each.method == method)
     parts = training.parts_of(data, config.data, config.validation_images)
     trained = training.train_lenet(config.network, plan, config.training, parts, seeds, data)
-    metrics, settings = trained["metrics"], plan.settings()
-    size = trees.size(trained["params"]) // metrics["finite"].size
-
-    def encode(point: int, number: int, bits: tuple[int, int]) -> bytes:
-        params = jax.tree.map(lambda leaf: leaf[point, number], trained["params"])
-        return sparse_code.write_sparse(params, {"*/bias": bits[1], "*": bits[0]})
-
-    apply = training.lenet(config.network, parts["train"]).apply
-    error = {name: files.error_percent(apply, images) for name, images in parts.items()}
-    finite = np.flatnonzero(metrics["finite"].all(axis=1)).tolist()
-    tried = files.candidates(finite, PRECISIONS, len(seeds), encode, error["validation"])
-    labels = (config.network, method)
-    measured = [
-        *runs.as_rows(*labels, settings, seeds, metrics, size),
-        *files.of_method(
-            *labels, tried, _targets(config, size), settings, seeds, error["test"], data
-        ),
-    ]
-    return ex.Measurement(measured, {"parameters": size})
+    n_parameters = trees.size(trained["params"]) // trained["metrics"]["finite"].size
+    return files.measured(
+        (config.network, method), plan.settings(), seeds, trained, PRECISIONS,
+        _targets(config, n_parameters),
+        lambda params, bits: sparse_code.write_sparse(params, {"*/bias": bits[1], "*": bits[0]}),
+        files.errors_percent(training.lenet(config.network, parts["train"]).apply, parts),
+        n_parameters, data,
+    )  # fmt: skip
 
 
 def _targets(config: Config, n_parameters: int) -> list[Target]:

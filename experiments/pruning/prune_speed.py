@@ -62,9 +62,7 @@ class Step(NamedTuple):
     """
 
     penalty: Annotated[str, ex.Key]
-    time_over_plain: Annotated[
-        float, ex.Over(max), ex.Column("time over the plain step", ".2f")
-    ]  # fmt: skip
+    time_over_plain: Annotated[float, ex.Over(max), ex.Column("time over the plain step", ".2f")]
     wanted: Annotated[float, ex.Column()] = WANTED_STEP
 
 
@@ -104,7 +102,7 @@ def recompute(config: Config, row: Any, data: ex.Data) -> float:
         again = measure(config, [], data)
         return next(one.over_sequential for one in again if one.part == row.part)
     again = measure(replace(config, lenet=row.network == "lenet300"), [], data)
-    return next(one.time_over_sequential for one in again if one.network == row.network)
+    return next(one.time_over_sequential for one in again if one[0] == row.network)
 
 
 EXPERIMENT = ex.of_module(

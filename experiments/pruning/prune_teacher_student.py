@@ -11,15 +11,15 @@ Data: none.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
+from experiments.runner import rows
 from fewbits.coding import units
 from fewbits.io.progress import Bar
 from fewbits.training import sweep
@@ -46,21 +46,20 @@ class Config:
     """Fewer examples are taken whole."""
     learning_rate: float = 5e-3
     """Ten times the published rate, and falling, for a fifth of the steps."""
-    tolerance: float = 0.01
-    runs_per_chunk: int | None = None
 
 
 class Run(NamedTuple):
     """One student; losses are mean squared errors."""
 
-    method: Annotated[str, ex.Key]
+    method: Annotated[str, ex.Key, ex.Panel]
     n_examples: Annotated[int, ex.Key]
-    penalty_bits: Annotated[float, ex.Key]
+    penalty_bits: Annotated[float, ex.Key, ex.Axis("penalty, bits a weight", "symlog")]
     seed: int
-    nonzeros: int
+    nonzeros: Annotated[int, ex.MeanOverSeeds(), ex.Axis("nonzeros", "log"), ex.Column(shown=False)]
     train_loss: float | None
     validation_loss: float | None
-    test_loss: float | None
+    test_loss: Annotated[float | None, ex.MeanOverSeeds(), ex.Axis("test loss", "log"),
+                         ex.Column(shown=False)]  # fmt: skip
     finite: bool
     recovered: bool
     """Whether it equals the teacher: equal normal forms within a tenth of the largest weight."""
@@ -103,30 +102,26 @@ def grid(config: Config) -> Iterator[tuple[str, int]]:
 
 def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> list[Run]:
     """Draw teachers and examples, train and prune students."""
-    ((method_name, n_examples),) = trials
-    setting, named = config.setting, METHODS[method_name]
+    ((method, n_examples),) = trials
     one_run = teacher_student.pruning_run(
-        setting, method_name, (n_examples, config.n_validation, config.n_test),
+        config.setting, method, (n_examples, config.n_validation, config.n_test),
         steps=config.steps, fine_tune_steps=config.fine_tune_steps,
         batch_size=config.batch_size if n_examples > config.batch_size else None,
     )  # fmt: skip
     weights = units.bits_to_nats(np.asarray(config.penalties_bits)) / n_examples
     rate = config.learning_rate
-    hyperparameters = named.hyperparameters(rate, jnp.asarray(weights, jnp.float32))
-    point = _three_phase.Point(hyperparameters, config.tolerance, 0.0, rate)
-    with Bar(f"{method_name}, N = {n_examples}") as bar:
-        found = sweep(
-            lambda key, point, data: one_run(key, point), point, config.seeds,
-            runs_per_chunk=config.runs_per_chunk, progress=bar,
-        )  # fmt: skip
+    hyperparameters = METHODS[method].hyperparameters(rate, jnp.asarray(weights, jnp.float32))
+    point = _three_phase.Point(hyperparameters, fine_tune_rate=rate)
+    with Bar(f"{method}, N = {n_examples}") as bar:
+        found = sweep(lambda key, point, _: one_run(key, point), point, config.seeds, progress=bar)
     runs = []
-    for p, penalty in enumerate(config.penalties_bits):
-        for s, seed in enumerate(config.seeds):
-            one = jax.tree.map(lambda leaf, at=(p, s): leaf[at], found)
-            metrics = {name: value.item() for name, value in one["metrics"].items()}
-            same = metrics["finite"] and teacher_student.recovered(one["student"], one["teacher"])
-            run = Run(method_name, n_examples, penalty, seed, **metrics, recovered=bool(same))
-            runs.append(run)
+    for (p, penalty), (s, seed) in product(
+        enumerate(config.penalties_bits), enumerate(config.seeds)
+    ):
+        one = jax.tree.map(lambda leaf, at=(p, s): leaf[at], found)
+        metrics = {name: value.item() for name, value in one["metrics"].items()}
+        same = metrics["finite"] and teacher_student.recovered(one["student"], one["teacher"])
+        runs.append(Run(method, n_examples, penalty, seed, **metrics, recovered=bool(same)))
     return runs
 
 
@@ -161,33 +156,6 @@ def recompute(config: Config, row: Best, data: ex.Data) -> float:
     return best / unpenalised
 
 
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Test loss and nonzeros against the penalty, one pair of axes for each method."""
-    record, drawn = records["paper"], {}
-    config = record.config
-    penalties = np.asarray(config.penalties_bits, float)
-    shown = np.where(penalties > 0, penalties, penalties[penalties > 0].min() / 3)
-    excess = [run._replace(test_loss=run.test_loss - config.setting.noise**2)
-              for run in record.of(Run) if run.test_loss is not None]  # fmt: skip
-    for method in config.methods:
-        figure, axes = plots.subplots(2)
-        titles = {"test_loss": "excess test loss", "nonzeros": "nonzeros"}
-        for axis, (field, title) in zip(axes, titles.items(), strict=True):
-            for n in config.n_examples:
-                mine = [run for run in excess if (run.method, run.n_examples) == (method, n)]
-                means = [rows.mean_over_seeds(mine, field, penalty_bits=p).mean
-                         for p in config.penalties_bits]  # fmt: skip
-                axis.plot(shown, means, "o-", label=f"N = {n}")
-            if field == "nonzeros":
-                axis.axhline(72, color=plots.PUBLISHED, linestyle="--", label="teacher")
-            axis.set(xscale="log", yscale="log", ylabel=title)
-            axis.set_xlabel("penalty, bits a weight (leftmost: none)")
-            axis.legend(fontsize=7)
-        axes[0].set_title(method, loc="left")
-        drawn[f"{method}_curves"] = figure
-    return drawn
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     (Run, Best),
@@ -203,4 +171,4 @@ EXPERIMENT = ex.of_module(
     },
     data="synthetic: teacher networks drawn from each seed, 1,000 validation and 5,000 test",
     free=("methods", "n_examples"),
-)
+)  # fmt: skip

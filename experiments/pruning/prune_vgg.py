@@ -26,13 +26,14 @@ from experiments.runner.rows import grouped, mean_over_seeds
 from fewbits.coding.weights.sparse import sparse_code
 from fewbits.io.datasets import Images
 from fewbits.training import trees
+from fewbits.training.method import Params
 from fewbits.training.models import vgg
 from fewbits.training.models.vgg import Vgg
 from pruning.procedures.classifiers import Setting
 from pruning.procedures.resumable import Settings, Trainer
 
-KERNEL_BITS = (3, 4, 5, 6, 8)
-"""Scales, shifts and biases have 8."""
+PRECISIONS = ((3, 8), (4, 8), (5, 8), (6, 8), (8, 8))
+"""Bits of kernels, and of scales, shifts and biases."""
 DENSE = "dense"
 """Beside the methods' names: the network without pruning."""
 PUBLISHED = [published("vgg16", "SNIP", 33, 8.0), published("vgg16", "BC-GHS", 18, 9.0)]
@@ -45,7 +46,7 @@ class Config:
     width: float = 1.0
     """Factor on VGG-16's channels."""
     blocks: tuple[tuple[int, ...], ...] = vgg.BLOCKS
-    """Its convolutions' channels, block by block."""
+    """Channels of its convolutions, block by block."""
     bfloat16: bool = False
     """Activations while training; everything is measured with float32."""
     iterative: tuple[Iterative, ...] = ()
@@ -55,11 +56,8 @@ class Config:
     """Whether each training image is seen from either side."""
     seeds: tuple[int, ...] = (0,)
     validation_images: int = 5_000
-    calibration_images: int = 2_000
-    """Training images that the deployed network's statistics are measured on."""
     points_lost: float = 1.0
     """Of accuracy against the dense networks of the same seeds, in percent."""
-    checkpoint_epochs: int = 5
 
     def network(self, images: Images, **settings: Any) -> Vgg:
         """For the shape and the classes of these images."""
@@ -69,7 +67,7 @@ class Config:
     @property
     def name(self) -> str:
         """Of the network."""
-        return "vgg16" if (self.width, self.blocks) == (1, vgg.BLOCKS) else "narrow_vgg"
+        return "vgg16" if self.blocks == vgg.BLOCKS else "narrow_vgg"
 
     @property
     def target(self) -> str:
@@ -90,7 +88,7 @@ def measure(
     parts = training.parts_of(data, config.data, config.validation_images)
     trainer = _trainer(config, parts, data)
     fold = jax.jit(trainer.deployed.fold)
-    calibration = parts["train"].pixels[: config.calibration_images]
+    calibration = parts["train"].pixels[: trainer.settings.calibration_images]
     whole = jax.eval_shape(trainer.network.init, jax.random.key(0))
     size = trees.size(jax.eval_shape(fold, whole, calibration))
     dense = _dense(config, trainer, data)
@@ -99,43 +97,32 @@ def measure(
         measured = runs.as_rows(config.name, method, [setting], seeds, dense, size)
         return ex.Measurement(measured, {"parameters": size})
     plan = next(each for each in config.iterative if each.method == method)
-    trained, settings = _pruned(plan, trainer, seeds, data), plan.settings()
 
-    def encode(point: int, number: int, bits: tuple[int, int]) -> bytes:
-        params = jax.tree.map(lambda leaf: leaf[point, number], trained["params"])
+    def encode(params: Params, bits: tuple[int, int]) -> bytes:
         widths = {"*/bias": bits[1], "*/scale": bits[1], "*": bits[0]}
         norms = {name: params[name] for name in params if name.startswith("norm")}
         deployed = fold({**sparse_code.quantise_sparse(params, widths), **norms}, calibration)
         return sparse_code.write_sparse(jax.tree.map(np.asarray, deployed), widths)
 
-    apply = trainer.deployed.apply_folded
-    error = {name: files.error_percent(apply, each, batch_size=250) for name, each in parts.items()}
-    finite = np.flatnonzero(trained["metrics"]["finite"].all(axis=1)).tolist()
-    precisions = [(bits, 8) for bits in KERNEL_BITS]
-    tried = files.candidates(finite, precisions, len(seeds), encode, error["validation"])
     limit = 100 * float(np.mean(dense["validation_error"])) + config.points_lost
     target = files.Target(
         config.target, "loss", lambda one: one.mean_error <= limit,
         lambda one: (one.mean_nonzeros, one.mean_bytes),
     )  # fmt: skip
-    labels = (config.name, method)
-    measured = [
-        *runs.as_rows(*labels, settings, seeds, trained["metrics"], size),
-        *files.of_method(*labels, tried, [target], settings, seeds, error["test"], data),
-    ]
-    return ex.Measurement(measured, {"parameters": size})
+    error = files.errors_percent(trainer.deployed.apply_folded, parts, batch_size=250)
+    return files.measured(
+        (config.name, method), plan.settings(), seeds, _pruned(plan, trainer, seeds, data),
+        PRECISIONS, [target], encode, error, size, data,
+    )  # fmt: skip
 
 
 def _trainer(config: Config, parts: training.Parts, data: ex.Data) -> Trainer:
     """The programs of a run, whose checkpoints are in its folder."""
-    dtype, plan = jnp.bfloat16 if config.bfloat16 else jnp.float32, config.training
-    return Trainer(
-        config.network(parts["train"], activation_dtype=dtype), config.network(parts["train"]),
-        training.arrays(parts),
-        Settings(plan.batch_size, plan.fine_tune_rate, plan.shift_pixels, config.mirrored,
-                 config.calibration_images, config.checkpoint_epochs),
-        data.folder / "checkpoints",
-    )  # fmt: skip
+    plan, dtype = config.training, jnp.bfloat16 if config.bfloat16 else jnp.float32
+    whole, images = config.network(parts["train"]), training.arrays(parts)
+    trained = config.network(parts["train"], activation_dtype=dtype)
+    settings = Settings(plan.batch_size, plan.fine_tune_rate, plan.shift_pixels, config.mirrored)
+    return Trainer(trained, whole, images, settings, data.folder / "checkpoints")
 
 
 def _dense(config: Config, trainer: Trainer, data: ex.Data) -> dict[str, np.ndarray]:
@@ -204,11 +191,9 @@ EXPERIMENT = ex.of_module(
             data="digits", width=1 / 8, blocks=((64,), (128,)),
             iterative=(Iterative("drr", 1e-4, (PruningStep(1.0, 4), PruningStep(10.0, 4, 4))),),
             training=Training(epochs=4, batch_size=100),
-            mirrored=False, validation_images=297, calibration_images=200, points_lost=60.0,
-            checkpoint_epochs=2,
+            mirrored=False, validation_images=297, points_lost=60.0,
         ),
     },
     published=PUBLISHED,
-    free=("seeds", "checkpoint_epochs"),
     notes="bits of files are those of kernels",
 )  # fmt: skip

@@ -93,8 +93,7 @@ def grid(config: Config) -> list[tuple[str]]:
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any]:
     """Code every source again, choose, write, decode, test."""
     parts = training.parts_of(data, config.data, config.validation_images)
-    apply = training.lenet(config.network, parts["train"]).apply
-    error = {name: files.error_percent(apply, images) for name, images in parts.items()}
+    error = files.errors_percent(training.lenet(config.network, parts["train"]).apply, parts)
     sources = config.sources or ("trained here",)
     given = {name: [_given(config, name, seed, data) for seed in config.seeds] for name in sources}
 
