@@ -15,17 +15,20 @@ Data: mnist.
 """
 
 import base64
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
-from experiments.dataset_compression import spuco_figures
 from experiments.runner import experiment as ex
+from experiments.runner import plots
+from experiments.runner.rows import grouped
 from fewbits.coding import container
 from fewbits.io import datasets
 from fewbits.io.progress import Bar
@@ -34,23 +37,17 @@ from fewbits.training.downstream import ClassifierConfig
 from lgc import Config as Mixtures
 from lgc.coresets import lossless_subset
 from lgc.groups import grouped_compression as compression
+from lgc.groups import spuco_mnist
 from lgc.groups.grouped import Architecture
 from lgc.groups.grouped_compression import equal_groups
-from lgc.groups.spuco_mnist import (
-    VALIDATION_SHARE,
-    Colouring,
-    GroupAccuracies,
-    Grouped,
-    balanced_set,
-    group_accuracies,
-    training_set,
-)
+from lgc.groups.spuco_mnist import Colouring, GroupAccuracies, Grouped, group_accuracies
 
 TrainingSet = Literal[
     "raw", "raw_equalised", "subset", "subset_equalised", "dense_natural", "dense_equalised",
     "convolutional_natural", "convolutional_equalised",
 ]  # fmt: skip
-USUAL_STRENGTH = 0.995
+_SHOWN = 20
+"""Images in each row of reconstructions."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,7 @@ class Config:
 
     Attributes:
       data: name of the data set whose digits are coloured.
-      colouring: how; its strength is replaced by each of `strengths`.
-      strengths: shares of a class's training images on its own background.
+      colouring: how.
       training_sets: of the classifiers.
       archive: how archives are made; each with both decoders.
       classifier: the network and its training.
@@ -70,7 +66,6 @@ class Config:
 
     data: str = "mnist"
     colouring: Colouring = Colouring()
-    strengths: tuple[float, ...] = (USUAL_STRENGTH,)
     training_sets: tuple[TrainingSet, ...] = get_args(TrainingSet)
     archive: compression.Config = compression.Config()
     classifier: ClassifierConfig = ClassifierConfig(steps=8_000, falling=True)
@@ -82,7 +77,6 @@ class Trial(NamedTuple):
     """One classifier."""
 
     training_set: TrainingSet
-    strength: float
     seed: int
 
 
@@ -102,9 +96,9 @@ class Row(NamedTuple):
     bytes: Annotated[int | None, ex.Over(np.mean), ex.Column(format=",.0f")]
     worst_percent: Annotated[
         float, ex.MeanOverSeeds("%"), ex.Column("worst group, %"),
-        ex.Claim("lgc.spuco5.worst_group.raw{suffix}",
+        ex.Claim("lgc.spuco5.worst_group.raw",
                  when=lambda row: row.claimed and row.training_set == "raw"),
-        ex.Claim("lgc.spuco5.worst_group.equalised{suffix}", tolerance=2.0,
+        ex.Claim("lgc.spuco5.worst_group.equalised", tolerance=2.0,
                  when=lambda row: row.claimed and row.training_set == "convolutional_equalised"),
     ]  # fmt: skip
     average_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("average, %")]
@@ -119,34 +113,28 @@ class Row(NamedTuple):
         """Whether it is of the literature's five classes."""
         return self.classes == 5
 
-    @property
-    def suffix(self) -> str:
-        """Of the claim's id."""
-        return "" if self.strength == USUAL_STRENGTH else f".{self.strength:g}"
-
 
 def grid(config: Config) -> Iterator[Trial]:
-    for strength in config.strengths:
-        for seed in config.seeds:
-            yield from (Trial(name, strength, seed) for name in config.training_sets)
+    for seed in config.seeds:
+        yield from (Trial(name, seed) for name in config.training_sets)
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measurement:
     """Colour, compress, decode in a subprocess, train and test."""
-    (trial,) = trials
-    train, test = coloured(config, trial.strength, trial.seed, data)
-    kind, _, weights = trial.training_set.partition("_")
-    size, seed = len(train.classes), trial.seed
+    ((name, seed),) = trials
+    train, test = _coloured(config, config.colouring, seed, data)
+    kind, _, weights = name.partition("_")
+    size = len(train.classes)
     path, pictures = None, {}
     if kind == "raw":
         rows = equal_groups(train.groups, size, seed) if weights else np.arange(size)
         decoded = train.pixels[rows], train.classes[rows]
     else:
         decoder = "convolutional" if kind == "subset" else kind
-        path, pictures = _archive(config, data, decoder, trial, train, test)
+        path, pictures = _archive(config, data, decoder, seed, train, test)
         if kind == "subset":
             content = _subset(train, path.stat().st_size, weights == "equalised", seed)
-            path = data.path(f"spuco_{trial.training_set}_{trial.strength}_{seed}.bin")
+            path = data.path(f"spuco_{name}_{config.colouring.strength}_{seed}.bin")
             container.save(path, content)
             decoded = decoded_sets.from_subset(path, size, seed)
         else:
@@ -154,43 +142,37 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
             decoded = decoded_sets.from_archive(path, per_group, seed)
     found, finite = _group_accuracies(config.classifier, decoded, train, test, seed)
     row = Row(
-        *trial[:1], train.n_classes, *trial[1:], path.stat().st_size if path else None,
+        name, train.n_classes, config.colouring.strength, seed,
+        path.stat().st_size if path else None,
         100 * found.worst, 100 * found.average, 100 * found.even,
         tuple(np.round(100 * found.each, 2).tolist()), finite, path,
     )  # fmt: skip
-    return ex.Measurement([row], {"pictures": pictures})
+    return ex.Measurement([row], {"pictures": pictures if seed == config.seeds[0] else {}})
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Draw from the archive again, train the classifier again, test it; percent."""
     assert row.file is not None
-    train, test = coloured(config, row.strength, row.seed, data)
+    colouring = replace(config.colouring, strength=row.strength)
+    train, test = _coloured(config, colouring, row.seed, data)
     per_group = len(train.classes) // len(train.counts())
     decoded = decoded_sets.from_archive(row.file, per_group, row.seed)
     return 100 * _group_accuracies(config.classifier, decoded, train, test, row.seed)[0].worst
 
 
-def coloured(config: Config, strength: float, seed: int, data: ex.Data) -> tuple[Grouped, Grouped]:
-    """Training set, and the official test images or the validation part, as `config.test` says.
-
-    The validation part and its colours do not depend on the seed, nor do the test's colours.
-    """
-    colouring = replace(config.colouring, strength=strength)
-    digits = data.images(config.data, "train")
-    held_out = round(VALIDATION_SHARE * len(digits.labels))
-    digits, test = datasets.split_validation(digits, held_out)
-    if config.test == "test":
-        test = data.images(config.data, "test")
-    return training_set(digits, colouring, seed), balanced_set(test, colouring, 0)
+def _coloured(
+    config: Config, colouring: Colouring, seed: int, data: ex.Data
+) -> tuple[Grouped, Grouped]:
+    """Training set, and the official test images or the validation part, as `config.test` says."""
+    digits, others = data.images(config.data, "train"), data.images(config.data, "test")
+    train, validation, test = spuco_mnist.benchmark(digits, others, colouring, seed)
+    return train, test if config.test == "test" else validation
 
 
 def _group_accuracies(
-    classifier: ClassifierConfig,
-    images: tuple[np.ndarray, np.ndarray],
-    train: Grouped,
-    test: Grouped,
-    seed: int,
-) -> tuple[GroupAccuracies, bool]:
+    classifier: ClassifierConfig, images: tuple[np.ndarray, np.ndarray], train: Grouped,
+    test: Grouped, seed: int,
+) -> tuple[GroupAccuracies, bool]:  # fmt: skip
     outcome = downstream.train(classifier, [images], test.images(), seeds=(seed,), runs_per_chunk=1)
     predictions = np.asarray(outcome.predictions)[0, 0]
     return group_accuracies(predictions, test, train.counts()), bool(outcome.finite[0, 0])
@@ -206,32 +188,68 @@ def _subset(train: Grouped, budget_bytes: int, equalised: bool, seed: int) -> by
 
 
 def _archive(
-    config: Config, data: ex.Data, decoder: str, trial: Trial, train: Grouped, test: Grouped
+    config: Config, data: ex.Data, decoder: str, seed: int, train: Grouped, test: Grouped
 ) -> tuple[Path, dict[str, str]]:
-    """Path of the archive, and pictures of the first one's reconstructions."""
-    name = f"spuco_{decoder}_{trial.strength}_{trial.seed}"
+    """Path of the archive, and test images as they are and through it."""
+    name = f"spuco_{decoder}_{config.colouring.strength}_{seed}"
     architecture = replace(config.archive.architecture, decoder=decoder)
+    shown = _shown(test)
 
-    def compressed() -> dict[str, Any]:
-        with Bar(f"{decoder}, strength {trial.strength}, seed {trial.seed}") as bar:
+    def compressed() -> tuple[np.ndarray, np.ndarray]:
+        with Bar(f"{decoder}, seed {seed}") as bar:
             made = compression.compress(
                 train.pixels, train.classes, train.backgrounds,
                 config=replace(config.archive, architecture=architecture),
-                key=jax.random.key(trial.seed), progress=bar,
+                key=jax.random.key(seed), progress=bar,
             )  # fmt: skip
-        pictures = {}
-        if trial[1:] == (config.strengths[0], config.seeds[0]):
-            shown = spuco_figures.shown_of(test)
-            reconstructed = made.reconstruct(shown.pixels, shown.backgrounds)
-            pictures = {"originals": shown.pixels, decoder: reconstructed}
-        return {
-            "archive": base64.b64encode(made.data).decode(),
-            "pictures": {name: spuco_figures.pack(each) for name, each in pictures.items()},
-        }
+        return np.frombuffer(made.data, np.uint8), made.reconstruct(shown.pixels, shown.backgrounds)
 
-    stage, path = data.cached(name, compressed), data.path(f"{name}.lgc")
-    container.save(path, base64.b64decode(stage["archive"]))
-    return path, stage["pictures"]
+    archive, reconstructed = data.cached_arrays(name, compressed)
+    path = data.path(f"{name}.lgc")
+    container.save(path, archive.tobytes())
+    return path, {"originals": pack(shown.pixels), decoder: pack(reconstructed)}
+
+
+def _shown(images: Grouped) -> Grouped:
+    """A few images, as many groups as can be."""
+    firsts = np.unique(images.groups, return_index=True)[1]
+    # Diagonal by diagonal, so that twenty images show each class and each background.
+    n = images.n_classes
+    groups = images.groups[firsts]
+    return images.take(firsts[np.argsort((groups % n - groups // n) % n, kind="stable")][:_SHOWN])
+
+
+def pack(images: np.ndarray) -> str:
+    """Images as text: compressed, in base 64."""
+    file = io.BytesIO()
+    np.savez_compressed(file, images)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def unpack(text: str) -> np.ndarray:
+    """The images that `pack` was given."""
+    with np.load(io.BytesIO(base64.b64decode(text))) as arrays:
+        return arrays["arr_0"]
+
+
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Mean accuracy of every (class, background), a map for each training set; reconstructions."""
+    paper = records["paper"]
+    by_set = grouped(paper.rows, lambda row: row.training_set)
+    columns = min(4, len(by_set))
+    maps, axes = plots.subplots(columns, rows=-(-len(by_set) // columns), width=2.1, height=2.4)
+    for spare in axes[len(by_set) :]:
+        spare.set_visible(False)
+    for axis, (name, mine) in zip(axes, by_set.items(), strict=False):
+        each = np.mean([row.groups_percent for row in mine], axis=0)
+        each = each.reshape(mine[0].classes, mine[0].classes)
+        plots.heat_map(axis, each, ".0f", 6, cmap="viridis", vmin=0, vmax=100)
+        axis.set(xlabel="background", ylabel="class")
+        axis.set_title(name.replace("_", " "), loc="left", fontsize=7)
+    strips = [
+        (title.replace("_", " "), unpack(text)) for title, text in paper.extras["pictures"].items()
+    ]
+    return {"groups": maps, **({"reconstructions": plots.image_grid(strips)} if strips else {})}
 
 
 _FEW: tuple[TrainingSet, ...] = (
@@ -243,18 +261,14 @@ EXPERIMENT = ex.of_module(
     Row,
     {
         "paper": Config(),
-        "strengths": Config(
-            strengths=(0.9, 0.97, 0.99, 0.999), training_sets=_FEW, seeds=(0, 1, 2)
-        ),
         "ten": Config(
-            colouring=Colouring(n_classes=10, palette="tab10", label_noise=0.001),
-            strengths=(0.99,),
+            colouring=Colouring(n_classes=10, palette="tab10", label_noise=0.001, strength=0.99),
             training_sets=_FEW,
             seeds=(0, 1, 2),
         ),
         "smoke": Config(
             data="digits",
-            strengths=(0.9,),
+            colouring=Colouring(strength=0.9),
             training_sets=("raw", "subset", "convolutional_equalised"),
             archive=compression.Config(
                 Architecture(latent=4, hidden=32, dense_hidden=(16,), widths=(4, 4, 4)),
@@ -265,9 +279,8 @@ EXPERIMENT = ex.of_module(
             seeds=(0,),
         ),
     },
-    figures=spuco_figures.draw,
     data=lambda config: f"coloured by lgc/groups/spuco_mnist.py: "
     f"{datasets.SOURCES[config.data].note}",
-    free=("seeds", "training_sets", "strengths"),
+    free=("seeds", "training_sets"),
     headline="lgc.spuco5.worst_group.equalised",
 )  # fmt: skip

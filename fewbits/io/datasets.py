@@ -1,4 +1,4 @@
-"""Image data sets as plain arrays: embedded digits, and what TensorFlow Datasets has prepared.
+"""Image data sets as plain arrays: some embedded, others prepared by TensorFlow Datasets.
 
 `load(name, split)` is the one way in. Prepared folders are read with `tfds.data_source`, which
 needs no TensorFlow. Decoding 60,000 PNGs takes about twenty seconds, so decoded arrays are stored
@@ -16,11 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from fewbits.io.image_sets import idx
+from fewbits.io.image_sets import embedded, idx
 from fewbits.io.outputs import open_output
-
-_DIGITS_TRAIN = 1_297
-"""scikit-learn's digits have no official split: the last 500 of the file are the test set."""
 
 _DIGIT_NAMES = tuple("0123456789")
 _CIFAR_NAMES = (
@@ -47,6 +44,9 @@ class Source(NamedTuple):
 
 SOURCES = {
     "digits": Source(None, _DIGIT_NAMES, "scikit-learn's 8x8 digits, last 500 images as test set"),
+    "greek_letters": Source(
+        None, tuple(embedded.LETTERS), "ten Greek letters drawn from fonts, 2,500/2,000 images"
+    ),
     "mnist": Source("3.0.1", _DIGIT_NAMES, "original MNIST, official 60,000/10,000 split"),
     "fashion_mnist": Source(
         "3.0.1",
@@ -104,9 +104,9 @@ def load(name: str, split: str, *, data_dir: str | Path | None = None) -> Images
         raise DataError(f"unknown data set {name!r}; known are {', '.join(SOURCES)}")
     if split not in ("train", "test"):
         raise DataError(f"unknown split {split!r}; use 'train' or 'test'")
-    if name == "digits":
-        return _digits(split)
     source = SOURCES[name]
+    if name in embedded.LOADERS:
+        return Images(*embedded.LOADERS[name](split), source.label_names)
     folder = _prepared_folder(name, str(source.version), data_dir)
     cached = _cache_file(name, source.version, split, folder)
     arrays = _read_cache(cached)
@@ -195,17 +195,6 @@ def prepare_with_tfds(name: str, data_dir: str | Path | None = None) -> None:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         remedies = _how_to_prepare(name, SOURCES[name].version, data_dir)
         raise DataError(f"TFDS could not prepare {name} ({reason}).\n{remedies}") from error
-
-
-def _digits(split: str) -> Images:
-    from sklearn.datasets import load_digits
-
-    digits: Any = load_digits()
-    # The embedded images have 17 grey levels, 0 to 16; bytes keep them apart and full-scale.
-    pixels = np.minimum(np.round(digits.images * (255 / 16)), 255).astype(np.uint8)[..., None]
-    labels = digits.target.astype(np.int32)
-    part = slice(None, _DIGITS_TRAIN) if split == "train" else slice(_DIGITS_TRAIN, None)
-    return Images(pixels[part], labels[part], _DIGIT_NAMES)
 
 
 def _prepared_folder(name: str, version: str, data_dir: str | Path | None) -> Path | None:

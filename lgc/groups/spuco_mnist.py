@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from fewbits.io.datasets import Images
+from fewbits.io.datasets import Images, split_validation
 
 VALIDATION_SHARE = 11_996 / 60_000
 """Of the official training images; the package's own number."""
@@ -96,6 +96,28 @@ class Grouped(NamedTuple):
             classes=self.classes[rows],
             backgrounds=self.backgrounds[rows],
         )
+
+
+def benchmark(
+    train: Images, test: Images, colouring: Colouring, seed: int
+) -> tuple[Grouped, Grouped, Grouped]:
+    """The training set, and the validation and test sets with all groups equally large.
+
+    The validation part and its colours do not depend on the seed, nor do the test's colours.
+
+    Args:
+      train: official training digits, of which a part is for validation.
+      test: official test digits.
+      colouring: see there.
+      seed: of the training set's colours.
+    """
+    held_out = round(VALIDATION_SHARE * len(train.labels))
+    digits, validation = split_validation(train, held_out)
+    return (
+        training_set(digits, colouring, seed),
+        balanced_set(validation, colouring, 0),
+        balanced_set(test, colouring, 0),
+    )
 
 
 def training_set(digits: Images, colouring: Colouring, seed: int) -> Grouped:

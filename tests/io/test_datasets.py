@@ -140,3 +140,14 @@ def test_mnist_is_the_original_one(tfds_dir):
     assert np.bincount(test.labels).tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
+
+
+def test_greek_letters_are_ten_equal_classes_and_always_the_same():
+    train = datasets.load("greek_letters", "train")
+    assert train.pixels.shape == (2_500, 28, 28, 1)
+    assert np.bincount(train.labels).tolist() == [250] * 10
+    assert len(train.label_names) == 10
+    # A letter in two fonts is another picture, but dark paper stays dark.
+    assert len(np.unique(train.pixels.reshape(2_500, -1), axis=0)) == 2_500
+    assert np.median(train.pixels) < 32 < 140 < train.pixels.max()
+    np.testing.assert_array_equal(train.pixels, datasets.load("greek_letters", "train").pixels)

@@ -109,3 +109,15 @@ def test_accuracies_by_group():
 def test_colourings_without_sense_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):
         Colouring(**{field: value})
+
+
+def test_validation_images_are_held_out_and_do_not_depend_on_the_seed():
+    digits, tests = _digits(), _digits().first(50)
+    colouring = Colouring(strength=0.8)
+    train, held_out, test = spuco_mnist.benchmark(digits, tests, colouring, 0)
+    assert len(train.classes) + len(held_out.classes) == len(digits.labels)
+    assert len(test.classes) == 50
+    other, same, same_test = spuco_mnist.benchmark(digits, tests, colouring, 1)
+    np.testing.assert_array_equal(held_out.pixels, same.pixels)
+    np.testing.assert_array_equal(test.pixels, same_test.pixels)
+    assert (other.backgrounds != train.backgrounds).any()
