@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import errno
 import json
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from fewbits._streams import discard_output, interruptible, results_only, whole_output
 from fewbits.flags import MOST_SEED
+from fewbits.io import json_files
 from fewbits.io.errors import FormatError, InputError, names
 
 COMMAND_GROUP = "fewbits.commands"
@@ -197,19 +197,7 @@ def note(line: str) -> None:
 
 def as_json(values: Any) -> str:
     """Valid JSON of a result: arrays become lists, numbers that are not finite null."""
-    return json.dumps(_plain(values), indent=2)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    return _plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+    return json.dumps(json_files.plain(values), indent=2)
 
 
 def _print(options: argparse.Namespace, result: Result | str | None) -> None:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from experiments.pruning import training
-from experiments.pruning.runs import Nonzeros, Run, TestError, as_rows
+from experiments.pruning.runs import Run, TestError, as_rows
 from experiments.pruning.training import Training
 from experiments.runner import experiment as ex
 from experiments.runner import rows
@@ -79,7 +79,9 @@ class Coupled(NamedTuple):
     tolerance: Annotated[float, ex.Key, ex.Panel]
     beta: Annotated[float, ex.Key]
     alpha: Annotated[float, ex.Key, ex.Axis("alpha", "log"), ex.Column(format="g")]
-    nonzeros: Nonzeros
+    nonzeros: Annotated[
+        int, ex.MeanOverSeeds(), ex.Column(format=",.0f"), ex.Axis("nonzeros", "log")
+    ]
     test_error_percent: TestError
 
 

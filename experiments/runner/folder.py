@@ -1,22 +1,19 @@
 """The folder of a run: its settings, a lock, results with checksums that a later run reuses."""
 
 import contextlib
-import dataclasses
 import fcntl
-import hashlib
 import json
-import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fewbits.io import datasets, read_checkpoint, write_checkpoint
-from fewbits.io.outputs import open_output
+from fewbits.io.json_files import file_digest, plain, read_checked, write_checked, write_json
 from fewbits.training.parallel import processes
 
 
@@ -153,61 +150,3 @@ def cached(path: Path, compute: Callable[[], Any]) -> Any:
         write_checked(path, compute())
         content = read_checked(path)
     return content
-
-
-def read_checked(path: Path) -> Any:
-    """What `write_checked` wrote; None where there is no such file or it is damaged."""
-    try:
-        stored = json.loads(path.read_bytes())
-        content, digest = stored["content"], stored["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return content if digest == _digest(content) else None
-
-
-def write_checked(path: Path, content: Any) -> None:
-    """Write a JSON value with its checksum."""
-    content = plain(content)
-    write_json(path, {"sha256": _digest(content), "content": content})
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file; "missing" where there is none."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "missing"
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plain(content), indent=1) + "\n"
-    with open_output(path, force=True) as file:
-        file.write(text.encode())
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON: named tuples and dataclasses become mappings, NaN and infinity null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())  # pyright: ignore[reportAttributeAccessIssue]
-    if isinstance(value, Mapping):
-        return {str(name): plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    return plain(np.asarray(value).tolist())
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.runner.folder import RunError, write_json
+from experiments.runner.folder import RunError
+from fewbits.io.json_files import write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "results"

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from experiments.runner import experiment as ex
-from experiments.runner.folder import plain
 from experiments.runner.tables import Table, number
+from fewbits.io.json_files import plain
 
 T = TypeVar("T")
 
@@ -96,7 +96,9 @@ def to_json(experiment: ex.Experiment, row: Any) -> dict[str, Any]:
     if type(row) not in experiment.row_types:
         raise TypeError(f"{experiment.identifier} measured {row!r}, which is no declared row")
     names = {"row": type(row).__name__} if len(experiment.row_types) > 1 else {}
-    return {**names, **plain(row)}
+    # Where a run's files lie is the machine's business.
+    values = {n: v.name if isinstance(v, Path) else v for n, v in row._asdict().items()}
+    return {**names, **plain(values)}
 
 
 def from_json(experiment: ex.Experiment, content: Mapping[str, Any]) -> Any:
@@ -201,6 +203,8 @@ def tables(experiment: ex.Experiment, record: ex.Record) -> list[Table]:
 def table(row_type: type, rows: Sequence[Any], published: Sequence[Any] = ()) -> Table | None:
     """One line for each key, published rows first; None where the row shows no statistic.
 
+    Keys that only run along a figure's axis, and are no column, do not count.
+
     The title is the first line of the row's docstring, the note the rest of it.
     """
     columns = [field for field in fields(row_type).values() if field.column.shown]
@@ -222,7 +226,8 @@ def table(row_type: type, rows: Sequence[Any], published: Sequence[Any] = ()) ->
             same = [row for row in same if getattr(row, across.name) == value]
         return _entry(field, same)
 
-    keys = [f.name for f in fields(row_type).values() if f.key and f is not across]
+    keys = [f.name for f in fields(row_type).values()
+            if f.key and f is not across and (f.column.shown or not f.axis)]  # fmt: skip
     lines = [
         tuple(entry(same, field, value) for _, field, value in layout)
         for rows_of in (published, rows)

@@ -13,19 +13,11 @@ from typing import Any
 
 from experiments.runner import claims, rows
 from experiments.runner.experiment import Data, Experiment, Measurement, Record
-from experiments.runner.folder import (
-    RunError,
-    check_settings,
-    file_digest,
-    locked,
-    plain,
-    read_checked,
-    write_checked,
-    write_json,
-)
+from experiments.runner.folder import RunError, check_settings, locked
 from experiments.runner.records import environment, write_claims_file
 from experiments.runner.tables import aligned
 from fewbits.io import datasets
+from fewbits.io.json_files import file_digest, plain, read_checked, write_checked, write_json
 from fewbits.training.parallel import processes
 
 SCHEMA = 2
