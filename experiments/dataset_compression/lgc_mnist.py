@@ -9,21 +9,16 @@ Cost: paper: about 1 h on 2 cores; smoke: 1 min.
 Data: mnist.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
-from experiments.runner import plots
-from experiments.runner.rows import grouped, mean_over_seeds
 from fewbits.coding import container
-from fewbits.io.datasets import Images
 from fewbits.io.progress import Bar
 from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
@@ -32,10 +27,8 @@ from lgc import archive, compression
 from lgc.coresets import lossless_subset
 
 PUBLISHED_BYTES, PUBLISHED_PERCENT = 3_080_064, 95.98
-CLAIMED = {"8-bit grid": "report_ae", "5-bit grid": "report_ae_5bit"}
-"""Precisions that are claimed; 8 bits are the default of `fewbits lgc compress`."""
 BASELINE = "8-bit grid"
-"""The precision whose bytes the subset gets."""
+"""The precision whose bytes the subset gets, the default of `fewbits lgc compress`."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +55,14 @@ class Row(NamedTuple):
 
     stored: Annotated[str, ex.Key, ex.Column("stored as")]
     seed: int | None
-    bytes: Annotated[int, ex.Over(np.mean), ex.Column("bytes on disk", ",.0f")]
+    bytes: Annotated[
+        int, ex.Over(np.mean), ex.Column(format=",.0f"), ex.Axis("bytes on disk", "log", x=True)
+    ]
     accuracy_percent: Annotated[
-        float, ex.MeanOverSeeds("%"), ex.Column("test accuracy, %"),
-        ex.Claim("lgc.mnist.{claim}.accuracy", 0.5, when=lambda row: row.stored in CLAIMED),
+        float, ex.MeanOverSeeds("%"), ex.Axis("test accuracy, %"),
+        ex.Claim("lgc.mnist.report_ae.accuracy", 0.5, when=lambda row: row.stored == BASELINE),
+        ex.Claim("lgc.mnist.report_ae_5bit.accuracy", 0.5,
+                 when=lambda row: row.stored == "5-bit grid"),
     ]  # fmt: skip
     finite: bool | None = None
     components: tuple[int, ...] | None = None
@@ -74,18 +71,20 @@ class Row(NamedTuple):
     """In the subset."""
     file: Annotated[Path | None, ex.Artifact] = None
 
-    @property
-    def claim(self) -> str:
-        """Part of the claim's id."""
-        return CLAIMED[self.stored]
-
 
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
     """One model written at every precision and the subset, each with its classifier."""
     ((seed,),) = trials
     train = data.images("mnist", "train").first(config.train_images)
+    with Bar(f"seed {seed}") as bar:
+        fitted = compression.fit(
+            train.pixels, train.labels, config=config.compression, key=jax.random.key(seed),
+            progress=bar,
+        )  # fmt: skip
     rows, training_sets = [], []
-    for bits, content in _archives(train, config, seed):
+    for bits in config.bits:
+        settings = replace(config.compression, bits=int(bits) if bits.isdecimal() else bits)
+        content = compression.to_bytes(fitted, settings)
         path = data.path(f"lgc_mnist_{bits}_seed{seed}.lgc")
         container.save(path, content)
         training_sets.append(decoded_sets.from_archive(path, config.per_class, seed))
@@ -102,23 +101,12 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
             config.classifier, training_sets, data.images("mnist", "test"), seeds=(seed,),
             runs_per_chunk=config.runs_per_chunk, progress=bar,
         )  # fmt: skip
-    accuracy, finite = 100 * np.asarray(outcome.accuracy[:, 0]), np.asarray(outcome.finite[:, 0])
     return [
-        row._replace(accuracy_percent=float(percent), finite=bool(whole))
-        for row, percent, whole in zip(rows, accuracy, finite, strict=True)
+        row._replace(accuracy_percent=100 * float(accuracy), finite=bool(finite))
+        for row, accuracy, finite in zip(
+            rows, outcome.accuracy[:, 0], outcome.finite[:, 0], strict=True
+        )
     ]
-
-
-def _archives(train: Images, config: Config, seed: int) -> Iterator[tuple[str, bytes]]:
-    """One trained model at every precision."""
-    with Bar(f"seed {seed}") as bar:
-        fitted = compression.fit(
-            train.pixels, train.labels, config=config.compression, key=jax.random.key(seed),
-            progress=bar,
-        )  # fmt: skip
-    for name in config.bits:
-        bits: Any = int(name) if name.isdecimal() else name
-        yield name, compression.to_bytes(fitted, replace(config.compression, bits=bits))
 
 
 def stored(bits: str) -> str:
@@ -130,34 +118,10 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the archive in a subprocess, train its classifier again, test it."""
     assert row.file is not None
     assert row.seed is not None
-    number = [stored(bits) for bits in config.bits].index(row.stored)
+    number, test = list(map(stored, config.bits)).index(row.stored), data.images("mnist", "test")
     return decoded_sets.percent_learned(
-        row.file,
-        config.per_class,
-        row.seed,
-        config.classifier,
-        data.images("mnist", "test"),
-        number,
+        row.file, config.per_class, row.seed, config.classifier, test, number
     )
-
-
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Accuracy against bytes of the file."""
-    figure, (axis,) = plots.subplots(width=5.4)
-    for name, mine in grouped(records["paper"].rows, lambda row: row.stored).items():
-        size = np.mean([row.bytes for row in mine])
-        accuracy = mean_over_seeds(mine, "accuracy_percent")
-        colour = plots.BASELINE if name == "subset" else plots.OURS
-        axis.errorbar(size, accuracy.mean, accuracy.std, fmt="o", color=colour, capsize=3)
-        axis.annotate(name, (size, accuracy.mean), xytext=(5, -10), textcoords="offset points")
-    published = (PUBLISHED_BYTES, PUBLISHED_PERCENT)
-    axis.plot(*published, "*", color=plots.PUBLISHED, ms=10)
-    axis.annotate(
-        "published", published, xytext=(-24, 8), textcoords="offset points", color=plots.PUBLISHED
-    )
-    axis.set(xscale="log", xlabel="bytes on disk", ylabel="test accuracy, %")
-    axis.set_title("MNIST, vanilla autoencoder and mixtures, one file each", loc="left")
-    return {"accuracy_against_bytes": figure}
 
 
 EXPERIMENT = ex.of_module(

@@ -10,17 +10,16 @@ Cost: cpu: hours on 2 cores; smoke (digits): 1 min.
 Data: mnist.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
-from experiments.runner import plots
 from fewbits.coding import container
 from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
@@ -31,6 +30,8 @@ from lgc.distillation import distilled_file
 from lgc.distillation.augmentation import Augmentation
 from lgc.distillation.distilled_file import OperatingPoint
 
+_LEARNING_RATE, _KL_WEIGHT = 2e-3, 0.5
+
 
 @dataclass(frozen=True)
 class Config:
@@ -39,8 +40,6 @@ class Config:
     bits_weights: tuple[float, ...] = (0.0, 1e-6, 1e-5)
     """lambda, nats per pixel and bit of the file."""
     utility_weights: tuple[float, ...] = (0.0, 0.1)
-    kl_weight: float = 0.5
-    learning_rate: float = 2e-3
     classifiers: dict[str, ClassifierConfig] = field(
         default_factory=lambda: {
             "report_cnn": ClassifierConfig(steps=8_000, falling=True),
@@ -54,8 +53,13 @@ class Config:
     )
     """Both of the subset."""
     per_class: int = 6_000
-    runs_per_chunk: int = 1
-    """Files trained side by side."""
+
+
+class Trial(NamedTuple):
+    """All files of a weight of the utility, or the subset of the largest one's bytes."""
+
+    seed: int
+    utility_weight: float | None
 
 
 class Row(NamedTuple):
@@ -67,72 +71,80 @@ class Row(NamedTuple):
 
     file_of: Annotated[str, ex.Key, ex.Column("file of")]
     utility_weight: Annotated[float | None, ex.Key]
-    bits_weight: Annotated[float | None, ex.Key, ex.Column("lambda")]
+    bits_weight: Annotated[float | None, ex.Key, ex.Axis("lambda")]
     seed: int
-    bytes: Annotated[int, ex.Over(np.mean), ex.Column("bytes", ",.0f")]
+    bytes: Annotated[int, ex.Over(np.mean), ex.Column("bytes", ",.0f"),
+                     ex.Axis("bytes on disk", x=True)]  # fmt: skip
     report_cnn_percent: Annotated[
-        float | None, ex.MeanOverSeeds("%"), ex.Column("CNN, %"),
+        float | None, ex.MeanOverSeeds("%"), ex.Column("CNN, %"), ex.Axis("test accuracy, %"),
         ex.Claim("lgc.rate_constrained.{file_of}.report_cnn", 0.5,
                  when=lambda row: not row.utility_weight and not row.bits_weight),
     ]  # fmt: skip
-    convnet_percent: Annotated[float | None, ex.MeanOverSeeds("%"), ex.Column("ConvNet, %")]
+    convnet_percent: Annotated[
+        float | None, ex.MeanOverSeeds("%"), ex.Column("ConvNet, %"), ex.Axis("test accuracy, %")
+    ]
     file: Annotated[Path, ex.Artifact(publish=lambda row: row.file_of == "subset")]
 
 
-def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
-    """All files of a seed, each decoded and classified; then the subset."""
-    ((seed,),) = trials
+def grid(config: Config) -> Iterator[Trial]:
+    """The files of one weight of the utility, trained in one program; the subset last."""
+    for seed in config.seeds:
+        yield from (Trial(seed, utility) for utility in config.utility_weights)
+        yield Trial(seed, None)
+
+
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
+    """Files, each decoded and classified."""
+    (trial,) = trials
+    if trial.utility_weight is not None:
+        written = zip(config.bits_weights, _trained(config, data, trial), strict=True)
+        return [_row(config, data, "joint", trial, each, path) for each, path in written]
     train = data.images(config.data, "train")
-    rows = []
-    for utility in config.utility_weights:
-        trained = _trained(config, data, utility, seed)
-        for bits, content in zip(config.bits_weights, trained, strict=True):
-            path = data.path(f"utility_{utility:g}_bits_{bits:g}_{seed}.lgc")
-            container.save(path, content)
-            rows.append(_row(config, data, path, ("joint", utility, bits, seed)))
-    point = OperatingPoint(config.downsampling, 0, config.augmentation, 0.0)
-    path = data.path(f"lgc_rate_constrained_subset_{seed}.lgc")
+    utilities = [Trial(trial.seed, each) for each in config.utility_weights]
+    files = [path for each in utilities for path in _trained(config, data, each)]
+    path = data.path(f"lgc_rate_constrained_subset_{trial.seed}.lgc")
     content = distilled_file.write(
-        train.pixels, train.labels, max(row.bytes for row in rows), point, jax.random.key(seed)
-    )
+        train.pixels, train.labels, max(file.stat().st_size for file in files),
+        OperatingPoint(config.downsampling, 0, config.augmentation, 0.0),
+        jax.random.key(trial.seed),
+    )  # fmt: skip
     container.save(path, content)
-    return [*rows, _row(config, data, path, ("subset", None, None, seed))]
+    return [_row(config, data, "subset", trial, None, path)]
 
 
 def _row(
-    config: Config, data: ex.Data, path: Path, key: tuple[str, float | None, float | None, int]
+    config: Config, data: ex.Data, file_of: str, trial: Trial, bits: float | None, path: Path
 ) -> Row:
-    """A file's row; its accuracies are cached."""
-
-    def accuracies() -> dict[str, float]:
-        decoded = decoded_sets.from_archive(path, config.per_class, key[-1])
-        test = data.images(config.data, "test")
-        return {
-            name: downstream.accuracy_percent(settings, decoded, test, key[-1])
-            for name, settings in config.classifiers.items()
-        }
-
-    found = data.cached(path.stem, accuracies)
-    return Row(*key, path.stat().st_size, found.get("report_cnn"), found.get("convnet"), path)
+    decoded = decoded_sets.from_archive(path, config.per_class, trial.seed)
+    test = data.images(config.data, "test")
+    found = {
+        name: downstream.accuracy_percent(settings, decoded, test, trial.seed)
+        for name, settings in config.classifiers.items()
+    }
+    return Row(
+        file_of, trial.utility_weight, bits, trial.seed, path.stat().st_size,
+        found.get("report_cnn"), found.get("convnet"), path,
+    )  # fmt: skip
 
 
-def _trained(config: Config, data: ex.Data, utility: float, seed: int) -> list[bytes]:
-    """The files of all lambdas, trained in one program and cached."""
-    train = data.images(config.data, "train")
-    chosen = Hyperparameters(
-        config.learning_rate, kl_weight=config.kl_weight, utility_weight=utility
-    )
+def _trained(config: Config, data: ex.Data, trial: Trial) -> list[Path]:
+    """The files of all lambdas."""
+    train, (seed, utility) = data.images(config.data, "train"), trial
+    assert utility is not None
+    chosen = Hyperparameters(_LEARNING_RATE, kl_weight=_KL_WEIGHT, utility_weight=utility)
 
-    def write(path: Path) -> None:
+    def made() -> list[np.ndarray]:
         contents = rate_constrained_compression.compress_each(
             train.pixels, train.labels, config.bits_weights,
-            config=replace(config.archive, hyperparameters=chosen),
-            seed=seed, runs_per_chunk=config.runs_per_chunk,
+            config=replace(config.archive, hyperparameters=chosen), seed=seed, runs_per_chunk=1,
         )  # fmt: skip
-        np.savez(path, *[np.frombuffer(content, np.uint8) for content in contents])
+        return [np.frombuffer(content, np.uint8) for content in contents]
 
-    with np.load(data.cached_file(f"utility_{utility:g}_{seed}.npz", write)) as found:
-        return [found[name].tobytes() for name in found.files]
+    paths = [data.path(f"utility_{utility:g}_bits_{b:g}_{seed}.lgc") for b in config.bits_weights]
+    contents = data.cached_arrays(f"utility_{utility:g}_{seed}", made)
+    for path, content in zip(paths, contents, strict=True):
+        container.save(path, content.tobytes())
+    return paths
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
@@ -141,34 +153,11 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     return decoded_sets.percent_learned(row.file, config.per_class, row.seed, settings, test)
 
 
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Accuracy against bytes, a curve for each weight of the utility."""
-    figure, (axis,) = plots.subplots()
-    record = records.get("gpu") or records["cpu"]
-    for utility in (*record.config.utility_weights, None):
-        mine = [row for row in record.rows if row.utility_weight == utility]
-        colour = "black" if utility is None else plots.OURS if utility else plots.BASELINE
-        what = "subset" if utility is None else f"utility {utility:g}"
-        for name, title, style in (("convnet", "ConvNet", "o-"), ("report_cnn", "CNN", "P--")):
-            if name in record.config.classifiers:
-                points = sorted((row.bytes, getattr(row, f"{name}_percent")) for row in mine)
-                axis.plot(*zip(*points, strict=True), style, color=colour, label=f"{title}, {what}")
-    axis.set(xlabel="bytes on disk", ylabel="test accuracy, %")
-    axis.legend(fontsize="small")
-    return {"accuracy_against_bytes": figure}
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     Row,
     {
         "cpu": Config(),
-        "gpu": Config(
-            archive=rate_constrained_compression.Config(steps=20_000, features_width=32),
-            bits_weights=(0.0, 1e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4),
-            seeds=(0, 1, 2, 3, 4),
-            runs_per_chunk=7,
-        ),
         "smoke": Config(
             data="digits",
             archive=rate_constrained_compression.Config(
@@ -178,8 +167,6 @@ EXPERIMENT = ex.of_module(
             utility_weights=(0.0,),
             classifiers={"report_cnn": ClassifierConfig(steps=200)},
             per_class=50,
-            runs_per_chunk=2,
         ),
     },
-    free=("seeds", "runs_per_chunk"),
 )

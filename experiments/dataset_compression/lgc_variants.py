@@ -19,11 +19,13 @@ from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
-from experiments.dataset_compression import lgc_variants_figures
+from experiments.dataset_compression import lgc_variants_pictures
 from experiments.runner import experiment as ex
-from experiments.runner import rows
+from experiments.runner import plots, rows
+from experiments.runner.figures import draw
 from fewbits.coding import container
 from fewbits.io.progress import Bar
 from fewbits.training import downstream, trees
@@ -31,9 +33,6 @@ from fewbits.training.downstream import ClassifierConfig
 from lgc import Config as Compression
 from lgc import compression
 from lgc.autoencoders import variants
-
-SHOWN_LATENTS = 400
-"""Of each variant's first seed, for the picture of its latent space."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,10 @@ class Row(NamedTuple):
     seed: int | None
     components: Annotated[int | None, ex.Over(np.mean), ex.Column("components", ".0f")]
     float64_bytes: Annotated[int, ex.Over(np.mean), ex.Column("float64, bytes", ",.0f")]
-    bytes: Annotated[int | None, ex.Over(np.mean), ex.Column("file, bytes", ",.0f")]
+    bytes: Annotated[int | None, ex.Over(np.mean), ex.Column("file, bytes", ",.0f"),
+                     ex.Axis("bytes", "log", x=True)]  # fmt: skip
     accuracy_percent: Annotated[
-        float, ex.MeanOverSeeds("%"), ex.Column("test accuracy, %"),
+        float, ex.MeanOverSeeds("%"), ex.Axis("test accuracy, %"),
         ex.Claim("lgc.variants.{variant}{suffix}.accuracy", tolerance=0.5),
     ]  # fmt: skip
     components_of_classes: tuple[int, ...] = ()
@@ -121,22 +121,20 @@ def measure(
     )  # fmt: skip
     path = data.path(f"lgc_{name}{row.suffix}_{seed}.lgc")
     container.save(path, compression.to_bytes(fitted, settings))
-    images, labels = decoded_sets.from_archive(path, config.per_class, seed)
-    outcome = downstream.train(
-        classifier, [(images, labels)], test, seeds=(seed,), runs_per_chunk=1
-    )
+    decoded = decoded_sets.from_archive(path, config.per_class, seed)
+    found = downstream.train(classifier, [decoded], test, seeds=(seed,), runs_per_chunk=1)
     row = row._replace(
         bytes=path.stat().st_size,
-        accuracy_percent=100 * float(outcome.accuracy[0, 0]),
-        finite=bool(outcome.finite[0, 0]),
+        accuracy_percent=100 * float(found.accuracy[0, 0]),
+        finite=bool(found.finite[0, 0]),
         file=path,
     )
     if seed != config.seeds[0]:
         return ex.Measurement([row])
-    pictures = lgc_variants_figures.pictures(
-        fitted.latents.values[:SHOWN_LATENTS], train.labels[:SHOWN_LATENTS], fitted.candidates,
-        images, labels, np.asarray(outcome.predictions)[0, 0], test.labels,
-    )  # fmt: skip
+    predictions = np.asarray(found.predictions)[0, 0]
+    pictures = lgc_variants_pictures.pictures(
+        fitted, train.labels, *decoded, predictions, test.labels
+    )
     return ex.Measurement([row], {"pictures": {name: pictures}})
 
 
@@ -156,6 +154,20 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     return decoded_sets.percent_learned(
         row.file, config.per_class, row.seed, config.classifier, test
     )
+
+
+def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
+    """Accuracy against bytes, of files and of the published models; pictures of the variants."""
+    paper = records["paper"]
+    figure, axes = draw(EXPERIMENT, paper.rows)
+    for row in PUBLISHED:
+        point = row.float64_bytes, row.accuracy_percent
+        axes[None].plot(*point, "*", color=plots.PUBLISHED, ms=10)
+        axes[None].annotate(row.variant, point, (4, -9), textcoords="offset points", fontsize=6)
+    return {
+        "accuracy_against_bytes": figure,
+        **lgc_variants_pictures.draw(paper.extras["pictures"]),
+    }
 
 
 def tables(records: dict[str, ex.Record]) -> list[ex.Table]:
@@ -199,7 +211,6 @@ EXPERIMENT = ex.of_module(
     },
     grid=lambda config: ((seed, name) for seed in config.seeds for name in config.names),
     published=PUBLISHED,
-    figures=lambda records: lgc_variants_figures.draw(records["paper"], PUBLISHED),
     data="mnist",
     free=("seeds", "names"),
 )  # fmt: skip

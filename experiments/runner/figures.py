@@ -1,6 +1,7 @@
 """The figure that follows from the `Axis` and `Panel` marks of a row.
 
-Statistics whose axes have the same label are drawn together, named by their columns' headings.
+Statistics whose axes have the same label are drawn together, named by their columns' headings;
+rows of several types whose axes have the same labels share a figure.
 """
 
 from collections.abc import Sequence
@@ -15,27 +16,34 @@ from experiments.runner.experiment import Experiment, Panel, Record
 
 
 def default(experiment: Experiment, record: Record) -> dict[str, Figure]:
-    """Of every row type with an axis for x (a key), a figure for every label of a y axis."""
-    found = {}
+    """For every two labels of axes the figure of the row types that have them."""
+    found, drawn = {}, {}
     for row_type in experiment.row_types:
         x, several = _axes(row_type)
         for first, *_ in several if record.of(row_type) else ():
-            figure, _ = draw(experiment, record.of(row_type), y=first.name)
-            found[f"{first.name}_against_{x.name}"] = figure
+            labels = (x.axis.label, first.axis and first.axis.label)
+            before = drawn.get(labels)
+            drawn[labels] = draw(experiment, record.of(row_type), y=first.name, on=before)
+            if drawn[labels] is not before:
+                found[f"{first.name}_against_{x.name}"], _ = drawn[labels]
     return found
 
 
 def _axes(row_type: type) -> tuple[Any, list[list[rows.Field]]]:
-    """The field on the x axis, and those on y axes by their label; none without a key's axis."""
+    """The field on the x axis, and those on y axes by their label; none without an x axis."""
     axes = [field for field in rows.fields(row_type).values() if field.axis]
     keys = [field for field in axes if field.key]
     x = next((field for field in axes if field.axis and field.axis.x), *keys[:1] or [None])
-    others = [field for field in axes if not field.key and field is not x] if keys else []
+    others = [field for field in axes if not field.key and field is not x] if x else []
     return x, list(rows.grouped(others, lambda field: field.axis and field.axis.label).values())
 
 
 def draw(
-    experiment: Experiment, measured: Sequence[Any], *, y: str | None = None
+    experiment: Experiment,
+    measured: Sequence[Any],
+    *,
+    y: str | None = None,
+    on: tuple[Figure, dict[Any, Axes]] | None = None,
 ) -> tuple[Figure, dict[Any, Axes]]:
     """The default figure, to which a bespoke one may add.
 
@@ -43,6 +51,7 @@ def draw(
       experiment: whose published rows are shown as stars.
       measured: rows of one type.
       y: the first field on the y axis; the first with an `Axis` that is no key if not given.
+      on: what this returned for other rows, to draw on if it has the same panels.
 
     Returns:
       The figure, and its axes by the value of the panel field (None where the row has none).
@@ -51,14 +60,17 @@ def draw(
     x, several = _axes(row_type)
     together = next(fields for fields in several if y in (None, fields[0].name))
     keys = [field for field in rows.fields(row_type).values() if field.key]
-    along = next(field.name for field in keys if field.axis)
+    along = next((field.name for field in keys if field.axis), None)
     panel = next((field.name for field in keys if field.mark(Panel) is not None), None)
     curves = [field.name for field in keys if field.name not in (along, panel)]
     # A key with one value tells no curve from another.
     curves = [name for name in curves if len({getattr(row, name) for row in measured}) > 1]
     panels = rows.grouped(measured, lambda row: getattr(row, panel) if panel else None)
-    figure, axes = plots.subplots(len(panels))
-    for axis, (value, mine) in zip(axes, panels.items(), strict=True):
+    if on is None or not panels.keys() <= on[1].keys():
+        figure, several = plots.subplots(len(panels))
+        on = figure, dict(zip(panels, several, strict=True))
+    for value, mine in panels.items():
+        axis = on[1][value]
         by_curve = rows.grouped(mine, lambda row: tuple(getattr(row, name) for name in curves))
         drawn = product(by_curve.items(), together)
         for marker, ((names, curve), field) in zip(plots.MARKERS * 9, drawn, strict=False):
@@ -79,13 +91,15 @@ def draw(
         if axis.get_legend_handles_labels()[0]:
             title = ", ".join(curves).replace("_", " ")
             axis.legend(fontsize=7, title=title, title_fontsize=7)
-    return figure, dict(zip(panels, axes, strict=True))
+    return on
 
 
 def _curve(
-    axis: Axes, curve: list[Any], along: str, x: rows.Field, y: rows.Field, **style: Any
+    axis: Axes, curve: list[Any], along: str | None, x: rows.Field, y: rows.Field, **style: Any
 ) -> None:
-    points = sorted(rows.grouped(curve, lambda row: getattr(row, along)).items())
+    """A point for each value of the key `along`; without one, a point for each group."""
+    key = rows.key_of if along is None else lambda row: getattr(row, along)
+    points = sorted(rows.grouped(curve, key).items())
     found = [rows.of_rows(y, group) for _, group in points]
     errors = [each.std or 0.0 for each in found]
     axis.errorbar(

@@ -1,14 +1,9 @@
 import numpy as np
 
-from experiments.dataset_compression import lgc_variants, lgc_variants_figures
+from experiments.dataset_compression import lgc_variants
 from experiments.dataset_compression.lgc_variants import Row
 from lgc import Config as Compression
 from lgc.compression import Latents
-
-
-def test_the_front_is_what_nothing_beats():
-    points = [(10, 90.0), (20, 85.0), (5, 80.0), (20, 95.0), (30, 95.0)]
-    assert lgc_variants_figures.pareto(points) == [(5, 80.0), (10, 90.0), (20, 95.0)]
 
 
 def test_ids_say_which_settings_are_unusual():
