@@ -3,9 +3,7 @@
 import dataclasses
 import functools
 import inspect
-import itertools
 import sys
-import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 
 from experiments.runner import experiment as ex
 from experiments.runner.tables import Table, number
-from fewbits.io.json_files import plain
+from fewbits.io.json_files import plain, restore
 
 T = TypeVar("T")
 
@@ -107,36 +105,6 @@ def from_json(experiment: ex.Experiment, content: Mapping[str, Any]) -> Any:
     row_type = next(each for each in experiment.row_types if each.__name__ == kind)
     wanted = fields(row_type)
     return row_type(**{name: restore(f.hint, content.get(name)) for name, f in wanted.items()})
-
-
-def restore(hint: Any, value: Any) -> Any:
-    """A JSON value as what its type says: dataclasses, named tuples, tuples and paths inside.
-
-    Fields that a class does not have (any more) are left out, those that JSON lacks take their
-    defaults.
-    """
-    if value is None:
-        return None
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return restore(arguments[0], value)
-    if origin in (typing.Union, types.UnionType):
-        several = [each for each in arguments if each is not type(None)]
-        return restore(several[0], value) if len(several) == 1 else value
-    if origin is tuple:
-        each = itertools.repeat(arguments[0]) if arguments[-1] is ... else arguments
-        return tuple(map(restore, each, value))
-    if origin is list:
-        return [restore(arguments[0], each) for each in value]
-    if origin is not None and isinstance(value, Mapping):
-        return {name: restore(arguments[1], each) for name, each in value.items()}
-    if hasattr(hint, "_fields") or dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
-        # A named tuple may have been written as a list.
-        named = value if isinstance(value, Mapping) else dict(zip(hints, value, strict=False))
-        make: Any = hint
-        return make(**{name: restore(hints[name], named[name]) for name in hints if name in named})
-    return Path(value) if hint is Path else value
 
 
 def record_from(experiment: ex.Experiment, name: str, content: Mapping[str, Any]) -> ex.Record:

@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
+import types
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,42 @@ def plain(value: Any) -> Any:
         return value
     of_array = getattr(value, "tolist", None)
     return str(value) if of_array is None else plain(of_array())
+
+
+def restore(hint: Any, value: Any) -> Any:
+    """What `plain` made a JSON value of, by its type: the other way round.
+
+    Args:
+      hint: a type, with dataclasses, named tuples, tuples, lists, mappings and paths inside. Fields
+        that a class does not have (any more) are left out, those that JSON lacks take their
+        defaults; of a union of several types the value stays as it is.
+      value: read from JSON.
+
+    >>> restore(tuple[Path, ...], ["a.npz"])[0].suffix
+    '.npz'
+    """
+    if value is None:
+        return None
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return restore(arguments[0], value)
+    if origin in (typing.Union, types.UnionType):
+        several = [each for each in arguments if each is not type(None)]
+        return restore(several[0], value) if len(several) == 1 else value
+    if origin is tuple:
+        each = itertools.repeat(arguments[0]) if arguments[-1] is ... else arguments
+        return tuple(map(restore, each, value))
+    if origin is list:
+        return [restore(arguments[0], each) for each in value]
+    if origin is not None and isinstance(value, Mapping):
+        return {name: restore(arguments[1], each) for name, each in value.items()}
+    if hasattr(hint, "_fields") or dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        # A named tuple may have been written as a list.
+        named = value if isinstance(value, Mapping) else dict(zip(hints, value, strict=False))
+        make: Any = hint
+        return make(**{name: restore(hints[name], named[name]) for name in hints if name in named})
+    return Path(value) if hint is Path else value
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -10,7 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from fewbits.io.json_files import file_digest, plain, read_checked, write_checked, write_json
+from fewbits.io.json_files import (
+    file_digest,
+    plain,
+    read_checked,
+    restore,
+    write_checked,
+    write_json,
+)
 
 
 class Pair(NamedTuple):
@@ -29,6 +36,16 @@ def test_values_become_what_json_has():
     assert found == {"3": {"pair": {"a": 1, "b": None}, "path": "/a/b"}, "x": [0.5, [0, 1], True]}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert plain(np.array([np.nan, 1.0])) == [None, 1.0]
+
+
+def test_a_plain_value_is_restored_by_its_type():
+    given = Settings(Pair(1, 0.5), Path("c"))
+    assert restore(Settings, plain(given)) == given
+    assert restore(dict[str, Pair | None], {"x": [2, 1.5], "y": None}) == {"x": (2, 1.5), "y": None}
+    found = restore(Settings, {"pair": {"a": 3, "b": 1.0}, "old": 1})
+    assert found == Settings(Pair(3, 1.0))  # what is gone is left out, what lacks is the default
+    assert restore(tuple[Pair, int], [[1, 2.0], 7]) == (Pair(1, 2.0), 7)
+    assert restore(float | str, "x") == "x"
 
 
 def test_a_file_is_made_with_its_folder_and_replaced(tmp_path):
