@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.runner import rows as row_tools
-from experiments.runner.experiment import Claim, Data, Experiment, Record, artifact_path
+from experiments.runner.experiment import Claim, Data, Experiment, Over, Record
 from experiments.runner.records import Claim as ClaimedNumber
 
 
@@ -66,33 +66,26 @@ def _filled(template: str, row: Any) -> str:
 
 
 def of_record(experiment: Experiment, record: Record, files: Path) -> list[ClaimedNumber]:
-    """The claims of a record.
-
-    Args:
-      experiment: with the marks.
-      record: the rows.
-      files: folder of the artefacts; their sizes are read from disk.
+    """The claims of a record; sizes of the artefacts are those of the files in a folder.
 
     Raises:
       FileNotFoundError: an artefact is missing.
     """
     claims = []
     for group in groups(experiment, record):
-        found, first = group.found, group.first
-        artifact = next(iter(group.files().values()), None)
-        path = artifact_path(artifact, files)
-        several = group.field.over is not None and group.field.over.spread
+        found, over = group.found, group.field.over or Over(np.mean)
+        name = next((path.name for path in group.files().values()), None)
         claims.append(
             ClaimedNumber(
                 id=group.id,
                 value=found.mean,
                 std=found.std,
                 # A row that is itself made of several seeds has a field that says of how many.
-                seeds=getattr(first, "seeds", found.count if several else 1),
-                unit=group.field.over.unit if group.field.over else "",
+                seeds=getattr(group.first, "seeds", found.count if over.spread else 1),
+                unit=over.unit,
                 tolerance=group.mark.tolerance,
-                bytes=None if path is None else path.stat().st_size,
-                artifact=None if path is None else path.name,
+                bytes=None if name is None else (files / name).stat().st_size,
+                artifact=name,
                 record=f"{experiment.identifier}/{record.name}.json",
                 command=record.content["command"],
             )
@@ -118,15 +111,14 @@ def recomputed(
     group = next((g for g in groups(experiment, record) if g.id == identifier), None)
     if group is None:
         raise ValueError(f"the record {record.name} has no rows for {identifier}")
-    wanted = any(f.artifact for f in row_tools.fields(type(group.first)).values())
+    first, name = group.first, group.field.name
+    wanted = any(field.artifact for field in row_tools.fields(type(first)).values())
     if experiment.recompute is None or (wanted and not group.files()):
         return None
-    first = group.first
-    there = {name: artifact_path(path, files) for name, path in group.files().items()}
+    there = {field: files / path.name for field, path in group.files().items()}
     again = experiment.recompute(record.config, first._replace(**there), data)
     if again is None:
         return None
-    value = again if isinstance(again, int | float) else again[group.field.name]
-    same = [row if row is not first else row._replace(**{group.field.name: value})
-            for row in group.rows]  # fmt: skip
+    value = again if isinstance(again, int | float) else again[name]
+    same = [first._replace(**{name: value}) if row is first else row for row in group.rows]
     return row_tools.of_rows(group.field, same).mean

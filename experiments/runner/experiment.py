@@ -10,7 +10,6 @@ the record alone.
 import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -202,8 +201,3 @@ def of_module(
     found = {each: defined[each] for each in _FUNCTIONS
              if getattr(defined.get(each), "__module__", None) == module}  # fmt: skip
     return Experiment(rows, presets, **{**found, **others})
-
-
-def artifact_path(value: Any, folder: Path) -> Path | None:
-    """The file of an `Artifact` field below `folder`; None where the row has none."""
-    return None if value is None else folder / Path(value).name

@@ -53,7 +53,13 @@ class Data:
     def cached(self, name: str, compute: Callable[[], Any]) -> Any:
         """The JSON value of `compute()`, computed when first asked for in this folder."""
         path = self.folder / "stages" / f"{name}.json"
-        return cached(path, lambda: plain(compute()))
+        found = read_checked(path)
+        if found is None:
+            if path.exists():
+                print(f"{path} is damaged and is computed again", file=sys.stderr)
+            write_checked(path, compute())
+            found = read_checked(path)
+        return found
 
     def cached_file(self, name: str, write: Callable[[Path], Any]) -> Path:
         """A file (of arrays, say) that `write(path)` makes when first asked for in this folder."""
@@ -107,23 +113,21 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def check_settings(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) -> Path:
-    """The folder, made for these settings, or found to be of a run with the same.
+def check_settings(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) -> None:
+    """Makes the folder one of a run with these settings, or finds that it is.
 
     Args:
-      folder: of a run or a part of one.
+      folder: of a run.
       config: frozen dataclass, or mapping.
       free: top-level fields that may differ, since they only choose trials.
 
     Raises:
       RunError: it holds another run, or its settings cannot be read.
     """
-    settings = plain(config)
-    settings = {name: value for name, value in settings.items() if name not in set(free)}
+    settings = {name: value for name, value in plain(config).items() if name not in free}
     path = folder / "settings.json"
     if not path.is_file():
-        write_json(path, settings)
-        return folder
+        return write_json(path, settings)
     try:
         before = json.loads(path.read_bytes())
         names = sorted((settings.keys() | before.keys()) - set(free))
@@ -132,21 +136,10 @@ def check_settings(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) 
             f"{path} is damaged, so that nobody knows what {folder} holds; "
             "remove the folder or choose another"
         ) from None
-    other = [name for name in names if settings.get(name) != before.get(name)]
+    other = ", ".join(name for name in names if settings.get(name) != before.get(name))
     if other:
         raise RunError(
-            f"{folder} holds a run with other settings ({', '.join(other)}); "
+            f"{folder} holds a run with other settings ({other}); "
             "remove it or choose another folder"
         )
-    return folder
-
-
-def cached(path: Path, compute: Callable[[], Any]) -> Any:
-    """The content of a checked JSON file, computed where it is missing or damaged."""
-    content = read_checked(path)
-    if content is None:
-        if path.exists():
-            print(f"{path} is damaged and is computed again", file=sys.stderr)
-        write_checked(path, compute())
-        content = read_checked(path)
-    return content
+    return None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.runner import records
-from experiments.runner.folder import Data, RunError, cached, check_settings, locked, write_json
+from experiments.runner.folder import Data, RunError, check_settings, locked, write_json
 from experiments.runner.records import Claim
 
 
@@ -92,11 +92,12 @@ def test_a_folder_of_other_files_is_no_runs_folder(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"content": 1}', b'{"sha256": "0", "content": 1}'])
 def test_what_is_damaged_is_measured_again(tmp_path, capsys, damage):
-    path = tmp_path / "one.json"
+    data, path = Data(tmp_path), tmp_path / "stages" / "one.json"
+    path.parent.mkdir()
     path.write_bytes(damage)
-    assert cached(path, lambda: [1, 2]) == [1, 2]
+    assert data.cached("one", lambda: [1, 2]) == [1, 2]
     assert "one.json is damaged" in capsys.readouterr().err
-    assert cached(path, lambda: [3]) == [1, 2]
+    assert data.cached("one", lambda: [3]) == [1, 2]
 
 
 def test_an_earlier_stage_is_computed_once_and_its_file_checked(tmp_path):
@@ -122,7 +123,13 @@ def test_what_is_kept_is_measured_once(tmp_path):
         calls.append(1)
         return {"loss": np.float32(0.5), "sizes": (1, 2)}
 
-    path = tmp_path / "cells" / "one.json"
-    first, second = (cached(path, measure) for _ in range(2))
+    first, second = (Data(tmp_path).cached("one", measure) for _ in range(2))
     assert first == second == {"loss": 0.5, "sizes": [1, 2]}
     assert len(calls) == 1
+
+
+def test_a_tree_is_trained_once(tmp_path):
+    trees = [
+        Data(tmp_path).cached_tree("net", lambda n=n: {"a": {"b": np.full(2, n)}}) for n in (1, 2)
+    ]
+    assert [tree["a"]["b"].tolist() for tree in trees] == [[1, 1], [1, 1]]
