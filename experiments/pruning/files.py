@@ -94,8 +94,8 @@ def measured(
 ) -> ex.Measurement:
     """The runs of a method, and its best files for each target that it meets, as decoded.
 
-    `trained` has `params` and `metrics` with leaves [settings, seeds, ...], `labels` are network and
-    method, `encode` makes a file of params at bits, `error` is that of `errors_percent`.
+    `labels` are network and method, `trained` has `params` and `metrics`, leaves [settings, seeds,
+    ...], `encode` makes a file of params at bits, `error` is that of `errors_percent`.
     """
 
     def of_point(point: int, number: int, bits: tuple[int, int]) -> bytes:

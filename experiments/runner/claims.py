@@ -35,7 +35,7 @@ class Group(NamedTuple):
         return next(same, self.rows[0])
 
     def files(self) -> dict[str, Path]:
-        """Field -> published file of the first row; the claim's own leads."""
+        """Field -> published file of the first row; the first is the claim's."""
         found: dict[str, Path] = {}
         for name, field in row_tools.fields(type(self.first)).items():
             path, mark = getattr(self.first, name), field.artifact
