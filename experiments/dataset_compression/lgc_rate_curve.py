@@ -10,33 +10,55 @@ Cost: cpu: 30 min a choice, 15 more to distil, 10 min a file on 1 core; smoke (d
 Data: mnist, fashion_mnist.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
-from experiments.dataset_compression import lgc_rate_curve_choices as choices
 from experiments.dataset_compression.lgc_mnist import PUBLISHED_BYTES, PUBLISHED_PERCENT
 from experiments.runner import experiment as ex
 from experiments.runner import plots
+from experiments.runner.figures import draw
 from experiments.runner.folder import plain
 from experiments.runner.rows import grouped, mean_over_seeds, restore
 from fewbits.coding import container
 from fewbits.io import datasets
+from fewbits.io.progress import Bar
 from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
-from lgc.distillation import BestSubset, Downsampling, best_subset
+from lgc.distillation import (
+    BestSubset,
+    Downsampling,
+    SubsetConfig,
+    best_subset,
+    distilled_file,
+)
 from lgc.distillation.augmentation import NONE
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.search import budget_search
 from lgc.distillation.search.config import DistillConfig
+from lgc.distillation.search.stages import Comparison
 
 FILES = {"lgc": "ours", "best subset": "subset"}
 """Condition -> part of its files' names."""
 CLAIMED_UP_TO = 100_000
 """Bytes: larger files are measured, not published."""
+
+
+@dataclass(frozen=True)
+class Settings(SubsetConfig):
+    """How operating points are chosen, and the best subset."""
+
+    search: DistillConfig = DistillConfig()
+    distilled_up_to: dict[str, int] = field(
+        default_factory=lambda: {"mnist": 0, "fashion_mnist": 30_000}
+    )
+    """Largest budget, by data set, with the stage of distillation, which takes ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +77,7 @@ class Config:
     )
     first_seed_classifiers: tuple[str, ...] = ("lenet5",)
     """Trained with the first seed alone."""
-    choice: choices.Settings = choices.Settings()
+    choice: Settings = Settings()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     per_class: int = 6_000
     validation_images: int = 5_000
@@ -78,15 +100,15 @@ class Row(NamedTuple):
     Gaussian Compression".
     """
 
-    data: Annotated[str, ex.Key]
-    budget_bytes: Annotated[int, ex.Key, ex.Column("bytes at most")]
+    data: Annotated[str, ex.Key, ex.Panel]
+    budget_bytes: Annotated[int, ex.Key, ex.Axis("bytes at most")]
     condition: Annotated[str, ex.Key, ex.Column("file")]
     chosen: Annotated[str, ex.Column("operating point")]
     classifier: Annotated[str, ex.Key, ex.Across]
     seed: int
-    bytes: int
+    bytes: Annotated[int, ex.Axis("bytes on disk", "log", x=True)]
     accuracy_percent: Annotated[
-        float, ex.MeanOverSeeds("%"),
+        float, ex.MeanOverSeeds("%"), ex.Axis("test accuracy, %"),
         ex.Claim("lgc.{data}.{kilobytes}kB.{classifier}{suffix}", 0.5,
                  when=lambda row: row.budget_bytes <= CLAIMED_UP_TO and row.classifier != "lenet5"),
     ]  # fmt: skip
@@ -152,7 +174,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
     ((name, size, seed, condition),) = trials
     whole = data.images(name, "train")
     train, validation = datasets.split_validation(whole, config.validation_images)
-    point, compared = choices.search(config.choice, data, name, size, train)
+    point, compared = _point(config.choice, data, name, size, train)
     chosen: dict[str, Any] = {"point": point, **compared}
     if condition != "lgc":
         augmentation = point.augmentation
@@ -167,7 +189,11 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
     file_seed = config.seeds[0] if point.distillation_steps else seed
     path = data.path(f"{name}_{size}_{FILES[condition]}_{file_seed}.lgc")
     if file_seed == seed or not path.exists():
-        container.save(path, choices.file(config.choice, train, size, point, file_seed))
+        content = distilled_file.write(
+            train.pixels, train.labels, size, point, jax.random.key(file_seed),
+            upsampler_steps=config.choice.search.upsampler_steps,
+        )  # fmt: skip
+        container.save(path, content)
     decoded = decoded_sets.from_archive(path, config.per_class, seed)
     test, said = data.images(name, "test"), point.description()
     rows = [
@@ -183,6 +209,22 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
     return ex.Measurement(rows, extras)
 
 
+def _point(
+    settings: Settings, data: ex.Data, name: str, size: int, train: datasets.Images
+) -> tuple[OperatingPoint, dict[str, Comparison]]:
+    """Ours for so many bytes of a data set; stages are cached one by one."""
+
+    def cached(stage: str, kind: type, compute: Callable[[], Any]) -> Any:
+        return restore(kind, data.cached(f"{name}_{size}_{stage}", compute))
+
+    distils = size <= settings.distilled_up_to.get(name, 0)
+    with Bar(f"{name}, {size:,} bytes") as bar:
+        return budget_search.search(
+            train.pixels, train.labels, size, jax.random.key(0), config=settings.search,
+            later=("distillation",) if distils else (), cached=cached, progress=bar,
+        )  # fmt: skip
+
+
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the file in a subprocess, train the classifier again, test it."""
     settings, test = config.classifiers[row.classifier], data.images(row.data, "test")
@@ -195,53 +237,34 @@ def derive(record: ex.Record) -> list[Gain]:
     by_curve = grouped(record.of(Row), lambda row: (row.data, row.classifier))
     for (data, classifier), mine in by_curve.items():
         sizes = sorted({row.budget_bytes for row in mine})
-        ours, theirs = (
-            np.array([
-                mean_over_seeds(mine, "accuracy_percent", budget_bytes=size, condition=each).mean
-                for size in sizes
-            ])
-            for each in FILES
-        )  # fmt: skip
-        logarithm = np.log(sizes)
-        width = logarithm[-1] - logarithm[0]
-        area = np.trapezoid(ours - theirs, logarithm) / width if width else (ours - theirs)[0]
+        by_file = grouped(mine, lambda row: (row.condition, row.budget_bytes))
+        mean = {
+            key: mean_over_seeds(rows, "accuracy_percent").mean for key, rows in by_file.items()
+        }
+        gains = [mean["lgc", size] - mean["best subset", size] for size in sizes]
+        width = np.log(sizes[-1] / sizes[0])
+        area = np.trapezoid(gains, np.log(sizes)) / width if width else gains[0]
         found.append(Gain(data, classifier, float(area)))
     return found
 
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Accuracy against bytes, one panel for each data set."""
-    measured = records["cpu"].of(Row)
-    by_data = grouped(measured, lambda row: row.data)
-    figure, axes = plots.subplots(len(by_data), width=8.0)
-    colours = {"lgc": plots.OURS, "best subset": plots.BASELINE}
-    shown = {"convnet": ("ConvNet", "o-"), "report_cnn": ("small CNN", "o--")}
-    for axis, (data, mine) in zip(axes, by_data.items(), strict=True):
-        by_curve = grouped(mine, lambda row: (row.condition, row.classifier))
-        for (condition, name), curve in by_curve.items():
-            if name in shown:
-                title, style = shown[name]
-                points = grouped(curve, lambda row: row.budget_bytes)
-                found = [mean_over_seeds(each, "accuracy_percent") for each in points.values()]
-                axis.errorbar(
-                    list(points), [each.mean for each in found], [each.std or 0 for each in found],
-                    fmt=style, color=colours[condition], capsize=3, label=f"{condition}, {title}",
-                )  # fmt: skip
-        red: dict[str, Any] = {"color": plots.PUBLISHED}
-        if data == "mnist":
-            label = "Latent Gaussian Compression, as published"
-            axis.plot(PUBLISHED_BYTES, PUBLISHED_PERCENT, "*", ms=10, label=label, **red)
-        for number, each in enumerate(row for row in PUBLISHED if row.data == data):
-            label = None if number else "published distillations, 8 to 32 bits"
-            span, height = (each.values, each.float32_bytes), each.accuracy_percent
-            axis.plot(span, (height, height), "|-", label=label, **red)
-            axis.annotate(
-                each.method.split()[0], (span[0], height), (-4, 0), textcoords="offset points",
-                ha="right", va="center", fontsize="x-small", **red,
-            )  # fmt: skip
-        axis.set(xscale="log", xlabel="bytes on disk", ylabel="test accuracy, %")
-        axis.set_title(data, loc="left")
-        axis.legend(fontsize="small")
+    """Accuracy against bytes, one panel for each data set, with published results."""
+    shown = [row for row in records["cpu"].of(Row) if row.classifier != "lenet5"]
+    figure, axes = draw(EXPERIMENT, shown)
+    red: dict[str, Any] = {"color": plots.PUBLISHED}
+    for each in PUBLISHED:
+        span, height = (each.values, each.float32_bytes), each.accuracy_percent
+        axes[each.data].plot(span, (height, height), "|-", **red)
+        axes[each.data].annotate(
+            each.method.split()[0], (span[0], height), (-4, 0), textcoords="offset points",
+            ha="right", va="center", fontsize="x-small", **red,
+        )  # fmt: skip
+    axes["mnist"].plot(PUBLISHED_BYTES, PUBLISHED_PERCENT, "*", ms=10, **red)
+    for axis in axes.values():
+        axis.set_xscale("log")  # powers of ten alone, over so many of them
+        axis.plot([], [], "|-", **red, label="published: 8 to 32 bits; star: Gaussian mixtures")
+        axis.legend(fontsize=7)
     return {"accuracy_against_bytes": figure}
 
 
@@ -249,7 +272,6 @@ _QUICK = DistillConfig(
     downsamplings=(Downsampling(1, 2),), augmentations=(NONE,), candidate_upsampler_steps=5,
     upsampler_steps=20, screening_steps=5, final_steps=5, finalists=1, proxy_images_per_class=20,
     proxy_width=4, proxy_batch_size=16, strategies=(), distillation_steps=0, evaluation_seeds=1,
-    brightness_percent=(30,),
 )  # fmt: skip
 
 EXPERIMENT = ex.of_module(
@@ -262,9 +284,8 @@ EXPERIMENT = ex.of_module(
             budgets=(700,),
             first_seed_budgets=(),
             classifiers={"report_cnn": ClassifierConfig(steps=100)},
-            choice=choices.Settings(
+            choice=Settings(
                 search=_QUICK,
-                brightness=("digits",),
                 distilled_up_to={},
                 proxy=ClassifierConfig(steps=20),
                 second_proxy=ClassifierConfig("convnet", 5, 64, 2e-3, 4, True),
