@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from experiments.pruning import training
-from experiments.pruning.runs import Run, TestError, as_rows
+from experiments.pruning.runs import Nonzeros, Run, TestError, as_rows
 from experiments.pruning.training import Training
 from experiments.runner import experiment as ex
 from experiments.runner import rows
@@ -62,7 +62,7 @@ class Rate(NamedTuple):
 
     method: Annotated[str, ex.Key]
     learning_rate: Annotated[float, ex.Key, ex.Column(format="g"), ex.Axis("learning rate", "log")]
-    test_error_percent: TestError
+    test_error_percent: Annotated[TestError, ex.Axis("test error, %", "log")]
     nonzeros: Annotated[int | None, ex.Over(np.median), ex.Column("median nonzeros", ",.0f")]
     lost_percent: Annotated[
         float, ex.Over(np.mean, "%"), ex.Column("runs lost, %", ".0f"),
@@ -79,10 +79,8 @@ class Coupled(NamedTuple):
     tolerance: Annotated[float, ex.Key, ex.Panel]
     beta: Annotated[float, ex.Key]
     alpha: Annotated[float, ex.Key, ex.Axis("alpha", "log"), ex.Column(format="g")]
-    nonzeros: Annotated[
-        int, ex.MeanOverSeeds(), ex.Column(format=",.0f"), ex.Axis("nonzeros", "log")
-    ]
-    test_error_percent: TestError
+    nonzeros: Annotated[Nonzeros, ex.Axis("nonzeros", "log")]
+    test_error_percent: Annotated[TestError, ex.Axis("test error, %", "log")]
 
 
 def grid(config: Config) -> list[tuple[str]]:

@@ -20,12 +20,9 @@ _NONE: Any = None
 """Where no point keeps the limit."""
 
 Ratio = Annotated[float, ex.Over(np.mean), ex.Column("fewer weights by", ".0f")]
-Nonzeros = Annotated[int, ex.MeanOverSeeds(), ex.Column(format=",.0f"),
-                     ex.Axis("nonzeros", "log", x=True)]  # fmt: skip
-Bytes = Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f"),
-                  ex.Axis("bytes of the file", "log", x=True)]  # fmt: skip
-TestError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column(format=".2f"),
-                      ex.Axis("test error, %", "log")]  # fmt: skip
+Nonzeros = Annotated[int, ex.MeanOverSeeds(), ex.Column("nonzeros", ",.0f")]
+Bytes = Annotated[int, ex.MeanOverSeeds("bytes"), ex.Column("bytes", ",.0f")]
+TestError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column("test error, %", ".2f")]
 ValidationError = Annotated[float, ex.MeanOverSeeds("%"), ex.Column("validation error, %", ".2f")]
 """Fields that several rows have."""
 
@@ -51,8 +48,8 @@ class Run(NamedTuple):
     """DRR's beta; None is the default."""
     seed: int
     ratio: Ratio
-    nonzeros: Nonzeros
-    test_error_percent: TestError
+    nonzeros: Annotated[Nonzeros, ex.Axis("nonzeros", "log", x=True)]
+    test_error_percent: Annotated[TestError, ex.Axis("test error, %", "log")]
     validation_error_percent: ValidationError
     validation_loss_nats: float
     finite: bool
@@ -87,9 +84,9 @@ class File(NamedTuple):
     average over seeds. Each file was decoded in a subprocess. Mean ± standard deviation.
     """
 
-    network: Annotated[str, ex.Key]
+    network: Annotated[str, ex.Key, ex.Panel]
     method: Annotated[str, ex.Key]
-    target: Annotated[str, ex.Key]
+    target: Annotated[str, ex.Key, ex.Axis("target")]
     """Least ratio of weights, or largest mean size, or largest loss of accuracy."""
     seed: int
     penalty_weight: float
@@ -99,10 +96,10 @@ class File(NamedTuple):
     bias_bits: int
     nonzeros: int
     ratio: Ratio
-    bytes: Bytes
+    bytes: Annotated[Bytes, ex.Axis("bytes of the file", "log", x=True)]
     bytes_ratio: Annotated[float, ex.Over(np.mean), ex.Column("fewer bytes by", ".0f")]
     """Four bytes for each parameter over the file's."""
-    test_error_percent: TestError
+    test_error_percent: Annotated[TestError, ex.Axis("test error, %", "log")]
     validation_error_percent: ValidationError
     file: Annotated[Path, ex.Artifact]
 

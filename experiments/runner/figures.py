@@ -99,12 +99,10 @@ def _curve(
 ) -> None:
     """A point for each value of the key `along`; without one, a point for each group."""
     key = rows.key_of if along is None else lambda row: getattr(row, along)
-    points = sorted(rows.grouped(curve, key).items())
-    found = [rows.of_rows(y, group) for _, group in points]
-    errors = [each.std or 0.0 for each in found]
-    axis.errorbar(
-        [value if x.key else rows.of_rows(x, group).mean for value, group in points],
-        [each.mean for each in found],
-        errors if any(errors) else None,
-        **style,
-    )
+    points = []
+    for value, group in rows.grouped(curve, key).items():
+        found = rows.of_rows(y, group)
+        points.append((value if x.key else rows.of_rows(x, group).mean, found.mean, found.std or 0))
+    points.sort(key=lambda point: point[0])
+    across, up, errors = zip(*points, strict=True)
+    axis.errorbar(across, up, errors if any(errors) else None, **style)

@@ -201,7 +201,7 @@ class Front(NamedTuple):
     error: Annotated[float, MeanOverSeeds("%"), Axis("error, %")]
 
 
-def test_a_statistic_on_x_is_drawn_in_the_order_of_the_key():
+def test_a_statistic_on_x_takes_the_place_of_the_key():
     measured = [Front("drr", w, n, e) for w, n, e in ((3, 10, 5.0), (1, 90, 1.0), (1, 110, 2.0))]
     experiment = Experiment(Front, {}, measure, name="e")
     front = Record("paper", "paper", None, tuple(measured), {}, {})
@@ -210,7 +210,7 @@ def test_a_statistic_on_x_is_drawn_in_the_order_of_the_key():
     (axis,) = drawn["error_against_nonzeros"].axes
     assert (axis.get_xlabel(), axis.get_xscale()) == ("nonzeros", "log")
     points = axis.containers[0][0].get_xydata()  # type: ignore
-    assert points.tolist() == [[100.0, 1.5], [10.0, 5.0]]
+    assert points.tolist() == [[10.0, 5.0], [100.0, 1.5]]
 
 
 def test_a_row_that_was_not_declared_and_a_file_elsewhere_are_refused(tmp_path):
