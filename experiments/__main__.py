@@ -1,13 +1,15 @@
 """`python -m experiments`: run, list, tables, verify, prepare, publish."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import tyro
+from tyro.conf import Positional
 
 from experiments.runner import records, registry
 from experiments.runner.folder import RunError
@@ -35,8 +37,8 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         if arguments and arguments[0] in _COMMANDS:
-            options = _parser().parse_args(arguments)
-            return _COMMANDS[options.command](options)
+            command, rest = _COMMANDS[arguments[0]], arguments[1:]
+            return tyro.cli(command(), prog=f"python -m experiments {arguments[0]}", args=rest) or 0
         return _run(arguments)
     except (registry.UnknownExperimentError, datasets.DataError, RunError, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -54,8 +56,6 @@ def _run(arguments: list[str]) -> int:
     verbs = getattr(module, "VERBS", {})
     if rest and rest[0] in verbs:
         return importlib.import_module(verbs[rest[0]]).main(rest[1:])
-
-    import tyro
 
     from experiments.runner import run as runner
 
@@ -90,76 +90,54 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _list(options: argparse.Namespace) -> int:
+def _list() -> None:
+    """Name every experiment, what it reproduces, its cost and data."""
     print(registry.listing())
-    return 0
 
 
-def _tables(options: argparse.Namespace) -> int:
-    from experiments.runner import report
+def _prepare(
+    name: Positional[str],
+    /,
+    from_idx: str | None = None,
+    accept_other: bool = False,
+    data_dir: str | None = None,
+) -> None:
+    """Make a data set loadable.
 
-    return report.main(check=options.check, only=options.only)
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from experiments.runner import verify
-
-    return verify.main(only=options.only, as_json=options.json, data_dir=options.data_dir)
-
-
-def _prepare(options: argparse.Namespace) -> int:
-    if options.from_idx:
-        said = datasets.prepare_from_idx(
-            options.name, options.from_idx, accept_other=options.accept_other
-        )
-        print("\n".join(said))
+    Args:
+      name: of the data set.
+      from_idx: read the four IDX files in this folder.
+      accept_other: take IDX files that are not the original ones.
+      data_dir: where TFDS prepares (its own default if not given).
+    """
+    if from_idx:
+        print("\n".join(datasets.prepare_from_idx(name, from_idx, accept_other=accept_other)))
     else:
-        datasets.prepare_with_tfds(options.name, options.data_dir)
-        print(f"{options.name} is prepared")
-    return 0
+        datasets.prepare_with_tfds(name, data_dir)
+        print(f"{name} is prepared")
 
 
-def _publish(options: argparse.Namespace) -> int:
-    print("\n".join(records.publish(options.folder)))
-    return 0
+def _publish(folder: Positional[Path], /) -> None:
+    """Copy a run's records, artefacts and claims into results/.
+
+    Args:
+      folder: runs/<time>-<name>.
+    """
+    print("\n".join(records.publish(folder)))
 
 
-_COMMANDS = {
-    "list": _list,
-    "tables": _tables,
-    "verify": _verify,
-    "prepare": _prepare,
-    "publish": _publish,
+def _main_of(module: str) -> Callable[[], Callable[..., int]]:
+    return lambda: importlib.import_module(f"experiments.runner.{module}").main
+
+
+_COMMANDS: dict[str, Callable[[], Callable[..., int | None]]] = {
+    "list": lambda: _list,
+    "tables": _main_of("report"),
+    "verify": _main_of("verify"),
+    "prepare": lambda: _prepare,
+    "publish": lambda: _publish,
 }
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments")
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    def command(name: str, description: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, description=description)
-
-    command("list", "Name every experiment, what it reproduces, its cost and data.")
-    tables = command("tables", "Rebuild reports, RESULTS.md, README's numbers, CSVs and figures.")
-    tables.add_argument("--check", action="store_true", help="only say what is stale; status 1")
-    tables.add_argument(
-        "--only", nargs="+", default=(), metavar="NAME", help="reports of these experiments"
-    )
-    verify = command("verify", "Decode results/artifacts and recompute every claim that has one.")
-    verify.add_argument("--only", metavar="ID", help="one claim")
-    verify.add_argument("--json", action="store_true", help="print JSON")
-    verify.add_argument("--data-dir", help="folder of prepared TFDS data sets")
-    prepare = command("prepare", "Make a data set loadable.")
-    prepare.add_argument("name", help=", ".join(datasets.SOURCES))
-    prepare.add_argument("--from-idx", metavar="DIR", help="read the four IDX files in this folder")
-    prepare.add_argument(
-        "--accept-other", action="store_true", help="take IDX files that are not the original ones"
-    )
-    prepare.add_argument("--data-dir", help="where TFDS prepares (its own default if not given)")
-    publish = command("publish", "Copy a run's records, artefacts and claims into results/.")
-    publish.add_argument("folder", type=Path, help="runs/<time>-<name>")
-    return parser
+"""Name -> what imports the command: plots and solvers are not needed to list or publish."""
 
 
 if __name__ == "__main__":

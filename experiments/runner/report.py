@@ -185,8 +185,13 @@ def _report(
     return "\n".join(part for part in parts if part)
 
 
-def main(*, check: bool, only: Collection[str] = ()) -> int:
-    """Rebuild everything, or name what is stale; status 1 if something is and may not be."""
+def main(check: bool = False, only: tuple[str, ...] = ()) -> int:
+    """Rebuild reports, RESULTS.md, README's numbers, CSVs and figures.
+
+    Args:
+      check: only say what is stale; status 1.
+      only: reports of these experiments.
+    """
     stale = rebuild(write=not check, only=only)
     verb = "stale" if check else "rebuilt"
     print("\n".join(f"{verb}: {path}" for path in stale) or "everything is up to date")

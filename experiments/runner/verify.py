@@ -6,7 +6,9 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import tyro
 
 from experiments.runner import claims as claim_tools
 from experiments.runner import registry, rows
@@ -71,8 +73,18 @@ def _recompute(claim: Claim, results: Path, data_dir: str | None) -> float | Non
         return claim_tools.recomputed(experiment, record, claim.id, data, artifacts)
 
 
-def main(*, only: str | None, as_json: bool, data_dir: str | None) -> int:
-    """Check all claims (or one), print the verdicts; status 1 if one failed, 2 if none exists."""
+def main(
+    only: str | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    data_dir: str | None = None,
+) -> int:
+    """Decode results/artifacts and recompute every claim: status 1 if one fails, 2 if none exists.
+
+    Args:
+      only: id of one claim.
+      as_json: print JSON.
+      data_dir: folder of prepared TFDS data sets.
+    """
     claims = read_claims()
     if only is not None and only not in claims:
         known = "\n  ".join(claims) or "none"
