@@ -12,7 +12,7 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -79,20 +79,18 @@ def measure(config: Config, trials: list[tuple], data: ex.Data) -> ex.Measuremen
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "em.json"
         subprocesses.python("benchmarks.em_vs_sklearn", [*flags, f"--record={path}"])
-        return of_benchmark(json.loads(path.read_text()))
-
-
-def of_benchmark(measured: dict[str, Any]) -> ex.Measurement:
-    """Rows of the benchmark's record."""
-    rows: list[Any] = [
+        measured = json.loads(path.read_text())
+    rows = [
         Row(name, repeat, ours, theirs, theirs / ours)
         for name, seconds in measured["seconds_sklearn"].items()
         for repeat, (ours, theirs) in enumerate(zip(measured["seconds_ours"], seconds, strict=True))
     ]
     gain = measured["log_likelihood_difference_nats_per_sample"]
-    rows.append(Fits(measured["cpus"], measured["seconds_compile"], measured["ratio_with_compile"],
-                     gain["mean"], gain["error"]))  # fmt: skip
-    return ex.Measurement(rows, {"benchmark": measured})
+    fits = Fits(
+        measured["cpus"], measured["seconds_compile"], measured["ratio_with_compile"],
+        gain["mean"], gain["error"],
+    )  # fmt: skip
+    return ex.Measurement([*rows, fits], {"benchmark": measured})
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,3 +25,13 @@ def test_repetition_shrinks_under_every_compressor():
     assert max(sizes.values()) < len(text) / 10
     for name, codec in general_purpose.CODECS.items():
         assert sizes[name] == len(codec.compress(text))
+
+
+def test_images_without_loss_as_common_files():
+    pixels = np.zeros((7, 12, 10, 1), np.uint8)
+    pixels[:, 3:6] = np.random.default_rng(0).integers(0, 256, (7, 3, 10, 1))
+    sizes = general_purpose.image_sizes(pixels)
+    assert sizes["xz -9e"] == len(general_purpose.CODECS["xz -9e"].compress(pixels.tobytes()))
+    assert sizes == general_purpose.image_sizes(pixels[..., 0])
+    # Each PNG has a header and checksums of its own, 57 bytes in all.
+    assert sizes["PNG, one file each"] > sizes["PNG, one file for all"] + 6 * 57 - 40
