@@ -14,9 +14,10 @@ import numpy as np
 
 from fewbits.training.method import Key, Params
 from pruning import leaves
-from pruning.search import dense_baseline
+from pruning.search import dense_baseline, selection
 from pruning.search import operating_points as points
-from pruning.search.operating_points import Candidate, Goal, Point, PruningWarning, Settings
+from pruning.search.operating_points import PruningWarning, Settings
+from pruning.search.selection import Candidate, Goal, Point
 from pruning.search.trial import Problem, Trial
 
 
@@ -26,7 +27,7 @@ class Pruned(NamedTuple):
     Attributes:
       params: exactly what the file decodes to, in the structure and dtypes that were given.
       state: likewise for the model's state; None where none was given.
-      points: the Pareto set, smallest file first.
+      points: the Pareto set and the selected point, smallest file first.
       file: the selected point's file; `fewbits.coding.params_from_bytes` decodes it.
     """
 
@@ -98,7 +99,8 @@ def prune(
         Where `apply` has `train`, running statistics are estimated anew for the network that the
         file holds; otherwise it stays. The file then holds {"params": ..., "state": ...}.
       method: drr, rl1, pmmp_curvature and the like, as `fewbits pruning compress --help` lists.
-      max_loss: points of validation accuracy that may be lost; the smallest such file is selected.
+      max_loss: points of validation accuracy that may be lost, by a margin of one standard error
+        of the difference; the smallest such file is selected.
       budget_bytes: instead, the largest size of the file; the most accurate such file is selected.
       ratio: instead, at least so many times smaller than the parameters as float32.
       mask: leaves to prune: a tree of bools (or a prefix of one), a function of the params that
@@ -177,18 +179,20 @@ def search(
       deadline: of `time.monotonic()`; a trial that would end after it is not started, but one is.
       on_trial: called with (trials done, trials, best file so far).
     """
-    points.check_goal(goal)
+    selection.check_goal(goal)
     problem = problem_of(apply, params, train, validation, state, mask, settings, held_out)
     weights = problem.model.weights(params)
-    limit = points.limit_of(goal, math.inf, problem.n_weights)
+    limit = selection.limit_of(goal, math.inf, problem.n_weights)
     problem.check_reachable(weights, limit)
-    given = problem.error_percent(weights, state)
-    reference = given
+    right = problem.right(weights, state)
+    given = reference = selection.error_percent(right)
     if _needs_training(given, problem.validation[1]):
         weights = problem.trained(jax.random.fold_in(key, 0), weights)
-        after = problem.error_percent(weights, problem.settled(weights))
-        reference = min(given, after)
-    limit = points.limit_of(goal, reference, problem.n_weights)
+        after = problem.right(weights, problem.settled(weights))
+        right = max(right, after, key=np.count_nonzero)
+        reference = selection.error_percent(right)
+    problem.reference = right
+    limit = selection.limit_of(goal, reference, problem.n_weights)
 
     tried: dict[float, list[Candidate]] = {}
     trials: list[Trial] = []
@@ -204,15 +208,17 @@ def search(
         trials.append(problem.trial(jax.random.fold_in(key, 1), weights, strength))
         tried[strength] = trials[-1].candidates
         found += tried[strength]
-        best = points.selected(points.pareto(found), limit) if found else None
+        best = selection.selected(found, limit) if found else None
         on_trial(len(tried), planned, best)
     if not found:
         raise ValueError(
             f"{settings.method} diverged at every penalty weight: {sorted(tried)}; "
             "use smaller ones, or a smaller learning rate"
         )
-    pareto = points.pareto(found)
-    selected = points.selected(pareto, limit)
+    selected = selection.selected(found, limit)
+    shown = selection.pareto(found)
+    if all(one is not selected for one in shown):  # its margin is the smaller one
+        shown = sorted([*shown, selected], key=lambda one: one.point.size_bytes)
     baseline = None
     if settings.baseline:
         steps = problem.steps + problem.tune_steps + problem.tune_steps // 2
@@ -223,7 +229,7 @@ def search(
         {one.strength: one.n_kept for one in trials}, problem.n_prunable, settings
     )
     pruned = Pruned(
-        selected.params, selected.state, [one.point for one in pareto], selected.point.file
+        selected.params, selected.state, [one.point for one in shown], selected.point.file
     )
     return Search(pruned, selected.point, given, reference, found, baseline, said)
 

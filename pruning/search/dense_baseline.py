@@ -19,8 +19,8 @@ from fewbits.coding import params_from_bytes, params_to_bytes
 from fewbits.training import evaluation, trees
 from fewbits.training.method import Key, Params
 from pruning.search import trial
-from pruning.search.operating_points import Point
 from pruning.search.recognise import Chain
+from pruning.search.selection import Point
 
 BITS = (3, 4, 5, 6)
 _SLACK = 1.02

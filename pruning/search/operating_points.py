@@ -1,14 +1,13 @@
-"""Operating points of a sweep: which penalty weights are tried, and which file is selected."""
+"""Operating points of a sweep: which penalty weights are tried, and what there is to say of one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-from fewbits.training.method import Params
 from pruning.methods import METHODS
+from pruning.search.selection import Candidate, Limit, Point
 
 _FIRST_FACTORS = (1.0,)
 _FIRST_SHARES = (0.5, 1.0, 2.0)
@@ -85,68 +84,6 @@ class Settings:
             raise ValueError(f"tolerance {self.tolerance}; use a number of at least 0")
 
 
-class Point(NamedTuple):
-    """One file of a sweep.
-
-    Attributes:
-      strength: penalty weight.
-      bits: per weight.
-      nonzeros: numbers that differ from zero in the file.
-      size_bytes: of the file.
-      error_percent: of what the file decodes to, on the validation data.
-      file: the file itself; `fewbits.coding.params_from_bytes` decodes it.
-    """
-
-    strength: float
-    bits: int
-    nonzeros: int
-    size_bytes: int
-    error_percent: float
-    file: bytes = b""
-
-    def __repr__(self) -> str:
-        """All but the file."""
-        return (
-            f"Point(strength={self.strength:g}, bits={self.bits}, nonzeros={self.nonzeros}, "
-            f"size_bytes={self.size_bytes}, error_percent={self.error_percent:.2f})"
-        )
-
-
-class Candidate(NamedTuple):
-    """A file that may be selected, and what it decodes to."""
-
-    point: Point
-    params: Params
-    state: Any
-
-
-class Goal(NamedTuple):
-    """What selects a point: at most one of the three; none is a `max_loss` of 0.5.
-
-    Attributes:
-      max_loss: points of validation accuracy that may be lost.
-      budget_bytes: largest size of the file.
-      ratio: least ratio of the parameters' bytes as float32 to the file's.
-    """
-
-    max_loss: float | None = None
-    budget_bytes: float | None = None
-    ratio: float | None = None
-
-
-class Limit(NamedTuple):
-    """The goal in numbers: an error and a size, of which one is infinite."""
-
-    error_percent: float
-    size_bytes: float
-
-    def holds(self, point: Point) -> bool:
-        """Whether a file is within both."""
-        # Errors are whole numbers of examples, so that rounding must not decide.
-        fits = point.error_percent <= self.error_percent + 1e-4
-        return fits and point.size_bytes <= self.size_bytes
-
-
 def strengths(
     settings: Settings, tried: dict[float, list[Candidate]], limit: Limit, held_out: bool
 ) -> Iterable[float]:
@@ -201,53 +138,6 @@ def _at_most_one(strength: float, is_share: bool) -> float:
     return min(strength, 1.0) if is_share else strength
 
 
-def pareto(found: list[Candidate]) -> list[Candidate]:
-    """Those with no other file both smaller and at least as accurate; smallest first."""
-    best: list[Candidate] = []
-    for one in sorted(found, key=lambda c: (c.point.size_bytes, c.point.error_percent)):
-        if not best or one.point.error_percent < best[-1].point.error_percent:
-            best.append(one)
-    return best
-
-
-def selected(pareto: list[Candidate], limit: Limit) -> Candidate:
-    """Smallest file within the error, most accurate one within the size, or the nearest to it."""
-    holding = [one for one in pareto if limit.holds(one.point)]
-    if limit.size_bytes < math.inf:
-        return holding[-1] if holding else pareto[0]
-    return holding[0] if holding else pareto[-1]
-
-
-def limit_of(goal: Goal, reference_percent: float, n_weights: int) -> Limit:
-    """The goal in numbers.
-
-    Args:
-      goal: what was asked for.
-      reference_percent: error that `max_loss` is counted from.
-      n_weights: numbers in the network.
-    """
-    if goal.budget_bytes is not None:
-        return Limit(math.inf, goal.budget_bytes)
-    if goal.ratio is not None:
-        return Limit(math.inf, 4 * n_weights / goal.ratio)
-    return Limit(reference_percent + (0.5 if goal.max_loss is None else goal.max_loss), math.inf)
-
-
-def check_goal(goal: Goal) -> None:
-    """Asserts that a goal can be met.
-
-    Raises:
-      ValueError: more than one, or a number that cannot be.
-    """
-    given = {name: value for name, value in goal._asdict().items() if value is not None}
-    if len(given) > 1:
-        raise ValueError(f"give one of max_loss, budget_bytes and ratio, not {', '.join(given)}")
-    for name, value in given.items():
-        least = 0 if name == "max_loss" else 1
-        if not (math.isfinite(value) and value >= least):
-            raise ValueError(f"{name} {value}; use a number of at least {least}")
-
-
 def remarks(
     point: Point, limit: Limit, n_prunable: int, n_weights: int, baseline: Point | None
 ) -> list[str]:
@@ -265,11 +155,12 @@ def remarks(
         asked = (
             f"{limit.size_bytes:,.0f} bytes"
             if limit.size_bytes < math.inf
-            else f"{limit.error_percent:.2f} % error"
+            else f"{limit.error_percent:.2f} % error by a margin of one standard error"
         )
         said.append(
             f"no file within {asked}; the nearest has {point.size_bytes:,} bytes and "
-            f"{point.error_percent:.2f} % error on the validation data"
+            f"{point.error_percent:.2f} % error on the validation data, which tell its difference "
+            f"from the given network to {point.uncertainty_percent:.2f} points"
         )
     pruned = n_weights - point.nonzeros
     if pruned < 0.05 * n_prunable:

@@ -7,9 +7,11 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from pruning.search.operating_points import Point
+from pruning.search.selection import Point
 
-FIELDS = ("size_bytes", "nonzeros", "error_percent", "bits", "strength")
+FIELDS = (
+    "size_bytes", "nonzeros", "error_percent", "uncertainty_percent", "bits", "strength",
+)  # fmt: skip
 
 
 def values(point: Point | None) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ from fewbits.io import outputs
 from fewbits.io.progress import Bar
 from fewbits.training import trees
 from pruning.search import _prune, given, report
-from pruning.search.operating_points import Candidate, Goal, Settings, check_goal
+from pruning.search.operating_points import Settings
+from pruning.search.selection import Candidate, Goal, check_goal
 
 
 def run(options: argparse.Namespace) -> cli.Result:

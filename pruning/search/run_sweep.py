@@ -20,10 +20,10 @@ from fewbits.coding import InputError, container
 from fewbits.io import outputs
 from fewbits.io.progress import Bar
 from fewbits.training.parallel import processes
-from pruning.search import _prune, given, report
+from pruning.search import _prune, given, report, selection
 from pruning.search import operating_points as points
-from pruning.search.operating_points import Point
 from pruning.search.run_compress import chosen
+from pruning.search.selection import Candidate, Point
 
 _SWEEP = "sweep.json"
 
@@ -165,7 +165,7 @@ def _result(folder: Path, trials: list[tuple[float, int]], network: given.Given)
         for row in rows:
             name = row.pop("file")
             found.append((Point(**row, file=(folder / name).read_bytes()), seed, name))
-    best = points.pareto([points.Candidate(point, None, None) for point, _, _ in found])
+    best = selection.pareto([Candidate(point, None, None) for point, _, _ in found])
     front = [one.point for one in best]
     if front:
         right = _accuracy(network)

@@ -20,8 +20,15 @@ from pruning.methods import METHODS
 from pruning.procedures import _three_phase
 from pruning.search import recognise, removal
 from pruning.search.model import Model
-from pruning.search.operating_points import Candidate, Limit, Point, Settings
+from pruning.search.operating_points import Settings
 from pruning.search.recognise import Chain
+from pruning.search.selection import (
+    Candidate,
+    Limit,
+    Point,
+    error_percent,
+    standard_error_percent,
+)
 
 LEAST_STEPS = 6_000
 """Of the first phase. On a small data set no penalty closes a weight in a few epochs, and more
@@ -81,7 +88,8 @@ class Problem:
             raise ValueError(f"{settings.method} takes no mask; these do: {able}")
         self._check_logits(weights)
         self.chain = self._recognised(weights)
-        self._accuracy = jax.jit(self.model.accuracy)
+        self._right = jax.jit(self.model.right)
+        self.reference: np.ndarray | None = None
         self._run = jax.jit(self._three_phases)
         self._tune = jax.jit(self._tuned)
         self._settle = jax.jit(self.model.settled, static_argnums=3)
@@ -141,9 +149,9 @@ class Problem:
                 f"weight at zero it takes {least:,}; ask for more than that"
             )
 
-    def error_percent(self, weights: Params, state: Any) -> float:
-        """On the data that errors are measured on."""
-        return 100 * (1 - float(self._accuracy(weights, state, self.measured)))
+    def right(self, weights: Params, state: Any) -> np.ndarray:
+        """Which examples of the data that errors are measured on are classified correctly."""
+        return np.asarray(self._right(weights, state, self.measured))
 
     def settled(self, weights: Params) -> Any:
         """The state that these weights call for, on training data."""
@@ -299,9 +307,10 @@ class Problem:
     def _measured(
         self, weights: Params, state: Any, file: bytes, strength: float, bits: int
     ) -> Candidate:
-        nonzeros = int(trees.nonzeros(weights))
-        error = self.error_percent(weights, state)
-        point = Point(strength, bits, nonzeros, len(file), error, file)
+        nonzeros, right = int(trees.nonzeros(weights)), self.right(weights, state)
+        reference = right if self.reference is None else self.reference
+        unsure = standard_error_percent(right, reference)
+        point = Point(strength, bits, nonzeros, len(file), error_percent(right), file, unsure)
         return Candidate(point, self.model.whole(weights), state)
 
 

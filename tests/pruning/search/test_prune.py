@@ -15,7 +15,8 @@ from flax import nnx
 import pruning
 from fewbits.coding import params_from_bytes
 from pruning.search import operating_points as points
-from pruning.search.operating_points import Candidate, Limit, Point, Settings
+from pruning.search.operating_points import Settings
+from pruning.search.selection import Candidate, Limit, Point
 
 QUICK: dict[str, Any] = {
     "steps": 300, "batch_size": 100, "learning_rate": 5e-3, "bits": (6,), "baseline": False,
