@@ -72,7 +72,8 @@ def for_tpu(name: str, topology: str) -> dict[str, Any]:
     devices = topologies.get_topology_desc(topology, platform="tpu").devices
     began = time.process_time()
     jitted, arguments = program_and_arguments(program, devices)
-    compiled = jitted.lower(*arguments).compile()
+    options = {"exec_time_optimization_effort": program.effort} if program.effort else {}
+    compiled = jitted.lower(*arguments).compile(compiler_options=options)
     seconds = time.process_time() - began
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
     return {

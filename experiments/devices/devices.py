@@ -52,6 +52,8 @@ class Compiled(NamedTuple):
 
     Bytes are of one chip. An iteration is of all runs that the program has on a chip; its time is
     an estimate, by the compiler or, where it gives none, from operations and bytes (roofline).
+    Effort is what XLA spends on the speed of the program (`jax_exec_time_optimization_effort`), -1
+    to 1.
     """
 
     target: Annotated[str, ex.Key]
@@ -81,6 +83,7 @@ class Compiled(NamedTuple):
     ] = None
     estimated_by: Annotated[str, ex.Column("by")] = ""
     fitting: Annotated[int | None, ex.Over(max), ex.Column("runs that fit", ",.0f")] = None
+    effort: Annotated[float, ex.Over(max), ex.Column("effort", ".0f")] = 0.0
     error: str = ""
 
 
@@ -172,6 +175,7 @@ def _row(name: str, target: str, found: dict[str, Any]) -> Any:
         fitting=(
             estimates.runs_that_fit(found, program.runs, chip) if program.split == "runs" else None
         ),
+        effort=program.effort,
     )
 
 

@@ -55,6 +55,7 @@ class Program(NamedTuple):
       iterations: of a whole run.
       runs: side by side on each chip.
       split: what chips divide.
+      effort: `jax_exec_time_optimization_effort`, XLA's for the speed of the program, -1 to 1.
     """
 
     title: str
@@ -62,6 +63,7 @@ class Program(NamedTuple):
     iterations: int
     runs: int = 16
     split: Split = "runs"
+    effort: float = 0.0
 
 
 def array(*shape: int, dtype: Any = jnp.float32) -> Any:
@@ -306,9 +308,11 @@ PROGRAMS: dict[str, Program] = {
     "bit_allocation": Program("Bit allocation, 16 bits: step", _bit_allocation, 10_000),
     "codebook": Program("Codebook refinement, implicit gradient", _codebook, 1_200, runs=4),
     "convnet": Program("ConvNet: step", _convnet, 20_000, runs=4),
-    "drr_vgg16": Program("DRR: step of VGG-16", partial(_vgg, "drr"), 60_000, runs=1),
-    "distillation": Program("Kernel-ridge distillation: step", _distillation, 3_000, runs=1),
-    "drr_lenet5_three_phase": Program("DRR: three phases of LeNet-5-Caffe", _three_phases, 15_000),
+    "drr_vgg16": Program("DRR: step of VGG-16", partial(_vgg, "drr"), 60_000, 1, effort=-1),
+    "distillation": Program("Kernel-ridge distillation: step", _distillation, 3_000, 1, effort=-1),
+    "drr_lenet5_three_phase": Program(
+        "DRR: three phases of LeNet-5-Caffe", _three_phases, 15_000, effort=-1
+    ),
     "drr_lenet5": Program("DRR: step of LeNet-5-Caffe", partial(_lenet5, "drr"), 15_000),
     "rate_gradient": Program("R(D) of 64 x 64 and its gradient", _rate_gradient, 60, runs=4),
     "drr_transformer": Program(
@@ -316,7 +320,7 @@ PROGRAMS: dict[str, Program] = {
     ),
     **_lenets(name for name in METHODS if name not in _FIRST),
     "pmmp_curvature_vgg16": Program(
-        "PMMP, curvature: step of VGG-16", partial(_vgg, "pmmp_curvature"), 60_000, runs=1
+        "PMMP, curvature: step of VGG-16", partial(_vgg, "pmmp_curvature"), 60_000, 1, effort=-1
     ),
 }
 """Name -> program."""

@@ -22,7 +22,9 @@ def test_the_standard_error_is_that_of_paired_differences():
     drawn = rng.random((trials, n))
     right, reference = drawn > only_one, (drawn < 1 - only_other) | (drawn < only_one)
     differences = 100 * (right.mean(axis=1) - reference.mean(axis=1))
-    estimates = [selection.standard_error_percent(*pair) for pair in zip(right, reference)]
+    estimates = [
+        selection.standard_error_percent(*pair) for pair in zip(right, reference, strict=True)
+    ]
     assert np.mean(estimates) == pytest.approx(differences.std(), rel=0.05)
     b, c = np.sum(right[0] & ~reference[0]), np.sum(~right[0] & reference[0])
     mcnemar = 100 * math.sqrt(b + c - (b - c) ** 2 / n) / n
