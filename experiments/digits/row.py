@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from experiments.runner import experiment as ex
 from experiments.runner import plots
-from fewbits.coding import account
 from fewbits.io.datasets import Images
 from fewbits.training.downstream import ClassifierConfig
 
@@ -71,6 +70,11 @@ class Job(NamedTuple):
         return self.data.path(f"digits_{self.seed}_{name}")
 
     @property
+    def side(self) -> tuple[int, ...]:
+        """Rows and columns of an image."""
+        return self.train.pixels.shape[1:3]
+
+    @property
     def classifier(self) -> ClassifierConfig:
         """What learns from decoded images."""
         return ClassifierConfig(
@@ -94,18 +98,4 @@ class Job(NamedTuple):
 
 def picture(caption: str, figure: Figure) -> Picture:
     """A figure for `report.html`."""
-    found = Picture(caption, plots.data_uri(figure))
-    plots.close([figure])
-    return found
-
-
-def bytes_of(path: Path, what: str) -> Picture:
-    """Where the bytes of a file are."""
-    figure, (axis,) = plots.subplots(width=6.5, height=3.4)
-    parts = account(path)
-    names = [part.part.rpartition(": ")[2] for part in parts]
-    axis.barh(names, [part.size_bytes for part in parts], color=plots.OURS)
-    axis.invert_yaxis()
-    axis.set(xlabel="bytes")
-    size = path.stat().st_size
-    return picture(f"Every byte of {what}; the bars add up to its {size:,} bytes.", figure)
+    return Picture(caption, plots.data_uri(figure))

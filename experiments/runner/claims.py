@@ -98,13 +98,6 @@ def recomputed(
 ) -> float | None:
     """A claimed number with its first row's value computed again; None where nothing can be.
 
-    Args:
-      experiment: with `recompute`.
-      record: the claim's.
-      identifier: of the claim.
-      data: for `recompute`.
-      files: folder of the artefacts.
-
     Raises:
       ValueError: the record has no such claim.
     """

@@ -191,11 +191,7 @@ def of_module(
 ) -> Experiment:
     """The experiment of a module: its functions `measure`, `grid`, `derive`, ... by their names.
 
-    Args:
-      module: its `__name__`.
-      rows: see `Experiment`.
-      presets: likewise.
-      others: likewise; they come before the module's functions.
+    `module` is its `__name__`; the other arguments are those of `Experiment`, and come first.
     """
     defined = vars(sys.modules[module])
     found = {each: defined[each] for each in _FUNCTIONS

@@ -116,10 +116,7 @@ def locked(folder: Path) -> Iterator[None]:
 def check_settings(folder: Path, config: Any, free: Iterable[str] = ("seeds",)) -> None:
     """Makes the folder one of a run with these settings, or finds that it is.
 
-    Args:
-      folder: of a run.
-      config: frozen dataclass, or mapping.
-      free: top-level fields that may differ, since they only choose trials.
+    The fields `free` may differ, since they only choose trials.
 
     Raises:
       RunError: it holds another run, or its settings cannot be read.

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +107,3 @@ def data_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def close(figures: Iterable[Figure]) -> None:
-    """Free figures; they are not registered with pyplot, so dropping their axes is enough."""
-    for figure in figures:
-        figure.clear()

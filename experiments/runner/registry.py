@@ -34,31 +34,21 @@ def discover(package: Path = _PACKAGE) -> dict[str, Entry]:
     found = {}
     for path in sorted(package.glob("*/**/*.py")):
         source = path.read_text()
-        made = re.search(r"^EXPERIMENT\b.*= ", source, re.MULTILINE)
+        _, made, call = source.partition("\nEXPERIMENT = ")
         if made:
             module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
-            docstring = ast.get_docstring(ast.parse(source)) or ""
-            name, headline = (_keyword(source[made.start() :], n) for n in ("name", "headline"))
-            found[name or path.stem] = describe(module, docstring)._replace(headline=headline)
+            text = ast.get_docstring(ast.parse(source)) or ""
+            given = dict(re.findall(r'\b(name|headline)="([^"]*)"', call))
+            title, cost, data = text.partition("\n")[0], _said("Cost", text), _said("Data", text)
+            entry = Entry(module, title.rstrip("."), cost, data, given.get("headline", ""))
+            found[given.get("name", path.stem)] = entry
     return found
 
 
-def describe(module: str, docstring: str) -> Entry:
-    """The entry of a module with this docstring."""
-
-    def said(what: str) -> str:
-        match = re.search(
-            rf"^{what}: (.*?)(?=\n\n|\n\w+: |\Z)", docstring, re.DOTALL | re.MULTILINE
-        )
-        return " ".join(match[1].split()).rstrip(".") if match else ""
-
-    return Entry(module, docstring.partition("\n")[0].rstrip("."), said("Cost"), said("Data"))
-
-
-def _keyword(call: str, name: str) -> str:
-    """The literal text that the call is given under this name."""
-    match = re.search(rf'\b{name}="([^"]*)"', call)
-    return match[1] if match else ""
+def _said(what: str, docstring: str) -> str:
+    """The paragraph that begins with this word."""
+    match = re.search(rf"^{what}: (.*?)(?=\n\n|\n\w+: |\Z)", docstring, re.DOTALL | re.MULTILINE)
+    return " ".join(match[1].split()).rstrip(".") if match else ""
 
 
 EXPERIMENTS = discover()

@@ -82,7 +82,6 @@ def _figures(folder: Path, drawn: dict[str, Figure], write: bool) -> list[Path]:
             stale.append(path)
             if write:
                 plots.save(figure, path, digest.hexdigest())
-    plots.close(drawn.values())
     return stale
 
 
