@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from experiments.pruning import files, runs, training
 from experiments.pruning.files import Target
-from experiments.pruning.runs import Choice, File, Run, Selected, published
+from experiments.pruning.runs import Choice, File, Run, Selected
 from experiments.pruning.training import Iterative, PruningStep, Training
 from experiments.runner import experiment as ex
 from fewbits.coding.weights.sparse import sparse_code
@@ -59,16 +59,15 @@ class Comparison(NamedTuple):
 Trial = tuple[str, tuple[int, ...]]
 """A method with all its seeds."""
 
-_PUBLISHED = {
-    "lenet300": (("Sparse VD", 68, 1.92), ("DNS", 56, 1.99), ("SWS", 23, 1.94), ("SNIP", 50, 2.4)),
-    "lenet5": (
-        ("Sparse VD", 280, 0.75),
-        ("DNS", 111, 0.91),
-        ("SWS", 200, 0.97),
-        ("SNIP", 100, 1.1),
-    ),
-}
-PUBLISHED = [published(name, *each) for name in _PUBLISHED for each in _PUBLISHED[name]]
+PUBLISHED = [
+    Choice(network, f"{title} (published)", "", ratio, test_error_percent=error)
+    for network, title, ratio, error in (
+        ("lenet300", "Sparse VD", 68, 1.92), ("lenet300", "DNS", 56, 1.99),
+        ("lenet300", "SWS", 23, 1.94), ("lenet300", "SNIP", 50, 2.4),
+        ("lenet5", "Sparse VD", 280, 0.75), ("lenet5", "DNS", 111, 0.91),
+        ("lenet5", "SWS", 200, 0.97), ("lenet5", "SNIP", 100, 1.1),
+    )
+]  # fmt: skip
 
 
 def grid(config: Config) -> list[Trial]:
@@ -110,7 +109,11 @@ def derive(record: ex.Record) -> list[Any]:
         for ratio in config.ratios if mine else ():
             most = record.extras["parameters"] / ratio
             best = runs.best(mine, "validation_error_percent", nonzeros=most)
-            found += runs.choices(config.network, method, f"{ratio}x", best)
+            empty = Choice(config.network, method, f"{ratio}x")
+            found += [
+                empty._replace(**{name: getattr(run, name) for name in Choice._fields[3:]})
+                for run in best
+            ] or [empty]
     compared = runs.with_all_seeds(measured)
     against = runs.exact_over_drr(compared, config.compared_from_percent)
     if against is not None:

@@ -156,18 +156,6 @@ def as_rows(
     return found
 
 
-def published(network: str, title: str, ratio: float, error_percent: float) -> Choice:
-    """Another's result."""
-    return Choice(network, f"{title} (published)", "", ratio, test_error_percent=error_percent)
-
-
-def choices(network: str, method: str, limit: str, point: Sequence[Run]) -> list[Choice]:
-    """A chosen point, one row for each seed; one without numbers where there is none."""
-    labels, names = (network, method, limit), Choice._fields[3:]
-    found = [Choice(*labels, *(getattr(run, name) for name in names)) for run in point]
-    return found or [Choice(*labels)]
-
-
 def best(measured: Iterable[Run], field: str, **limit: float) -> list[Run]:
     """The operating point with the least mean of a field; [] where none is within the limit.
 
