@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,14 +66,15 @@ def publish(folder: str | Path, results: Path = RESULTS) -> list[str]:
     new = {path: json.loads(path.read_text()) for path in sorted(folder.glob("records/*.json"))}
     if not new:
         raise RunError(f"{folder} holds no records/*.json: is it the folder of a run?")
-    before, added = read_claims(results / "claims.json"), {}
-    gone: dict[str, Any] = {}
+    owned, added = _artifacts(results), {}
+    gone: set[str] = set()
     for path, record in new.items():
-        added[f"{record['experiment']}/{path.name}"] = path
-        for name, old in read_records(record["experiment"], results).items():
-            if old["preset"] == record["preset"]:
-                gone[f"{record['experiment']}/{name}.json"] = old
+        name = record["experiment"]
+        added[f"{name}/{path.name}"] = path
+        old = read_records(name, results).items()
+        gone |= {f"{name}/{each}.json" for each, o in old if o["preset"] == record["preset"]}
     # Claims of the replaced records go; the run brings those that it still makes.
+    before = read_claims(results / "claims.json")
     claims = {i: claim for i, claim in before.items() if claim.record not in gone}
     claims |= read_claims(folder / "claims.json")
     files = {f"artifacts/{path.name}": path for path in sorted((folder / "artifacts").glob("*"))}
@@ -81,22 +82,21 @@ def publish(folder: str | Path, results: Path = RESULTS) -> list[str]:
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, results / name)
     write_claims_file(results / "claims.json", claims.values())
-
-    removed = {name for name in gone if name not in added}
-    known = [json.loads(path.read_text()) for path in results.glob("*/*.json")
-             if str(path.relative_to(results)) not in removed]  # fmt: skip
-    needed = _artifacts(claims.values(), known) | set(files)
-    replaced = [claim for claim in before.values() if claim.record in gone]
-    removed |= _artifacts(replaced, gone.values()) - needed
+    removed = gone - added.keys()
     for name in removed:
+        (results / name).unlink()
+    unused = owned - _artifacts(results)
+    for name in unused:
         (results / name).unlink(missing_ok=True)
-    return [*added, *files, *(f"removed {name}" for name in sorted(removed))]
+    return [*added, *files, *(f"removed {name}" for name in sorted(removed | unused))]
 
 
-def _artifacts(claims: Iterable[Claim], of_records: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Paths below `results/` of the files that belong to these."""
-    names = {name for record in of_records for name in record.get("artifacts", {})}
-    return {f"artifacts/{name}" for name in names | {claim.artifact for claim in claims} if name}
+def _artifacts(results: Path) -> set[str]:
+    """Paths below `results/` of the files that belong to its claims and records."""
+    names = {claim.artifact for claim in read_claims(results / "claims.json").values()}
+    for path in results.glob("*/*.json"):
+        names |= json.loads(path.read_text()).get("artifacts", {}).keys()
+    return {f"artifacts/{name}" for name in names if name}
 
 
 def read_claims(path: Path = CLAIMS) -> dict[str, Claim]:
