@@ -249,10 +249,19 @@ def value_range(flat: np.ndarray) -> ValueRange:
     return ValueRange(float(flat.min()), float(flat.max()), whole)
 
 
-def accuracy(model: Model, features: np.ndarray, numbers: np.ndarray) -> float:
-    """Share of the examples whose class number is decoded rightly from their packed messages."""
-    data = encode(model, features)
-    return float(np.mean(decode_numbers(model, data, len(numbers)) == numbers))
+def accuracy(
+    model: Model, features: np.ndarray, numbers: np.ndarray, bits: int | None = None
+) -> float:
+    """Share of the examples whose class number is decoded rightly from their packed messages.
+
+    Args:
+      model: see `encode`.
+      features: likewise.
+      numbers: the class number of each example.
+      bits: how many bits of each message are sent; None is all B.
+    """
+    data = encode(model, features, bits)
+    return float(np.mean(decode_numbers(model, data, len(numbers), bits) == numbers))
 
 
 def _depth_bits(model: Model) -> np.ndarray:

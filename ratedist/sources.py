@@ -49,7 +49,7 @@ def gaussian(size: int = 50, reach: float = 3.0) -> Source:
 
 def gaussian_2d(side: int = 25, reach: float = 3.0) -> Source:
     """Nasser's 2-D Gaussian on a side x side grid of [-reach, reach]^2."""
-    points = _square(side, reach)
+    points = square_grid(side, reach)
     return _from_density(points, np.exp(-0.5 * (points**2).sum(axis=1)))
 
 
@@ -80,9 +80,15 @@ def spike(size: int = 200) -> Source:
 
 def four_clusters(side: int = 40) -> Source:
     """Nasser's four clusters: N((+-4, +-4), I) + .1 on a side x side grid of [-8, 8]^2."""
-    points = _square(side, 8.0)
+    points = square_grid(side, 8.0)
     centres = np.array([(a, b) for a in (-4.0, 4.0) for b in (-4.0, 4.0)])
     return _from_density(points, np.exp(-0.5 * squared_error(points, centres)).sum(axis=1) + 0.1)
+
+
+def square_grid(side: int, reach: float) -> np.ndarray:
+    """Float[side^2, 2]: a grid of side x side points on [-reach, reach]^2, row by row."""
+    axis = np.linspace(-reach, reach, side)
+    return np.stack([a.ravel() for a in np.meshgrid(axis, axis, indexing="ij")], axis=1)
 
 
 def laplacian(size: int, reach: float, scale: float = 1.0) -> Source:
@@ -111,6 +117,36 @@ def from_samples(samples: Any) -> Source:
     return Source(unique, counts / counts.sum())
 
 
+def patches(images: Any, side: int) -> np.ndarray:
+    """Float[N, side^2]: the square patches of images, side by side; what is left over is cut off.
+
+    Args:
+      images: Float[n, height, width].
+      side: of a patch, pixels.
+
+    >>> from ratedist import sources
+    >>> sources.patches([[[1, 2, 5, 6], [3, 4, 7, 8]]], 2).tolist()
+    [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]
+    """
+    images = np.asarray(images, np.float64)
+    n, rows, columns = images.shape[0], images.shape[1] // side, images.shape[2] // side
+    cut = images[:, : rows * side, : columns * side].reshape(n, rows, side, columns, side)
+    return cut.transpose(0, 1, 3, 2, 4).reshape(-1, side**2)
+
+
+def standardised_normal(length: int, seed: int = 0) -> np.ndarray:
+    """Float[length], normal samples shifted and scaled to mean 0 and variance 1 exactly.
+
+    For a code on a file of these, the closed form of the unit Gaussian is the file's bound.
+
+    Args:
+      length: how many.
+      seed: of the draw.
+    """
+    samples = np.random.default_rng(seed).normal(size=length)
+    return (samples - samples.mean()) / samples.std()
+
+
 def shuffled(source: Source, length: int, seed: int = 0) -> np.ndarray:
     """Float[length, k], letters in random order, each with its exact share up to rounding.
 
@@ -134,8 +170,3 @@ def _from_density(points: np.ndarray, density: np.ndarray) -> Source:
 
 def _bump(x: np.ndarray, mean: float, width: float) -> np.ndarray:
     return np.exp(-0.5 * ((x - mean) / width) ** 2)
-
-
-def _square(side: int, reach: float) -> np.ndarray:
-    axis = np.linspace(-reach, reach, side)
-    return np.stack([a.ravel() for a in np.meshgrid(axis, axis, indexing="ij")], axis=1)

@@ -21,6 +21,36 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+from bitalloc.encoders import thresholds
+from bitalloc.fitting import selection
+
+
+def pixel_gains(
+    features: np.ndarray, labels: np.ndarray, n_classes: int, n_levels: int, n_depths: int
+) -> jax.Array:
+    """What each feature tells about the class on its own at every depth, Float[M, n_depths], bits.
+
+    That of its best quantiser (`thresholds`), in the precision in which this is called.
+
+    Args:
+      features: Float[N, M].
+      labels: Int[N], class numbers.
+      n_classes: K.
+      n_levels: values of a feature that candidate thresholds keep apart.
+      n_depths: depths from 0 to n_depths - 1.
+
+    >>> import numpy as np
+    >>> from bitalloc.fitting import allocation
+    >>> labels = np.arange(64) % 2
+    >>> features = np.stack([labels, np.zeros(64)], axis=1)
+    >>> allocation.pixel_gains(features, labels, 2, 5, 2).round(3).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+    candidates = selection.find_levels(features, selection.candidate_thresholds(features, n_levels))
+    histogram = thresholds.class_histograms(candidates.level, labels, n_levels, n_classes)
+    best = jax.jit(thresholds.best_quantisers, static_argnums=1)
+    return best(jnp.asarray(histogram, float), n_depths).gain_bits
+
 
 class Allocation(NamedTuple):
     """The best allocation for every budget b = 0..B.

@@ -13,6 +13,7 @@ equal share of the budget.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from bitalloc import decoder as decoders
 from bitalloc.encoders import encoder as encoders
 from bitalloc.encoders import sensors
 from bitalloc.fitting import classifier, integer_program
+from bitalloc.fitting.fit import Problem
+from bitalloc.model import Model
 
 MAX_DEPTH = 8
 
@@ -37,6 +40,31 @@ class Fitted(NamedTuple):
     encoder: encoders.PixelEncoder
     decoder: decoders.LinearDecoder
     optimal: bool
+
+
+def fit_budgets(
+    problem: Problem, budgets: Sequence[int], importance_penalty: float, retrain_penalty: float
+) -> list[Model]:
+    """Whole systems of the baseline, all from the same importances.
+
+    Args:
+      problem: features in a common scale, such as [0, 1]; its validation part is not looked at.
+      budgets: bits per example of each system.
+      importance_penalty: lam of the first linear program.
+      retrain_penalty: lam of the last one.
+
+    Raises:
+      ValueError: if no feature is worth a bit.
+    """
+    (features, labels), view = problem.train, problem.sensor_of
+    n_classes = len(problem.classes)
+    importance = importances(features, labels, n_classes, view, importance_penalty)
+    found = []
+    for bits in budgets:
+        fitted = fit(features, labels, n_classes, view, bits, importance, retrain_penalty)
+        system = (view, problem.image_shape, problem.classes, fitted.encoder, fitted.decoder)
+        found.append(Model("pixel", *system, n_train=len(labels), n_validation=0))
+    return found
 
 
 def importances(

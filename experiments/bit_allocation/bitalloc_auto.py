@@ -17,9 +17,9 @@ import jax
 import numpy as np
 
 import bitalloc
-from bitalloc import api, inputs
 from bitalloc.fitting import modes, rivals
 from bitalloc.fitting.fit import FitConfig
+from bitalloc.model import accuracy
 from experiments.bit_allocation import bitalloc_sets
 from experiments.runner import experiment as ex
 from experiments.runner import rows as row_tools
@@ -39,11 +39,8 @@ class Config:
     n_images: int = 500
 
 
-class Trial(NamedTuple):
-    """One split of one data set."""
-
-    data_set: str
-    split: int
+Trial = tuple[str, int]
+"""Data set, split."""
 
 
 class Row(NamedTuple):
@@ -84,39 +81,28 @@ def grid(config: Config) -> Iterator[Trial]:
     for split in range(config.splits):
         for name in config.sets:
             if split < dict(config.fewer_splits).get(name, config.splits):
-                yield Trial(name, split)
+                yield name, split
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     """Both sides on one split, all budgets."""
     (trial,) = trials
-    drawn = bitalloc_sets.split(trial.data_set, trial.split, config.n_images, data)
-    return compare(drawn, trial, config.budgets)
+    return compare(config, trial, config.budgets, data)
 
 
-def compare(drawn: bitalloc_sets.Split, trial: Trial, budgets: tuple[int, ...]) -> list[Row]:
+def compare(config: Config, trial: Trial, budgets: tuple[int, ...], data: ex.Data) -> list[Row]:
     """Rows of one split."""
-    key = jax.random.key(trial.split)
-    problem = api.problem(drawn.features, drawn.labels, key=key)
-    tested, _ = inputs.as_features(drawn.test_features)
-    truth = inputs.class_numbers(drawn.test_labels, problem.classes)
-    models = modes.fit_budgets(key, problem, "auto", budgets, SETTINGS)
-    others = rivals.best(problem.train, problem.validation, budgets, trial.split)
+    name, seed = trial
+    problem, tested = bitalloc_sets.split(name, seed, config.n_images, data)
+    models = modes.fit_budgets(jax.random.key(seed), problem, "auto", budgets, SETTINGS)
+    others = rivals.best(problem.train, problem.validation, budgets, seed)
     rows = []
     for bits, model in zip(budgets, models, strict=True):
-        content = bitalloc.to_bytes(model)
-        received = bitalloc.from_bytes(content)
-        messages = bitalloc.encode(model, tested)
-        if len(messages) != -(-bits * len(truth) // 8):
-            raise ValueError(f"{len(messages)} bytes for {len(truth)} messages of {bits} bits")
-        decoded = bitalloc.decode(received, messages, len(truth))
-        ours = 100 * float(np.mean(decoded == np.array(problem.classes)[truth]))
-        theirs = 100 * float(np.mean(others[bits].predict(tested) == truth))
-        kind = bitalloc_sets.KIND[trial.data_set]
-        rows.append(
-            Row(trial.data_set, bits, ours, theirs, ours - theirs, len(content), kind,
-                others[bits].name, trial.split)
-        )  # fmt: skip
+        content, rival = bitalloc.to_bytes(model), others[bits]
+        ours = 100 * accuracy(bitalloc.from_bytes(content), *tested)
+        theirs = 100 * float(np.mean(rival.predict(tested.features) == tested.labels))
+        rows.append(Row(name, bits, ours, theirs, ours - theirs, len(content),
+                        bitalloc_sets.KIND[name], rival.name, seed))  # fmt: skip
     return rows
 
 
@@ -124,30 +110,23 @@ def derive(record: ex.Record) -> Sequence[Worst]:
     """The smallest mean gain over all data sets, and over each kind."""
     found = []
     for among in ("all", *dict.fromkeys(bitalloc_sets.KIND.values())):
-        chosen = [row for row in record.of(Row) if among in ("all", row.kind)]
-        groups = row_tools.grouped(chosen, lambda row: (row.data_set, row.bits))
-        means = {key: np.mean([row.gain_points for row in rows]) for key, rows in groups.items()}
-        if means:
-            key = min(means, key=lambda one: means[one])
-            gains = tuple(row.gain_points for row in groups[key])
-            found.append(Worst(among, key[0], key[1], float(means[key]), gains))
+        groups = row_tools.grouped(row for row in record.of(Row) if among in ("all", row.kind))
+        gains = {key: [row.gain_points for row in rows] for key, rows in groups.items()}
+        if gains:
+            found.append(Worst._make([among, *bitalloc_sets.extreme(gains, min)]))
     return found
 
 
 def recompute(config: Config, row: Worst, data: ex.Data) -> float:
     """The first split of the worst data set and budget again."""
-    drawn = bitalloc_sets.split(row.data_set, 0, config.n_images, data)
-    (again,) = compare(drawn, Trial(row.data_set, 0), (row.bits,))
+    (again,) = compare(config, (row.data_set, 0), (row.bits,), data)
     return float(np.mean([again.gain_points, *row.gains[1:]]))
 
 
 EXPERIMENT = ex.of_module(
     __name__,
     (Row, Worst),
-    {
-        "goals": Config(),
-        "smoke": Config(("iris", "moons"), (1, 4), 1),
-    },
+    {"goals": Config(), "smoke": Config(("iris", "moons"), (1, 4), 1)},
     data="mnist,fashion_mnist",
     headline="bitalloc.auto.worst_gain_points",
     free=("sets", "splits", "fewer_splits"),

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import jax
-from matplotlib.figure import Figure
 
 import bitalloc
-from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.fitting import modes, proposals
 from bitalloc.fitting.fit import FitConfig
+from bitalloc.model import accuracy
 from experiments.bit_allocation import bitalloc_data
 from experiments.runner import experiment as ex
-from experiments.runner import figures as drawing
-from experiments.runner import plots
 from fewbits import coding
 
 Condition = tuple[str, str, int]
@@ -39,10 +36,7 @@ _BEYOND: tuple[Condition, ...] = tuple(
     ("decision", view, b) for view in ("central", "quadrants") for b in (4, 16, 160)
 )
 """With two bits a network at one sensor says all it knows; these show what is lost elsewhere."""
-_SMOKE: tuple[Condition, ...] = (
-    ("pixel", "central", 2), ("pixel", "quadrants", 2),
-    ("projection", "central", 3), ("projection", "quadrants", 4),
-)  # fmt: skip
+_SMOKE: tuple[Condition, ...] = (("pixel", "central", 2), ("projection", "quadrants", 4))
 
 
 @dataclass(frozen=True)
@@ -92,26 +86,12 @@ class Row(NamedTuple):
     decoder: Annotated[str, ex.Column()]
     seed: int | None = None
     sensor_bits: tuple[int, ...] = ()
-    n_train: int | None = None
-    train_percent: float | None = None
     validation_percent: float | None = None
     model_bytes: int | None = None
-    model: Annotated[
-        Path | None, ex.Artifact(lambda row: is_published(row.mode, row.view, row.bits))
-    ] = None
-
-
-PUBLISHED = {
-    ("published", "central", 4): 67.0,
-    ("published", "central", 160): 87.0,
-    ("published", "quadrants", 160): 79.0,
-}
-UNCOMPRESSED_PUBLISHED = 89.8
-
-
-def is_published(mode: str, view: str, bits: int) -> bool:
-    """Whether a model becomes an artefact; four networks of two megabytes together do not."""
-    return bits in (2, 4, 16, 160) and (mode, view) != ("decision", "quadrants")
+    # Four networks of two megabytes together would be too much for the repository.
+    model: Annotated[Path | None, ex.Artifact(
+        lambda row: row.bits in (2, 4, 16, 160) and row[:2] != ("decision", "quadrants")
+    )] = None  # fmt: skip
 
 
 def grid(config: Config) -> Iterator[Trial]:
@@ -127,21 +107,13 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     mode, view, bits, seed, _ = trial
     problem = bitalloc_data.problem(config, seed, view, data)
     model = modes.fit(jax.random.key(seed), problem, mode, bits, _fit_config(config, trial))
-    path = data.path(model_name(mode, view, bits, seed))
+    path = data.path(f"bitalloc_{mode}_{view}_{bits}{f'_seed{seed}' if seed else ''}.model")
     coding.save(path, bitalloc.to_bytes(model))
     test = bitalloc_data.three_classes("test", data.data_dir)
     percent, bits_of = bitalloc_data.measure(path, test), tuple(model.sensor_bits.tolist())
-    train, validation = (
-        bitalloc_data.accuracy_percent(model, part) for part in (problem.train, problem.validation)
-    )
-    size = path.stat().st_size
-    return [Row(mode, view, bits, percent, model.decoder_kind, seed, bits_of, model.n_train, train,
-                validation, size, path)]  # fmt: skip
-
-
-def model_name(mode: str, view: str, bits: int, seed: int) -> str:
-    """File name of a fitted model."""
-    return f"bitalloc_{mode}_{view}_{bits}{f'_seed{seed}' if seed else ''}.model"
+    validation, size = 100 * accuracy(model, *problem.validation), path.stat().st_size
+    return [Row(mode, view, bits, percent, model.decoder_kind, seed, bits_of, validation, size,
+                path)]  # fmt: skip
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
@@ -152,37 +124,16 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
 
 def _fit_config(config: Config, trial: Trial) -> FitConfig:
     settings = proposals.default_bottleneck(trial.mode, trial.bits)
-    if trial.mode == "decision":
-        settings = BottleneckConfig(
-            epochs=config.decision_epochs_beyond if trial.beyond else config.decision_epochs,
-            sensor_width=config.decision_width,
-            noise=settings.noise,
-            weight_decay=0.02,
-            shift_pixels=2,
-            flip=True,
-            **bitalloc_data.EPOCHS_ALONE,
-        )
-    else:
-        settings = replace(settings, epochs=config.projection_epochs, **bitalloc_data.EPOCHS_ALONE)
+    settings = replace(settings, epochs=config.projection_epochs, **bitalloc_data.EPOCHS_ALONE)
+    network = trial.mode == "decision"
+    if network:
+        epochs = config.decision_epochs_beyond if trial.beyond else config.decision_epochs
+        settings = replace(settings, epochs=epochs, sensor_width=config.decision_width,
+                           weight_decay=0.02, flip=True)  # fmt: skip
     # Few signs may all end alike; a network that sends its decision is trained once, and longest.
-    once = (
-        trial.bits > 8 or trial.mode == "pixel" or (trial.mode == "decision" and not trial.beyond)
-    )
-    starts = 1 if once else config.starts
-    return replace(
-        bitalloc_data.RECORDED, restarts=config.restarts, starts=starts, bottleneck=settings
-    )
-
-
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """The published figure redrawn, ours beside it, with two lines to compare with."""
-    figure, axes = drawing.draw(EXPERIMENT, records["goals"].rows)
-    for axis in axes.values():
-        axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
-        axis.annotate("published, uncompressed", (20, 88.3), color=plots.PUBLISHED, fontsize=7)
-        axis.axhline(200 / 3, color=plots.BASELINE, lw=0.8, ls="--")
-        axis.annotate("one bit's limit, 2/3", (20, 67.2), color=plots.BASELINE, fontsize=7)
-    return {"accuracy_against_bits": figure}
+    once = trial.bits > 8 or trial.mode == "pixel" or (network and not trial.beyond)
+    return replace(bitalloc_data.RECORDED, restarts=config.restarts, bottleneck=settings,
+                   starts=1 if once else config.starts)  # fmt: skip
 
 
 EXPERIMENT = ex.of_module(
@@ -190,19 +141,12 @@ EXPERIMENT = ex.of_module(
     Row,
     {
         "goals": Config(),
-        "smoke": Config(
-            conditions=_SMOKE,
-            first_seed_conditions=(),
-            seeds=(0, 1),
-            n_train=1_000,
-            n_validation=200,
-            restarts=0,
-            starts=1,
-            projection_epochs=5,
-        ),  # fmt: skip
+        "smoke": Config(_SMOKE, (), (0, 1), 1_000, 200, restarts=0, starts=1, projection_epochs=5),
     },
-    published=[Row(*point, value, "linear") for point, value in PUBLISHED.items()],
+    published=[Row("published", *at, value, "linear")
+               for at, value in bitalloc_data.PUBLISHED.items()],
+    figures=lambda records: bitalloc_data.against_published(EXPERIMENT, records["goals"]),
     data="fashion_mnist",
     free=("seeds", "conditions", "first_seed_conditions"),
     headline="bitalloc.decision.central.2",
-)
+)  # fmt: skip

@@ -4,24 +4,19 @@ Shared by the `bitalloc_*` experiments. The test images enter `measure` alone, w
 bytes with a finished model file and has a subprocess decode these.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
 import bitalloc
-from bitalloc import message_file
-from bitalloc import model as models
-from bitalloc.encoders import sensors, thresholds
+from bitalloc.encoders import sensors
 from bitalloc.encoders.bottleneck import BottleneckConfig
-from bitalloc.fitting import proposals
 from bitalloc.fitting.fit import FitConfig, Problem, Sample
-from experiments.runner import subprocesses
+from experiments.runner import figures, plots, subprocesses
+from experiments.runner.experiment import Experiment, Record
 from experiments.runner.folder import Data
-from fewbits.coding import container
 from fewbits.io import datasets
 
 CLASSES = (0, 3, 4)
@@ -38,6 +33,10 @@ RECORDED = FitConfig(
     receiver=BottleneckConfig(epochs=15, min_steps=0, evaluations=0),
 )
 """Settings of the recorded runs: every bit is used, and weights are stored as float32."""
+
+PUBLISHED = {("central", 4): 67.0, ("central", 160): 87.0, ("quadrants", 160): 79.0}
+"""View and bits -> accuracy in percent."""
+UNCOMPRESSED_PUBLISHED = 89.8
 
 
 def three_classes(split: str, data_dir: str | None) -> Sample:
@@ -69,38 +68,31 @@ def problem(config: Any, seed: int, view: str, data: Data) -> Problem:
     )
 
 
-def gains(problem: Problem, n_levels: int, n_depths: int) -> jax.Array:
-    """Float[784, n_depths]: information about the class of a pixel's best quantiser of each depth.
-
-    Of the precision in which it is called.
-    """
-    candidates = proposals.find_candidates(problem, n_levels)
-    histogram = thresholds.class_histograms(
-        candidates.level, problem.train.labels, n_levels, len(problem.classes)
-    )
-    best = jax.jit(thresholds.best_quantisers, static_argnums=1)
-    return best(jnp.asarray(histogram, float), n_depths).gain_bits
-
-
-def accuracy_percent(model: models.Model, sample: Sample) -> float:
-    """Share of a sample that is decoded rightly from its packed bytes, in this process."""
-    return 100 * models.accuracy(model, sample.features, sample.labels)
-
-
 def measure(path: Path, test: Sample) -> float:
-    """Test accuracy in percent: encode to a file, decode that file in a subprocess.
+    """Test accuracy in percent of messages that a subprocess decodes with the file of a model.
 
     Args:
       path: a model file.
       test: images, and the labels that only the comparison sees.
     """
-    model_bytes = container.load_bytes(path)
-    payload = bitalloc.encode(bitalloc.from_bytes(model_bytes), test.features)
-    with tempfile.TemporaryDirectory() as scratch:
-        messages, out = Path(scratch) / "messages", Path(scratch) / "labels.npz"
-        container.save(
-            messages, message_file.write_messages(model_bytes, payload, len(test.labels))
-        )
-        subprocesses.python("bitalloc", ["decode", path, messages, out])
-        with np.load(out) as decoded:
-            return 100 * float(np.mean(decoded["labels"] == np.array(CLASSES)[test.labels]))
+    messages = bitalloc.encode(bitalloc.load(path), test.features)
+    labels = subprocesses.call(_decoded, path, messages, len(test.labels))
+    return 100 * float(np.mean(labels == np.array(CLASSES)[test.labels]))
+
+
+def _decoded(path: Path, messages: bytes, count: int) -> np.ndarray:
+    return bitalloc.decode(bitalloc.load(path), messages, count)
+
+
+def against_published(experiment: Experiment, record: Record) -> dict[str, Figure]:
+    """The published figure redrawn, ours beside it, with two lines to compare with."""
+    figure, axes = figures.draw(experiment, record.of(experiment.row_types[0]))
+    for axis in axes.values():
+        for value, label, colour in (
+            (UNCOMPRESSED_PUBLISHED, "published, uncompressed", plots.PUBLISHED),
+            (200 / 3, "one bit's limit, 2/3", plots.BASELINE),
+        ):
+            axis.axhline(value, color=colour, lw=0.8, ls=":")
+            place = {"xy": (0.6, value + 0.4), "xycoords": axis.get_yaxis_transform()}
+            axis.annotate(label, **place, color=colour, fontsize=7)
+    return {"accuracy_against_bits": figure}

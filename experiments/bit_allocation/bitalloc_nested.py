@@ -13,13 +13,12 @@ Data: wine, iris, breast cancer, moons, digits (embedded).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
 
 import bitalloc
-from bitalloc import api, inputs
 from bitalloc.fitting import modes
 from bitalloc.fitting.fit import FitConfig
 from bitalloc.model import accuracy
@@ -39,12 +38,8 @@ class Config:
     n_images: int = 500
 
 
-class Trial(NamedTuple):
-    """One split of one data set in one mode."""
-
-    data_set: str
-    mode: str
-    split: int
+Trial = tuple[str, str, int]
+"""Data set, mode, split."""
 
 
 class Row(NamedTuple):
@@ -101,87 +96,70 @@ def grid(config: Config) -> Iterator[Trial]:
     for split in range(config.splits):
         for name in config.sets:
             for mode in ("pixel", "auto"):
-                yield Trial(name, mode, split)
+                yield name, mode, split
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
-    (trial,) = trials
-    key = jax.random.key(trial.split)
-    drawn = bitalloc_sets.split(trial.data_set, trial.split, config.n_images, data)
-    problem = api.problem(drawn.features, drawn.labels, key=key)
-    (tested, _), truth = inputs.as_features(drawn.test_features), drawn.test_labels
-    most = modes.features_total_bits(problem) if trial.mode == "pixel" else max(config.budgets)
+    ((name, mode, seed),) = trials
+    problem, tested = bitalloc_sets.split(name, seed, config.n_images, data)
+    key = jax.random.key(seed)
+    most = modes.features_total_bits(problem) if mode == "pixel" else max(config.budgets)
     budgets = [bits for bits in config.budgets if bits <= most]
-    nested = modes.fit(key, problem, trial.mode, budgets[-1], SETTINGS, nested=True)
+    nested = modes.fit(key, problem, mode, budgets[-1], SETTINGS, nested=True)
     nested = bitalloc.from_bytes(bitalloc.to_bytes(nested))
-    alone = modes.fit_budgets(key, problem, trial.mode, budgets, SETTINGS)
     rows = []
-    for bits, model in zip(budgets, alone, strict=True):
-        of_model = bitalloc.decode(model, bitalloc.encode(model, tested), len(truth))
-        first = bitalloc.decode(nested, bitalloc.encode(nested, tested, bits), len(truth), bits)
-        mine, shorter = (100 * float(np.mean(one == truth)) for one in (of_model, first))
-        right = model.estimate
-        if right is None:
-            right = accuracy(model, *problem.validation)
-        rows.append(
-            Row(trial.data_set, trial.mode, bits, mine, shorter, mine - shorter, 100 * right,
-                trial.split)
-        )  # fmt: skip
+    for bits, model in zip(
+        budgets, modes.fit_budgets(key, problem, mode, budgets, SETTINGS), strict=True
+    ):
+        mine, first = 100 * accuracy(model, *tested), 100 * accuracy(nested, *tested, bits)
+        right = accuracy(model, *problem.validation) if model.estimate is None else model.estimate
+        rows.append(Row(name, mode, bits, mine, first, mine - first, 100 * right, seed))
     return rows
+
+
+FALLS = {"validation": ("validation_percent", max), "test": ("alone_percent", np.mean)}
+"""Where -> the field, and what counts of the splits: on validation no split may fall; on test a
+single split is noise."""
 
 
 def derive(record: ex.Record) -> Sequence[Worst | Fall]:
     """The largest mean loss of nested messages, and the largest falls of single models."""
-    rows = record.of(Row)
-    groups = row_tools.grouped(rows, lambda row: (row.data_set, row.mode, row.bits))
+    groups = row_tools.grouped(record.of(Row))
     losses = {key: [row.loss_points for row in same] for key, same in groups.items()}
-    worst = max(losses, key=lambda key: np.mean(losses[key]))
-    found: list[Worst | Fall] = []
-    found.append(
-        Worst(worst[0], worst[1], worst[2], float(np.mean(losses[worst])), tuple(losses[worst]))
-    )
-    for where, name in (("validation", "validation_percent"), ("test", "alone_percent")):
-        falls = {}
-        for key, before, after in _neighbours(groups):
-            pairs = zip(before, after, strict=True)
-            falls[key] = [getattr(one, name) - getattr(other, name) for one, other in pairs]
-        # On validation no split may fall; on test a single split is noise, and the mean counts.
-        size = max if where == "validation" else np.mean
-        key = max(falls, key=lambda one, s=size, f=falls: float(s(f[one])))
-        most = max(0.0, float(size(falls[key])))
-        found.append(Fall(where, key[0], key[1], key[2], most, tuple(falls[key])))
+    found: list[Worst | Fall] = [Worst._make(bitalloc_sets.extreme(losses, max))]
+    for where, (name, size) in FALLS.items():
+        falls = {key: _falls(*pair, name) for key, pair in _neighbours(groups).items()}
+        most = Fall._make([where, *bitalloc_sets.extreme(falls, max, size)])
+        found.append(most._replace(fall_points=max(0.0, most.fall_points)))
     return found
 
 
-def _neighbours(groups):
-    """(data set, mode, larger budget), its rows and those of the budget before."""
-    for data_set, mode in dict.fromkeys(key[:2] for key in groups):
-        budgets = sorted(key[2] for key in groups if key[:2] == (data_set, mode))
-        for smaller, larger in pairwise(budgets):
-            key = (data_set, mode, larger)
-            yield key, groups[data_set, mode, smaller], groups[key]
+def _neighbours(groups: dict[Any, list[Row]]) -> dict[Any, tuple[list[Row], list[Row]]]:
+    """(data set, mode, larger budget) -> the rows of the budget before, and its own."""
+    pairs = pairwise(groups)
+    return {key: (groups[one], groups[key]) for one, key in pairs if one[:2] == key[:2]}
+
+
+def _falls(before: list[Row], after: list[Row], name: str) -> tuple[float, ...]:
+    pairs = zip(before, after, strict=True)
+    return tuple(getattr(one, name) - getattr(other, name) for one, other in pairs)
 
 
 def recompute(config: Config, row: Worst | Fall, data: ex.Data) -> float:
     """The first split of that data set and mode again."""
-    again = measure(config, [Trial(row.data_set, row.mode, 0)], data)
-    by_bits = {one.bits: one for one in again}
+    again = row_tools.grouped(measure(config, [(row.data_set, row.mode, 0)], data))
+    key = (row.data_set, row.mode, row.bits)
     if isinstance(row, Worst):
-        return float(np.mean([by_bits[row.bits].loss_points, *row.losses[1:]]))
-    before = max(bits for bits in by_bits if bits < row.bits)
-    name = "validation_percent" if row.where == "validation" else "alone_percent"
-    fall = getattr(by_bits[before], name) - getattr(by_bits[row.bits], name)
-    falls = [fall, *row.falls[1:]]
-    return max(0.0, max(falls) if row.where == "validation" else float(np.mean(falls)))
+        return float(np.mean([again[key][0].loss_points, *row.losses[1:]]))
+    name, size = FALLS[row.where]
+    fall = _falls(*_neighbours(again)[key], name)
+    return max(0.0, float(size([*fall, *row.falls[1:]])))
 
 
 EXPERIMENT = ex.of_module(
     __name__,
     (Row, Worst, Fall),
-    {
-        "goals": Config(),
-        "smoke": Config(("iris",), (1, 2, 4), 1),
-    },
+    {"goals": Config(), "smoke": Config(("iris",), (1, 2, 4), 1)},
     data="digits",
     headline="bitalloc.nested.worst_loss_points",
     free=("sets", "splits"),

@@ -10,28 +10,21 @@ Cost: published: 25 min on 1 core; smoke: 1 min.
 Data: fashion_mnist.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
-from bitalloc import decoder as decoders
-from bitalloc.encoders import encoder as encoders
 from bitalloc.fitting import modes, published_baseline
-from bitalloc.fitting.fit import Problem
+from bitalloc.model import decode_numbers, encode
 from experiments.bit_allocation import bitalloc_data
-from experiments.bit_allocation.bitalloc_curves import PUBLISHED, UNCOMPRESSED_PUBLISHED
 from experiments.runner import experiment as ex
-from experiments.runner import figures as drawing
-from experiments.runner import plots
 
 BASELINE, PIXEL = "published baseline", "pixel"
-Predict = Callable[[np.ndarray], np.ndarray]
-"""Raw images -> labels 0..2."""
+Trial = tuple[str, str, int]
+"""System, view, seed of the subset."""
 
 
 @dataclass(frozen=True)
@@ -72,93 +65,45 @@ class Row(NamedTuple):
     subset: int | None = None
 
 
-def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
-    ((seed,),) = trials
-    rows = []
-    for view in ("central", "quadrants"):
-        problem = bitalloc_data.problem(config, seed, view, data)
-        importance = _importances(config, problem)
-        for bits in config.baseline_bits:
-            predict = _baseline(config, problem, bits, importance)
-            rows.append(_tested(config, BASELINE, view, bits, seed, predict, data))
-    problem = bitalloc_data.problem(config, seed, "central", data)
-    for bits in config.pixel_bits:
-        predict = _pixel(config, problem, bits, seed)
-        rows.append(_tested(config, PIXEL, "central", bits, seed, predict, data))
-    return rows
+def grid(config: Config) -> Iterator[Trial]:
+    for seed in config.seeds:
+        yield from ((BASELINE, view, seed) for view in ("central", "quadrants"))
+        yield PIXEL, "central", seed
+
+
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
+    (trial,) = trials
+    budgets = config.baseline_bits if trial[0] == BASELINE else config.pixel_bits
+    return _fitted(config, trial, budgets, data)
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, Any]:
     """Fit the system to the first subset again."""
     assert row.subset is not None
-    problem = bitalloc_data.problem(config, row.subset, row.view, data)
-    if row.system == BASELINE:
-        predict = _baseline(config, problem, row.bits, _importances(config, problem))
+    trial = (row.system, row.view, row.subset)
+    return _fitted(config, trial, (row.bits,), data)[0]._asdict()
+
+
+def _fitted(config: Config, trial: Trial, budgets: Sequence[int], data: ex.Data) -> list[Row]:
+    """A system fitted to one subset for each budget, and tested."""
+    system, view, seed = trial
+    problem = bitalloc_data.problem(config, seed, view, data)
+    images, truth = bitalloc_data.three_classes("test", data.data_dir)
+    if system == BASELINE:
+        images, train = images / 255.0, problem.train
+        scaled = problem._replace(train=train._replace(features=train.features / 255.0))
+        penalties = (config.importance_penalty, config.retrain_penalty)
+        models = published_baseline.fit_budgets(scaled, budgets, *penalties)
     else:
-        predict = _pixel(config, problem, row.bits, row.subset)
-    return _tested(config, *row[:3], row.subset, predict, data)._asdict()
-
-
-def _tested(
-    config: Config, system: str, view: str, bits: int, seed: int, predict: Predict, data: ex.Data
-) -> Row:
-    test = bitalloc_data.three_classes("test", data.data_dir)
-    right = predict(test.features) == test.labels
-    few = np.random.default_rng(seed).permutation(len(right))[: config.n_test]
-    few_percent, all_percent = (100 * float(np.mean(each)) for each in (right[few], right))
-    return Row(system, view, bits, few_percent, all_percent, seed)
-
-
-def _pixel(config: Config, problem: Problem, bits: int, seed: int) -> Predict:
-    settings = replace(bitalloc_data.RECORDED, restarts=config.restarts, networks=False)
-    model = modes.fit(jax.random.key(seed), problem, "pixel", bits, settings)
-    return partial(_predict, model.encoder, model.decoder, problem.sensor_of, 1.0)
-
-
-def _importances(config: Config, problem: Problem) -> np.ndarray:
-    """Of the pixels; every budget of the baseline uses the same."""
-    train, classes = problem.train, len(problem.classes)
-    return published_baseline.importances(
-        train.features / 255.0, train.labels, classes, problem.sensor_of, config.importance_penalty
-    )
-
-
-def _baseline(config: Config, problem: Problem, bits: int, importance: np.ndarray) -> Predict:
-    fitted = published_baseline.fit(
-        problem.train.features / 255.0,
-        problem.train.labels,
-        len(problem.classes),
-        problem.sensor_of,
-        bits,
-        importance,
-        config.retrain_penalty,
-    )
-    return partial(_predict, fitted.encoder, fitted.decoder, problem.sensor_of, 255.0)
-
-
-def _predict(
-    encoder: encoders.Encoder,
-    decoder: decoders.Decoder,
-    sensor_of: np.ndarray,
-    unit: float,
-    features: np.ndarray,
-) -> np.ndarray:
-    """Classes of raw images, through the symbols."""
-    symbols = encoders.encode(encoder, features / unit, sensor_of)
-    return decoders.decode(decoder, symbols, encoders.depth_bits(encoder))
-
-
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Accuracy against bits with the spread over subsets, beside the published points."""
-    figure, axes = drawing.draw(EXPERIMENT, records["published"].rows)
-    for axis in axes.values():
-        axis.axhline(UNCOMPRESSED_PUBLISHED, color=plots.PUBLISHED, lw=0.8, ls=":")
-        axis.annotate(
-            "published, uncompressed", (0.02, 90.3), xycoords=axis.get_yaxis_transform(),
-            color=plots.PUBLISHED, fontsize=7,
-        )  # fmt: skip
-        axis.set_ylim(45, 95)
-    return {"eight_hundred_images": figure}
+        settings = replace(bitalloc_data.RECORDED, restarts=config.restarts, networks=False)
+        models = modes.fit_budgets(jax.random.key(seed), problem, "pixel", budgets, settings)
+    few = np.random.default_rng(seed).permutation(len(truth))[: config.n_test]
+    rows = []
+    for bits, model in zip(budgets, models, strict=True):
+        right = decode_numbers(model, encode(model, images), len(truth)) == truth
+        of_few, of_all = (100 * float(np.mean(each)) for each in (right[few], right))
+        rows.append(Row(system, view, bits, of_few, of_all, seed))
+    return rows
 
 
 EXPERIMENT = ex.of_module(
@@ -168,6 +113,7 @@ EXPERIMENT = ex.of_module(
         "published": Config(),
         "smoke": Config((4,), (2,), 150, 50, 100, importance_penalty=3e-2, restarts=0, seeds=(0,)),
     },
-    published=[Row("as published", view, bits, v) for (_, view, bits), v in PUBLISHED.items()],
+    published=[Row("as published", *at, value) for at, value in bitalloc_data.PUBLISHED.items()],
+    figures=lambda records: bitalloc_data.against_published(EXPERIMENT, records["published"]),
     data="fashion_mnist",
 )

@@ -19,11 +19,12 @@ from matplotlib.figure import Figure
 from bitalloc.encoders.encoder import PixelEncoder
 from bitalloc.fitting import allocation, modes
 from bitalloc.fitting.fit import Problem
+from bitalloc.model import accuracy
 from experiments.bit_allocation import bitalloc_data
 from experiments.runner import experiment as ex
+from experiments.runner import figures as drawing
 from experiments.runner import plots
 
-QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
 TARGETS_PERCENT = (70, 80, 90)
 
 
@@ -37,14 +38,17 @@ class Config:
     seed: int = 0
 
 
+Bits = Annotated[int, ex.Axis("bits of each quadrant")]
+
+
 class Row(NamedTuple):
     """Bits per quadrant, chosen together."""
 
-    bits: Annotated[int, ex.Key]
-    top_left: Annotated[int, ex.Column()]
-    top_right: Annotated[int, ex.Column()]
-    bottom_left: Annotated[int, ex.Column()]
-    bottom_right: Annotated[int, ex.Column()]
+    bits: Annotated[int, ex.Key, ex.Axis("budget, bits"), ex.Column("bits")]
+    top_left: Annotated[Bits, ex.Column("top left")]
+    top_right: Annotated[Bits, ex.Column("top right")]
+    bottom_left: Annotated[Bits, ex.Column("bottom left")]
+    bottom_right: Annotated[Bits, ex.Column("bottom right")]
     separately: Annotated[str, ex.Column("added up separately")]
     # The tolerance allows three of 3,000 images.
     validation_percent: Annotated[
@@ -76,7 +80,7 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measu
         bits,
         *model.sensor_bits.tolist(),
         separately="+".join(map(str, separately)),
-        validation_percent=bitalloc_data.accuracy_percent(model, problem.validation),
+        validation_percent=100 * accuracy(model, *problem.validation),
         pixel=tuple(model.encoder.feature.tolist()),
         threshold=tuple(model.encoder.thresholds[:, 0].tolist()),
     )
@@ -87,7 +91,7 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measu
 
 def _separable_split(problem: Problem, config: Config) -> np.ndarray:
     """Bits per quadrant by the two-level knapsack, for every budget; Int[B+1, 4]."""
-    gain = bitalloc_data.gains(problem, config.n_levels, 4)
+    gain = allocation.pixel_gains(*problem.train, 3, config.n_levels, 4)
     gains = [gain[problem.sensor_of == sensor] for sensor in range(4)]
     return np.asarray(allocation.two_level_knapsack(gains, max(config.budgets)).sensor_bits)
 
@@ -107,22 +111,17 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """Shares of the quadrants, and the chosen pixels on the mean image."""
     record = records["all"]
-    rows = record.of(Row)
-    figure, (left, right) = plots.subplots(2)
-    shares = np.array([row[1:5] for row in rows]).T
-    left.stackplot([row.bits for row in rows], shares, labels=QUADRANTS, alpha=0.8)
-    left.set(xlabel="budget, bits", ylabel="bits of each quadrant")
-    left.legend(loc="upper left")
-    shown = max((row for row in rows if row.bits <= 16), key=lambda row: row.bits)
-    right.imshow(np.array(record.extras["mean_image"]), cmap="gray")
+    figure, (axis,) = plots.subplots()
+    shown = max((row for row in record.of(Row) if row.bits <= 16), key=lambda row: row.bits)
+    axis.imshow(np.array(record.extras["mean_image"]), cmap="gray")
     row, column = np.divmod(shown.pixel, 28)
-    marks = right.scatter(column, row, c=shown.threshold, cmap="autumn", s=26, vmin=0, vmax=255)
-    figure.colorbar(marks, ax=right, label="threshold, of 255")
-    right.axhline(13.5, color="white", lw=0.6)
-    right.axvline(13.5, color="white", lw=0.6)
-    right.grid(visible=False)
-    right.set_title(f"the {shown.bits} chosen pixels on the mean image", loc="left")
-    return {"sensors": figure}
+    marks = axis.scatter(column, row, c=shown.threshold, cmap="autumn", s=26, vmin=0, vmax=255)
+    figure.colorbar(marks, ax=axis, label="threshold, of 255")
+    axis.axhline(13.5, color="white", lw=0.6)
+    axis.axvline(13.5, color="white", lw=0.6)
+    axis.grid(visible=False)
+    axis.set_title(f"the {shown.bits} chosen pixels on the mean image", loc="left")
+    return {"pixels": figure, **drawing.default(EXPERIMENT, record)}
 
 
 EXPERIMENT = ex.of_module(

@@ -14,13 +14,12 @@ from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 import ratedist
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
 from ratedist import quantizers, sources
 from ratedist.codebooks import annealing, merging
+from ratedist.codes import fits
 
 SOURCES = {"trimodal": sources.trimodal(), "Gaussian": sources.gaussian(64, 4.0)}
 
@@ -69,13 +68,21 @@ class Row(NamedTuple):
     """This and what follows: at each temperature."""
     output_entropy_bits: tuple[float, ...]
     conditional_entropy_bits: tuple[float, ...]
-    distortion: tuple[float, ...]
-    codewords: tuple[int, ...]
     bound_bits: tuple[float, ...]
 
 
-CURVES = ("mutual_information_bits", "output_entropy_bits", "conditional_entropy_bits",
-          "distortion", "codewords")  # fmt: skip
+Bits = Annotated[float, ex.Axis("bits")]
+
+
+class State(NamedTuple):
+    """A point of the figure: one temperature of a source at a price."""
+
+    source_and_price: Annotated[str, ex.Key, ex.Panel]
+    temperature: Annotated[float, ex.Key, ex.Axis("temperature", "log")]
+    output_entropy: Annotated[Bits, ex.Column("H(Y)", shown=False)]
+    mutual_information: Annotated[Bits, ex.Column("I(X;Y)", shown=False)]
+    conditional_entropy: Annotated[Bits, ex.Column("H(Y|X)", shown=False)]
+    bound: Annotated[Bits, ex.Column("certified R(D)", shown=False)]
 
 
 def grid(config: Config) -> Iterator[Trial]:
@@ -104,31 +111,35 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
             steps=config.steps, least_distance=1e-2,
         )  # fmt: skip
 
-    path = ratedist.compiled(jax.vmap(annealed))(starts)
-    levels = np.asarray(path.distortion)
-    d = sources.squared_error(x, np.linspace(x[0], x[-1], 2 * x.size - 1))
-    points = ratedist.curve(source.p, d, levels.reshape(-1))
-    bound = np.asarray(points.rate_lb).reshape(levels.shape)
+    paths = ratedist.compiled(jax.vmap(annealed))(starts)
     best = quantizers.scalar_code(source.p, x, price)
     best_cost = float(best.rate_bits + price * best.distortion)
-    curves = {name: np.asarray(getattr(path, name)) for name in CURVES} | {"bound_bits": bound}
     found = []
     for number, trial in enumerate(trials):
-        mine = {name: curve[number] for name, curve in curves.items()}
-        output, lower = mine["output_entropy_bits"], bound[number]
+        path = jax.tree.map(lambda leaf, i=number: np.asarray(leaf[i]), paths)
+        points = fits.certified_curve(source, path.distortion)
+        information, output = path.mutual_information_bits, path.output_entropy_bits
+        lower, conditional = np.asarray(points.rate_lb), path.conditional_entropy_bits
+        curves = (tuple(each.tolist()) for each in (information, output, conditional, lower))
+        gaps = (information[0] - lower[0], output[0] - lower[0], output[-1] - lower[-1])
+        cost = float(output[-1] + price * path.distortion[-1])
         found.append(
-            Row(
-                *trial,
-                hot_information_gap=float(mine["mutual_information_bits"][0] - lower[0]),
-                hot_output_gap=float(output[0] - lower[0]),
-                cold_output_gap=float(output[-1] - lower[-1]),
-                codewords_left=int(mine["codewords"][-1]),
-                cost_above_best=float(output[-1] + price * levels[number, -1] - best_cost),
-                max_certified_gap_bits=float(np.max(points.gap_bits)),
-                **{name: tuple(curve.tolist()) for name, curve in mine.items()},
-            )
-        )
+            Row._make((*trial, *map(float, gaps), int(path.codewords[-1]), cost - best_cost,
+                       float(np.max(points.gap_bits)), *curves))
+        )  # fmt: skip
     return found
+
+
+def derive(record: ex.Record) -> list[State]:
+    """The states of all paths."""
+    return [
+        State(f"{row.source}, s = {row.price:g}", *state)
+        for row in record.of(Row)
+        for state in zip(
+            temperatures(record.config), row.output_entropy_bits, row.mutual_information_bits,
+            row.conditional_entropy_bits, row.bound_bits, strict=True,
+        )
+    ]  # fmt: skip
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
@@ -136,36 +147,9 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     return again.cost_above_best
 
 
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """The three curves for one path, and the gap of H(Y) for all."""
-    record = records["paper"]
-    figure, (left, right) = plots.subplots(2)
-    t = temperatures(record.config)
-    groups = rows.grouped(record.of(Row))
-    for field, label in (
-        ("output_entropy_bits", "H(Y)"),
-        ("mutual_information_bits", "I(X;Y)"),
-        ("conditional_entropy_bits", "H(Y|X)"),
-        ("bound_bits", "certified R(D)"),
-    ):
-        dashes = "--" if field == "bound_bits" else "-"
-        first = next(iter(groups.values()))
-        left.plot(t, np.mean([getattr(row, field) for row in first], axis=0), dashes, label=label)
-    for (source, price), same in groups.items():
-        gaps = [np.subtract(row.output_entropy_bits, row.bound_bits) for row in same]
-        right.plot(t, np.mean(gaps, axis=0), label=f"{source}, s = {price:g}")
-    for axis in (left, right):
-        axis.set(xlabel="temperature", xscale="log")
-        axis.invert_xaxis()
-        axis.legend(fontsize=7)
-    left.set(ylabel="bits")
-    right.set(ylabel="H(Y) - R(D), bits")
-    return {"annealing": figure}
-
-
 EXPERIMENT = ex.of_module(
     __name__,
-    Row,
+    (Row, State),
     {
         "paper": Config(),
         "smoke": Config(prices=(0.7,), codewords=12, temperatures=5, steps=15, seeds=(0, 1)),

@@ -16,20 +16,16 @@ from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 import ratedist
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
-from fewbits.coding import units
 from ratedist import sources
 from ratedist.codebooks import codebook, descent, functionals, merging
-from ratedist.codebooks.descent import Gradient
-from ratedist.codebooks.merging import Codebook
 from ratedist.rate_function import implicit
 
-MARGINALS = {"envelope": codebook.envelope, "implicit": implicit.optimal_marginal}
 SOURCE = sources.trimodal()
+PRICE = 1.0
+"""Of the functionals that are descended on, bits per unit of distortion."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +59,18 @@ class Refinement(NamedTuple):
     largest_gap: Annotated[float, ex.Over(max), ex.Column("largest gap", ".1e")]
     first_codewords: Annotated[int, ex.Over(np.mean), ex.Column("codewords", ".0f")]
     last_codewords: Annotated[int, ex.Over(np.mean), ex.Column("last", ".1f")]
-    rate_lb: tuple[float, ...]
-    """This and what follows: before each step."""
     rate_ub: tuple[float, ...]
-    gap_bits: tuple[float, ...]
+    """This and what follows: before each step."""
     codewords: tuple[int, ...]
-    points: tuple[float, ...]
-    """Of the last codebook."""
+
+
+class Step(NamedTuple):
+    """A point of the figures: a refinement before one of its steps."""
+
+    gradient: Annotated[str, ex.Key]
+    step: Annotated[int, ex.Key, ex.Axis("step")]
+    rate: Annotated[float, ex.Axis("certified rate at D = 0.6, bits")]
+    codewords: Annotated[int, ex.Axis("codewords", "log")]
 
 
 class Agreement(NamedTuple):
@@ -96,135 +97,101 @@ class Descent(NamedTuple):
     """
 
     functional: Annotated[str, ex.Key, ex.Column("descended on")]
-    price: float
     start_bits: Annotated[float, ex.Column("before", ".4f")]
     end_bits: Annotated[float, ex.Column("after", ".4f")]
     rounded_start_bits: Annotated[float, ex.Column("H + s D rounded, before", ".4f")]
     rounded_end_bits: Annotated[float, ex.Column("rounded, after", ".4f")]
-    values_bits: tuple[float, ...]
 
 
 def grid(config: Config) -> Iterator[Trial]:
     yield from (("agreement", "", number) for number in range(len(config.sizes)))
-    for name in (*MARGINALS, "cvxpylayers"):
-        seeds = config.seeds if name in MARGINALS else config.seeds[: config.layer_seeds]
+    for name in ("envelope", "implicit", "cvxpylayers"):
+        seeds = config.seeds[: config.layer_seeds] if name == "cvxpylayers" else config.seeds
         yield from (("refinement", name, seed) for seed in seeds)
     yield from (("descent", name, 0) for name in ("coded", "rounded"))
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list:
-    """Refine by one gradient from several starts, compare, or descend."""
-    part, which, _ = trials[0]
+    """Refine by one gradient from one start, compare, or descend."""
+    ((part, which, number),) = trials
     if part == "agreement":
-        return [disagreement(*config.sizes[trial[2]]) for trial in trials]
+        return [disagreement(*config.sizes[number])]
     if part == "descent":
         return [_descent(config, which)]
-    gradient = through(which, SOURCE, config.codewords)
-    return [_refined(config, which, trial[2], gradient) for trial in trials]
-
-
-def through(name: str, source: sources.Source, codewords: int) -> Gradient:
-    """The gradient by its name; that through cvxpylayers cannot be compiled."""
-    if name != "cvxpylayers":
-        return descent.gradient_through(source.p, source.points, MARGINALS[name])
-    from ratedist.codebooks.convex_layer import ConvexLayer
-
-    with jax.enable_x64(True):
-        layer = ConvexLayer(source.p, codewords)
-    return lambda functional, book, s: codebook.value_and_gradient(
-        functional, lambda _, d, s, mask: layer(d, s, mask), source.p, source.points, book, s
-    )
+    start = np.random.default_rng(number).uniform(-8.0, 8.0, config.codewords)
+    _, points = ratedist.refine_codebook(
+        SOURCE.p, SOURCE.points, start, config.distortion, steps=config.steps + 1,
+        gradient=which, least_distance=1e-2,  # type: ignore
+    )  # fmt: skip
+    rates, gap = tuple(points.rate_ub.tolist()), float(points.gap_bits.max())
+    counts = tuple(np.count_nonzero(points.q, axis=1).tolist())
+    return [Refinement(which, number, rates[0], rates[-1], gap, counts[0], counts[-1], rates,
+                       counts)]  # fmt: skip
 
 
 def disagreement(n: int, m: int) -> Agreement:
     """The worst pair of gradients over three functionals on the Gaussian, price 2 nats."""
-    source = sources.gaussian(n)
+    from ratedist.codebooks.convex_layer import ConvexLayer
+
+    p, x = (source := sources.gaussian(n)).p, source.points
     book = merging.codebook(np.linspace(-2.6, 2.6, m) + 0.05 * np.sin(np.arange(m)))
     s = 2.0 / np.log(2.0)
-    gradients = {name: through(name, source, m) for name in (*MARGINALS, "cvxpylayers")}
+    with jax.enable_x64(True):
+        layer = ConvexLayer(p, m)
+    gradients: dict[str, descent.Gradient] = {
+        "envelope": descent.gradient_through(p, x, codebook.envelope),
+        "implicit": descent.gradient_through(p, x, implicit.optimal_marginal),
+        "cvxpylayers": lambda functional, book, s: codebook.value_and_gradient(
+            functional, lambda _, d, s, mask: layer(d, s, mask), p, x, book, s
+        ),
+    }
     found = []
-    for name, functional in (
-        ("rate", functionals.lagrangian),
-        ("coded", functionals.coded),
-        ("rounded", functionals.rounded(0.3)),
+    for name, functional, others in (
+        ("rate", functionals.lagrangian, ("cvxpylayers", "envelope")),
+        ("coded", functionals.coded, ("cvxpylayers",)),
+        ("rounded", functionals.rounded(0.3), ("cvxpylayers",)),
     ):
         reference = np.asarray(gradients["implicit"](functional, book, s)[1])
-        for other in ("cvxpylayers", "envelope") if name == "rate" else ("cvxpylayers",):
+        for other in others:
             apart = np.abs(np.asarray(gradients[other](functional, book, s)[1]) - reference)
             relative = float(apart.max() / np.abs(reference).max())
             found.append(Agreement(n, m, name, f"implicit and {other}", relative))
     return max(found, key=lambda row: row.relative)
 
 
-def _refined(config: Config, name: str, seed: int, gradient: Gradient) -> Refinement:
-    start = np.random.default_rng(seed).uniform(-8.0, 8.0, config.codewords)
-    path = descent.refine(
-        SOURCE.p, SOURCE.points, merging.codebook(start), config.distortion, gradient,
-        steps=config.steps, least_distance=1e-2,
-    )  # fmt: skip
-    lower, upper, gaps = (
-        tuple(float(getattr(point, field)) for _, point in path)
-        for field in ("rate_lb", "rate_ub", "gap_bits")
-    )
-    used = [np.asarray(book.points)[np.asarray(book.mask), 0].tolist() for book, _ in path]
-    counts = tuple(map(len, used))
-    return Refinement(
-        name, seed, upper[0], upper[-1], max(gaps), counts[0], counts[-1], lower, upper, gaps,
-        counts, tuple(used[-1]),
-    )  # fmt: skip
-
-
 def _descent(config: Config, name: str) -> Descent:
     """On H + s D of the encoder as it is, or nearly rounded, from a codebook for the rate."""
     x, p = SOURCE
     functional = functionals.coded if name == "coded" else functionals.rounded(0.1)
-    s = 1.0
-    start = merging.codebook(np.array([-7.0, -5.0, -1.0, 2.5, 5.0, 7.0]))
+    start = np.array([-7.0, -5.0, -1.0, 2.5, 5.0, 7.0])
     centred, _ = ratedist.refine_codebook(p, x, start, config.distortion, steps=config.steps)
     best, values = descent.descend(
-        p, x, centred, s, functional, steps=config.descent_steps, rate=config.descent_rate
+        p, x, centred, PRICE, functional, steps=config.descent_steps, rate=config.descent_rate
     )
-    return Descent(name, s, values[0], min(values), _rounded(centred, s), _rounded(best, s), values)
+    before, after = (descent.deterministic_cost(p, x, book, PRICE) for book in (centred, best))
+    return Descent(name, values[0], min(values), before, after)
 
 
-def _rounded(book: Codebook, s: float) -> float:
-    """H + s D where every letter goes to its likeliest codeword under the convex encoder."""
-    x, p = SOURCE
-    d = sources.squared_error(x, book.points)
-    point = ratedist.compiled(ratedist.solve_slope)(p, d, s, mask=book.mask)
-    chosen = np.argmax(np.asarray(ratedist.encoder(p, d, point)), axis=1)
-    mass = np.bincount(chosen, p, d.shape[1])
-    entropy = float(units.entropy_bits(mass))
-    return entropy + s * float(p @ d[np.arange(len(p)), chosen])
+def derive(record: ex.Record) -> list[Step]:
+    """The steps of all refinements."""
+    return [
+        Step(row.gradient, number, *state)
+        for row in record.of(Refinement)
+        for number, state in enumerate(zip(row.rate_ub, row.codewords, strict=True))
+    ]
 
 
 def recompute(config: Config, row: Agreement, data: ex.Data) -> float:
     return disagreement(row.letters, row.codewords).relative
 
 
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Rate and number of codewords per step."""
-    figure, (left, right) = plots.subplots(2)
-    colours = {"envelope": plots.OURS, "implicit": plots.PUBLISHED, "cvxpylayers": plots.BASELINE}
-    for name, paths in rows.grouped(records["paper"].of(Refinement)).items():
-        style = {"color": colours[name[0]], "ls": "-" if name[0] == "envelope" else ":"}
-        for number, path in enumerate(paths):
-            left.plot(path.rate_ub, label=None if number else name[0], **style)
-            right.plot(path.codewords, **style)
-    left.set(xlabel="step", ylabel="certified rate at D = 0.6, bits")
-    right.set(xlabel="step", ylabel="codewords", yscale="log")
-    left.legend()
-    return {"refinement": figure}
-
-
 EXPERIMENT = ex.of_module(
     __name__,
-    (Refinement, Agreement, Descent),
+    (Refinement, Agreement, Descent, Step),
     {
         "paper": Config(),
         "smoke": Config(codewords=12, steps=4, seeds=(4,), sizes=((20, 8),), descent_steps=3),
     },
-    batch=lambda trial: trial[:2],
     data="the trimodal source",
     notes="a codebook is charged before its step; disagreement is the largest difference over the "
     "largest entry",

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.rate_distortion import rd_codes_files as files
 from experiments.runner import experiment as ex
-from experiments.runner import plots, rows
 from ratedist import closed_forms, sources
 from ratedist.codes import code_file, fits
 
@@ -48,6 +46,9 @@ Trial = tuple[str, str, float | None]
 """Kind of codes or of a file, source, price."""
 
 
+Rate, Gap = ex.Axis("rate, bits per letter", x=True), ex.Axis("above R(D), bits")
+
+
 class File(NamedTuple):
     """Files of quantised letters against R(D).
 
@@ -57,19 +58,19 @@ class File(NamedTuple):
     """
 
     code: Annotated[str, ex.Key]
-    source: Annotated[str, ex.Key]
-    price: Annotated[float | None, ex.Key, ex.Column("price s", "g")]
+    source: Annotated[str, ex.Key, ex.Panel]
+    price: Annotated[float | None, ex.Key, ex.Axis("price s"), ex.Column("price s", "g")]
     bytes: Annotated[int, ex.Column("bytes", ",")]
     distortion: Annotated[float, ex.Column("D", ".4f")]
     bits: Annotated[
-        float, ex.Over(max, "bits"), ex.Column("bits/letter", ".4f"),
+        float, ex.Over(max, "bits"), Rate, ex.Column("bits/letter", ".4f"),
         ex.Claim("ratedist.trimodal.scalar_bits", 1e-9, lambda row: row.code == "scalar"),
         ex.Claim("ratedist.trimodal.best_bits", 1e-9,
                  lambda row: (row.source, row.code) == ("trimodal", "trellis")),
     ]  # fmt: skip
     bound_bits: Annotated[float, ex.Column("R(D)", ".4f")]
     gap_bits: Annotated[
-        float, ex.Over(max, "bits"), ex.Column("gap, bits", ".4f"),
+        float, ex.Over(max, "bits"), Gap, ex.Column("gap, bits", ".4f"),
         ex.Claim("ratedist.gaussian.trellis_gap_bits", 1e-9, lambda row: row.source == "Gaussian"),
     ]  # fmt: skip
     gap_decibels: Annotated[float, ex.Column("gap, dB", ".2f")]
@@ -79,13 +80,13 @@ class File(NamedTuple):
 class Code(NamedTuple):
     """Deterministic codes against certified R(D) at their own distortion."""
 
-    source: Annotated[str, ex.Key]
+    source: Annotated[str, ex.Key, ex.Panel]
     code: Annotated[str, ex.Key]
     codewords: Annotated[int, ex.Column()]
-    rate_bits: Annotated[float, ex.Key, ex.Column("H(Y)/letter", ".4f")]
+    rate_bits: Annotated[float, ex.Key, Rate, ex.Column("H(Y)/letter", ".4f")]
     distortion: Annotated[float, ex.Column("D", ".4f")]
     bound_bits: Annotated[float, ex.Column("R(D) >=", ".4f")]
-    gap_bits: Annotated[float, ex.Column("gap, bits", ".4f")]
+    gap_bits: Annotated[float, Gap, ex.Column("gap, bits", ".4f")]
     gap_decibels: Annotated[float, ex.Column("gap, dB", ".2f")]
 
 
@@ -109,9 +110,9 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list:
     else:
         letters = TRIMODAL if source == "trimodal" else sources.gaussian(400, 6.0)
         fitted = fits.scalar_codes(letters, prices)
-    bounds = fits.certified_rates(letters, [code.distortion for code in fitted])
+    bounds = fits.certified_curve(letters, np.array([code.distortion for code in fitted])).rate_lb
     return [
-        Code(source, *code, bound, *gap_of(code.rate_bits, bound))
+        Code(source, *code, float(bound), *gap_of(code.rate_bits, float(bound)))
         for code, bound in zip(fitted, bounds, strict=True)
     ]
 
@@ -125,7 +126,7 @@ def _letters(config: Config, source: str) -> tuple[np.ndarray, np.ndarray]:
     """What trellises are fitted to, and what is in the files."""
     drawn = ((config.training, config.seed), (config.length, config.seed + 1))
     if source == "Gaussian":
-        training, sequence = (files.gaussian_samples(*each) for each in drawn)
+        training, sequence = (sources.standardised_normal(*each) for each in drawn)
     else:
         training, sequence = (sources.shuffled(TRIMODAL, *each)[:, 0] for each in drawn)
     return training, sequence
@@ -166,38 +167,12 @@ def recompute(config: Config, row: File, data: ex.Data) -> dict[str, float]:
     return {"bits": measured.bits}
 
 
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Gap over rate for both sources."""
-    record = records["paper"]
-    figure, axes = plots.subplots(2)
-    codes = rows.grouped(record.of(Code), lambda row: (row.source, row.code))
-    for axis, source in zip(axes, ("Gaussian", "trimodal"), strict=True):
-        for (of, name), same in codes.items():
-            if of == source:
-                x, y = [row.rate_bits for row in same], [row.gap_bits for row in same]
-                axis.plot(x, y, "o-", ms=3, label=name)
-        stars = [r for r in record.of(File) if (r.source, r.code) == (source, "trellis")]
-        axis.plot([r.bits for r in stars], [r.gap_bits for r in stars], "k*-",
-                  label="trellis, whole file")  # fmt: skip
-        axis.set(xlabel="rate, bits per letter", ylabel="above R(D), bits", title=source)
-        axis.legend(fontsize=7)
-    return {"codes": figure}
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     (File, Code),
     {
         "paper": Config(),
-        "smoke": Config(
-            gaussian_prices=(2.8, 5.0),
-            trellis_prices=(2.8,),
-            trimodal_prices=(0.7,),
-            training=2_000,
-            length=4_000,
-            iterations=4,
-            grid=12,
-        ),
+        "smoke": Config((2.8, 5.0), (2.8,), (0.7,), 0.6, 2_000, 4_000, iterations=4, grid=12),
     },
     data="synthetic sources; trimodal letters in the source's exact proportions, shuffled",
     notes="bits of a file are all of its bytes; trellises are fitted to other samples than "

@@ -1,13 +1,13 @@
 """Letters that are put into files, and what a subprocess reads back from them."""
 
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+import ratedist
 from experiments.runner import subprocesses
-from fewbits import coding
+from fewbits.coding import container
 
 
 class Measured(NamedTuple):
@@ -20,15 +20,9 @@ class Measured(NamedTuple):
     """Mean squared error of what a subprocess decodes from it."""
 
 
-def gaussian_samples(length: int, seed: int) -> np.ndarray:
-    """Normal samples, shifted and scaled to mean 0 and variance 1 exactly."""
-    samples = np.random.default_rng(seed).normal(size=length)
-    return (samples - samples.mean()) / samples.std()
-
-
 def write(path: Path, content: bytes, samples: np.ndarray) -> Measured:
     """Write a file and `check` it."""
-    coding.save(path, content)
+    container.save(path, content)
     return check(path, samples)
 
 
@@ -38,11 +32,7 @@ def check(path: Path, samples: np.ndarray) -> Measured:
     Raises:
       ValueError: it decodes to another shape or type.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        decoded = Path(folder) / "decoded.npz"
-        subprocesses.python("ratedist", ["decode", path, decoded])
-        with np.load(decoded) as back:
-            values = back["values"]
+    values = subprocesses.call(ratedist.decode, container.load_bytes(path))
     # Codes of numbers without an order are decoded in single precision.
     narrow = samples.dtype == np.float64 and values.dtype == np.float32
     if values.shape != samples.shape or not (narrow or values.dtype == samples.dtype):

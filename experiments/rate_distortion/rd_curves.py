@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import ratedist
-from experiments.runner import plots, rows
-from experiments.runner.experiment import Claim, Column, Data, Key, Over, Record, of_module
+from experiments.runner import experiment as ex
 from ratedist import closed_forms, sources
 
 
@@ -37,53 +35,45 @@ class Point(NamedTuple):
     of the continuous source.
     """
 
-    source: Annotated[str, Key, Column("source and codebook")]
-    level: Annotated[float, Over(len), Column("levels")]
-    infeasible: Annotated[bool, Over(sum), Column("infeasible")]
+    source: Annotated[str, ex.Key, ex.Column("source and codebook")]
+    level: Annotated[float, ex.Key, ex.Axis("level"), ex.Column(shown=False)]
+    converged: Annotated[bool, ex.Over(len), ex.Column("levels")]
+    infeasible: Annotated[bool, ex.Over(sum), ex.Column("infeasible")]
     """Whether no encoder reaches the level; the distortion is then the least there is."""
-    distortion: float
+    distortion: Annotated[float, ex.Axis("distortion", x=True)]
     rate_lb: float | None
-    rate_ub: float | None
+    rate_ub: Annotated[float | None, ex.Axis("rate, bits")]
     gap_bits: Annotated[
-        float | None, Over(max, "bits"), Column("largest gap, bits", ".1e"),
-        Claim("ratedist.max_certified_gap_bits", tolerance=1.5e-7),
+        float | None, ex.Over(max, "bits"), ex.Column("largest gap, bits", ".1e"),
+        ex.Claim("ratedist.max_certified_gap_bits", tolerance=1.5e-7),
     ]  # fmt: skip
     price_bits_per_unit: float | None
-    converged: bool
     exact: float | None
     """The closed form of the continuous source, bits."""
-    from_theory_bits: Annotated[float | None, Over(max), Column("from theory", ".1e")]
+    from_theory_bits: Annotated[float | None, ex.Over(max), ex.Column("from theory", ".1e")]
 
 
-def measure(config: Config, trials: list[tuple[str]], data: Data) -> list[Point]:
-    return [
-        point
-        for (name,) in trials
-        for point in _curve(name, *_problems(config)[name], config.tol_bits)
-    ]
+def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Point]:
+    ((name,),) = trials
+    p, d, levels, closed_form = _problems(config)[name]
+    points = ratedist.curve(p, d, levels, tol_bits=config.tol_bits)
+    found = []
+    for i, level in enumerate(levels):
+        infeasible, upper = bool(points.infeasible[i, 0]), float(points.rate_ub[i])
+        gap = None if infeasible else float(points.gap_bits[i])
+        exact = None if closed_form is None else float(closed_form(level))
+        apart = None if exact is None or infeasible else abs(upper - exact)
+        found.append(
+            Point(name, float(level), bool(points.converged[i]), infeasible,
+                  float(points.distortion[i, 0]), float(points.rate_lb[i]), upper, gap,
+                  float(points.nu[i, 0]), exact, apart)
+        )  # fmt: skip
+    return found
 
 
-def recompute(config: Config, row: Point, data: Data) -> float:
+def recompute(config: Config, row: Point, data: ex.Data) -> float:
     points = measure(config, [(row.source,)], data)
     return max(point.gap_bits for point in points if point.gap_bits is not None)
-
-
-def figures(records: dict[str, Record]) -> dict[str, Figure]:
-    """The published curves, and the known ones on top of their closed forms."""
-    figure, (left, right) = plots.subplots(2)
-    solved = [row for row in records["paper"].rows if not row.infeasible]
-    for name, points in rows.grouped(solved, lambda row: row.source).items():
-        points = sorted(points, key=lambda row: row.distortion)
-        known = points[0].exact is not None
-        axis = right if known else left
-        x = [row.distortion for row in points]
-        axis.plot(x, [row.rate_ub for row in points], "." if known else "-", label=name)
-        if known:
-            axis.plot(x, [row.exact for row in points], color=plots.BASELINE, lw=0.8)
-    for axis in (left, right):
-        axis.set(xlabel="distortion", ylabel="rate, bits")
-        axis.legend(fontsize=6)
-    return {"curves": figure}
 
 
 def _problems(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, Any]]:
@@ -91,8 +81,7 @@ def _problems(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndar
     many, some, few = config.levels, max(config.levels // 2, 4), max(config.levels // 8, 4)
     gaussian, flat = sources.gaussian(50), sources.gaussian_2d()
     bumps, trimodal = sources.three_bumps(), sources.trimodal()
-    grid = np.linspace(-3.0, 3.0, 4)
-    corners = np.stack([a.ravel() for a in np.meshgrid(grid, grid, indexing="ij")], axis=1)
+    corners = sources.square_grid(4, 3.0)
     fine, sharp = sources.gaussian(97, 6.0), sources.laplacian(161, 10.0)
     wide, coin = sources.gaussian_2d(13, 4.2), np.array([0.3, 0.7])
     trimodal_levels = np.append(np.linspace(0.2, 3.0, few), [0.417, 0.6])
@@ -126,25 +115,7 @@ def _problems(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndar
     # fmt: on
 
 
-def _curve(
-    name: str, p: np.ndarray, d: np.ndarray, levels: np.ndarray, exact: Any, tol_bits: float
-) -> list[Point]:
-    points = ratedist.curve(p, d, levels, tol_bits=tol_bits)
-    curve = []
-    for i, level in enumerate(levels):
-        infeasible = bool(points.infeasible[i, 0])
-        lower, upper = float(points.rate_lb[i]), float(points.rate_ub[i])
-        gap = None if infeasible else float(points.gap_bits[i])
-        known = None if exact is None else float(exact(level))
-        apart = None if known is None or infeasible else abs(upper - known)
-        price, converged = float(points.nu[i, 0]), bool(points.converged[i])
-        row = Point(name, float(level), infeasible, float(points.distortion[i, 0]), lower, upper,
-                    gap, price, converged, known, apart)  # fmt: skip
-        curve.append(row)
-    return curve
-
-
-EXPERIMENT = of_module(
+EXPERIMENT = ex.of_module(
     __name__,
     Point,
     {"paper": Config(), "smoke": Config(levels=10, dense=100)},

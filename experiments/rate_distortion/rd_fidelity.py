@@ -10,15 +10,13 @@ Data: none.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 import ratedist
 from experiments.runner import experiment as ex
-from experiments.runner import plots
 from ratedist import sources
 
 
@@ -26,8 +24,6 @@ from ratedist import sources
 class Config:
     levels: int = 30
     """Of the published price curve."""
-    subset_sum: float = 0.015
-    """D' of the published price curve: a sum over |x| < 0.1, not divided by its probability."""
     clusters_side: int = 40
     """Side of the grid of the published four clusters."""
 
@@ -43,7 +39,6 @@ class Kind(NamedTuple):
     constraint: Annotated[str, ex.Key]
     level: Annotated[float, ex.Key, ex.Column("D", "g")]
     rate_lb: Annotated[float, ex.Column("rate, bits", ".7f")]
-    rate_ub: float
     gap_bits: Annotated[float, ex.Column("gap", ".1e")]
     certificate_bits: Annotated[
         float, ex.Over(max, "bits"), ex.Column("certificate (NumPy)", ".7f"),
@@ -52,7 +47,6 @@ class Kind(NamedTuple):
     price: Annotated[float, ex.Column("price of D", ".4g")]
     fidelity_price: Annotated[float | None, ex.Column("price of the fidelity", ".4g")]
     prices: tuple[float, ...]
-    vacuous: tuple[bool, ...]
 
 
 class Setting(NamedTuple):
@@ -64,30 +58,52 @@ class Setting(NamedTuple):
     experiment: Annotated[str, ex.Key]
     level: Annotated[float, ex.Column("D", "g")]
     subset_level: Annotated[float, ex.Column("D'", "g")]
-    rate_lb: float
     rate_ub: Annotated[float, ex.Column("rate, bits", ".4f")]
     gap_bits: float
     subset_reached: Annotated[float, ex.Column("subset sum reached", ".4g")]
-    subset_price: float
     subset_vacuous: Annotated[bool, ex.Column("D' costs nothing")]
+
+
+PriceOf = Annotated[float, ex.Axis("price, bits per unit", "symlog")]
+RateOf = Annotated[float, ex.Axis("rate, bits")]
 
 
 class Price(NamedTuple):
     """Prices at one level of the published curve."""
 
-    level: float
+    level: Annotated[float, ex.Key, ex.Axis("global distortion D")]
     rate_lb: float
-    rate_ub: float
+    rate_ub: Annotated[RateOf, ex.Column("with the subset", shown=False)]
     gap_bits: float
-    price_global: float
-    price_subset: float
-    rate_without: float
+    price_global: Annotated[PriceOf, ex.Column("global", shown=False)]
+    price_subset: Annotated[PriceOf, ex.Column("subset", shown=False)]
+    rate_without: Annotated[RateOf, ex.Column("without", shown=False)]
     """Upper bound on the rate without the subset's constraint."""
 
 
-_X, _P = sources.gaussian(50).points[:, 0], sources.gaussian(50).p
-_D = sources.squared_error(_X, np.linspace(-3, 3, 8))
-_NEAR = np.abs(_X) < 0.1
+_GAUSSIAN = sources.gaussian(50)
+_P, _D = _GAUSSIAN.p, sources.squared_error(_GAUSSIAN.points, np.linspace(-3, 3, 8))
+_NEAR = np.abs(_GAUSSIAN.points[:, 0]) < 0.1
+_SUM = 0.015
+"""D' of the published price curve: a sum over |x| < 0.1, not divided by its probability."""
+
+_FIDELITIES: dict[str, tuple[str, tuple[ratedist.Constraint, ...]]] = {
+    "global": ("global alone", ()),
+    "subset_sum": ("sum over the subset <= 0.015", (ratedist.subset_sum(_P, _NEAR, _SUM),)),
+    "subset_mean": (
+        "mean within it <= 0.015 / P(S)",
+        (ratedist.subset_mean(_P, _NEAR, _SUM / _P[_NEAR].sum()),),
+    ),
+    "every_letter": (
+        "both letters <= 0.20",
+        tuple(ratedist.per_symbol(int(i), _P.size, 0.2) for i in np.flatnonzero(_NEAR)),
+    ),
+}
+"""Kind -> its words, and the constraints beside the global one."""
+_KINDS = (
+    ("global", 0.5), ("subset_sum", 0.5), ("subset_mean", 0.5), ("every_letter", 0.5),
+    ("subset_sum", 1.0), ("subset_sum", 2.0),
+)  # fmt: skip
 
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list:
@@ -100,9 +116,10 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list:
 
 def _price_curve(config: Config) -> list[Price]:
     def both(level: jax.Array) -> tuple[ratedist.RDPoint, ratedist.RDPoint]:
-        mean = ratedist.mean_distortion(_P, level)
-        inner = ratedist.subset_sum(_P, _NEAR, config.subset_sum)
-        return ratedist.solve_fixed(_P, _D, (mean, inner)), ratedist.solve_fixed(_P, _D, mean)
+        return (
+            ratedist.solve_fixed(_P, _D, _rules("subset_sum", level)),
+            ratedist.solve_fixed(_P, _D, _rules("global", level)),
+        )
 
     levels = np.linspace(0.5, 3.0, config.levels)
     point, without = ratedist.compiled(jax.vmap(both))(levels)
@@ -110,88 +127,51 @@ def _price_curve(config: Config) -> list[Price]:
     return [Price(*map(float, row)) for row in zip(*columns, strict=True)]
 
 
-_KINDS = (
-    ("global", 0.5), ("subset_sum", 0.5), ("subset_mean", 0.5), ("every_letter", 0.5),
-    ("subset_sum", 1.0), ("subset_sum", 2.0),
-)  # fmt: skip
-
-
-def _rules(kind: str, level: float) -> tuple[str, tuple[ratedist.Constraint, ...]]:
-    """The words for a kind of fidelity, and its constraints with the global one first."""
-    letters = [ratedist.per_symbol(int(i), _X.size, 0.2) for i in np.flatnonzero(_NEAR)]
-    words, rules = {
-        "global": ("global alone", ()),
-        "subset_sum": ("sum over the subset <= 0.015", [ratedist.subset_sum(_P, _NEAR, 0.015)]),
-        "subset_mean": (
-            "mean within it <= 0.015 / P(S)",
-            [ratedist.subset_mean(_P, _NEAR, 0.015 / _P[_NEAR].sum())],
-        ),
-        "every_letter": ("both letters <= 0.20", letters),
-    }[kind]
-    return words, (ratedist.mean_distortion(_P, level), *rules)
+def _rules(kind: str, level: Any) -> tuple[ratedist.Constraint, ...]:
+    """The constraints of a kind of fidelity, the global one first."""
+    return (ratedist.mean_distortion(_P, level), *_FIDELITIES[kind][1])
 
 
 def _kind(kind: str, level: float) -> Kind:
-    words, rules = _rules(kind, level)
+    rules = _rules(kind, level)
     point = ratedist.compiled(ratedist.solve_fixed)(_P, _D, rules)
     prices = tuple(np.asarray(point.nu).tolist())
     proved = ratedist.certificate(_P, _D, rules, point.dual, point.q)
-    return Kind(
-        kind, words, level, *_bounds(point), proved, prices[0], (*prices, None)[1], prices,
-        tuple(np.asarray(point.vacuous).tolist()),
-    )  # fmt: skip
-
-
-def _bounds(point: ratedist.RDPoint) -> tuple[float, float, float]:
-    return float(point.rate_lb), float(point.rate_ub), float(point.gap_bits)
+    fidelity_price = prices[1] if kind != "global" else None
+    return Kind(kind, _FIDELITIES[kind][0], level, float(point.rate_lb), float(point.gap_bits),
+                proved, float(point.nu[0]), fidelity_price, prices)  # fmt: skip
 
 
 def _settings(config: Config) -> list[Setting]:
     trimodal, spike = sources.trimodal(), sources.spike()
     clusters = sources.four_clusters(config.clusters_side)
-    grid = np.linspace(-8.0, 8.0, 6)
-    corners = np.stack([a.ravel() for a in np.meshgrid(grid, grid, indexing="ij")], axis=1)
-    radius = np.linalg.norm(clusters.points, axis=1)
+    corners = sources.square_grid(6, 8.0)
     found = []
-    for name, source, code, inside, level, inner in (
-        ("refinement, 1-D", trimodal, trimodal.points, np.abs(trimodal.points[:, 0]) < 1, 0.6, 0.6),
-        ("spike, D = 30.5", spike, spike.points, np.abs(spike.points[:, 0]) < 0.1, 30.5, 0.2),
-        ("spike against Lloyd", spike, spike.points, np.abs(spike.points[:, 0]) < 0.1, 1.6, 1.6),
-        ("four clusters, 2-D", clusters, corners, radius < 2.0, 8.0, 1.0),
+    for name, source, code, radius, level, inner in (
+        ("refinement, 1-D", trimodal, trimodal.points, 1.0, 0.6, 0.6),
+        ("spike, D = 30.5", spike, spike.points, 0.1, 30.5, 0.2),
+        ("spike against Lloyd", spike, spike.points, 0.1, 1.6, 1.6),
+        ("four clusters, 2-D", clusters, corners, 2.0, 8.0, 1.0),
     ):
+        inside = np.linalg.norm(source.points, axis=1) < radius
         d = sources.squared_error(source.points, code)
         rules = (
             ratedist.mean_distortion(source.p, level),
             ratedist.subset_sum(source.p, inside, inner),
         )
         point = ratedist.compiled(ratedist.solve_fixed)(source.p, d, rules)
-        reached, price = float(point.distortion[1]), float(point.nu[1])
-        row = Setting(name, level, inner, *_bounds(point), reached, price, bool(point.vacuous[1]))
-        found.append(row)
+        found.append(
+            Setting(name, level, inner, float(point.rate_ub), float(point.gap_bits),
+                    float(point.distortion[1]), bool(point.vacuous[1]))
+        )  # fmt: skip
     return found
 
 
 def recompute(config: Config, row: Kind, data: ex.Data) -> float:
     """The certificate of the prices in the record, with a marginal that is solved for again."""
-    _, rules = _rules(row.kind, row.level)
+    rules = _rules(row.kind, row.level)
     point = ratedist.solve_fixed(_P, _D, rules)
     return ratedist.certificate(_P, _D, rules, row.prices, point.q)
-
-
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Both prices against the global distortion, and what the subset adds to the rate."""
-    rows = records["paper"].of(Price)
-    figure, (left, right) = plots.subplots(2)
-    x = [row.level for row in rows]
-    left.plot(x, [row.price_subset for row in rows], color=plots.OURS, label="subset")
-    left.plot(x, [row.price_global for row in rows], "--", label="global")
-    left.set(xlabel="global distortion D", ylabel="price, bits per unit", yscale="symlog")
-    right.plot(x, [row.rate_ub for row in rows], color=plots.OURS, label="with the subset")
-    right.plot(x, [row.rate_without for row in rows], "--", label="without")
-    right.set(xlabel="global distortion D", ylabel="rate, bits")
-    for axis in (left, right):
-        axis.legend()
-    return {"prices": figure}
 
 
 EXPERIMENT = ex.of_module(

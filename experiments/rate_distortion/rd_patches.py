@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import ratedist
 from experiments.rate_distortion import rd_codes_files as files
 from experiments.runner import experiment as ex
-from experiments.runner import plots
 from ratedist import sources
 from ratedist.solvers import rounded_source
 
@@ -45,6 +43,10 @@ Trial = tuple[str, float]
 """`bounds`, which are solved together, or a file of `pixels` or `patches`; the level."""
 
 
+Error = ex.Axis("mean squared error of a pixel", "log")
+Rate = ex.Axis("bits per pixel")
+
+
 class Bounds(NamedTuple):
     """2 x 2 patches of Fashion-MNIST: certified rates.
 
@@ -52,22 +54,18 @@ class Bounds(NamedTuple):
     between "at least" and "at most"; "groups" is R(D) of their centroids.
     """
 
-    level: Annotated[float, ex.Key, ex.Column("D per pixel", "g")]
+    level: Annotated[float, ex.Key, Error, ex.Column("D per pixel", "g")]
     lower: Annotated[
-        float, ex.Over(max, "bits"), ex.Column("at least", ".4f"),
+        float, ex.Over(max, "bits"), Rate, ex.Column("at least", ".4f"),
         ex.Claim("ratedist.patches.lower_bound.at_{level:g}", tolerance=2e-6),
     ]  # fmt: skip
-    upper: Annotated[float, ex.Column("at most", ".4f")]
+    upper: Annotated[float, Rate, ex.Column("at most", ".4f")]
     rate: Annotated[float, ex.Column("groups", ".5f")]
-    rate_foreground: Annotated[float, ex.Column("groups, foreground halved", ".5f")]
+    rate_foreground: Annotated[float, Rate, ex.Column("groups, foreground halved", ".5f")]
     gap_bits: Annotated[float, ex.Column("gap", ".0e")]
     foreground_distortion: Annotated[float, ex.Column("foreground's D before", ".4f")]
     price: Annotated[float, ex.Column("price of D", ".1f")]
     price_foreground: Annotated[float, ex.Column("price of the foreground", ".1f")]
-    lower_foreground: float
-    upper_foreground: float
-    price_with_foreground: float
-    foreground_vacuous: bool
 
 
 class Code(NamedTuple):
@@ -77,23 +75,10 @@ class Code(NamedTuple):
     """
 
     code: Annotated[str, ex.Key]
-    level: Annotated[float, ex.Key, ex.Column("D asked", "g")]
-    distortion: Annotated[float, ex.Column("D measured", ".5f")]
+    level: Annotated[float, ex.Key, ex.Axis("D asked"), ex.Column("D asked", "g")]
+    distortion: Annotated[float, Error._replace(x=True), ex.Column("D measured", ".5f")]
     bytes: Annotated[int, ex.Column("bytes", ",")]
-    bits: Annotated[float, ex.Column("bits per pixel", ".4f")]
-
-
-class Rounded(NamedTuple):
-    """Patches rounded to centroids of groups.
-
-    Spreads are mean squared distances of a patch to its centroid.
-    """
-
-    source: sources.Source
-    foreground: np.ndarray
-    """Bool[n]."""
-    spread: float
-    foreground_spread: float
+    bits: Annotated[float, Rate, ex.Column("bits per pixel", ".4f")]
 
 
 def grid(config: Config) -> Iterator[Trial]:
@@ -102,18 +87,12 @@ def grid(config: Config) -> Iterator[Trial]:
     yield from ((n, level) for level in config.levels[1::2] for n in ("pixels", "patches"))
 
 
-def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Code] | ex.Measurement:
-    """Round the patches and solve with and without the foreground, or write a file."""
+def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Bounds] | list[Code]:
+    """Solve with and without the foreground's constraint, or write a file."""
     patches = _patches(config, data)
     if trials[0][0] == "bounds":
-        rounded = _round(config, patches)
-        extras = {
-            "patches": len(patches),
-            "groups": len(rounded.source.p),
-            "foreground_probability": float(rounded.source.p[rounded.foreground].sum()),
-            "spread_per_pixel": rounded.spread / PIXELS,
-        }
-        return ex.Measurement([_at(config, rounded, level) for _, level in trials], extras)
+        rounded, foreground = _round(config, patches)
+        return [_bounds(config, rounded, foreground, level) for _, level in trials]
     ((name, level),) = trials
     flat = patches.reshape(-1)
     content = ratedist.encode(flat, level, dimension=1 if name == "pixels" else PIXELS)
@@ -127,84 +106,43 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Code] | 
 def _patches(config: Config, data: ex.Data) -> np.ndarray:
     """Float[N, 4]: non-overlapping patches of the first images."""
     images = data.images(config.data, "train").pixels[: config.images, :, :, 0] / 255.0
-    n, height, width = images.shape
-    cut = images.reshape(n, height // SIDE, SIDE, width // SIDE, SIDE)
-    return cut.transpose(0, 1, 3, 2, 4).reshape(-1, PIXELS)
+    return sources.patches(images, SIDE)
 
 
-def _round(config: Config, patches: np.ndarray) -> Rounded:
-    """Foreground and background in groups of their own, so that the subset is one of groups."""
-    bright = patches.max(axis=1) > config.threshold
-    share = bright.mean()
-    front = rounded_source.round_samples(patches[bright], config.foreground_groups)
-    back = rounded_source.round_samples(patches[~bright], config.background_groups)
-    points = np.concatenate([front.source.points, back.source.points])
-    p = np.concatenate([share * front.source.p, (1.0 - share) * back.source.p])
-    foreground = np.arange(len(p)) < len(front.source.p)
-    spread = share * front.spread + (1.0 - share) * back.spread
-    return Rounded(sources.Source(points, p / p.sum()), foreground, spread, front.spread)
+def _round(config: Config, patches: np.ndarray) -> tuple[rounded_source.Rounded, np.ndarray]:
+    """Foreground and background in groups of their own, and which groups are foreground."""
+    background = patches.max(axis=1) <= config.threshold
+    groups = (config.foreground_groups, config.background_groups)
+    rounded = rounded_source.round_kinds(patches, background, groups)
+    foreground = np.ones(len(rounded.source.p), bool)
+    foreground[rounded.group[background]] = False
+    return rounded, foreground
 
 
-def _solve(rounded: Rounded, level: float, inner: float | None = None) -> ratedist.RDPoint:
-    """At a distortion of a patch, and of the foreground's if given."""
-    points, p = rounded.source
-    rules = [ratedist.mean_distortion(p, level)]
-    if inner is not None:
-        rules.append(ratedist.subset_mean(p, rounded.foreground, inner))
-    return ratedist.solve_fixed(p, sources.squared_error(points, points), tuple(rules))
-
-
-def _outer(level: float, spread: float) -> float:
-    """What the centroids have at least where the patches have `level`."""
-    return float((np.sqrt(level) + np.sqrt(spread)) ** 2)
-
-
-def _at(config: Config, rounded: Rounded, pixel_level: float) -> Bounds:
-    points, p = rounded.source
+def _bounds(
+    config: Config, rounded: rounded_source.Rounded, foreground: np.ndarray, pixel_level: float
+) -> Bounds:
+    (points, p), level = rounded.source, PIXELS * pixel_level
     d = sources.squared_error(points, points)
-    level, inside = PIXELS * pixel_level, rounded.foreground
-    free = _solve(rounded, level)
-    letter = np.asarray(ratedist.encoder(p, d, free))
-    reached = float((p[inside] @ (letter[inside] * d[inside]).sum(axis=1)) / p[inside].sum())
-    inner = config.foreground_share * reached
-    both = _solve(rounded, level, inner)
-    outer, outer_inner = _outer(level, rounded.spread), _outer(inner, rounded.foreground_spread)
-    tight = max(level - rounded.spread, 0.0)
-    tight_inner = max(inner - rounded.foreground_spread, 0.0)
-    lower, upper = _solve(rounded, outer), _solve(rounded, tight)
-    lower_both = _solve(rounded, outer, outer_inner)
-    upper_both = _solve(rounded, tight, tight_inner)
-    gap = max(float(point.gap_bits) for point in (free, both, lower, lower_both))
+    mean = ratedist.mean_distortion(p, level)
+    free = ratedist.solve_fixed(p, d, mean)
+    reached = ((np.asarray(ratedist.encoder(p, d, free)) * d).sum(axis=1) * p)[foreground].sum()
+    reached = float(reached / p[foreground].sum())
+    inner = ratedist.subset_mean(p, foreground, config.foreground_share * reached)
+    both = ratedist.solve_fixed(p, d, (mean, inner))
+    whole = rounded_source.bound(rounded, level)
+    gap = max(float(free.gap_bits), float(both.gap_bits))
     return Bounds(
-        pixel_level, float(lower.rate_lb) / PIXELS, float(upper.rate_ub) / PIXELS,
+        pixel_level, whole.rate_bits / PIXELS, whole.upper_bits / PIXELS,
         float(free.rate_ub) / PIXELS, float(both.rate_ub) / PIXELS, gap, reached / PIXELS,
-        float(free.nu[0]), float(both.nu[1]), float(lower_both.rate_lb) / PIXELS,
-        float(upper_both.rate_ub) / PIXELS, float(both.nu[0]), bool(both.vacuous[1]),
+        float(free.nu[0]), float(both.nu[1]),
     )  # fmt: skip
 
 
 def recompute(config: Config, row: Bounds, data: ex.Data) -> float:
-    """Round the patches again, and solve for the lower bound alone."""
-    rounded = _round(config, _patches(config, data))
-    outer = _outer(PIXELS * row.level, rounded.spread)
-    return float(_solve(rounded, outer).rate_lb) / PIXELS
-
-
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """Bounds, the foreground's cost, and the codes."""
-    rows, codes = records["paper"].of(Bounds), records["paper"].of(Code)
-    figure, (axis,) = plots.subplots(width=5.4)
-    x = [row.level for row in rows]
-    axis.fill_between(x, [r.lower for r in rows], [r.upper for r in rows],
-                      color=plots.OURS, alpha=0.3, label="R(D), both sides certified")  # fmt: skip
-    axis.plot(x, [r.rate_foreground for r in rows], "--", label="foreground halved (groups)")
-    for name, marker in (("pixels", "s"), ("patches", "o")):
-        found = [row for row in codes if row.code == name]
-        axis.plot([r.distortion for r in found], [r.bits for r in found], marker, ls="none",
-                  label=f"file, {name}")  # fmt: skip
-    axis.set(xlabel="mean squared error of a pixel", ylabel="bits per pixel", xscale="log")
-    axis.legend()
-    return {"patches": figure}
+    """Round the patches again, and bound the rate."""
+    rounded, _ = _round(config, _patches(config, data))
+    return rounded_source.bound(rounded, PIXELS * row.level).rate_bits / PIXELS
 
 
 EXPERIMENT = ex.of_module(

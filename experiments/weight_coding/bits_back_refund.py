@@ -18,7 +18,6 @@ import numpy as np
 
 from experiments.runner import experiment as ex
 from fewbits.coding.bits_back import bits_back
-from fewbits.coding.bits_back.stream_stack import StreamStack
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,13 @@ def measure(config: Config, trials: list[tuple[float, int]], data: ex.Data) -> l
     scale = np.minimum(scale, sigma)
     mean = rng.normal(0, 1, config.weights) * np.sqrt(sigma**2 - scale**2)
     step = float(np.median(scale)) / fineness
-    stack = StreamStack(config.streams, rng.bytes(8 * config.weights))
-    before = stack.to_bytes()
-    edges = bits_back.grid(step, 8 * sigma)
-    prior = bits_back.normal_on_grid(edges, step, np.zeros(config.streams), sigma)
-    posteriors = [
-        bits_back.normal_on_grid(edges, step, *each)
-        for each in zip(mean.reshape(shape), scale.reshape(shape), strict=True)
-    ]
-    sent, ledger = bits_back.send(stack, posteriors, prior)
-    receiver = StreamStack.from_bytes(stack.to_bytes(), config.streams)
-    received = bits_back.receive(receiver, posteriors, prior)
-    if receiver.to_bytes() != before or not np.array_equal(sent, received):
-        raise ValueError(f"the exchange at fineness {fineness} did not come back")
+    ledger = bits_back.exchange(
+        mean.reshape(shape), scale.reshape(shape), sigma, step, rng.bytes(8 * config.weights)
+    )
     divergence = float(bits_back.divergence_bits(mean, scale, sigma).mean())
-    bits = np.array([ledger.sent_bits, ledger.borrowed_bits, ledger.net_bits]) / config.weights
-    return [Row(fineness, seed, *bits.tolist(), divergence, float(bits[2]) / divergence)]  # type: ignore
+    sent, borrowed = ledger.sent_bits / config.weights, ledger.borrowed_bits / config.weights
+    net = ledger.net_bits / config.weights
+    return [Row(fineness, seed, sent, borrowed, net, divergence, net / divergence)]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:

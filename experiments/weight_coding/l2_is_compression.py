@@ -15,12 +15,10 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.common import decoded_networks, plain_files
 from experiments.runner import experiment as ex
-from experiments.runner import figures as drawing
-from experiments.runner import plots, rows
+from experiments.runner import rows
 from experiments.weight_coding import penalised_lenets
 from fewbits.coding import container
 from fewbits.coding.weights import gaussian_code, prior_file, step_size
@@ -36,20 +34,13 @@ PROBES = 4
 
 
 @dataclass(frozen=True)
-class Steps:
-    """How steps are chosen."""
-
+class Config:
+    training: penalised_lenets.Config = penalised_lenets.Config()
     drop_points: float = 0.1
     """Validation accuracy that rounding may cost at the main step."""
     coarser: tuple[int, ...] = (1, 2)
     """Half octaves beyond the main step at which files are made as well."""
     probe_images: int = 500
-
-
-@dataclass(frozen=True)
-class Config:
-    training: penalised_lenets.Config = penalised_lenets.Config()
-    steps: Steps = Steps()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 
@@ -99,35 +90,30 @@ class Network(NamedTuple):
     """Codelength under a Gaussian prior at `FIXED_STEP`."""
     predicted_bits: Annotated[CodeBits, ex.Column("predicted from the norm", shown=False)]
 
-    @property
-    def bytes(self) -> int:
-        """Of the smallest of its files."""
-        return min(self.gaussian, self.laplace, self.spike, self.empirical, self.sparse)
-
 
 class File(NamedTuple):
     """The smallest file of a network at one step."""
 
-    penalty: str
-    weight: float
+    penalty: Annotated[str, ex.Key]
+    weight: Annotated[float, ex.Key, ex.Axis("penalty weight", "log")]
     seed: int
-    coarser: int
+    coarser: Annotated[int, ex.Key, ex.Panel]
     """Half octaves beyond the main step."""
     step: float
     coder: str
-    bytes: int
+    bytes: Annotated[int, ex.Axis("bytes of the file", "log", x=True)]
     coded_bytes: dict[str, int]
     """By coder."""
     xz_bytes: int
     validation_percent: float
-    test_percent: float
+    test_percent: Annotated[float, ex.Axis("test accuracy, %")]
     file: Annotated[Path, ex.Artifact]
 
 
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Network | File]:
     """Train a seed's networks; of each choose steps, write files, decode them, test them."""
     ((seed,),) = trials
-    training, steps = config.training, config.steps
+    training = config.training
     images = data.images(training.data, "train")
     train, validation = datasets.split_validation(images, training.validation)
 
@@ -137,7 +123,7 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Net
     trained = read_checkpoint(data.cached_file(f"networks_{seed}.npz", write))
     net = networks.lenet_300_100(train.pixels.shape[1:])
     held, tested = validation[:2], data.images(training.data, "test")[:2]
-    probed = (train.pixels[: steps.probe_images], train.labels[: steps.probe_images])
+    probed = (train.pixels[: config.probe_images], train.labels[: config.probe_images])
 
     @jax.jit
     def percent(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -160,11 +146,11 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Net
 
         def acceptable(step: float, params: Any = params, unrounded: float = unrounded) -> bool:
             rounded = prior_file.quantise_coded(params, step)
-            return float(percent(rounded, *held)) >= unrounded - steps.drop_points
+            return float(percent(rounded, *held)) >= unrounded - config.drop_points
 
         main = step_size.coarsest(acceptable, predicted, FINEST, COARSEST)
         of_network = []
-        for extra in (0, *steps.coarser):
+        for extra in (0, *config.coarser):
             step = main * step_size.HALF_OCTAVE**extra
             rounded = prior_file.quantise_coded(params, step)
             stem = f"l2_is_compression_{penalty}{number}_{extra}_seed{seed}"
@@ -227,22 +213,6 @@ def recompute(config: Config, row: Smallest, data: ex.Data) -> float:
     return row.file.stat().st_size
 
 
-def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """File bytes against test accuracy; codelength at a fixed step against the penalty weight."""
-    figure, (axis,) = plots.subplots(width=5.4)
-    measured = rows.grouped(records["paper"].of(Network), lambda row: row.penalty)
-    for name, mine in measured.items():
-        groups = rows.grouped(mine).values()
-        x, y = (
-            np.array([rows.mean_over_seeds(group, field)[:2] for group in groups]).T
-            for field in ("bytes", "test_percent")
-        )
-        axis.errorbar(x[0], y[0], xerr=x[1], yerr=y[1], marker="o", label=name)
-    axis.set(xscale="log", xlabel="bytes of the file", ylabel="test accuracy, %", ylim=(95, 99))
-    axis.legend()
-    return {"bytes_and_accuracy": figure, **drawing.default(EXPERIMENT, records["paper"])}
-
-
 _SMALL = penalised_lenets.Config(
     "digits", epochs=15, validation=297, l2=(1e-4, 1e-3), l1=(1e-5, 1e-4), drr=(1e-5,)
 )
@@ -252,7 +222,7 @@ EXPERIMENT = ex.of_module(
     (Smallest, Network, File),
     {
         "paper": Config(),
-        "smoke": Config(_SMALL, Steps(coarser=(1,), probe_images=200), seeds=(0, 1)),
+        "smoke": Config(_SMALL, coarser=(1,), probe_images=200, seeds=(0, 1)),
     },
     data=lambda config: config.training.data,
     notes="bytes: a file that a subprocess decoded to the network that was tested; bits: whole "

@@ -54,8 +54,6 @@ class Row(NamedTuple):
     model_bytes: Annotated[int | None, ex.Column("model, bytes", ",.0f")]
     file: Annotated[Path, ex.Artifact]
     model: Annotated[Path | None, ex.Artifact] = None
-    blocks: tuple[int, ...] = ()
-    """Number of the last label of each."""
 
 
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row]:
@@ -80,7 +78,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row
     of_labels, of_model = path.stat().st_size, None if model is None else model.stat().st_size
     size = of_labels + (of_model or 0)
     of_uniform = size / len(content(UNIFORM, [config.labels]))
-    return [Row(code, size, of_uniform, of_labels, of_model, path, model, tuple(ends))]
+    return [Row(code, size, of_uniform, of_labels, of_model, path, model)]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:

@@ -1,8 +1,8 @@
-"""Codebooks improved on the host: any gradient, and functionals that are not the rate.
+"""Codebooks improved for functionals that are not the rate.
 
-`ratedist.refine_codebook` is one compiled program. Here every step is a call, so that the gradient
-may be taken on the host (`convex_layer`), and the functional may be one that the envelope theorem
-does not cover (`functionals.coded`, `functionals.rounded`).
+`ratedist.refine_codebook` lowers the rate. Here the functional may be one that the envelope theorem
+does not cover (`functionals.coded`, `functionals.rounded`), and every step is a call, so that the
+gradient may be taken on the host (`convex_layer`).
 
 >>> import numpy as np
 >>> from ratedist.codebooks import descent, functionals
@@ -19,19 +19,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fewbits.coding import units
 from ratedist.codebooks import codebook, merging
 from ratedist.codebooks.codebook import Marginal
-from ratedist.codebooks.functionals import Functional, lagrangian
+from ratedist.codebooks.functionals import Functional
 from ratedist.codebooks.merging import Codebook
-from ratedist.problem.constraints import mean_distortion
 from ratedist.problem.float64 import compiled
-from ratedist.problem.point import RDPoint
+from ratedist.problem.point import encoder
 from ratedist.rate_function import implicit
 from ratedist.solvers.solve import solve_slope
 from ratedist.sources import squared_error
 
-_convex_step, _move = compiled(codebook.convex_step), compiled(codebook.move)
-_merge, _solve_slope = compiled(merging.merge), compiled(solve_slope)
+_move, _solve_slope = compiled(codebook.move), compiled(solve_slope)
 
 Gradient = Callable[[Functional, Codebook, Any], tuple[Any, Any]]
 """(functional, codebook, price) -> value in bits, derivative Float[m, k]."""
@@ -66,50 +65,26 @@ def gradient_through(p: Any, x: Any, marginal: Marginal) -> Gradient:
     return lambda functional, book, s: program(book, s, functional=functional)
 
 
-def refine(
-    p: Any,
-    x: Any,
-    book: Codebook,
-    distortion: float,
-    gradient: Gradient,
-    *,
-    steps: int = 20,
-    least_distance: float = 1e-3,
-) -> list[tuple[Codebook, RDPoint]]:
-    """As `ratedist.refine_codebook`, by any gradient.
+def deterministic_cost(p: Any, x: Any, book: Codebook, price: float) -> float:
+    """H + s D where every letter goes to its likeliest codeword under the convex encoder, bits.
 
     Args:
       p: Float[n], source probabilities.
       x: Float[n, k], letters.
-      book: codewords to start from.
-      distortion: mean squared error.
-      gradient: of the rate.
-      steps: how many.
-      least_distance: codewords no farther apart are merged.
+      book: the codebook.
+      price: s, bits per unit of distortion.
 
-    Returns:
-      The codebooks before each step and after the last, each with its certified point.
-
-    Raises:
-      ValueError: a codebook that does not reach the distortion.
+    >>> import numpy as np
+    >>> from ratedist.codebooks import descent, merging
+    >>> p, x = np.full(4, 1 / 4), np.array([0.0, 1.0, 8.0, 9.0])
+    >>> descent.deterministic_cost(p, x, merging.codebook(np.array([0.5, 8.5])), 2.0)
+    1.5
     """
-    rule = mean_distortion(p, distortion)
-    path = [(book, _convex_step(p, x, book, rule))]
-    for _ in range(steps):
-        book, point = path[-1]
-        # One price for all letters: the constraint is a mean.
-        s = point.nu[0]
-        _, found = gradient(lagrangian, book, s)
-        moved = _move(p, x, book, point.q, s, np.asarray(found))
-        book, _ = _merge(moved, point.q, least_distance=least_distance)
-        path.append((book, _convex_step(p, x, book, rule)))
-    for number, (_, point) in enumerate(path):
-        if point.infeasible[0]:
-            raise ValueError(
-                f"the codebook of step {number} does not reach a distortion of {distortion}; "
-                "start from more codewords"
-            )
-    return path
+    p, d = np.asarray(p, np.float64), squared_error(x, book.points)
+    point = _solve_slope(p, d, price, mask=book.mask)
+    chosen = np.argmax(np.asarray(encoder(p, d, point)), axis=1)
+    mass = np.bincount(chosen, p, d.shape[1])
+    return float(units.entropy_bits(mass)) + price * float(p @ d[np.arange(len(p)), chosen])
 
 
 def descend(

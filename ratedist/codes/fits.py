@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 import ratedist
 from ratedist import quantizers, sources
@@ -33,14 +34,13 @@ class Fitted(NamedTuple):
     distortion: float
 
 
-def certified_rates(source: sources.Source, levels: Sequence[float]) -> list[float]:
-    """Lower bounds on R(D) of these letters over a fine codebook, bits per letter."""
+def certified_curve(source: sources.Source, levels: ArrayLike) -> ratedist.RDPoint:
+    """R(D) of these letters over a fine codebook, bits per letter, a point for each level."""
     x = source.points[:, 0]
     # Twice as fine as the letters; finer changes the fourth digit.
     code = np.linspace(x[0], x[-1], min(2 * x.size - 1, 400))
     d = sources.squared_error(x, code)
-    points = ratedist.curve(source.p, d, np.asarray(levels, float))
-    return np.asarray(points.rate_lb).tolist()
+    return ratedist.curve(source.p, d, np.asarray(levels, float))
 
 
 def certified_rate_everywhere(source: sources.Source, level: float) -> float:

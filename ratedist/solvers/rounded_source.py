@@ -11,6 +11,7 @@ The second is what turns a certificate for a few hundred groups into one for a m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,29 @@ def round_samples(samples: Any, groups: int) -> Rounded:
         rounded = _grouped(points, nearest(points, centres))
         centres = rounded.source.points
     return rounded
+
+
+def round_kinds(samples: Any, kind: Any, groups: Sequence[int]) -> Rounded:
+    """As `round_samples`, and no group has samples of two kinds.
+
+    So a constraint on the samples of a kind is one on the groups of its own.
+
+    Args:
+      samples: Float[N] or Float[N, k], finite.
+      kind: Int[N], from 0; every kind has a sample.
+      groups: at most so many for each kind.
+
+    Raises:
+      ValueError: see `sources.from_samples`.
+    """
+    points, kind = as_points(samples), np.asarray(kind)
+    group = np.empty(len(points), int)
+    first = 0
+    for number, most in enumerate(groups):
+        rounded = round_samples(points[kind == number], most)
+        group[kind == number] = first + rounded.group
+        first += len(rounded.source.p)
+    return _grouped(points, group)
 
 
 def nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:

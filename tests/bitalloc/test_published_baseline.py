@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from bitalloc import decoder
 from bitalloc.encoders import encoder, sensors
 from bitalloc.fitting import published_baseline
+from bitalloc.fitting.fit import Problem, Sample
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,21 @@ def test_baseline_spends_the_budget_and_classifies(digits, view, bits):
     symbols = encoder.encode(fitted.encoder, features[test], sensor_of)
     accuracy = np.mean(decoder.decode(fitted.decoder, symbols, depth) == labels[test])
     assert accuracy > {4: 0.6, 16: 0.85, 40: 0.9}[bits]
+
+
+def test_whole_systems_send_their_budget_and_decode_as_the_fitted_parts(digits):
+    features, labels = digits
+    view = sensors.central(64)
+    train = Sample(features[:200], labels[:200])
+    problem = Problem(train, train, view, (8, 8), (0, 1, 2))
+    systems = published_baseline.fit_budgets(problem, (6, 20), 1e-2, 1e-3)
+    assert [system.bits for system in systems] == [6, 20]
+    importance = published_baseline.importances(*train, 3, view, 1e-2)
+    fitted = published_baseline.fit(*train, 3, view, 20, importance, 1e-3)
+    symbols = encoder.encode(fitted.encoder, features[200:], view)
+    expected = decoder.decode(fitted.decoder, symbols, encoder.depth_bits(fitted.encoder))
+    messages = systems[1].encode(features[200:])
+    np.testing.assert_array_equal(systems[1].decode(messages, len(labels) - 200), expected)
 
 
 def test_the_quantiser_takes_the_nearest_level_and_clips():

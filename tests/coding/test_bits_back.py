@@ -57,6 +57,9 @@ def test_a_finer_grid_is_gross_dearer_and_net_alike():
     coarse, fine = (exchange(np.median(scale) / f, mean, scale) for f in (10, 100))
     per_weight = (fine.sent_bits - coarse.sent_bits) / N
     assert per_weight == pytest.approx(np.log2(10), rel=0.02)
+    rows, payload = (-1, STREAMS), np.random.default_rng(0).bytes(8 * N)
+    numbers = (mean.reshape(rows), scale.reshape(rows))
+    assert coarse == bits_back.exchange(*numbers, SIGMA, np.median(scale) / 10, payload)
     assert fine.net_bits == pytest.approx(coarse.net_bits, rel=0.025)
 
 

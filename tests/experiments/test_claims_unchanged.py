@@ -125,6 +125,10 @@ CHANGED = {
         ),
         "every target with the method chosen on validation, its size and its test error",
     ),
+    **dict.fromkeys(
+        (f"ratedist.eager.{name}: new" for name in ("first_call_seconds", "second_call_vs_dit")),
+        "plain calls were an experiment of their own; now they are a preset of rd_speed",
+    ),
     "ratedist.codebook.gradient_disagreement: tolerance": (
         "it had none; verify now compares the gradients again"
     ),

@@ -67,3 +67,17 @@ def test_shuffled_letters_have_their_exact_shares():
     counts = (sequence == source.points[:, 0]).sum(axis=0)
     assert np.abs(counts - 1000 * source.p).max() < 1
     assert not np.array_equal(sequence, sources.shuffled(source, 1000, 4))
+
+
+def test_normal_samples_have_exactly_the_moments_of_the_closed_form():
+    x = sources.standardised_normal(1_000, 3)
+    assert (x.mean(), x.var()) == (pytest.approx(0, abs=1e-12), pytest.approx(1))
+
+
+def test_patches_are_squares_of_the_images():
+    images = np.random.default_rng(0).normal(size=(3, 7, 9))
+    found = sources.patches(images, 3).reshape(3, 2, 3, 3, 3)
+    for row in range(2):
+        for column in range(3):
+            square = images[:, 3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
+            np.testing.assert_array_equal(found[:, row, column], square)

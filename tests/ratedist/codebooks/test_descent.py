@@ -1,33 +1,24 @@
-"""Codebooks improved on the host: the compiled refinement again, and functionals of their own."""
+"""Codebooks improved on the host for functionals of their own."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-import ratedist
-from ratedist.codebooks import codebook, descent, functionals, merging
+from ratedist.codebooks import descent, functionals, merging
 
 P, X = np.full(8, 1 / 8), np.arange(8.0)[:, None]
 START = np.array([0.0, 2.0, 3.0, 6.9])
 
 
 @pytest.mark.slow
-def test_refinement_in_calls_is_the_compiled_one():
-    book, points = ratedist.refine_codebook(P, X, START, 1.0, steps=3)
-    gradient = descent.gradient_through(P, X, codebook.envelope)
-    path = descent.refine(P, X, merging.codebook(START), 1.0, gradient, steps=3)
-    assert len(path) == 4
-    rates = [float(point.rate_ub) for _, point in path]
-    np.testing.assert_allclose(rates[:3], points.rate_ub, atol=1e-6)
-    np.testing.assert_allclose(path[-1][0].points, book.points, atol=1e-4)
-    assert rates[-1] < rates[0]
-
-
-def test_a_codebook_that_is_too_small_is_named():
-    gradient = descent.gradient_through(P, X, codebook.envelope)
-    with pytest.raises(ValueError, match="step 0 does not reach a distortion of 0.01"):
-        descent.refine(P, X, merging.codebook(START[:2]), 0.01, gradient, steps=1)
+def test_a_deterministic_code_costs_the_entropy_of_its_cells_and_their_error():
+    book = merging.codebook(np.array([0.5, 4.0, 7.0]))
+    # At so high a price every letter goes to the nearest codeword: cells of 3, 3 and 2 letters.
+    error = (0.25 + 0.25 + 2.25 + 1 + 0 + 1 + 1 + 0) / 8
+    entropy = -(2 * 3 / 8 * np.log2(3 / 8) + 2 / 8 * np.log2(2 / 8))
+    found = descent.deterministic_cost(P, X, book, 50.0)
+    assert found == pytest.approx(entropy + 50.0 * error)
 
 
 @pytest.mark.slow

@@ -32,6 +32,18 @@ def test_few_distinct_values_are_kept():
     np.testing.assert_array_equal(rounded.source.points[rounded.group, 0], x)
 
 
+def test_kinds_are_rounded_apart():
+    x = np.random.default_rng(0).normal(size=(900, 2))
+    kind = (x[:, 0] > 0.5).astype(int)
+    rounded = rounded_source.round_kinds(x, kind, (30, 10))
+    assert len(rounded.source.p) <= 40
+    of_group = [set(kind[rounded.group == number]) for number in range(len(rounded.source.p))]
+    assert all(len(kinds) == 1 for kinds in of_group)
+    alone = rounded_source.round_samples(x[kind == 1], 10)
+    np.testing.assert_allclose(rounded.source.points[-len(alone.source.p) :], alone.source.points)
+    np.testing.assert_allclose(rounded.source.p @ rounded.source.points, x.mean(axis=0), atol=1e-12)
+
+
 def test_the_bound_is_below_the_rate_of_the_samples_and_near_it():
     x = np.random.default_rng(2).normal(size=120)
     source = sources.from_samples(x)
