@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from fewbits.training import loop
 from fewbits.training.method import (
     Batch,
     Key,
@@ -126,3 +127,44 @@ def falling_adam(steps: int) -> OptimizerFactory:
         return optax.chain(optax.adam(learning_rate), falling)
 
     return optimizer
+
+
+def train(
+    key: Key,
+    params: Params,
+    data: loop.Data,
+    loss: Loss,
+    *,
+    steps: int,
+    batch_size: int | None = None,
+    learning_rate: float = 1e-3,
+    optimizer: OptimizerFactory = optax.adam,
+) -> Params:
+    """Plain training in one call, compiled: the parameters after so many steps.
+
+    Args:
+      key: typed PRNG key of batches, and of the loss.
+      params: to start from.
+      data: pytree of arrays with a common leading axis of examples.
+      loss: see `method.Loss`, such as `losses.cross_entropy(network.apply)`.
+      steps: optimiser steps.
+      batch_size: examples per step; None for all of them.
+      learning_rate: handed to `optimizer`.
+      optimizer: learning rate -> optax optimiser.
+
+    Raises:
+      ValueError: a batch that is larger than the data, or fewer than one step.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fewbits.training import gradient_descent
+    >>> def loss(key, params, batch):
+    ...     return jnp.mean((batch - params) ** 2), {}
+    >>> mean = gradient_descent.train(
+    ...     jax.random.key(0), jnp.zeros(()), jnp.arange(5.0), loss, steps=300, learning_rate=0.1)
+    >>> print(f"{mean:.2f}")
+    2.00
+    """
+    method = build(GradientDescentConfig(Hyperparameters(learning_rate)), loss, optimizer)
+    plan = loop.Plan(steps, batch_size, log_points=1)
+    run = jax.jit(lambda params, data: loop.run(method, plan, key, params, data).params)
+    return run(params, data)

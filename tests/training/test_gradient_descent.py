@@ -65,3 +65,16 @@ def test_divergence_is_data(key):
     )
     assert not run(gradient_descent.Hyperparameters(10.0)).finite
     assert run(gradient_descent.Hyperparameters(0.1)).finite
+
+
+def test_one_call_trains_as_the_loop_does(key):
+    data = jax.random.normal(jax.random.key(5), (20, 2))
+    config = gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(0.1))
+    method = gradient_descent.build(config, quadratic, gradient_descent.falling_adam(9))
+    plan = loop.Plan(steps=9, batch_size=4, log_points=1)
+    expected = jax.jit(lambda data: loop.run(method, plan, key, jnp.zeros(2), data).params)(data)
+    found = gradient_descent.train(
+        key, jnp.zeros(2), data, quadratic, steps=9, batch_size=4, learning_rate=0.1,
+        optimizer=gradient_descent.falling_adam(9),
+    )  # fmt: skip
+    np.testing.assert_array_equal(found, expected)
