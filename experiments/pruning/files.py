@@ -24,24 +24,11 @@ class Candidate(NamedTuple):
     bits: tuple[int, int]
     """Of kernels and of biases."""
     contents: list[bytes]
-    nonzeros: list[int]
-    errors: list[float]
+    sizes: np.ndarray
+    """In bytes."""
+    nonzeros: np.ndarray
+    errors: np.ndarray
     """On validation, in percent."""
-
-    @property
-    def mean_bytes(self) -> float:
-        """Of the files."""
-        return float(np.mean([len(each) for each in self.contents]))
-
-    @property
-    def mean_nonzeros(self) -> float:
-        """As decoded."""
-        return float(np.mean(self.nonzeros))
-
-    @property
-    def mean_error(self) -> float:
-        """In percent."""
-        return float(np.mean(self.errors))
 
 
 class Target(NamedTuple):
@@ -51,8 +38,8 @@ class Target(NamedTuple):
     """For tables: "150x" or "3,000 bytes"."""
     name: str
     """For names of files: "ratio150" or "bytes3000"."""
-    within: Callable[[Candidate], bool]
-    score: Callable[[Candidate], Any] = lambda tried: tried.mean_error
+    within: Callable[[Candidate], Any]
+    score: Callable[[Candidate], Any] = lambda tried: tried.errors.mean()
     """The least is best."""
 
     def best(self, tried: Sequence[Candidate]) -> Candidate | None:
@@ -75,8 +62,10 @@ def candidates(
     for point, bits in itertools.product(points, precisions):
         contents = [encode(point, number, bits) for number in range(n_seeds)]
         decoded = [coding.params_from_bytes(each) for each in contents]
-        nonzeros = [int(trees.nonzeros(params)) for params in decoded]
-        found.append(Candidate(point, bits, contents, nonzeros, list(map(error, decoded))))
+        sizes = np.array([len(each) for each in contents])
+        nonzeros = np.array([int(trees.nonzeros(params)) for params in decoded])
+        errors = np.array([error(params) for params in decoded])
+        found.append(Candidate(point, bits, contents, sizes, nonzeros, errors))
     return found
 
 
@@ -113,10 +102,10 @@ def measured(
             coding.save(path, best.contents[number])
             params = coding.params_from_bytes(best.contents[number])
             written.append((path, params))
-            n, nonzeros, size = trees.size(params), best.nonzeros[number], path.stat().st_size
+            n, nonzeros, size = trees.size(params), int(best.nonzeros[number]), path.stat().st_size
             chosen = (target.title, seed, *settings[best.point][:2], *best.bits)
             sizes = (nonzeros, n / nonzeros, size, 4 * n / size)
-            wrong = (error["test"](params), best.errors[number])
+            wrong = (error["test"](params), float(best.errors[number]))
             found.append(File._make((*labels, *chosen, *sizes, *wrong, path)))
     if written:
         decoded_networks.check(written)

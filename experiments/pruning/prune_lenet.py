@@ -94,9 +94,9 @@ def _targets(config: Config, n_parameters: int) -> list[Target]:
     """The least validation error of all with so many times fewer weights, or of so few bytes."""
     return [
         *(Target(f"{ratio}x", f"ratio{ratio}",
-                 lambda one, ratio=ratio: one.mean_nonzeros * ratio <= n_parameters)
+                 lambda one, ratio=ratio: one.nonzeros.mean() * ratio <= n_parameters)
           for ratio in config.ratios),
-        *(Target(f"{most:,} bytes", f"bytes{most}", lambda one, most=most: one.mean_bytes <= most)
+        *(Target(f"{most:,} bytes", f"bytes{most}", lambda one, most=most: one.sizes.mean() <= most)
           for most in config.file_bytes),
     ]  # fmt: skip
 

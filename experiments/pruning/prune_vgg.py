@@ -99,8 +99,8 @@ def measure(
 
     limit = 100 * float(np.mean(dense["validation_error"])) + config.points_lost
     target = files.Target(
-        f"{config.points_lost:g}-point loss", "loss", lambda one: one.mean_error <= limit,
-        lambda one: (one.mean_nonzeros, one.mean_bytes),
+        f"{config.points_lost:g}-point loss", "loss", lambda one: one.errors.mean() <= limit,
+        lambda one: (one.nonzeros.mean(), one.sizes.mean()),
     )  # fmt: skip
     error = files.errors_percent(trainer.deployed.apply_folded, parts, batch_size=250)
     return files.measured(

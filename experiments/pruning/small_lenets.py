@@ -101,11 +101,11 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any
         return adaptive_file.write_grid(given[source][number][0], {"*/bias": bits[1], "*": bits[0]})
 
     tried = files.candidates(sources, BITS, len(config.seeds), encode, error["validation"])
-    in_budget = [one for one in tried if one.mean_bytes <= config.budget_bytes]
-    in_limit = [one for one in tried if one.mean_error <= config.limit_percent]
+    in_budget = [one for one in tried if one.sizes.mean() <= config.budget_bytes]
+    in_limit = [one for one in tried if one.errors.mean() <= config.limit_percent]
     chosen = {
-        "small": min(in_budget or tried, key=lambda one: (one.mean_error, one.mean_bytes)),
-        "smallest": min(in_limit or tried, key=lambda one: (one.mean_bytes, one.mean_error)),
+        "small": min(in_budget or tried, key=lambda one: (one.errors.mean(), one.sizes.mean())),
+        "smallest": min(in_limit or tried, key=lambda one: (one.sizes.mean(), one.errors.mean())),
     }
     rows: list[Any] = [
         Tried(config.network, one.point, one.bits[0], seed, len(content), wrong)

@@ -71,9 +71,9 @@ def test_the_claimed_method_is_chosen_on_validation_among_those_with_all_seeds()
 
 def test_a_target_is_met_on_average_with_the_least_validation_error(tmp_path):
     tried = [
-        files.Candidate(0, (8, 10), [bytes(3_000), bytes(3_200)], [80, 100], [0.8, 1.2]),
-        files.Candidate(1, (6, 8), [bytes(2_900)] * 2, [50, 50], [2.0, 2.0]),
-        files.Candidate(2, (5, 8), [bytes(2_000)] * 2, [40, 40], [3.0, 3.0]),
+        files.Candidate(0, (8, 10), [], np.array([3_000, 3_200]), np.array([80, 100]), np.ones(2)),
+        files.Candidate(1, (6, 8), [], np.array([2_900]), np.array([50]), np.array([2.0])),
+        files.Candidate(2, (5, 8), [], np.array([2_000]), np.array([40]), np.array([3.0])),
     ]
     config = prune_lenet.Config(ratios=(10,), file_bytes=(3_000, 100))
     targets = prune_lenet._targets(config, 1_000)
