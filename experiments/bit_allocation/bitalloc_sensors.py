@@ -98,14 +98,9 @@ def _separable_split(problem: Problem, config: Config) -> np.ndarray:
 
 def derive(record: ex.Record) -> Sequence[Fewest]:
     """The smallest budgets that reach the targets."""
-    accuracy = np.full(1 + max(row.bits for row in record.rows), np.nan)
-    for row in record.rows:
-        accuracy[row.bits] = row.validation_percent
-    return [Fewest(target, allocation.fewest_bits(accuracy, target)) for target in TARGETS_PERCENT]
-
-
-def recompute(config: Config, row: Row, data: ex.Data) -> float:
-    return measure(config, [(row.bits,)], data).rows[0].validation_percent
+    rows = record.of(Row)
+    reached = {t: [r.bits for r in rows if r.validation_percent >= t] for t in TARGETS_PERCENT}
+    return [Fewest(target, min(bits, default=None)) for target, bits in reached.items()]
 
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
@@ -129,6 +124,7 @@ EXPERIMENT = ex.of_module(
     (Row, Fewest),
     {"all": Config(), "smoke": Config((1, 2), 9, 300, 100, 0)},
     grid=lambda config: ((bits,) for bits in config.budgets),
+    recompute=lambda config, row, data: measure(config, [(row.bits,)], data),
     data="fashion_mnist",
     notes="accuracies are on the validation part; test accuracies are bitalloc_curves'",
 )

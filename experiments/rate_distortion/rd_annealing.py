@@ -142,11 +142,6 @@ def derive(record: ex.Record) -> list[State]:
     ]  # fmt: skip
 
 
-def recompute(config: Config, row: Row, data: ex.Data) -> float:
-    (again,) = measure(config, [row[:3]], data)
-    return again.cost_above_best
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     (Row, State),
@@ -155,6 +150,7 @@ EXPERIMENT = ex.of_module(
         "smoke": Config(prices=(0.7,), codewords=12, temperatures=5, steps=15, seeds=(0, 1)),
     },
     batch=lambda trial: trial[:2],
+    recompute=lambda config, row, data: measure(config, [row[:3]], data),
     data="synthetic sources",
     notes="R(D) is over a codebook twice as fine as the letters, which codewords that move may "
     "pass by 1e-4 bits",

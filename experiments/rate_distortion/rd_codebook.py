@@ -181,10 +181,6 @@ def derive(record: ex.Record) -> list[Step]:
     ]
 
 
-def recompute(config: Config, row: Agreement, data: ex.Data) -> float:
-    return disagreement(row.letters, row.codewords).relative
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     (Refinement, Agreement, Descent, Step),
@@ -192,6 +188,7 @@ EXPERIMENT = ex.of_module(
         "paper": Config(),
         "smoke": Config(codewords=12, steps=4, seeds=(4,), sizes=((20, 8),), descent_steps=3),
     },
+    recompute=lambda config, row, data: [disagreement(row.letters, row.codewords)],
     data="the trimodal source",
     notes="a codebook is charged before its step; disagreement is the largest difference over the "
     "largest entry",

@@ -71,11 +71,6 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Poi
     return found
 
 
-def recompute(config: Config, row: Point, data: ex.Data) -> float:
-    points = measure(config, [(row.source,)], data)
-    return max(point.gap_bits for point in points if point.gap_bits is not None)
-
-
 def _problems(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, Any]]:
     """Name -> (p, d, levels, closed form or None)."""
     many, some, few = config.levels, max(config.levels // 2, 4), max(config.levels // 8, 4)
@@ -120,6 +115,7 @@ EXPERIMENT = ex.of_module(
     Point,
     {"paper": Config(), "smoke": Config(levels=10, dense=100)},
     grid=lambda config: ((name,) for name in _problems(config)),
+    recompute=lambda config, row, data: measure(config, [(row.source,)], data),
     data="synthetic sources",
     notes="closed forms belong to the continuous sources; the grids are close to them",
 )

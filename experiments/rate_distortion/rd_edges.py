@@ -52,10 +52,6 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Row
     return [Row(name, cases, max(float(error(rng, number)) for number in range(cases)))]
 
 
-def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
-    return {"largest": measure(config, [(row.quantity,)], data)[0].largest}
-
-
 def _price(rng: np.random.Generator, number: int) -> float:
     n = int(rng.integers(2, 9))
     p = 0.7 * rng.dirichlet(np.ones(n)) + 0.3 / n
@@ -128,5 +124,6 @@ EXPERIMENT = ex.of_module(
     __name__,
     Row,
     {"paper": Config(), "smoke": Config(price_sources=5, channels=10, hessians=1, programs=2)},
+    recompute=lambda config, row, data: measure(config, [(row.quantity,)], data),
     data="synthetic sources and channels",
 )

@@ -1,14 +1,14 @@
 """Claims: the published numbers that follow from a record's rows, and the same recomputed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.runner import rows as row_tools
-from experiments.runner.experiment import Claim, Data, Experiment, Over, Record
+from experiments.runner.experiment import Claim, Data, Experiment, Measurement, Over, Record
 from experiments.runner.records import Claim as ClaimedNumber
 
 
@@ -110,6 +110,10 @@ def recomputed(
         return None
     there = {field: files / path.name for field, path in group.files().items()}
     again = experiment.recompute(record.config, first._replace(**there), data)
+    if isinstance(again, Measurement | Sequence):
+        measured = again.rows if isinstance(again, Measurement) else again
+        key = row_tools.key_of(first)
+        again = next(row for row in measured if row_tools.key_of(row) == key)._asdict()
     if again is None:
         return None
     value = again if isinstance(again, int | float) else again[name]

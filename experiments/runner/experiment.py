@@ -148,10 +148,11 @@ class Experiment:
     """`batch(trial)`: trials of equal value are measured in one call; else each alone."""
     derive: Callable[[Record], Sequence[Any]] | None = None
     """Rows that are made of a record's measured rows; computed, never stored."""
-    recompute: Callable[[Any, Any, Data], float | Mapping[str, float] | None] | None = None
+    recompute: Callable[[Any, Any, Data], Any] | None = None
     """`recompute(config, row, data)`: the claimed field again from the files of the row, whose
-    paths are absolute; a mapping from field to value where several fields are claimed; None where
-    it cannot be done now."""
+    paths are absolute; a mapping from field to value where several fields are claimed; what
+    `measure` gives, of which the row with the same keys counts; None where it cannot be done
+    now."""
     published: Sequence[Any] = ()
     """Rows of other people's results; they lead the table and are stars in the figure."""
     tables: Callable[[dict[str, Record]], list[Table]] | None = None

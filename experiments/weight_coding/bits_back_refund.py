@@ -74,10 +74,6 @@ def measure(config: Config, trials: list[tuple[float, int]], data: ex.Data) -> l
     return [Row(fineness, seed, sent, borrowed, net, divergence, net / divergence)]
 
 
-def recompute(config: Config, row: Row, data: ex.Data) -> float:
-    return measure(config, [(row.fineness, row.seed)], data)[0].net_of_divergence
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     Row,
@@ -86,6 +82,7 @@ EXPERIMENT = ex.of_module(
         "smoke": Config(weights=5_000, streams=100, fineness=(2, 100), seeds=(0, 1)),
     },
     grid=lambda config: product(config.fineness, config.seeds),
+    recompute=lambda config, row, data: measure(config, [(row.fineness, row.seed)], data),
     data="synthetic posteriors",
     free=("seeds", "fineness"),
     notes="every exchange was received to the same weights and the same payload",

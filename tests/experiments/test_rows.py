@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +148,14 @@ def test_one_seed_is_recomputed_and_the_others_are_taken_from_the_record(record,
         again("t.b.1k")
 
 
+def test_what_is_measured_again_is_found_by_its_keys(record, tmp_path):
+    others = [Row("b", 1000, 0, 1.0), Row("a", 1000, 0, 93.0), Row("a", 3000, 0, 2.0)]
+    for found in (others, Measurement(others)):
+        again = dataclasses.replace(EXPERIMENT, recompute=lambda *_, found=found: found)
+        value = claims.recomputed(again, record, "t.a.1k", None, tmp_path / "files")  # type: ignore
+        assert value == pytest.approx((93.0 + 92.0) / 2)
+
+
 def test_smoke_claims_nothing(tmp_path):
     found = run(EXPERIMENT, "smoke", folder=tmp_path)
     assert claims.of_record(EXPERIMENT, found, tmp_path / "files") == []
@@ -211,6 +220,38 @@ def test_a_statistic_on_x_takes_the_place_of_the_key():
     assert (axis.get_xlabel(), axis.get_xscale()) == ("nonzeros", "log")
     points = axis.containers[0][0].get_xydata()  # type: ignore
     assert points.tolist() == [[10.0, 5.0], [100.0, 1.5]]
+
+
+RATE, LEVEL = Axis("bits"), Axis("level", "log")
+
+
+class Bound(NamedTuple):
+    """Bounds."""
+
+    level: Annotated[float, Key, LEVEL, Column(shown=False)]
+    lower: Annotated[float, RATE, Column("at least", shown=False)]
+    upper: Annotated[float, Over(max), RATE, Column("at most", ".1f")]
+
+
+class Code(NamedTuple):
+    """Codes."""
+
+    level: Annotated[float, Key, LEVEL]
+    bits: Annotated[float, RATE]
+
+
+def test_axes_with_the_same_labels_share_a_plot_and_a_line_of_the_table():
+    measured = (Bound(1.0, 2.0, 3.0), Bound(2.0, 1.0, 1.5), Code(1.0, 4.0), Code(2.0, 3.0))
+    experiment = Experiment((Bound, Code), {"paper": Config()}, measure, name="shared")
+    record = Record("paper", "paper", Config(), measured, {}, {})
+    found = figures.default(experiment, record)
+    assert list(found) == ["lower_against_level"]
+    (axis,) = found["lower_against_level"].axes
+    assert len(axis.containers) == 3
+    assert axis.get_legend_handles_labels()[1] == ["at least", "at most"]
+    table = rows.table(Bound, measured[:2])
+    assert table is not None
+    assert (table.columns, table.rows) == (("at most",), [("3.0",)])
 
 
 def test_a_row_that_was_not_declared_and_a_file_elsewhere_are_refused(tmp_path):
