@@ -32,7 +32,7 @@ class Config:
     steps: int = 200
     lenet: bool = True
     bound: bool = False
-    """Nothing but the parts of a step of the teacher-student network."""
+    """Nothing but the parts of a step."""
 
 
 class Sweep(NamedTuple):
@@ -97,12 +97,9 @@ def measure(config: Config, trials: list, data: ex.Data) -> list[Any]:
     ]
 
 
-def recompute(config: Config, row: Any, data: ex.Data) -> float:
-    if isinstance(row, Part):
-        again = measure(config, [], data)
-        return next(one.over_sequential for one in again if one.part == row.part)
-    again = measure(replace(config, lenet=row.network == "lenet300"), [], data)
-    return next(one.time_over_sequential for one in again if one[0] == row.network)
+def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float]:
+    again = measure(replace(config, lenet=row[0] == "lenet300"), [], data)
+    return next(one._asdict() for one in again if one[0] == row[0])
 
 
 EXPERIMENT = ex.of_module(
