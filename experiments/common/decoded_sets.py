@@ -12,6 +12,10 @@ from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
 from lgc.coresets import lossless_subset
 
+CONVNET = ClassifierConfig("convnet", 4_000, 64, 2e-3, 32, True)
+REPORT_CNN = ClassifierConfig(steps=8_000, falling=True)
+"""Classifiers that most experiments train; the published one of `lgc`, with a falling rate."""
+
 
 def from_archive(
     path: Path, per_class: int | None, seed: int, *, heavy: bool = False
@@ -30,16 +34,21 @@ def from_archive(
 
 
 def percent_learned(
-    path: Path,
+    path: Path | None,
     per_class: int,
-    seed: int,
+    seed: int | None,
     classifier: ClassifierConfig,
     test: Images,
     first: int = 0,
     *,
     heavy: bool = False,
 ) -> float:
-    """Test accuracy of a classifier of what `from_archive` draws; see `downstream.train`."""
+    """Test accuracy of a classifier of what `from_archive` draws; see `downstream.train`.
+
+    Path and seed are those of a row; published ones, which have neither, are not measured.
+    """
+    assert path is not None
+    assert seed is not None
     drawn = from_archive(path, per_class, seed, heavy=heavy)
     return downstream.accuracy_percent(classifier, drawn, test, seed, first=first)
 

@@ -22,8 +22,6 @@ from experiments.runner import subprocesses
 
 @dataclass(frozen=True)
 class Config:
-    """Size of the sweep."""
-
     classes: int = 10
     samples: int = 50_000
     """Of all classes together."""

@@ -30,8 +30,6 @@ CLASSIFIERS = {"nn": panel.neighbour, "ridge": panel.ridge}
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     budgets: tuple[int, ...] = (3_000, 12_000)
     time_limit: str = "5m"
     images: int = 1_500

@@ -41,8 +41,6 @@ class Config:
     per_class: int = 6_000
     """Decoded images of each class."""
     train_images: int = 60_000
-    runs_per_chunk: int | None = 1
-    """Classifiers side by side: one is fastest on a CPU, None takes as many as fit in memory."""
 
 
 class Row(NamedTuple):
@@ -99,7 +97,7 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     with Bar(f"seed {seed}: training {len(training_sets)} classifiers") as bar:
         outcome = downstream.train(
             config.classifier, training_sets, data.images("mnist", "test"), seeds=(seed,),
-            runs_per_chunk=config.runs_per_chunk, progress=bar,
+            runs_per_chunk=1, progress=bar,
         )  # fmt: skip
     return [
         row._replace(accuracy_percent=100 * float(accuracy), finite=bool(finite))
@@ -116,8 +114,6 @@ def stored(bits: str) -> str:
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the archive in a subprocess, train its classifier again, test it."""
-    assert row.file is not None
-    assert row.seed is not None
     number, test = list(map(stored, config.bits)).index(row.stored), data.images("mnist", "test")
     return decoded_sets.percent_learned(
         row.file, config.per_class, row.seed, config.classifier, test, number

@@ -36,15 +36,6 @@ CONTROL = "lossy_subset"
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment.
-
-    Attributes:
-      archives: published autoencoders, beside the control; as many components as BIC chose there.
-      per_class: images of each class in the pool; an archive holds half.
-      control_per_class: the same for the control.
-      audit: effort of the attacks.
-    """
-
     data: str = "mnist"
     archives: dict[str, Compression] = field(
         default_factory=lambda: {
@@ -55,7 +46,9 @@ class Config:
             "vae": Compression(variant="vae", components=1, epochs=30),
         }
     )
+    """Published autoencoders, beside the control; as many components as BIC chose there."""
     per_class: int = 5_400
+    """Images in the pool; an archive holds half."""
     control_per_class: int = 40
     audit: AuditConfig = AuditConfig()
 

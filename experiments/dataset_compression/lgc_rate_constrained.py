@@ -12,6 +12,7 @@ Data: mnist.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -19,6 +20,7 @@ import jax
 import numpy as np
 
 from experiments.common import decoded_sets
+from experiments.common.decoded_sets import CONVNET, REPORT_CNN
 from experiments.runner import experiment as ex
 from fewbits.coding import container
 from fewbits.training import downstream
@@ -41,10 +43,7 @@ class Config:
     """lambda, nats per pixel and bit of the file."""
     utility_weights: tuple[float, ...] = (0.0, 0.1)
     classifiers: dict[str, ClassifierConfig] = field(
-        default_factory=lambda: {
-            "report_cnn": ClassifierConfig(steps=8_000, falling=True),
-            "convnet": ClassifierConfig("convnet", 4_000, 64, 2e-3, 32, True),
-        }
+        default_factory=lambda: {"report_cnn": REPORT_CNN, "convnet": CONVNET}
     )
     seeds: tuple[int, ...] = (0,)
     downsampling: Downsampling = Downsampling(factor=1, bits=2)
@@ -55,11 +54,8 @@ class Config:
     per_class: int = 6_000
 
 
-class Trial(NamedTuple):
-    """All files of a weight of the utility, or the subset of the largest one's bytes."""
-
-    seed: int
-    utility_weight: float | None
+Trial = tuple[int, float | None]
+"""Seed, and a weight of the utility; None for the subset of the largest file's bytes."""
 
 
 class Row(NamedTuple):
@@ -88,49 +84,41 @@ class Row(NamedTuple):
 
 def grid(config: Config) -> Iterator[Trial]:
     """The files of one weight of the utility, trained in one program; the subset last."""
-    for seed in config.seeds:
-        yield from (Trial(seed, utility) for utility in config.utility_weights)
-        yield Trial(seed, None)
+    return product(config.seeds, (*config.utility_weights, None))
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     """Files, each decoded and classified."""
-    (trial,) = trials
-    if trial.utility_weight is not None:
-        written = zip(config.bits_weights, _trained(config, data, trial), strict=True)
-        return [_row(config, data, "joint", trial, each, path) for each, path in written]
+    ((seed, utility),) = trials
+    if utility is not None:
+        written = zip(config.bits_weights, _trained(config, data, seed, utility), strict=True)
+        return [_row(config, data, ("joint", utility, bits, seed), path) for bits, path in written]
     train = data.images(config.data, "train")
-    utilities = [Trial(trial.seed, each) for each in config.utility_weights]
-    files = [path for each in utilities for path in _trained(config, data, each)]
-    path = data.path(f"lgc_rate_constrained_subset_{trial.seed}.lgc")
+    files = [path for each in config.utility_weights for path in _trained(config, data, seed, each)]
+    path = data.path(f"lgc_rate_constrained_subset_{seed}.lgc")
     content = distilled_file.write(
         train.pixels, train.labels, max(file.stat().st_size for file in files),
-        OperatingPoint(config.downsampling, 0, config.augmentation, 0.0),
-        jax.random.key(trial.seed),
+        OperatingPoint(config.downsampling, 0, config.augmentation, 0.0), jax.random.key(seed),
     )  # fmt: skip
     container.save(path, content)
-    return [_row(config, data, "subset", trial, None, path)]
+    return [_row(config, data, ("subset", None, None, seed), path)]
 
 
 def _row(
-    config: Config, data: ex.Data, file_of: str, trial: Trial, bits: float | None, path: Path
+    config: Config, data: ex.Data, key: tuple[str, float | None, float | None, int], path: Path
 ) -> Row:
-    decoded = decoded_sets.from_archive(path, config.per_class, trial.seed)
+    decoded = decoded_sets.from_archive(path, config.per_class, key[-1])
     test = data.images(config.data, "test")
     found = {
-        name: downstream.accuracy_percent(settings, decoded, test, trial.seed)
+        name: downstream.accuracy_percent(settings, decoded, test, key[-1])
         for name, settings in config.classifiers.items()
     }
-    return Row(
-        file_of, trial.utility_weight, bits, trial.seed, path.stat().st_size,
-        found.get("report_cnn"), found.get("convnet"), path,
-    )  # fmt: skip
+    return Row(*key, path.stat().st_size, found.get("report_cnn"), found.get("convnet"), path)
 
 
-def _trained(config: Config, data: ex.Data, trial: Trial) -> list[Path]:
+def _trained(config: Config, data: ex.Data, seed: int, utility: float) -> list[Path]:
     """The files of all lambdas."""
-    train, (seed, utility) = data.images(config.data, "train"), trial
-    assert utility is not None
+    train = data.images(config.data, "train")
     chosen = Hyperparameters(_LEARNING_RATE, kl_weight=_KL_WEIGHT, utility_weight=utility)
 
     def made() -> list[np.ndarray]:

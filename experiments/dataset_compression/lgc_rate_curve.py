@@ -20,6 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.common import decoded_sets
+from experiments.common.decoded_sets import CONVNET, REPORT_CNN
 from experiments.dataset_compression.lgc_mnist import PUBLISHED_BYTES, PUBLISHED_PERCENT
 from experiments.runner import experiment as ex
 from experiments.runner import plots
@@ -70,9 +71,9 @@ class Config:
     """With the first seed alone, to draw the curve."""
     classifiers: dict[str, ClassifierConfig] = field(
         default_factory=lambda: {
-            "convnet": ClassifierConfig("convnet", 4_000, 64, 2e-3, 32, True),
+            "convnet": CONVNET,
             "lenet5": ClassifierConfig("lenet_5_caffe", 4_000, 64, 1e-3, None, True),
-            "report_cnn": ClassifierConfig(steps=8_000, falling=True),
+            "report_cnn": REPORT_CNN,
         }
     )
     first_seed_classifiers: tuple[str, ...] = ("lenet5",)
@@ -83,13 +84,8 @@ class Config:
     validation_images: int = 5_000
 
 
-class Trial(NamedTuple):
-    """One file."""
-
-    data: str
-    budget_bytes: int
-    seed: int
-    condition: str
+Trial = tuple[str, int, int, str]
+"""One file: data, budget in bytes, seed and condition."""
 
 
 class Row(NamedTuple):
@@ -166,7 +162,7 @@ def grid(config: Config) -> Iterator[Trial]:
     for name in config.data:
         for size in sorted((*config.budgets, *config.first_seed_budgets)):
             for seed in config.seeds if size in config.budgets else config.seeds[:1]:
-                yield from (Trial(name, size, seed, condition) for condition in FILES)
+                yield from ((name, size, seed, condition) for condition in FILES)
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measurement:

@@ -32,8 +32,6 @@ from lgc.teachers.mixing import Mixing
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment."""
-
     data: str = "fashion_mnist"
     budget_bytes: int = 12_000
     teacher_bytes: int = 3_700
@@ -42,7 +40,7 @@ class Config:
     augmentation: Augmentation = Augmentation(translation=4, flip=1)
     mixup_percent: int = 25
     cutmix_percent: int = 35
-    classifier: ClassifierConfig = ClassifierConfig("convnet", 4_000, 64, 2e-3, 32, True)
+    classifier: ClassifierConfig = decoded_sets.CONVNET
     seeds: tuple[int, ...] = (0,)
     per_class: int = 6_000
     validation_images: int = 5_000
@@ -78,19 +76,25 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     whole = data.images(config.data, "train")
     train, validation = datasets.split_validation(whole, config.validation_images)
     weights = data.cached(f"teacher_{seed}", lambda: _teacher(config, train, seed).hex())
-    accuracies = {}
+    teacher, accuracies = bytes.fromhex(weights), {}
+    heavy = Mixing(config.augmentation, config.mixup_percent, config.cutmix_percent)
     for downsampling in config.downsamplings:
         path = data.path(f"{config.data}_{downsampling.factor}_{downsampling.bits}_{seed}.lgc")
-        container.save(path, _file(config, train, downsampling, bytes.fromhex(weights), seed))
+        point = OperatingPoint(downsampling, 0, config.augmentation, 0.0, heavy=heavy)
+        content = distilled_file.write(
+            train.pixels, train.labels, config.budget_bytes, point, jax.random.key(seed),
+            teacher=teacher,
+        )  # fmt: skip
+        container.save(path, content)
         accuracies[path] = data.cached(
             path.stem, lambda path=path: _percent(config, path, "soft", validation, seed)
         )
     best = max(accuracies, key=lambda path: accuracies[path])
-    test, teacher_bytes = data.images(config.data, "test"), len(weights) // 2
+    test = data.images(config.data, "test")
     return [
         Row(
             config.data, config.budget_bytes, name, seed,
-            teacher_bytes if use == "alone" else best.stat().st_size,
+            len(teacher) if use == "alone" else best.stat().st_size,
             _percent(config, best, use, test, seed), best,
         )
         for name, use in USES.items()
@@ -114,17 +118,6 @@ def _teacher(config: Config, train: Images, seed: int) -> bytes:
     return training.train(
         key, train.pixels, classes, width, config.teacher_steps, ranges=config.augmentation
     )
-
-
-def _file(
-    config: Config, train: Images, downsampling: Downsampling, weights: bytes, seed: int
-) -> bytes:
-    heavy = Mixing(config.augmentation, config.mixup_percent, config.cutmix_percent)
-    point = OperatingPoint(downsampling, 0, config.augmentation, 0.0, heavy=heavy)
-    return distilled_file.write(
-        train.pixels, train.labels, config.budget_bytes, point, jax.random.key(seed),
-        teacher=weights,
-    )  # fmt: skip
 
 
 def _percent(config: Config, path: Path, use: str, test: Images, seed: int) -> float:

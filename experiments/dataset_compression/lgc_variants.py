@@ -148,8 +148,6 @@ def float64_bytes(components: int, settings: Compression, latents: compression.L
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the archive in a subprocess, train its classifier again, test it."""
-    assert row.file is not None
-    assert row.seed is not None
     test = data.images("mnist", "test")
     return decoded_sets.percent_learned(
         row.file, config.per_class, row.seed, config.classifier, test

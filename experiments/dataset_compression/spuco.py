@@ -16,8 +16,8 @@ Data: mnist.
 
 import base64
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, get_args
 
@@ -52,32 +52,15 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Config:
-    """One run of the experiment.
-
-    Attributes:
-      data: name of the data set whose digits are coloured.
-      colouring: how.
-      training_sets: of the classifiers.
-      archive: how archives are made; each with both decoders.
-      classifier: the network and its training.
-      test: "test" for published numbers, "validation" for choices.
-      seeds: of colouring, training and drawing.
-    """
-
     data: str = "mnist"
     colouring: Colouring = Colouring()
     training_sets: tuple[TrainingSet, ...] = get_args(TrainingSet)
     archive: compression.Config = compression.Config()
-    classifier: ClassifierConfig = ClassifierConfig(steps=8_000, falling=True)
+    """Made with both decoders."""
+    classifier: ClassifierConfig = decoded_sets.REPORT_CNN
     test: Literal["test", "validation"] = "test"
+    """What is published, and what is for choices."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-
-
-class Trial(NamedTuple):
-    """One classifier."""
-
-    training_set: TrainingSet
-    seed: int
 
 
 class Row(NamedTuple):
@@ -114,14 +97,9 @@ class Row(NamedTuple):
         return self.classes == 5
 
 
-def grid(config: Config) -> Iterator[Trial]:
-    for seed in config.seeds:
-        yield from (Trial(name, seed) for name in config.training_sets)
-
-
-def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measurement:
+def measure(config: Config, trials: list[tuple[int, TrainingSet]], data: ex.Data) -> ex.Measurement:
     """Colour, compress, decode in a subprocess, train and test."""
-    ((name, seed),) = trials
+    ((seed, name),) = trials
     train, test = _coloured(config, config.colouring, seed, data)
     kind, _, weights = name.partition("_")
     size = len(train.classes)
@@ -279,6 +257,7 @@ EXPERIMENT = ex.of_module(
             seeds=(0,),
         ),
     },
+    grid=lambda config: product(config.seeds, config.training_sets),
     data=lambda config: f"coloured by lgc/groups/spuco_mnist.py: "
     f"{datasets.SOURCES[config.data].note}",
     free=("seeds", "training_sets"),

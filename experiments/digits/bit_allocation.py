@@ -43,7 +43,8 @@ def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
         percent = 100 * float(np.mean(decoded == job.test.labels))
         title, against = f"bit allocation, {mode}s", f"{_BITS} random pixels, one bit each"
         bits = 8 * len(payload) / count
-        found.append(job.row(title, path, percent, baseline, against, bits_per_image=bits))
+        row = job.row(title, path, percent, baseline, against)
+        found.append(row._replace(bits_per_image=bits))
     bar("fitting projection bits", 2, 2)
     return found, pictures
 
@@ -69,13 +70,8 @@ def _random_pixels(job: Job) -> float:
 def _chosen(job: Job, model: bitalloc.Model) -> Picture:
     depth = np.zeros(job.train.pixels[0].size, np.int64)
     np.add.at(depth, model.encoder.feature, model.encoder.depth_bits)  # type: ignore
-    side = job.train.pixels.shape[1:3]
-    figure, (left, right) = plots.subplots(2, width=3.0, height=2.8)
-    left.imshow(job.train.pixels.mean(axis=0).reshape(side), cmap="gray_r")
-    left.set(title="mean digit")
-    right.imshow(depth.reshape(side), cmap="Blues")
-    right.set(title="bits per pixel")
-    for axis in (left, right):
-        axis.grid(False)
-        axis.set(xticks=[], yticks=[])
+    figure, (axis,) = plots.subplots(width=3.0, height=2.8)
+    axis.imshow(depth.reshape(job.side), cmap="Blues")
+    axis.grid(False)
+    axis.set(title="bits per pixel", xticks=[], yticks=[])
     return picture(f"The {np.count_nonzero(depth)} pixels that {_BITS} bits are spent on.", figure)

@@ -7,7 +7,7 @@ import numpy as np
 
 import lgc
 from experiments.common import decoded_sets
-from experiments.digits.row import Job, Picture, Row, bytes_of, picture
+from experiments.digits.row import Job, Picture, Row, picture
 from experiments.runner import plots
 from fewbits.coding import container
 from fewbits.io.progress import Bar
@@ -53,11 +53,7 @@ def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
     return [
         job.row("all images, lossless", whole, all_percent),
         job.row("latent Gaussian compression", archive, ours, few, baseline),
-    ], [
-        _samples(job, decoded[0]),
-        bytes_of(archive, "the archive"),
-        _confusion(job, np.asarray(outcome.predictions[1, 0])),
-    ]
+    ], [_samples(job, decoded[0])]
 
 
 def _samples(job: Job, decoded: np.ndarray) -> Picture:
@@ -66,14 +62,3 @@ def _samples(job: Job, decoded: np.ndarray) -> Picture:
     drawn = decoded[:: len(decoded) // 20]
     figure = plots.image_grid([("training images", originals), ("decoded", drawn)])
     return picture("What was compressed, and what a subprocess drew from the archive.", figure)
-
-
-def _confusion(job: Job, predictions: np.ndarray) -> Picture:
-    count = len(job.test.label_names)
-    matrix = np.zeros((count, count), int)
-    np.add.at(matrix, (job.test.labels, predictions), 1)
-    figure, (axis,) = plots.subplots(width=4.2, height=3.8)
-    plots.heat_map(axis, matrix, "d", cmap="Blues")
-    ticks = range(count)
-    axis.set(xlabel="predicted", ylabel="true", xticks=ticks, yticks=ticks)
-    return picture("Test images, by a classifier that saw decoded images only.", figure)

@@ -11,15 +11,9 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222; }}
-table {{ border-collapse: collapse; width: 100%; margin: 1.5rem 0; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }}
 th, td {{ text-align: left; padding: .35rem .7rem; border-bottom: 1px solid #ddd; }}
-th {{ border-bottom: 2px solid #222; }}
-td:nth-child(n+2):nth-child(-n+5) {{ font-variant-numeric: tabular-nums; }}
-figure {{ margin: 2rem 0; }}
 img {{ max-width: 100%; }}
-figcaption {{ color: #555; }}
 </style></head><body>
 <h1>{title}</h1>
 <p>{introduction}</p>

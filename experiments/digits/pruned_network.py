@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from experiments.common import decoded_networks
-from experiments.digits.row import Job, Picture, Row, bytes_of, picture
+from experiments.digits.row import Job, Picture, Row, picture
 from experiments.runner import plots
 from fewbits.coding import container
 from fewbits.io.datasets import Images, split_validation
@@ -45,10 +45,9 @@ def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
     container.save(dense_path, dense.file)
     row = job.row(
         "pruned network (DRR)", path, percent(path, job.test), percent(dense_path, job.test),
-        f"dense, {dense.bits} bits a weight, {dense.size_bytes:,} bytes", baseline_file=dense_path,
+        f"dense, {dense.bits} bits a weight, {dense.size_bytes:,} bytes",
     )  # fmt: skip
-    decoded = decoded_networks.decode(path)
-    return [row], [_weights(decoded, job), bytes_of(path, "the pruned network's file")]
+    return [row._replace(baseline_file=dense_path)], [_weights(decoded_networks.decode(path), job)]
 
 
 def percent(path: Path, images: Images) -> float:
@@ -65,14 +64,11 @@ def _network(images: Images, hidden: int) -> Network:
 def _weights(params: Any, job: Job) -> Picture:
     kernel = params["dense1"]["kernel"]
     alive = np.count_nonzero(kernel.any(axis=0))
-    figure, (left, right) = plots.subplots(2, width=3.4, height=3.0)
-    shape = job.train.pixels.shape[1:3]
-    left.imshow(np.count_nonzero(kernel, axis=1).reshape(shape), cmap="Blues")
-    left.grid(False)
-    left.set(title="weights per pixel", xticks=[], yticks=[])
+    figure, (axis,) = plots.subplots(width=3.4, height=3.0)
+    axis.imshow(np.count_nonzero(kernel, axis=1).reshape(job.side), cmap="Blues")
+    axis.grid(False)
+    axis.set(title="weights per pixel", xticks=[], yticks=[])
     values = np.concatenate([np.ravel(layer["kernel"]) for layer in params.values()])
-    right.hist(values[values != 0], bins=31, color=plots.OURS)
-    right.set(title="values of the weights left", xlabel="weight")
     caption = (
         f"{np.count_nonzero(values)} of {values.size:,} weights are left; {alive} of "
         f"{kernel.shape[1]} hidden units see anything."

@@ -83,17 +83,13 @@ class Job(NamedTuple):
 
     def row(
         self, method: str, path: Path, percent: float, baseline_percent: float | None = None,
-        baseline: str = "", *, bits_per_image: float | None = None,
-        baseline_file: Path | None = None,
+        baseline: str = "",
     ) -> Row:  # fmt: skip
-        """A row of the table; bits are those of the file over the training images if not given."""
+        """A row of the table; bits are those of the file over the training images."""
         size = path.stat().st_size
-        bits = 8 * size / len(self.train.labels) if bits_per_image is None else bits_per_image
+        bits = 8 * size / len(self.train.labels)
         gain = None if baseline_percent is None else percent - baseline_percent
-        return Row(
-            method, self.seed, size, bits, percent, baseline_percent, baseline, gain, path,
-            baseline_file,
-        )  # fmt: skip
+        return Row(method, self.seed, size, bits, percent, baseline_percent, baseline, gain, path)
 
 
 def picture(caption: str, figure: Figure) -> Picture:

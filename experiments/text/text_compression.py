@@ -43,14 +43,6 @@ class Config:
     """Another version of Python, for the matrix."""
 
 
-class Trial(NamedTuple):
-    """A row, or one of each kind."""
-
-    kind: str
-    """`size`, `matrix` or `speed`."""
-    name: str
-
-
 class Size(NamedTuple):
     """Bytes of the files of several texts of one size, and of the best compressor for each."""
 
@@ -89,17 +81,17 @@ class Speed(NamedTuple):
     ]
 
 
-def grid(config: Config) -> list[Trial]:
-    """All sizes, then the matrix and the speed of the largest size."""
+def grid(config: Config) -> list[tuple[str, str]]:
+    """A row's kind and name: all sizes, then the matrix and the speed of the largest size."""
     conditions = portability.CONDITIONS if config.matrix else ()
     return [
-        *(Trial("size", size) for size in config.sizes),
-        *(Trial("matrix", condition.name) for condition in conditions),
-        *[Trial("speed", config.sizes[-1])] * config.speed,
+        *(("size", size) for size in config.sizes),
+        *(("matrix", condition.name) for condition in conditions),
+        *[("speed", config.sizes[-1])] * config.speed,
     ]
 
 
-def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Any]:
+def measure(config: Config, trials: list[tuple[str, str]], data: ex.Data) -> list[Any]:
     """Files are written here and decoded in subprocesses."""
     ((kind, name),) = trials
     return [{"size": _size, "matrix": _matrix, "speed": _speed}[kind](config, name, data)]

@@ -12,7 +12,6 @@ Data: wiki text (file).
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -109,21 +108,19 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     """Write a file in a subprocess, where it can be stopped, and decode it in another."""
     (trial,) = trials
     label = f"{trial.bytes / 1e6:g}MB"
-    text, held_out = (_text(config, trial.bytes, part, data) for part in ("text", "held_out"))
-    size = text.stat().st_size
     if trial.mode == "general":
-        found = general_purpose.sizes(text.read_bytes())
+        text = text_files.sample(config, trial, data.data_dir).text
         return [
-            Row(label, command, None, None, trial, size, coded, 8 * coded / size)
-            for command, coded in found.items()
+            Row(label, command, None, None, trial, len(text), coded, 8 * coded / len(text))
+            for command, coded in general_purpose.sizes(text).items()
         ]
     name = f"{trial.mode}_{label}_{trial.method}_{trial.weight:g}_{trial.width or 'contexts'}.fwb"
-    arguments = (config, trial, text, held_out, data.path(name))
+    arguments = (config, trial, data.data_dir, data.path(name))
     found = subprocesses.call(text_files.measure, *arguments, same_device=True)
     contexts = ", contexts" if text_files.model(config, trial).contexts else ""
     coder = f"{trial.mode}, {found['parameters'] / 1e6:.2f} M{contexts}"
     method = "none" if trial.method == "none" else METHODS[trial.method].title
-    return [Row(label, coder, method, trial.weight or None, trial, size, **found)]
+    return [Row(label, coder, method, trial.weight or None, trial, **found)]
 
 
 def derive(record: ex.Record) -> list[Speed]:
@@ -150,25 +147,18 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
         small = [row for row in record.of(Row) if row.trial.bytes == record.config.small_bytes]
         offline = [row for row in small if row.mode == "offline"]
         plain = sorted((row for row in offline if not row.weight), key=lambda row: row.parameters)
-        for method, same in rows.grouped(offline, lambda row: row.method).items():
-            if same[0].weight is None:
-                continue
-            x = [row.weight for row in same]
-            drawn = left.plot(x, [row.file_bytes for row in same], marker="o", label=method)
-            style = {"ls": ":", "marker": ".", "color": drawn[0].get_color()}
-            left.plot(x, [row.formula_bytes for row in same], **style)
+        penalised = rows.grouped((row for row in offline if row.weight), lambda row: row.method)
+        for method, same in penalised.items():
+            (drawn,) = left.plot(*_columns(same, "weight", "file_bytes"), "o-", label=method)
+            left.plot(*_columns(same, "weight", "formula_bytes"), ".:", color=drawn.get_color())
         width = record.config.offline_model.width
         own = next(row.file_bytes for row in plain if row.trial.width == width)
         left.axhline(own, color="black", label="no penalty")
         left.set(xscale="log", xlabel="penalty weight")
         left.set_title("files (lines), the paper's formula (dots)", fontsize="medium")
-        for field, label, style in (
-            ("file_bytes", "file", "o-"),
-            ("data_bytes", "its text", "o--"),
-            ("formula_bytes", "formula", ".:"),
-        ):
-            x, y = zip(*((row.parameters, getattr(row, field)) for row in plain), strict=True)
-            right.plot(x, y, style, label=label)
+        for field, label in (("file_bytes", "file"), ("data_bytes", "its text"),
+                             ("formula_bytes", "formula")):  # fmt: skip
+            right.plot(*_columns(plain, "parameters", field), "o-", label=label)
         right.set(xscale="log", xlabel="parameters")
         xz = next(row.file_bytes for row in small if row.mode == "xz")
         for axis in (left, right):
@@ -179,14 +169,8 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return found
 
 
-def _text(config: Config, size: int, part: str, data: ex.Data) -> Path:
-    """A file of the run's folder with the text to code, or what is held out of it."""
-
-    def write(path: Path) -> None:
-        sample = wikipedia.load(config.source, size, file=config.file, data_dir=data.data_dir)
-        path.write_bytes(getattr(sample, part))
-
-    return data.cached_file(f"{part}_{size}.txt", write)
+def _columns(of: list[Row], *fields: str) -> list[list[float]]:
+    return [[getattr(row, field) for row in of] for field in fields]
 
 
 _TINY = TransformerConfig(16, 1, 2, window=16)

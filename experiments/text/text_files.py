@@ -74,11 +74,14 @@ def model(config: Config, trial: Trial) -> TransformerConfig:
     return dataclasses.replace(config.offline_model, width=trial.width)
 
 
-def measure(
-    config: Config, trial: Trial, text_path: Path, held_out_path: Path, path: Path
-) -> dict[str, Any]:
+def sample(config: Config, trial: Trial, data_dir: str | None) -> wikipedia.Sample:
+    """The text to code, and what is held out of it."""
+    return wikipedia.load(config.source, trial.bytes, file=config.file, data_dir=data_dir)
+
+
+def measure(config: Config, trial: Trial, data_dir: str | None, path: Path) -> dict[str, Any]:
     """Write and decode a file; its numbers, by the names that the experiment's row has for them."""
-    text = text_path.read_bytes()
+    text, held_out = sample(config, trial, data_dir)
     began = time.perf_counter()
     shape = model(config, trial)
     identity = hashlib.sha256(repr((config, trial)).encode() + text).hexdigest()[:16]
@@ -93,7 +96,7 @@ def measure(
         data = online.compress(text, how, text_learners.ONLINE, run)
     else:
         trained = text_learners.train(
-            shape, text, held_out_path.read_bytes(), method=trial.method, weight=trial.weight,
+            shape, text, held_out, method=trial.method, weight=trial.weight,
             plan=config.training, seed=config.seed,
         )._asdict()  # fmt: skip
         params = trained.pop("params")
@@ -110,6 +113,7 @@ def measure(
     model_bytes = len(container.read_archive(data).sections.get(offline.NETWORK, b""))
     return {
         **found,
+        "text_bytes": len(text),
         "file_bytes": size,
         "model_bytes": model_bytes,
         "data_bytes": size - model_bytes,
