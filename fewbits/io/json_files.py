@@ -52,11 +52,11 @@ def plain(value: Any) -> Any:
     return str(value) if of_array is None else plain(of_array())
 
 
-def restore(hint: Any, value: Any) -> Any:
+def restore(kind: Any, value: Any) -> Any:
     """What `plain` made a JSON value of, by its type: the other way round.
 
     Args:
-      hint: a type, with dataclasses, named tuples, tuples, lists, mappings and paths inside. Fields
+      kind: a type, with dataclasses, named tuples, tuples, lists, mappings and paths inside. Fields
         that a class does not have (any more) are left out, those that JSON lacks take their
         defaults; of a union of several types the value stays as it is.
       value: read from JSON.
@@ -66,7 +66,7 @@ def restore(hint: Any, value: Any) -> Any:
     """
     if value is None:
         return None
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
         return restore(arguments[0], value)
     if origin in (typing.Union, types.UnionType):
@@ -79,13 +79,13 @@ def restore(hint: Any, value: Any) -> Any:
         return [restore(arguments[0], each) for each in value]
     if origin is not None and isinstance(value, Mapping):
         return {name: restore(arguments[1], each) for name, each in value.items()}
-    if hasattr(hint, "_fields") or dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
+    if hasattr(kind, "_fields") or dataclasses.is_dataclass(kind):
+        kinds = typing.get_type_hints(kind)
         # A named tuple may have been written as a list.
-        named = value if isinstance(value, Mapping) else dict(zip(hints, value, strict=False))
-        make: Any = hint
-        return make(**{name: restore(hints[name], named[name]) for name in hints if name in named})
-    return Path(value) if hint is Path else value
+        named = value if isinstance(value, Mapping) else dict(zip(kinds, value, strict=False))
+        make: Any = kind
+        return make(**{name: restore(kinds[name], named[name]) for name in kinds if name in named})
+    return Path(value) if kind is Path else value
 
 
 def write_json(path: Path, content: Any) -> None:
