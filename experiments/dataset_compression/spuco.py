@@ -32,7 +32,6 @@ from experiments.runner.rows import grouped
 from fewbits.coding import container
 from fewbits.io import datasets
 from fewbits.io.progress import Bar
-from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
 from lgc import Config as Mixtures
 from lgc.coresets import lossless_subset
@@ -40,7 +39,7 @@ from lgc.groups import grouped_compression as compression
 from lgc.groups import spuco_mnist
 from lgc.groups.grouped import Architecture
 from lgc.groups.grouped_compression import equal_groups
-from lgc.groups.spuco_mnist import Colouring, GroupAccuracies, Grouped, group_accuracies
+from lgc.groups.spuco_mnist import Colouring, Grouped
 
 TrainingSet = Literal[
     "raw", "raw_equalised", "subset", "subset_equalised", "dense_natural", "dense_equalised",
@@ -88,7 +87,6 @@ class Row(NamedTuple):
     even_percent: Annotated[float, ex.MeanOverSeeds("%"), ex.Column("groups' mean, %")]
     groups_percent: tuple[float, ...]
     """By class, then background."""
-    finite: bool
     file: Annotated[Path | None, ex.Artifact] = None
 
     @property
@@ -111,19 +109,21 @@ def measure(config: Config, trials: list[tuple[int, TrainingSet]], data: ex.Data
         decoder = "convolutional" if kind == "subset" else kind
         path, pictures = _archive(config, data, decoder, seed, train, test)
         if kind == "subset":
-            content = _subset(train, path.stat().st_size, weights == "equalised", seed)
+            chosen = train.equalised(seed) if weights == "equalised" else train
+            budget = path.stat().st_size
+            content, _ = lossless_subset.largest(chosen.pixels, chosen.classes, budget, seed)
             path = data.path(f"spuco_{name}_{config.colouring.strength}_{seed}.bin")
             container.save(path, content)
             decoded = decoded_sets.from_subset(path, size, seed)
         else:
             per_group = None if weights == "natural" else size // len(train.counts())
             decoded = decoded_sets.from_archive(path, per_group, seed)
-    found, finite = _group_accuracies(config.classifier, decoded, train, test, seed)
+    found = spuco_mnist.learned(config.classifier, decoded, train, test, seed)
     row = Row(
         name, train.n_classes, config.colouring.strength, seed,
         path.stat().st_size if path else None,
         100 * found.worst, 100 * found.average, 100 * found.even,
-        tuple(np.round(100 * found.each, 2).tolist()), finite, path,
+        tuple(np.round(100 * found.each, 2).tolist()), path,
     )  # fmt: skip
     return ex.Measurement([row], {"pictures": pictures if seed == config.seeds[0] else {}})
 
@@ -135,7 +135,7 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     train, test = _coloured(config, colouring, row.seed, data)
     per_group = len(train.classes) // len(train.counts())
     decoded = decoded_sets.from_archive(row.file, per_group, row.seed)
-    return 100 * _group_accuracies(config.classifier, decoded, train, test, row.seed)[0].worst
+    return 100 * spuco_mnist.learned(config.classifier, decoded, train, test, row.seed).worst
 
 
 def _coloured(
@@ -147,31 +147,13 @@ def _coloured(
     return train, test if config.test == "test" else validation
 
 
-def _group_accuracies(
-    classifier: ClassifierConfig, images: tuple[np.ndarray, np.ndarray], train: Grouped,
-    test: Grouped, seed: int,
-) -> tuple[GroupAccuracies, bool]:  # fmt: skip
-    outcome = downstream.train(classifier, [images], test.images(), seeds=(seed,), runs_per_chunk=1)
-    predictions = np.asarray(outcome.predictions)[0, 0]
-    return group_accuracies(predictions, test, train.counts()), bool(outcome.finite[0, 0])
-
-
-def _subset(train: Grouped, budget_bytes: int, equalised: bool, seed: int) -> bytes:
-    """The largest random subset that fits; equalised, from as many images of every group."""
-    if equalised:
-        present = int(np.count_nonzero(train.counts()))
-        fewest = train.counts()[train.counts() > 0].min()
-        train = train.take(equal_groups(train.groups, int(fewest) * present, seed))
-    return lossless_subset.largest(train.pixels, train.classes, budget_bytes, seed)[0]
-
-
 def _archive(
     config: Config, data: ex.Data, decoder: str, seed: int, train: Grouped, test: Grouped
 ) -> tuple[Path, dict[str, str]]:
     """Path of the archive, and test images as they are and through it."""
     name = f"spuco_{decoder}_{config.colouring.strength}_{seed}"
     architecture = replace(config.archive.architecture, decoder=decoder)
-    shown = _shown(test)
+    shown = test.examples(_SHOWN)
 
     def compressed() -> tuple[np.ndarray, np.ndarray]:
         with Bar(f"{decoder}, seed {seed}") as bar:
@@ -186,15 +168,6 @@ def _archive(
     path = data.path(f"{name}.lgc")
     container.save(path, archive.tobytes())
     return path, {"originals": pack(shown.pixels), decoder: pack(reconstructed)}
-
-
-def _shown(images: Grouped) -> Grouped:
-    """A few images, as many groups as can be."""
-    firsts = np.unique(images.groups, return_index=True)[1]
-    # Diagonal by diagonal, so that twenty images show each class and each background.
-    n = images.n_classes
-    groups = images.groups[firsts]
-    return images.take(firsts[np.argsort((groups % n - groups // n) % n, kind="stable")][:_SHOWN])
 
 
 def pack(images: np.ndarray) -> str:

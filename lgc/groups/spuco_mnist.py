@@ -20,6 +20,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fewbits.io.datasets import Images, split_validation
+from fewbits.training import downstream
+from fewbits.training.downstream import ClassifierConfig
+from lgc.groups.grouped_compression import equal_groups
 
 VALIDATION_SHARE = 11_996 / 60_000
 """Of the official training images; the package's own number."""
@@ -96,6 +99,18 @@ class Grouped(NamedTuple):
             classes=self.classes[rows],
             backgrounds=self.backgrounds[rows],
         )
+
+    def equalised(self, seed: int) -> Grouped:
+        """As many images of every group as the smallest has."""
+        counts = self.counts()[self.counts() > 0]
+        return self.take(equal_groups(self.groups, int(counts.min()) * len(counts), seed))
+
+    def examples(self, count: int) -> Grouped:
+        """A few images, of as many groups as can be."""
+        groups, firsts = np.unique(self.groups, return_index=True)
+        # Diagonal by diagonal, so that few images show each class and each background.
+        n = self.n_classes
+        return self.take(firsts[np.argsort((groups % n - groups // n) % n, kind="stable")][:count])
 
 
 def benchmark(
@@ -183,6 +198,26 @@ def group_accuracies(
     each = np.bincount(test.groups, weights=right, minlength=len(counts)) / counts
     average = float(each @ training_counts / training_counts.sum())
     return GroupAccuracies(float(each.min()), average, float(each.mean()), each)
+
+
+def learned(
+    classifier: ClassifierConfig,
+    images: tuple[np.ndarray, np.ndarray],
+    train: Grouped,
+    test: Grouped,
+    seed: int,
+) -> GroupAccuracies:
+    """What a classifier learns of images, such as those of a compressed training set.
+
+    Args:
+      classifier: network and training.
+      images: pixels and classes.
+      train: the training set that they stand for.
+      test: every group of it has images.
+      seed: of the training.
+    """
+    outcome = downstream.train(classifier, [images], test.images(), seeds=(seed,), runs_per_chunk=1)
+    return group_accuracies(np.asarray(outcome.predictions)[0, 0], test, train.counts())
 
 
 def colours(colouring: Colouring) -> np.ndarray:

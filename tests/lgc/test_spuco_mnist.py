@@ -121,3 +121,12 @@ def test_validation_images_are_held_out_and_do_not_depend_on_the_seed():
     np.testing.assert_array_equal(held_out.pixels, same.pixels)
     np.testing.assert_array_equal(test.pixels, same_test.pixels)
     assert (other.backgrounds != train.backgrounds).any()
+
+
+def test_equalised_groups_and_examples():
+    train = spuco_mnist.training_set(_digits(), Colouring(strength=0.8), 0)
+    few = train.equalised(0)
+    assert set(few.counts().tolist()) == {train.counts().min()}
+    shown = train.examples(10)
+    assert set(shown.classes) == set(shown.backgrounds) == set(range(5))
+    assert shown.counts().max() == 1
