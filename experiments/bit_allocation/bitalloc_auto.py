@@ -10,7 +10,7 @@ Data: mnist, fashion_mnist.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import jax
@@ -86,13 +86,8 @@ def grid(config: Config) -> Iterator[Trial]:
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     """Both sides on one split, all budgets."""
-    (trial,) = trials
-    return compare(config, trial, config.budgets, data)
-
-
-def compare(config: Config, trial: Trial, budgets: tuple[int, ...], data: ex.Data) -> list[Row]:
-    """Rows of one split."""
-    name, seed = trial
+    ((name, seed),) = trials
+    budgets = config.budgets
     problem, tested = bitalloc_sets.split(name, seed, config.n_images, data)
     models = modes.fit_budgets(jax.random.key(seed), problem, "auto", budgets, SETTINGS)
     others = rivals.best(problem.train, problem.validation, budgets, seed)
@@ -119,7 +114,7 @@ def derive(record: ex.Record) -> Sequence[Worst]:
 
 def recompute(config: Config, row: Worst, data: ex.Data) -> float:
     """The first split of the worst data set and budget again."""
-    (again,) = compare(config, (row.data_set, 0), (row.bits,), data)
+    (again,) = measure(replace(config, budgets=(row.bits,)), [(row.data_set, 0)], data)
     return float(np.mean([again.gain_points, *row.gains[1:]]))
 
 

@@ -10,9 +10,9 @@ Cost: published: 25 min on 1 core; smoke: 1 min.
 Data: fashion_mnist.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import numpy as np
@@ -72,21 +72,9 @@ def grid(config: Config) -> Iterator[Trial]:
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
-    (trial,) = trials
-    budgets = config.baseline_bits if trial[0] == BASELINE else config.pixel_bits
-    return _fitted(config, trial, budgets, data)
-
-
-def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, Any]:
-    """Fit the system to the first subset again."""
-    assert row.subset is not None
-    trial = (row.system, row.view, row.subset)
-    return _fitted(config, trial, (row.bits,), data)[0]._asdict()
-
-
-def _fitted(config: Config, trial: Trial, budgets: Sequence[int], data: ex.Data) -> list[Row]:
     """A system fitted to one subset for each budget, and tested."""
-    system, view, seed = trial
+    ((system, view, seed),) = trials
+    budgets = config.baseline_bits if system == BASELINE else config.pixel_bits
     problem = bitalloc_data.problem(config, seed, view, data)
     images, truth = bitalloc_data.three_classes("test", data.data_dir)
     if system == BASELINE:
@@ -114,6 +102,10 @@ EXPERIMENT = ex.of_module(
         "smoke": Config((4,), (2,), 150, 50, 100, importance_penalty=3e-2, restarts=0, seeds=(0,)),
     },
     published=[Row("as published", *at, value) for at, value in bitalloc_data.PUBLISHED.items()],
+    recompute=lambda config, row, data: measure(
+        replace(config, baseline_bits=(row.bits,), pixel_bits=(row.bits,)),
+        [(row.system, row.view, row.subset)], data,
+    ),
     figures=lambda records: bitalloc_data.against_published(EXPERIMENT, records["published"]),
     data="fashion_mnist",
-)
+)  # fmt: skip

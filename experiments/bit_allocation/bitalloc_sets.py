@@ -6,7 +6,7 @@ digits and of garments, those of 28 x 28 pixels reduced to 14 x 14 by means of 2
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -28,14 +28,7 @@ TEST_SHARE = 0.3
 """Of a table and of `digits`; the other images are tested on official test images."""
 
 
-class Split(NamedTuple):
-    """What is fitted on, cut into its two parts, and what is tested on."""
-
-    problem: Problem
-    tested: Sample
-
-
-def split(name: str, seed: int, n_images: int, data: Data) -> Split:
+def split(name: str, seed: int, n_images: int, data: Data) -> tuple[Problem, Sample]:
     """One random split of a data set; generated tables are drawn anew for every seed.
 
     Args:
@@ -43,6 +36,9 @@ def split(name: str, seed: int, n_images: int, data: Data) -> Split:
       seed: of the split.
       n_images: to fit on and to test on, of `mnist` and `fashion_mnist`.
       data: where these are.
+
+    Returns:
+      What is fitted on, cut into its two parts, and what is tested on.
     """
     rng = np.random.default_rng(seed)
     if name in ("mnist", "fashion_mnist"):
@@ -57,7 +53,7 @@ def split(name: str, seed: int, n_images: int, data: Data) -> Split:
             fitted, tested = ((table["features"][one], table["labels"][one]) for one in parts)
     problem = api.problem(*fitted, key=jax.random.key(seed))
     features, _ = inputs.as_features(tested[0])
-    return Split(problem, Sample(features, inputs.class_numbers(tested[1], problem.classes)))
+    return problem, Sample(features, inputs.class_numbers(tested[1], problem.classes))
 
 
 def extreme(values: Mapping[Any, Sequence[float]], choose: Any, size: Any = np.mean) -> list[Any]:

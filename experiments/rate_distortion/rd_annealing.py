@@ -67,7 +67,6 @@ class Row(NamedTuple):
     mutual_information_bits: tuple[float, ...]
     """This and what follows: at each temperature."""
     output_entropy_bits: tuple[float, ...]
-    conditional_entropy_bits: tuple[float, ...]
     bound_bits: tuple[float, ...]
 
 
@@ -119,8 +118,8 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
         path = jax.tree.map(lambda leaf, i=number: np.asarray(leaf[i]), paths)
         points = fits.certified_curve(source, path.distortion)
         information, output = path.mutual_information_bits, path.output_entropy_bits
-        lower, conditional = np.asarray(points.rate_lb), path.conditional_entropy_bits
-        curves = (tuple(each.tolist()) for each in (information, output, conditional, lower))
+        lower = np.asarray(points.rate_lb)
+        curves = (tuple(each.tolist()) for each in (information, output, lower))
         gaps = (information[0] - lower[0], output[0] - lower[0], output[-1] - lower[-1])
         cost = float(output[-1] + price * path.distortion[-1])
         found.append(
@@ -133,11 +132,12 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
 def derive(record: ex.Record) -> list[State]:
     """The states of all paths."""
     return [
-        State(f"{row.source}, s = {row.price:g}", *state)
+        State(f"{row.source}, s = {row.price:g}", temperature, output, information,
+              output - information, bound)
         for row in record.of(Row)
-        for state in zip(
+        for temperature, output, information, bound in zip(
             temperatures(record.config), row.output_entropy_bits, row.mutual_information_bits,
-            row.conditional_entropy_bits, row.bound_bits, strict=True,
+            row.bound_bits, strict=True,
         )
     ]  # fmt: skip
 

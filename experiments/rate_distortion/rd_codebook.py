@@ -39,7 +39,6 @@ class Config:
     sizes: tuple[tuple[int, int], ...] = ((20, 8), (64, 16))
     """Letters and codewords where the gradients are compared."""
     descent_steps: int = 60
-    descent_rate: float = 0.2
 
 
 Trial = tuple[str, str, int]
@@ -165,9 +164,7 @@ def _descent(config: Config, name: str) -> Descent:
     functional = functionals.coded if name == "coded" else functionals.rounded(0.1)
     start = np.array([-7.0, -5.0, -1.0, 2.5, 5.0, 7.0])
     centred, _ = ratedist.refine_codebook(p, x, start, config.distortion, steps=config.steps)
-    best, values = descent.descend(
-        p, x, centred, PRICE, functional, steps=config.descent_steps, rate=config.descent_rate
-    )
+    best, values = descent.descend(p, x, centred, PRICE, functional, steps=config.descent_steps)
     before, after = (descent.deterministic_cost(p, x, book, PRICE) for book in (centred, best))
     return Descent(name, values[0], min(values), before, after)
 

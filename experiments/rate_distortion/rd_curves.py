@@ -25,7 +25,6 @@ class Config:
     """Of the published 1-D Gaussian; the other curves have a half and an eighth of that."""
     dense: int = 397
     """Codewords of the fine codebook of the trimodal source."""
-    tol_bits: float = 1e-6
 
 
 class Point(NamedTuple):
@@ -56,7 +55,7 @@ class Point(NamedTuple):
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Point]:
     ((name,),) = trials
     p, d, levels, closed_form = _problems(config)[name]
-    points = ratedist.curve(p, d, levels, tol_bits=config.tol_bits)
+    points = ratedist.curve(p, d, levels)
     found = []
     for i, level in enumerate(levels):
         infeasible, upper = bool(points.infeasible[i, 0]), float(points.rate_ub[i])

@@ -97,9 +97,8 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Bounds] 
     flat = patches.reshape(-1)
     content = ratedist.encode(flat, level, dimension=1 if name == "pixels" else PIXELS)
     # Too large to publish, and nothing is claimed for it.
-    size, bits, distortion = files.write(
-        data.path(f"rd_patches_{name}_{level:g}.fwb"), content, flat
-    )
+    path = data.path(f"rd_patches_{name}_{level:g}.fwb")
+    size, bits, distortion = files.write(path, content, flat)
     return [Code(name, level, distortion, size, bits)]
 
 

@@ -52,9 +52,7 @@ class Compiled(NamedTuple):
         float | None, ex.Over(max, "times"), ex.Column("times faster", ".0f"),
         ex.Claim("ratedist.speedup_vs_{name}", tolerance=1200.0),
     ]  # fmt: skip
-    speedup_single_start: Annotated[
-        float | None, ex.Column("times faster than one start", ".0f")
-    ]  # fmt: skip
+    speedup_single_start: Annotated[float | None, ex.Column("times faster than one start", ".0f")]
 
     @property
     def name(self) -> str:

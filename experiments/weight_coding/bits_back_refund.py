@@ -69,8 +69,8 @@ def measure(config: Config, trials: list[tuple[float, int]], data: ex.Data) -> l
         mean.reshape(shape), scale.reshape(shape), sigma, step, rng.bytes(8 * config.weights)
     )
     divergence = float(bits_back.divergence_bits(mean, scale, sigma).mean())
-    sent, borrowed = ledger.sent_bits / config.weights, ledger.borrowed_bits / config.weights
-    net = ledger.net_bits / config.weights
+    sent, borrowed = (bits / config.weights for bits in (ledger.sent_bits, ledger.borrowed_bits))
+    net = sent - borrowed
     return [Row(fineness, seed, sent, borrowed, net, divergence, net / divergence)]
 
 

@@ -156,8 +156,12 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Net
             stem = f"l2_is_compression_{penalty}{number}_{extra}_seed{seed}"
             sizes = {}
             for coder in (*(prior_file.FAMILIES if extra == 0 else ("empirical",)), "sparse"):
+                content = (
+                    sparse_code.write_sparse(params, step=step) if coder == "sparse"
+                    else prior_file.write_coded(params, step, coder)
+                )  # fmt: skip
                 path = data.path(f"{stem}_{coder}.fwb")
-                container.save(path, _coded(params, step, coder))
+                container.save(path, content)
                 files.append((path, rounded))
                 sizes[coder] = path.stat().st_size
             best = min(sizes, key=sizes.__getitem__)
@@ -185,12 +189,6 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Net
     decoded_networks.check(files)
     plain_files.check(plains)
     return found
-
-
-def _coded(params: Any, step: float, coder: str) -> bytes:
-    if coder == "sparse":
-        return sparse_code.write_sparse(params, step=step)
-    return prior_file.write_coded(params, step, coder)
 
 
 def derive(record: ex.Record) -> list[Smallest]:
