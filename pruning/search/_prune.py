@@ -99,8 +99,8 @@ def prune(
         Where `apply` has `train`, running statistics are estimated anew for the network that the
         file holds; otherwise it stays. The file then holds {"params": ..., "state": ...}.
       method: drr, rl1, pmmp_curvature and the like, as `fewbits pruning compress --help` lists.
-      max_loss: points of validation accuracy that may be lost, by a margin of one standard error
-        of the difference; the smallest such file is selected.
+      max_loss: points of validation accuracy that may be lost; the smallest file is selected that
+        is within it, and whose penalty weight is so on average over the bits.
       budget_bytes: instead, the largest size of the file; the most accurate such file is selected.
       ratio: instead, at least so many times smaller than the parameters as float32.
       mask: leaves to prune: a tree of bools (or a prefix of one), a function of the params that
@@ -184,14 +184,12 @@ def search(
     weights = problem.model.weights(params)
     limit = selection.limit_of(goal, math.inf, problem.n_weights)
     problem.check_reachable(weights, limit)
-    right = problem.right(weights, state)
-    given = reference = selection.error_percent(right)
+    given = problem.error_percent(weights, state)
+    reference = given
     if _needs_training(given, problem.validation[1]):
         weights = problem.trained(jax.random.fold_in(key, 0), weights)
-        after = problem.right(weights, problem.settled(weights))
-        right = max(right, after, key=np.count_nonzero)
-        reference = selection.error_percent(right)
-    problem.reference = right
+        after = problem.error_percent(weights, problem.settled(weights))
+        reference = min(given, after)
     limit = selection.limit_of(goal, reference, problem.n_weights)
 
     tried: dict[float, list[Candidate]] = {}
@@ -217,7 +215,7 @@ def search(
         )
     selected = selection.selected(found, limit)
     shown = selection.pareto(found)
-    if all(one is not selected for one in shown):  # its margin is the smaller one
+    if all(one is not selected for one in shown):  # another is better, but by luck
         shown = sorted([*shown, selected], key=lambda one: one.point.size_bytes)
     baseline = None
     if settings.baseline:

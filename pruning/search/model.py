@@ -145,11 +145,9 @@ class Model:
 
         return jax.tree.map(mean, last, from_zero, from_one, floats)
 
-    def right(self, weights: Params, state: Any, data: tuple[Any, jax.Array]) -> jax.Array:
-        """Bool[n]: whether the largest logit of an example is its label's."""
-        inputs, labels = data
-        found = evaluation.predictions(lambda w, x: self.logits(w, state, x), weights, inputs)
-        return found == labels
+    def accuracy(self, weights: Params, state: Any, data: tuple[Any, jax.Array]) -> jax.Array:
+        """Share of examples whose largest logit is the label's."""
+        return evaluation.accuracy(lambda w, x: self.logits(w, state, x), weights, *data)
 
     def _own_dtypes(self, state: Any) -> Any:
         return jax.tree.map(

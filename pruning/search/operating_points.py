@@ -155,12 +155,12 @@ def remarks(
         asked = (
             f"{limit.size_bytes:,.0f} bytes"
             if limit.size_bytes < math.inf
-            else f"{limit.error_percent:.2f} % error by a margin of one standard error"
+            else f"{limit.error_percent:.2f} % error"
         )
         said.append(
             f"no file within {asked}; the nearest has {point.size_bytes:,} bytes and "
-            f"{point.error_percent:.2f} % error on the validation data, which tell its difference "
-            f"from the given network to {point.uncertainty_percent:.2f} points"
+            f"{point.error_percent:.2f} % error on the validation data, "
+            f"{point.expected_error_percent:.2f} % to be expected"
         )
     pruned = n_weights - point.nonzeros
     if pruned < 0.05 * n_prunable:

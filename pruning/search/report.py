@@ -10,7 +10,7 @@ from typing import Any
 from pruning.search.selection import Point
 
 FIELDS = (
-    "size_bytes", "nonzeros", "error_percent", "uncertainty_percent", "bits", "strength",
+    "size_bytes", "nonzeros", "error_percent", "mean_error_percent", "bits", "strength",
 )  # fmt: skip
 
 

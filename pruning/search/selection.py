@@ -20,8 +20,7 @@ class Point(NamedTuple):
       size_bytes: of the file.
       error_percent: of what the file decodes to, on the validation data.
       file: the file itself; `fewbits.coding.params_from_bytes` decodes it.
-      uncertainty_percent: one standard error of the difference between this error and that of the
-        network that was given, on the same examples.
+      mean_error_percent: over the files of its penalty weight; 0 where there are no others.
     """
 
     strength: float
@@ -30,7 +29,17 @@ class Point(NamedTuple):
     size_bytes: int
     error_percent: float
     file: bytes = b""
-    uncertainty_percent: float = 0.0
+    mean_error_percent: float = 0.0
+
+    @property
+    def expected_error_percent(self) -> float:
+        """What selects the file: the larger of its error and the mean of its penalty weight.
+
+        Files of one penalty weight hold nearly the same network. The smallest of many files within
+        a limit owes its place in part to luck on the validation data, and loses more on new data;
+        the mean over files has less of that luck.
+        """
+        return max(self.error_percent, self.mean_error_percent)
 
     def __repr__(self) -> str:
         """All but the file."""
@@ -69,13 +78,9 @@ class Limit(NamedTuple):
     size_bytes: float
 
     def holds(self, point: Point) -> bool:
-        """Whether a file is within both, its error with a margin of one standard error.
-
-        The smallest of many files within a limit owes its place in part to luck on the validation
-        data; without the margin it loses more on new data, the more the fewer examples there are.
-        """
+        """Whether a file is within both: the error that is to be expected, and the size."""
         # Errors are whole numbers of examples, so that rounding must not decide.
-        fits = point.error_percent + point.uncertainty_percent <= self.error_percent + 1e-4
+        fits = point.expected_error_percent <= self.error_percent + 1e-4
         return fits and point.size_bytes <= self.size_bytes
 
 
@@ -96,32 +101,15 @@ def selected(found: list[Candidate], limit: Limit) -> Candidate:
         return front[-1] if holding else front[0]
     if holding:
         return min(holding, key=lambda one: one.point.size_bytes)
-    return min(found, key=lambda one: (one.point.error_percent, one.point.size_bytes))
+    return min(found, key=lambda one: (one.point.expected_error_percent, one.point.size_bytes))
 
 
-def error_percent(right: np.ndarray) -> float:
-    """From which examples are classified correctly."""
-    return 100 * (1 - np.count_nonzero(right) / len(right))
-
-
-def standard_error_percent(right: np.ndarray, reference: np.ndarray) -> float:
-    """Of the difference of two error rates on the same n examples.
-
-    With b and c the examples that only one of the two has right, the difference is (b - c) / n,
-    and its standard error sqrt(b + c - (b - c)^2 / n) / n (McNemar's test).
-
-    Args:
-      right: Bool[n], which examples one network classifies correctly.
-      reference: Bool[n], likewise of the other.
-
-    Returns:
-      Percentage points.
-
-    >>> import numpy as np
-    >>> standard_error_percent(np.array([True, False] * 50), np.array([True, True] * 50))
-    5.0
-    """
-    return 100 * float(np.std(right.astype(float) - reference) / np.sqrt(len(right)))
+def with_mean_error(files: list[Candidate], precise: list[Candidate]) -> list[Candidate]:
+    """Files of one penalty weight, each knowing the mean error of the `precise` ones among them."""
+    if not precise:
+        return files
+    mean = float(np.mean([one.point.error_percent for one in precise]))
+    return [one._replace(point=one.point._replace(mean_error_percent=mean)) for one in files]
 
 
 def limit_of(goal: Goal, reference_percent: float, n_weights: int) -> Limit:

@@ -22,13 +22,7 @@ from pruning.search import recognise, removal
 from pruning.search.model import Model
 from pruning.search.operating_points import Settings
 from pruning.search.recognise import Chain
-from pruning.search.selection import (
-    Candidate,
-    Limit,
-    Point,
-    error_percent,
-    standard_error_percent,
-)
+from pruning.search.selection import Candidate, Limit, Point, with_mean_error
 
 LEAST_STEPS = 6_000
 """Of the first phase. On a small data set no penalty closes a weight in a few epochs, and more
@@ -88,8 +82,7 @@ class Problem:
             raise ValueError(f"{settings.method} takes no mask; these do: {able}")
         self._check_logits(weights)
         self.chain = self._recognised(weights)
-        self._right = jax.jit(self.model.right)
-        self.reference: np.ndarray | None = None
+        self._accuracy = jax.jit(self.model.accuracy)
         self._run = jax.jit(self._three_phases)
         self._tune = jax.jit(self._tuned)
         self._settle = jax.jit(self.model.settled, static_argnums=3)
@@ -149,9 +142,9 @@ class Problem:
                 f"weight at zero it takes {least:,}; ask for more than that"
             )
 
-    def right(self, weights: Params, state: Any) -> np.ndarray:
-        """Which examples of the data that errors are measured on are classified correctly."""
-        return np.asarray(self._right(weights, state, self.measured))
+    def error_percent(self, weights: Params, state: Any) -> float:
+        """On the data that errors are measured on."""
+        return 100 * (1 - float(self._accuracy(weights, state, self.measured)))
 
     def settled(self, weights: Params) -> Any:
         """The state that these weights call for, on training data."""
@@ -259,12 +252,13 @@ class Problem:
         found = []
         for bits in self.settings.bits:
             found += self._candidates(result.params, strength, bits)
+        precise = list(found)
         if self.settings.tuned_bits is not None and self.tune_steps:
             key = jax.random.fold_in(key, 1)
             tuned = self._tune(key, result.params, result.mask, self.train, weights)
             if tuned.finite:
                 found += self._candidates(tuned.params, strength, self.settings.tuned_bits)
-        return Trial(strength, found, int(result.n_kept))
+        return Trial(strength, with_mean_error(found, precise), int(result.n_kept))
 
     def _candidates(self, weights: Params, strength: float, bits: int) -> list[Candidate]:
         """A file; with a state, one for each precision of it."""
@@ -307,10 +301,9 @@ class Problem:
     def _measured(
         self, weights: Params, state: Any, file: bytes, strength: float, bits: int
     ) -> Candidate:
-        nonzeros, right = int(trees.nonzeros(weights)), self.right(weights, state)
-        reference = right if self.reference is None else self.reference
-        unsure = standard_error_percent(right, reference)
-        point = Point(strength, bits, nonzeros, len(file), error_percent(right), file, unsure)
+        nonzeros = int(trees.nonzeros(weights))
+        error = self.error_percent(weights, state)
+        point = Point(strength, bits, nonzeros, len(file), error, file)
         return Candidate(point, self.model.whole(weights), state)
 
 
