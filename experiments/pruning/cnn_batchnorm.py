@@ -15,13 +15,12 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import pruning
 from experiments.common import decoded_networks
 from experiments.runner import experiment as ex
 from fewbits import coding
-from fewbits.training import evaluation, gradient_descent, loop
+from fewbits.training import evaluation, gradient_descent, losses, trees
 from fewbits.training.models import batchnorm
 from fewbits.training.models.batchnorm import StatefulNetwork
 
@@ -78,20 +77,11 @@ def trained(config: Config, seed: int, images: Any) -> tuple[Any, Any]:
     key = jax.random.fold_in(jax.random.key(seed), 1)
     network = network_for(config, images[0])
     params, state = network.init(key)
-
-    def loss(key: jax.Array, params: Any, batch: Any):
-        del key
-        logits = network.apply(params, state, batch[0], train=True)[0]
-        nats = optax.softmax_cross_entropy_with_integer_labels(logits, batch[1])
-        return nats.mean(), {}
-
-    method = gradient_descent.build(
-        gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(2e-3)),
-        loss,
-        gradient_descent.falling_adam(config.train_steps),
-    )
-    plan = loop.Plan(config.train_steps, config.batch_size, log_points=1)
-    params = jax.jit(lambda p, data: loop.run(method, plan, key, p, data).params)(params, images)
+    loss = losses.cross_entropy(lambda p, x: network.apply(p, state, x, train=True)[0])
+    params = gradient_descent.train(
+        key, params, images, loss, steps=config.train_steps, batch_size=config.batch_size,
+        learning_rate=2e-3, optimizer=gradient_descent.falling_adam(config.train_steps),
+    )  # fmt: skip
     return params, batchnorm.settled(network, params, state, images[0], config.batch_size)
 
 
@@ -108,11 +98,8 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     ((seed,),) = trials
     part, test = (_arrays(data.images(config.data, split)) for split in ("train", "test"))
     order = np.random.default_rng(seed).permutation(len(part[1]))
-    first = config.train_images
-    train, held = (
-        (part[0][rows], part[1][rows])
-        for rows in (order[:first], order[first : first + config.validation_images])
-    )
+    ends = np.cumsum([config.train_images, config.validation_images])
+    train, held = ((part[0][rows], part[1][rows]) for rows in np.split(order, ends)[:2])
     params, state = trained(config, seed, train)
     network = network_for(config, train[0])
     pruned = pruning.prune(
@@ -123,29 +110,24 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     path = data.path(f"cnn_batchnorm_{config.data}_{seed}.fwb")
     coding.save(path, pruned.file)
     point = next(point for point in pruned.points if point.file == pruned.file)
-    given = percent(network, params, state, test)
-    n = sum(leaf.size for leaf in jax.tree.leaves((params, state)))
-    return [
-        Row(
-            config.data, seed, path.stat().st_size, 4 * n / path.stat().st_size, point.nonzeros,
-            accuracy_percent(config, path, test), given,
-            percent(network, params, state, held) - (100 - point.error_percent), path,
-        )
-    ]  # fmt: skip
+    given, held_percent = (percent(network, params, state, part) for part in (test, held))
+    accuracy, n = _decoded(config, path, test)
+    lost = held_percent - (100 - point.error_percent)
+    sizes = (path.stat().st_size, 4 * n / path.stat().st_size, point.nonzeros)
+    return [Row(config.data, seed, *sizes, accuracy, given, lost, path)]
 
 
-def accuracy_percent(config: Config, path: Path, test: Any) -> float:
-    """Of the network that a subprocess decodes."""
+def _decoded(config: Config, path: Path, test: Any) -> tuple[float, int]:
+    """Accuracy of the network that a subprocess decodes, and its parameters and statistics."""
     tree = jax.tree.map(jnp.asarray, decoded_networks.decode(path))
-    return percent(network_for(config, test[0]), tree["params"], tree["state"], test)
+    network = network_for(config, test[0])
+    return percent(network, tree["params"], tree["state"], test), trees.size(tree)
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float]:
-    test = _arrays(data.images(config.data, "test"))
-    tree = decoded_networks.decode(row.file)
-    n = sum(leaf.size for leaf in jax.tree.leaves(tree))
+    accuracy, n = _decoded(config, row.file, _arrays(data.images(config.data, "test")))
     return {
-        "accuracy_percent": accuracy_percent(config, row.file, test),
+        "accuracy_percent": accuracy,
         "ratio": 4 * n / row.file.stat().st_size,
         "given_accuracy_percent": row.given_accuracy_percent,
     }

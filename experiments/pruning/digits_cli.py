@@ -22,7 +22,7 @@ from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
 from fewbits.io import read_checkpoint, write_checkpoint
 from fewbits.io.datasets import Images, split_validation
-from fewbits.training import gradient_descent, loop, losses, networks
+from fewbits.training import gradient_descent, losses, networks, trees
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     decoded = data.path(f"digits_cli_{seed}_decoded.npz")
     subprocesses.python("fewbits", ["weights", "decode", file, decoded, "--force"])
     restored = read_checkpoint(decoded)
-    left = sum(int(np.count_nonzero(leaf)) for leaf in jax.tree.leaves(restored))
+    left = int(trees.nonzeros(restored))
     test = data.images("digits", "test")
     before, after = (percent(one, test) for one in (params, restored))
     size = file.stat().st_size
@@ -91,15 +91,10 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
 def trained(config: Config, seed: int, train: Images) -> Any:
     """A network as a user's: Adam on cross entropy."""
     net = networks.lenet_300_100(train.pixels.shape[1:])
-    method = gradient_descent.build(
-        gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(1e-3)),
-        losses.cross_entropy(net.apply),
-    )
     key_params, key_run = jax.random.split(jax.random.key(seed))
-    plan = loop.Plan(config.steps, 100, log_points=1)
     images = jnp.asarray(train.pixels), jnp.asarray(train.labels)
-    run = jax.jit(lambda params, images: loop.run(method, plan, key_run, params, images).params)
-    return run(net.init(key_params), images)
+    loss, params = losses.cross_entropy(net.apply), net.init(key_params)
+    return gradient_descent.train(key_run, params, images, loss, steps=config.steps, batch_size=100)
 
 
 def percent(params: Any, images: Images) -> float:
