@@ -30,7 +30,7 @@ CLASSIFIERS = {"nn": panel.neighbour, "ridge": panel.ridge}
 
 @dataclass(frozen=True)
 class Config:
-    budgets: tuple[int, ...] = (3_000, 12_000)
+    kilobytes: tuple[int, ...] = (3, 12)
     time_limit: str = "5m"
     images: int = 1_500
     validation_images: int = 1_000
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     images.
     """
 
-    budget_bytes: Annotated[int, ex.Key, ex.Column("bytes at most")]
+    kilobytes: Annotated[int, ex.Key, ex.Column("kB at most")]
     classifier: Annotated[str, ex.Key]
     bytes: Annotated[int, ex.Over(max), ex.Column("bytes", ",.0f")]
     accuracy_percent: Annotated[float, ex.Over(np.mean, "%"), ex.Column("file", ".2f")]
@@ -58,16 +58,11 @@ class Row(NamedTuple):
     ]  # fmt: skip
     file: Annotated[Path, ex.Artifact]
 
-    @property
-    def kilobytes(self) -> int:
-        """The budget."""
-        return self.budget_bytes // 1000
-
 
 class First(NamedTuple):
     """Greek letters: seconds until the first valid file."""
 
-    budget_bytes: Annotated[int, ex.Key, ex.Column("bytes at most")]
+    kilobytes: Annotated[int, ex.Key, ex.Column("kB at most")]
     seconds: Annotated[
         float, ex.Over(max, "s"), ex.Column("seconds", ".1f"),
         ex.Claim("lgc.distill.first_file_seconds", 60.0),
@@ -76,7 +71,8 @@ class First(NamedTuple):
 
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measurement:
     """Distil by the public command, and compare."""
-    ((budget,),) = trials
+    ((kilobytes,),) = trials
+    budget = 1000 * kilobytes
     train, validation, test = _parts(config, data)
     source, path = data.path("glyphs.npz"), data.path(f"glyphs_{budget}.lgc")
     np.savez_compressed(source, images=train.pixels, labels=train.labels)
@@ -91,12 +87,12 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measu
         for each in codecs
     }
     ours = {"lgc": _from_file(config, path)}
-    rows: list[Any] = [First(budget, said["first_file_seconds"])]
+    rows: list[Any] = [First(kilobytes, said["first_file_seconds"])]
     for name in CLASSIFIERS:
         _, mine = _percent(name, ours, validation, test)
         codec, percent = _percent(name, theirs, validation, test)
         size, gain = path.stat().st_size, mine - percent
-        rows.append(Row(budget, name, size, mine, codec, percent, gain, path))
+        rows.append(Row(kilobytes, name, size, mine, codec, percent, gain, path))
     return ex.Measurement(rows, {"distilled": {str(budget): said}})
 
 
@@ -133,9 +129,9 @@ def _percent(
 EXPERIMENT = ex.of_module(
     __name__,
     (Row, First),
-    {"cpu": Config(), "smoke": Config((1_500,), "20s", 150, 100, 100, 20)},
-    grid=lambda config: ((budget,) for budget in config.budgets),
+    {"cpu": Config(), "smoke": Config((2,), "20s", 150, 100, 100, 20)},
+    grid=lambda config: ((each,) for each in config.kilobytes),
     data=DATA,
     headline="lgc.glyphs.12kB.nn.gain_points",
-    free=("budgets",),
+    free=("kilobytes",),
 )

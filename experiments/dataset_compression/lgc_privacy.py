@@ -176,30 +176,23 @@ def recompute(config: Config, row: Strongest, data: ex.Data) -> float | None:
 
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
-    """ROC curves of the strongest attacks, and distance ratios."""
-    return {f"{name}_attacks": _figure(record) for name, record in records.items()}
-
-
-def _figure(record: ex.Record) -> Figure:
-    drawn, (curve, ratio) = plots.subplots(2, width=4.4)
-    for mode, rows in grouped(record.of(Distances), lambda row: row.mode).items():
-        roc, name = record.extras["roc"][mode], mode.replace("_", " ")
-        curve.plot(roc["false_positive_rate"], roc["true_positive_rate"], label=name)
-        quantiles = np.mean([row.ratio_quantiles for row in rows], axis=0)
-        ratio.plot(quantiles, QUANTILES, "o-", label=name)
-    curve.plot([1e-4, 1], [1e-4, 1], "--", color=plots.BASELINE, lw=0.8)
-    curve.set(
-        xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-4, 1.2),
-        xlabel="false-positive rate", ylabel="true-positive rate",
-    )  # fmt: skip
-    curve.set_title("the strongest attack on one target", loc="left")
-    curve.legend()
-    ratio.axvline(1, ls="--", color=plots.BASELINE, lw=0.8)
-    ratio.set(
-        xscale="log", xlabel="nearest member / nearest held-out", ylabel="share of drawn images"
-    )
-    ratio.set_title("distances of drawn images", loc="left")
-    return drawn
+    """ROC curves of the strongest attacks on one target, and distance ratios of drawn images."""
+    found = {}
+    for preset, record in records.items():
+        found[f"{preset}_attacks"], (curve, ratio) = plots.subplots(2, width=4.4)
+        for mode, rows in grouped(record.of(Distances), lambda row: row.mode).items():
+            roc, name = record.extras["roc"][mode], mode.replace("_", " ")
+            curve.plot(roc["false_positive_rate"], roc["true_positive_rate"], label=name)
+            quantiles = np.mean([row.ratio_quantiles for row in rows], axis=0)
+            ratio.plot(quantiles, QUANTILES, "o-", label=name)
+        curve.plot([1e-4, 1], [1e-4, 1], "--", color=plots.BASELINE, lw=0.8)
+        curve.set(xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-4, 1.2))
+        curve.set(xlabel="false-positive rate", ylabel="true-positive rate")
+        curve.legend()
+        ratio.axvline(1, ls="--", color=plots.BASELINE, lw=0.8)
+        ratio.set(xscale="log", xlabel="nearest member / nearest held-out")
+        ratio.set_ylabel("share of drawn images")
+    return found
 
 
 EXPERIMENT = ex.of_module(

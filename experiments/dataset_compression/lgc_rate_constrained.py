@@ -33,6 +33,8 @@ from lgc.distillation.augmentation import Augmentation
 from lgc.distillation.distilled_file import OperatingPoint
 
 _LEARNING_RATE, _KL_WEIGHT = 2e-3, 0.5
+_AUGMENTATION = Augmentation(rotation=12, shear=10, scale=12, translation=6, elastic=20)
+_SUBSET = OperatingPoint(Downsampling(factor=1, bits=2), 0, _AUGMENTATION, 0.0)
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,6 @@ class Config:
         default_factory=lambda: {"report_cnn": REPORT_CNN, "convnet": CONVNET}
     )
     seeds: tuple[int, ...] = (0,)
-    downsampling: Downsampling = Downsampling(factor=1, bits=2)
-    augmentation: Augmentation = Augmentation(
-        rotation=12, shear=10, scale=12, translation=6, elastic=20
-    )
-    """Both of the subset."""
     per_class: int = 6_000
 
 
@@ -97,8 +94,8 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:
     files = [path for each in config.utility_weights for path in _trained(config, data, seed, each)]
     path = data.path(f"lgc_rate_constrained_subset_{seed}.lgc")
     content = distilled_file.write(
-        train.pixels, train.labels, max(file.stat().st_size for file in files),
-        OperatingPoint(config.downsampling, 0, config.augmentation, 0.0), jax.random.key(seed),
+        train.pixels, train.labels, max(file.stat().st_size for file in files), _SUBSET,
+        jax.random.key(seed),
     )  # fmt: skip
     container.save(path, content)
     return [_row(config, data, ("subset", None, None, seed), path)]

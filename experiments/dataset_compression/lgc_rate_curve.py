@@ -32,14 +32,7 @@ from fewbits.io import datasets
 from fewbits.io.progress import Bar
 from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
-from lgc.distillation import (
-    BestSubset,
-    Downsampling,
-    SubsetConfig,
-    best_subset,
-    distilled_file,
-)
-from lgc.distillation.augmentation import NONE
+from lgc.distillation import BestSubset, SubsetConfig, best_subset, distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import budget_search
 from lgc.distillation.search.config import DistillConfig
@@ -47,8 +40,10 @@ from lgc.distillation.search.stages import Comparison
 
 FILES = {"lgc": "ours", "best subset": "subset"}
 """Condition -> part of its files' names."""
-CLAIMED_UP_TO = 100_000
-"""Bytes: larger files are measured, not published."""
+SHOWN_ONCE = ("lenet5",)
+"""Classifiers that are trained with the first seed alone, and neither claimed nor drawn."""
+LARGEST = 100
+"""Kilobytes: larger files are measured, not published."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +71,6 @@ class Config:
             "report_cnn": REPORT_CNN,
         }
     )
-    first_seed_classifiers: tuple[str, ...] = ("lenet5",)
-    """Trained with the first seed alone."""
     choice: Settings = Settings()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     per_class: int = 6_000
@@ -106,7 +99,7 @@ class Row(NamedTuple):
     accuracy_percent: Annotated[
         float, ex.MeanOverSeeds("%"), ex.Axis("test accuracy, %"),
         ex.Claim("lgc.{data}.{kilobytes}kB.{classifier}{suffix}", 0.5,
-                 when=lambda row: row.budget_bytes <= CLAIMED_UP_TO and row.classifier != "lenet5"),
+                 when=lambda row: row.kilobytes <= LARGEST and row.classifier not in SHOWN_ONCE),
     ]  # fmt: skip
     file: Annotated[Path, ex.Artifact]
 
@@ -198,7 +191,7 @@ def measure(config: Config, trials: list[Trial], data: ex.Data) -> ex.Measuremen
             downstream.accuracy_percent(settings, decoded, test, seed), path,
         )
         for classifier, settings in config.classifiers.items()
-        if seed == config.seeds[0] or classifier not in config.first_seed_classifiers
+        if seed == config.seeds[0] or classifier not in SHOWN_ONCE
     ]  # fmt: skip
     first = seed == config.seeds[0]
     extras = {"choices": {name: {str(size): {condition: plain(chosen)}}}} if first else {}
@@ -246,7 +239,7 @@ def derive(record: ex.Record) -> list[Gain]:
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """Accuracy against bytes, one panel for each data set, with published results."""
-    shown = [row for row in records["cpu"].of(Row) if row.classifier != "lenet5"]
+    shown = [row for row in records["cpu"].of(Row) if row.classifier not in SHOWN_ONCE]
     figure, axes = draw(EXPERIMENT, shown)
     red: dict[str, Any] = {"color": plots.PUBLISHED}
     for each in PUBLISHED:
@@ -264,12 +257,6 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     return {"accuracy_against_bytes": figure}
 
 
-_QUICK = DistillConfig(
-    downsamplings=(Downsampling(1, 2),), augmentations=(NONE,), candidate_upsampler_steps=5,
-    upsampler_steps=20, screening_steps=5, final_steps=5, finalists=1, proxy_images_per_class=20,
-    proxy_width=4, proxy_batch_size=16, strategies=(), distillation_steps=0, evaluation_seeds=1,
-)  # fmt: skip
-
 EXPERIMENT = ex.of_module(
     __name__,
     (Row, Gain, Distillation),
@@ -281,7 +268,7 @@ EXPERIMENT = ex.of_module(
             first_seed_budgets=(),
             classifiers={"report_cnn": ClassifierConfig(steps=100)},
             choice=Settings(
-                search=_QUICK,
+                search=DistillConfig.quick(),
                 distilled_up_to={},
                 proxy=ClassifierConfig(steps=20),
                 second_proxy=ClassifierConfig("convnet", 5, 64, 2e-3, 4, True),

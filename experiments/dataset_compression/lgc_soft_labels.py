@@ -33,13 +33,12 @@ from lgc.teachers.mixing import Mixing
 @dataclass(frozen=True)
 class Config:
     data: str = "fashion_mnist"
-    budget_bytes: int = 12_000
+    kilobytes: int = 12
     teacher_bytes: int = 3_700
     teacher_steps: int = 20_000
     downsamplings: tuple[Downsampling, ...] = (Downsampling(2, 2), Downsampling(3, 2))
-    augmentation: Augmentation = Augmentation(translation=4, flip=1)
-    mixup_percent: int = 25
-    cutmix_percent: int = 35
+    heavy: Mixing = Mixing(Augmentation(translation=4, flip=1), 25, 35)
+    """For soft labels; hard ones have its ranges alone."""
     classifier: ClassifierConfig = decoded_sets.CONVNET
     seeds: tuple[int, ...] = (0,)
     per_class: int = 6_000
@@ -54,7 +53,7 @@ class Row(NamedTuple):
     """
 
     data: Annotated[str, ex.Key]
-    budget_bytes: Annotated[int, ex.Key, ex.Column("bytes at most")]
+    kilobytes: Annotated[int, ex.Key, ex.Column("kB at most")]
     use: Annotated[str, ex.Key]
     seed: int
     bytes: Annotated[int, ex.Over(max), ex.Column("bytes", ",.0f")]
@@ -64,11 +63,6 @@ class Row(NamedTuple):
     ]  # fmt: skip
     file: Annotated[Path, ex.Artifact]
 
-    @property
-    def kilobytes(self) -> int:
-        """The budget."""
-        return self.budget_bytes // 1000
-
 
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
     """Train the teacher, choose the downsampling, write the file, train and test."""
@@ -77,12 +71,11 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     train, validation = datasets.split_validation(whole, config.validation_images)
     weights = data.cached(f"teacher_{seed}", lambda: _teacher(config, train, seed).hex())
     teacher, accuracies = bytes.fromhex(weights), {}
-    heavy = Mixing(config.augmentation, config.mixup_percent, config.cutmix_percent)
     for downsampling in config.downsamplings:
         path = data.path(f"{config.data}_{downsampling.factor}_{downsampling.bits}_{seed}.lgc")
-        point = OperatingPoint(downsampling, 0, config.augmentation, 0.0, heavy=heavy)
+        point = OperatingPoint(downsampling, 0, config.heavy.ranges, 0.0, heavy=config.heavy)
         content = distilled_file.write(
-            train.pixels, train.labels, config.budget_bytes, point, jax.random.key(seed),
+            train.pixels, train.labels, 1000 * config.kilobytes, point, jax.random.key(seed),
             teacher=teacher,
         )  # fmt: skip
         container.save(path, content)
@@ -93,7 +86,7 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     test = data.images(config.data, "test")
     return [
         Row(
-            config.data, config.budget_bytes, name, seed,
+            config.data, config.kilobytes, name, seed,
             len(teacher) if use == "alone" else best.stat().st_size,
             _percent(config, best, use, test, seed), best,
         )
@@ -116,7 +109,7 @@ def _teacher(config: Config, train: Images, seed: int) -> bytes:
     key = jax.random.fold_in(jax.random.key(seed), 1)
     classes = np.asarray(train.labels, np.int32)
     return training.train(
-        key, train.pixels, classes, width, config.teacher_steps, ranges=config.augmentation
+        key, train.pixels, classes, width, config.teacher_steps, ranges=config.heavy.ranges
     )
 
 
@@ -135,7 +128,7 @@ EXPERIMENT = ex.of_module(
     {
         "cpu": Config(),
         "smoke": Config(
-            "digits", 2_000, 900, 40, (Downsampling(1, 2),), per_class=20, validation_images=300,
+            "digits", 2, 900, 40, (Downsampling(1, 2),), per_class=20, validation_images=300,
             classifier=ClassifierConfig("convnet", 20, 64, 2e-3, 4, True),
         ),
     },

@@ -17,9 +17,9 @@ img {{ max-width: 100%; }}
 </style></head><body>
 <h1>{title}</h1>
 <p>{introduction}</p>
-<table><thead><tr>{head}</tr></thead><tbody>
-{body}
-</tbody></table>
+<table>
+{table}
+</table>
 {figures}
 </body></html>
 """
@@ -29,20 +29,20 @@ def write(record: Record, data: Data) -> None:
     """Write `report.html` into the run's folder; pictures are part of the file."""
     table = rows.table(type(record.rows[0]), record.rows)
     assert table is not None
-    figures = "\n".join(
+    lines = [("th", table.columns), *(("td", row) for row in table.rows)]
+    figures = [
         f'<figure><img alt="{escape(each["caption"])}" src="{each["image"]}">'
         f"<figcaption>{escape(each['caption'])}</figcaption></figure>"
         for each in record.extras["pictures"]
-    )
+    ]
     page = _PAGE.format(
         title="fewbits: the main job",
         introduction=escape(f"{record.content['data']}. {table.note}"),
-        head="".join(f"<th>{escape(column)}</th>" for column in table.columns),
-        body="\n".join(
-            "<tr>" + "".join(f"<td>{escape(entry)}</td>" for entry in row) + "</tr>"
-            for row in table.rows
+        table="\n".join(
+            "<tr>" + "".join(f"<{tag}>{escape(entry)}</{tag}>" for entry in line) + "</tr>"
+            for tag, line in lines
         ),
-        figures=figures,
+        figures="\n".join(figures),
     )
     path = data.folder / "report.html"
     with open_output(path, force=True) as file:
