@@ -83,12 +83,8 @@ class Coupled(NamedTuple):
     test_error_percent: Annotated[TestError, ex.Axis("test error, %", "log")]
 
 
-def grid(config: Config) -> list[tuple[str]]:
-    """One trial, and one program, for each grid."""
-    return [(name,) for name in _grids(config)]
-
-
 def _grids(config: Config) -> dict[str, Grid]:
+    """Each is one trial, and one program."""
     found = {
         method: Grid(method, weights, (0.1,), config.learning_rates)
         for method, weights in config.methods.items()
@@ -164,5 +160,6 @@ EXPERIMENT = ex.of_module(
             seeds=(0,),
         ),
     },
+    grid=lambda config: [(name,) for name in _grids(config)],
     free=(),
 )

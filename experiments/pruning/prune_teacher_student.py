@@ -9,7 +9,6 @@ Cost: paper: 2 h on one core; smoke: 1 min.
 Data: none.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Annotated, NamedTuple
@@ -95,13 +94,8 @@ class Best(NamedTuple):
     """Whether N is the smallest."""
 
 
-def grid(config: Config) -> Iterator[tuple[str, int]]:
-    """Each method and N, all penalties and seeds of which are one program."""
-    return ((method, n) for method in config.methods for n in config.n_examples)
-
-
 def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> list[Run]:
-    """Draw teachers and examples, train and prune students."""
+    """Draw teachers and examples, train and prune students: all penalties, seeds in one program."""
     ((method, n_examples),) = trials
     one_run = teacher_student.pruning_run(
         config.setting, method, (n_examples, config.n_validation, config.n_test),
@@ -169,6 +163,7 @@ EXPERIMENT = ex.of_module(
             fine_tune_steps=100,
         ),
     },
+    grid=lambda config: product(config.methods, config.n_examples),
     data="synthetic: teacher networks drawn from each seed, 1,000 validation and 5,000 test",
     free=("methods", "n_examples"),
 )  # fmt: skip

@@ -68,15 +68,10 @@ class Config:
         return "vgg16" if self.blocks == vgg.BLOCKS else "narrow_vgg"
 
 
-def grid(config: Config) -> list[tuple[str, tuple[int, ...]]]:
-    """The dense network and each method, with all seeds."""
-    return [(name, config.seeds) for name in (DENSE, *(p.method for p in config.iterative))]
-
-
 def measure(
     config: Config, trials: list[tuple[str, tuple[int, ...]]], data: ex.Data
 ) -> ex.Measurement:
-    """Train one of them, choose its files and write them."""
+    """Train the dense network or a method with all seeds, choose its files and write them."""
     ((method, seeds),) = trials
     parts = training.parts_of(data, config.data, config.validation_images)
     trainer = _trainer(config, parts, data)
@@ -148,11 +143,6 @@ def _pruned(plan: Iterative, trainer: Trainer, seeds: Any, data: ex.Data) -> dic
     return training.of_seeds(steps, plan.method, len(plan.steps), seeds, data)
 
 
-def derive(record: ex.Record) -> list[Selected]:
-    """The method with the fewest weights."""
-    return runs.selected(record.of(File), lambda row: -row.ratio)
-
-
 def recompute(config: Config, row: Selected, data: ex.Data) -> dict[str, float]:
     test = data.images(config.data, "test")
     return files.recompute(row, config.network(test).apply_folded, test, batch_size=250)
@@ -180,5 +170,7 @@ EXPERIMENT = ex.of_module(
             mirrored=False, validation_images=297, points_lost=60.0,
         ),
     },
+    grid=lambda config: [(n, config.seeds) for n in (DENSE, *(p.method for p in config.iterative))],
+    derive=lambda record: runs.selected(record.of(File), lambda row: -row.ratio),
     notes="bits of files are those of kernels",
 )  # fmt: skip

@@ -85,11 +85,6 @@ class Tried(NamedTuple):
     ]
 
 
-def grid(config: Config) -> list[tuple[str]]:
-    """All seeds in one trial: the choice is of means over them."""
-    return [(config.network,)]
-
-
 def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> list[Any]:
     """Code every source again, choose, write, decode, test."""
     parts = training.parts_of(data, config.data, config.validation_images)
@@ -152,5 +147,7 @@ EXPERIMENT = ex.of_module(
         ),
         "smoke": Config(data="digits", validation_images=297),
     },
+    # All seeds in one trial: the choice is of means over them.
+    grid=lambda config: [(config.network,)],
     together=True,
 )  # fmt: skip
