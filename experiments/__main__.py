@@ -4,6 +4,7 @@ import argparse
 import importlib
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,8 @@ def _run(arguments: list[str]) -> int:
     if where.distributed is not None and not where.out:
         raise RunError("several processes need one folder: give --out")
     runner.run(
-        experiment, preset, config, folder=where.out or runner.default_folder(name),
+        experiment, preset, config,
+        folder=where.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}",
         data_dir=where.data_dir, distributed=where.distributed,
         command=shlex.join(["python", "-m", "experiments", name, preset, *rest]),
     )  # fmt: skip

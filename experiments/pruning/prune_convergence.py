@@ -9,7 +9,6 @@ Cost: digits: 20 min on 2 cores; smoke: 1 min.
 Data: digits (embedded).
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -32,17 +31,9 @@ COLLAPSED_PERCENT = 50.0
 
 @dataclass(frozen=True)
 class Config:
-    data: str = "digits"
-    methods: dict[str, tuple[float, ...]] = dataclasses.field(
-        default_factory=lambda: {
-            "drr": (1e-4, 3e-4, 1e-3),
-            "pmmp": (3e-3, 3e-2, 0.3),
-            "fpp": (3e-3, 3e-2, 0.3),
-            "pmmp_curvature": (1e-5, 1e-4, 1e-3),
-            "pmmp_admm": (3e-2, 0.1, 0.3),
-        }
-    )
+    methods: dict[str, tuple[float, ...]]
     """Penalty weights of each method, crossed with the learning rates."""
+    data: str = "digits"
     learning_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
     drr_penalty_weights: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
     """Crossed with sharpnesses and tolerances, for DRR's three coupled settings."""
@@ -149,17 +140,19 @@ EXPERIMENT = ex.of_module(
     __name__,
     (Run, Rate, Coupled),
     {
-        "digits": Config(),
+        "digits": Config({
+            "drr": (1e-4, 3e-4, 1e-3),
+            "pmmp": (3e-3, 3e-2, 0.3),
+            "fpp": (3e-3, 3e-2, 0.3),
+            "pmmp_curvature": (1e-5, 1e-4, 1e-3),
+            "pmmp_admm": (3e-2, 0.1, 0.3),
+        }),
         "smoke": Config(
-            methods={"pmmp_curvature": (1e-4,)},
-            learning_rates=(1e-3, 2e-3),
-            drr_penalty_weights=(3e-4,),
-            sharpnesses=(5.0, 20.0),
-            tolerances=(0.1,),
-            training=Training(epochs=10, fine_tune_epochs=5, batch_size=100),
-            seeds=(0,),
+            {"pmmp_curvature": (1e-4,)}, learning_rates=(1e-3, 2e-3), drr_penalty_weights=(3e-4,),
+            sharpnesses=(5.0, 20.0), tolerances=(0.1,),
+            training=Training(epochs=10, fine_tune_epochs=5, batch_size=100), seeds=(0,),
         ),
     },
     grid=lambda config: [(name,) for name in _grids(config)],
     free=(),
-)
+)  # fmt: skip

@@ -61,7 +61,10 @@ def run(
             settings = {"experiment": name, **plain(config)}
             check_settings(folder, settings, experiment.free)
         job.begin()
-        data, groups = Data(folder, data_dir), _groups(experiment, config)
+        data, trials = Data(folder, data_dir), list(experiment.grid(config))
+        groups = [[trial] for trial in trials]
+        if experiment.batch is not None:
+            groups = list(rows.grouped(trials, experiment.batch).values())
         done = [_measured(experiment, config, group, data) for group in job.share(groups)]
         job.wait_for_others()
         if not job.is_first:
@@ -116,13 +119,6 @@ def _finish(experiment: Experiment, preset: str, content: dict[str, Any], data: 
     if experiment.report:
         experiment.report(record, data)
     return record
-
-
-def _groups(experiment: Experiment, config: Any) -> list[list[Any]]:
-    trials = list(experiment.grid(config))
-    if experiment.batch is None:
-        return [[trial] for trial in trials]
-    return list(rows.grouped(trials, experiment.batch).values())
 
 
 def _measured(experiment: Experiment, config: Any, trials: list[Any], data: Data) -> dict[str, Any]:
@@ -205,8 +201,3 @@ def _merged(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         elif before != value:
             raise ValueError(f"two groups of trials have different extras {name!r}")
     return merged
-
-
-def default_folder(name: str) -> Path:
-    """`runs/<time>-<experiment>` in the working folder."""
-    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"

@@ -87,7 +87,7 @@ def test_a_target_is_met_on_average_with_the_least_validation_error(tmp_path):
 def test_the_runs_of_a_grid_learn_and_are_sparse(tmp_path):
     grid = Grid("drr", (1e-4, 1e-3), (0.05,), sharpnesses=(5.0, 10.0))
     config = prune_convergence.Config(
-        training=Training(epochs=20, fine_tune_epochs=10, batch_size=100)
+        {}, training=Training(epochs=20, fine_tune_epochs=10, batch_size=100)
     )
     found = prune_convergence._train(config, grid, (0, 1), Data(tmp_path))
     assert [(run.step, run.seed) for run in found[:3]] == [(0, 0), (0, 1), (1, 0)]
