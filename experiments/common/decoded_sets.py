@@ -55,9 +55,5 @@ def percent_learned(
 
 def from_subset(path: Path, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A lossless subset, repeated to the size of the other training sets."""
-    images, labels = subprocesses.call(_read_subset, path)
+    images, labels = subprocesses.call(lossless_subset.read, container.load_bytes(path))
     return downstream.to_size(images, labels, size, seed)
-
-
-def _read_subset(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    return lossless_subset.read(container.load_bytes(path))

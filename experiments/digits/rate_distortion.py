@@ -1,7 +1,5 @@
 """The main job's row for rate-distortion: all images, quantised in pairs of pixels."""
 
-from pathlib import Path
-
 import numpy as np
 
 import ratedist
@@ -26,7 +24,7 @@ def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
     bar("fitting the code", 0, 2)
     path, subset = job.path("quantised.fwb"), job.path("quantised_subset.bin")
     container.save(path, ratedist.encode(images, _DISTORTION, dimension=_PAIR))
-    decoded = subprocesses.call(_decoded, path)
+    decoded = subprocesses.call(ratedist.decode, container.load_bytes(path))
     content, count = lossless_subset.largest(images, labels, path.stat().st_size, job.seed)
     container.save(subset, content)
 
@@ -43,10 +41,6 @@ def rows(job: Job, bar: Bar) -> tuple[list[Row], list[Picture]]:
     baseline = f"{count} random images, lossless, with labels, in {len(content):,} bytes"
     drawn = _drawn(job, decoded, rounded, path.stat().st_size)
     return [job.row(title, path, ours, few, baseline)], [drawn]
-
-
-def _decoded(path: Path) -> np.ndarray:
-    return ratedist.decode(container.load_bytes(path))
 
 
 def _drawn(job: Job, decoded: np.ndarray, rounded: np.ndarray, size: int) -> Picture:

@@ -104,14 +104,10 @@ def _decoded_bits(path: Path, test: Images) -> float:
     Raises:
       ValueError: to others.
     """
-    pixels, labels = subprocesses.call(_read, path)
+    pixels, labels = subprocesses.call(image_file.read, container.load_bytes(path))
     if not (np.array_equal(pixels, test.pixels) and np.array_equal(labels, test.labels)):
         raise ValueError(f"{path.name} does not decode to the images it was made from")
     return 8 * image_file.sizes(path.read_bytes()).images / test.pixels.size
-
-
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    return image_file.read(container.load_bytes(path))
 
 
 def _test(config: Config, data: ex.Data) -> Images:
