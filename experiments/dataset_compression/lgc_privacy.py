@@ -125,7 +125,7 @@ def measure(config: Config, trials: list[tuple[str]], data: ex.Data) -> ex.Measu
     with Bar(mode) as bar:
         found = privacy.audit(
             pool, config.archives.get(mode), config.audit, progress=bar,
-            cached=lambda name, compute: data.cached_arrays(f"{mode}_{name}", compute),
+            cached=lambda name, make: list(data.cached_tree(f"{mode}_{name}", make).values()),
         )  # fmt: skip
     attacks = [
         Attack(mode, attack.score, attack.calibration, target, *map(float, values))

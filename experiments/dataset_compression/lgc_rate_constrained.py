@@ -126,8 +126,8 @@ def _trained(config: Config, data: ex.Data, seed: int, utility: float) -> list[P
         return [np.frombuffer(content, np.uint8) for content in contents]
 
     paths = [data.path(f"utility_{utility:g}_bits_{b:g}_{seed}.lgc") for b in config.bits_weights]
-    contents = data.cached_arrays(f"utility_{utility:g}_{seed}", made)
-    for path, content in zip(paths, contents, strict=True):
+    contents = data.cached_tree(f"utility_{utility:g}_{seed}", made)
+    for path, content in zip(paths, contents.values(), strict=True):
         container.save(path, content.tobytes())
     return paths
 

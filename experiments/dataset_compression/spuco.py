@@ -164,7 +164,7 @@ def _archive(
             )  # fmt: skip
         return np.frombuffer(made.data, np.uint8), made.reconstruct(shown.pixels, shown.backgrounds)
 
-    archive, reconstructed = data.cached_arrays(name, compressed)
+    archive, reconstructed = data.cached_tree(name, compressed).values()
     path = data.path(f"{name}.lgc")
     container.save(path, archive.tobytes())
     return path, {"originals": pack(shown.pixels), decoder: pack(reconstructed)}

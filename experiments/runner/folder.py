@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fewbits.io import datasets, read_checkpoint, write_checkpoint
 from fewbits.io.json_files import file_digest, plain, read_checked, write_checked, write_json
 from fewbits.training.parallel import processes
@@ -74,16 +72,11 @@ class Data:
             write_checked(note, file_digest(path))
         return path
 
-    def cached_arrays(
-        self, name: str, compute: Callable[[], Iterable[np.ndarray]]
-    ) -> list[np.ndarray]:
-        """The arrays of `compute()`, computed when first asked for in this folder."""
-        path = self.cached_file(f"{name}.npz", lambda path: np.savez(path, *compute()))
-        with np.load(path) as arrays:
-            return list(arrays.values())
-
     def cached_tree(self, name: str, compute: Callable[[], Any]) -> Any:
-        """The tree of arrays `compute()`, computed when first asked for in this folder."""
+        """The tree of arrays `compute()`, computed when first asked for in this folder.
+
+        Lists come back as mappings, from numbers to their entries.
+        """
         path = self.cached_file(f"{name}.npz", lambda path: write_checkpoint(path, compute()))
         return read_checkpoint(path)
 
