@@ -27,6 +27,8 @@ from pruning.procedures import _iterative
 from pruning.procedures.classifiers import Lengths, Setting
 
 NETWORKS = {"lenet300": networks.lenet_300_100, "lenet5": networks.lenet_5_caffe}
+TOLERANCE = 0.1
+"""By which share the threshold may raise the validation loss."""
 Parts = dict[str, Images]
 
 
@@ -68,8 +70,6 @@ class Iterative:
     penalty_weight: float
     """Of the first step, for the whole network's size where it is a share of its weights."""
     steps: tuple[PruningStep, ...]
-    tolerance: float = 0.1
-    """By which share the threshold may raise the validation loss."""
     learning_rate: float = 2e-3
     seeds: int | None = None
     """The first so many of the run's; all if not given. No claim rests on fewer than all."""
@@ -78,7 +78,7 @@ class Iterative:
         """Of every step."""
         share, first = METHODS[self.method].strength_is_share, self.penalty_weight
         weights = [first / one.factor if share else first * one.factor for one in self.steps]
-        return [Setting(weight, self.tolerance, self.learning_rate) for weight in weights]
+        return [Setting(weight, TOLERANCE, self.learning_rate) for weight in weights]
 
 
 def parts_of(data: ex.Data, name: str, n_validation: int) -> Parts:
