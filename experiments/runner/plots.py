@@ -60,17 +60,13 @@ def image_grid(
     rows: Sequence[tuple[str, np.ndarray]], *, columns: int = 20, scale: float = 0.45
 ) -> Figure:
     """Rows of small images, each with its title: uint8 (N, H, W, C), N up to `columns`."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(scale * columns, (scale + 0.32) * len(rows)))
-        axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    figure, axes = subplots(rows=len(rows), width=scale * columns, height=scale + 0.32)
     for axis, (title, images) in zip(axes, rows, strict=True):
         shown = np.asarray(images[:columns])
         shown = np.pad(shown, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
         strip = np.concatenate(list(shown), axis=1)
-        if strip.shape[-1] == 1:
-            axis.imshow(strip[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        else:
-            axis.imshow(strip, interpolation="nearest")
+        strip = strip[..., 0] if strip.shape[-1] == 1 else strip
+        axis.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(title, loc="left", fontsize=8, pad=2)
         axis.axis("off")
     return figure
