@@ -90,3 +90,14 @@ def test_the_main_job_writes_its_report(capsys, tmp_path):
     for row in rows:
         assert row["bytes"] == (tmp_path / "files" / row["file"]).stat().st_size
         assert 10 <= row["accuracy_percent"] <= 100
+
+
+def test_several_processes_need_a_folder(capsys):
+    assert main(["envelope", "--distributed", "127.0.0.1:1,2,0"]) == 2
+    assert capsys.readouterr().err == "error: several processes need one folder: give --out\n"
+
+
+def test_flags_of_the_machine_are_no_part_of_the_command(tmp_path):
+    assert main(["envelope", "--out", str(tmp_path), "default", "--data-dir=x"]) == 0
+    record = json.loads((tmp_path / "records/default.json").read_text())
+    assert record["command"] == "python -m experiments envelope default"
