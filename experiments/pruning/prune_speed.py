@@ -97,15 +97,13 @@ def measure(config: Config, trials: list, data: ex.Data) -> list[Any]:
     ]
 
 
-def recompute(config: Config, row: Any, data: ex.Data) -> dict[str, float]:
-    again = measure(replace(config, lenet=row[0] == "lenet300"), [], data)
-    return next(one._asdict() for one in again if one[0] == row[0])
-
-
 EXPERIMENT = ex.of_module(
     __name__,
     (Sweep, Step, Part),
     {"paper": Config(), "bound": Config(bound=True), "smoke": Config(8, 100, lenet=False)},
+    recompute=lambda config, row, data: measure(
+        replace(config, lenet=row[0] == "lenet300"), [], data
+    ),
     data="synthetic",
     notes="ratios of median wall times, interleaved in one process, compiled before",
     headline="pruning.sweep.lenet300.time_over_sequential",
