@@ -14,7 +14,7 @@ import bitalloc
 from bitalloc.encoders import sensors
 from bitalloc.encoders.bottleneck import BottleneckConfig
 from bitalloc.fitting.fit import FitConfig, Problem, Sample
-from experiments.runner import figures, plots, subprocesses
+from experiments.runner import plots, subprocesses
 from experiments.runner.experiment import Experiment, Record
 from experiments.runner.folder import Data
 from fewbits.io import datasets
@@ -86,7 +86,7 @@ def _decoded(path: Path, messages: bytes, count: int) -> np.ndarray:
 
 def against_published(experiment: Experiment, record: Record) -> dict[str, Figure]:
     """The published figure redrawn, ours beside it, with two lines to compare with."""
-    figure, axes = figures.draw(experiment, record.of(experiment.row_types[0]))
+    figure, axes = plots.draw(experiment, record.of(experiment.row_types[0]))
     for axis in axes.values():
         for value, label, colour in (
             (UNCOMPRESSED_PUBLISHED, "published, uncompressed", plots.PUBLISHED),

@@ -22,7 +22,6 @@ from bitalloc.fitting.fit import Problem
 from bitalloc.model import accuracy
 from experiments.bit_allocation import bitalloc_data
 from experiments.runner import experiment as ex
-from experiments.runner import figures as drawing
 from experiments.runner import plots
 
 TARGETS_PERCENT = (70, 80, 90)
@@ -116,7 +115,7 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     axis.axvline(13.5, color="white", lw=0.6)
     axis.grid(visible=False)
     axis.set_title(f"the {shown.bits} chosen pixels on the mean image", loc="left")
-    return {"pixels": figure, **drawing.default(EXPERIMENT, record)}
+    return {"pixels": figure, **plots.default(EXPERIMENT, record)}
 
 
 EXPERIMENT = ex.of_module(

@@ -24,8 +24,8 @@ from experiments.common.decoded_sets import CONVNET, REPORT_CNN
 from experiments.dataset_compression.lgc_mnist import PUBLISHED_BYTES, PUBLISHED_PERCENT
 from experiments.runner import experiment as ex
 from experiments.runner import plots
-from experiments.runner.figures import draw
 from experiments.runner.folder import plain
+from experiments.runner.plots import draw
 from experiments.runner.rows import grouped, mean_over_seeds, restore
 from fewbits.coding import container
 from fewbits.io import datasets

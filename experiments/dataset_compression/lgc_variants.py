@@ -25,7 +25,7 @@ from experiments.common import decoded_sets
 from experiments.dataset_compression import lgc_variants_pictures
 from experiments.runner import experiment as ex
 from experiments.runner import plots, rows
-from experiments.runner.figures import draw
+from experiments.runner.plots import draw
 from fewbits.coding import container
 from fewbits.io.progress import Bar
 from fewbits.training import downstream, trees

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.runner import figures, plots, registry, rows
+from experiments.runner import plots, registry, rows
 from experiments.runner.experiment import Experiment
 from experiments.runner.records import REPOSITORY, Claim, read_claims, read_records
 from experiments.runner.tables import Table, as_csv, markdown, number
@@ -111,7 +111,7 @@ def of_records(
             title = f"{table.title} ({name})" if several else table.title
             tables.append(table._replace(title=title))
         if experiment.figures is None:
-            for title, figure in figures.default(experiment, record).items():
+            for title, figure in plots.default(experiment, record).items():
                 drawn[f"{name}_{title}" if several else title] = figure
     return tables, drawn
 

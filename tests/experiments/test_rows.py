@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 import pytest
 
-from experiments.runner import claims, figures, rows
+from experiments.runner import claims, plots, rows
 from experiments.runner.experiment import (
     Across,
     Artifact,
@@ -195,12 +195,12 @@ def test_a_key_may_have_columns_of_its_own():
 
 def test_the_default_figure_has_a_panel_for_each_value_and_published_stars(record):
     measured = [row for row in record.of(Row) if row.data == "a"]
-    figure, axes = figures.draw(EXPERIMENT, measured)
+    figure, axes = plots.draw(EXPERIMENT, measured)
     assert list(axes) == ["a"]
     assert axes["a"].get_xscale() == "log"
     assert axes["a"].get_ylabel() == "accuracy, %"
     assert len(axes["a"].containers) == 2
-    assert list(figures.default(EXPERIMENT, record)) == ["percent_against_size"]
+    assert list(plots.default(EXPERIMENT, record)) == ["percent_against_size"]
 
 
 class Front(NamedTuple):
@@ -214,7 +214,7 @@ def test_a_statistic_on_x_takes_the_place_of_the_key():
     measured = [Front("drr", w, n, e) for w, n, e in ((3, 10, 5.0), (1, 90, 1.0), (1, 110, 2.0))]
     experiment = Experiment(Front, {}, measure, name="e")
     front = Record("paper", "paper", None, tuple(measured), {}, {})
-    drawn = figures.default(experiment, front)
+    drawn = plots.default(experiment, front)
     assert list(drawn) == ["error_against_nonzeros"]
     (axis,) = drawn["error_against_nonzeros"].axes
     assert (axis.get_xlabel(), axis.get_xscale()) == ("nonzeros", "log")
@@ -244,7 +244,7 @@ def test_axes_with_the_same_labels_share_a_plot_and_a_line_of_the_table():
     measured = (Bound(1.0, 2.0, 3.0), Bound(2.0, 1.0, 1.5), Code(1.0, 4.0), Code(2.0, 3.0))
     experiment = Experiment((Bound, Code), {"paper": Config()}, measure, name="shared")
     record = Record("paper", "paper", Config(), measured, {}, {})
-    found = figures.default(experiment, record)
+    found = plots.default(experiment, record)
     assert list(found) == ["lower_against_level"]
     (axis,) = found["lower_against_level"].axes
     assert len(axis.containers) == 3
