@@ -1,10 +1,11 @@
 """Training sets that a subprocess has decoded from a file."""
 
-import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+import lgc
 from experiments.runner import subprocesses
 from fewbits.coding import container
 from fewbits.io.datasets import Images
@@ -24,13 +25,9 @@ def from_archive(
 
     With `heavy`, heavily augmented images and their soft labels.
     """
-    counted = [] if per_class is None else ["--per-class", str(per_class)]
-    counted += ["--heavy"] * heavy
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "decoded.npz"
-        subprocesses.python("lgc", ["decompress", path, out, *counted, "--seed", str(seed)])
-        with np.load(out) as decoded:
-            return decoded["images"], decoded["soft_labels" if heavy else "labels"]
+    draw = partial(lgc.decompress, per_class=per_class, seed=seed, heavy=heavy)
+    images, labels, soft_labels = subprocesses.call(draw, path.read_bytes())
+    return images, soft_labels if heavy else labels
 
 
 def percent_learned(
