@@ -12,10 +12,10 @@ from sklearn.model_selection import train_test_split
 
 import bitalloc
 
-table, few_digits = load_breast_cancer(), load_digits(n_class=6)
+table, few_digits = load_breast_cancer(), load_digits(n_class=3)
 sets = {
     "a table of 30 columns, 2 classes": (table.data, table.target_names[table.target]),
-    "images of 8 x 8 pixels, 6 classes": (few_digits.images.astype(np.uint8), few_digits.target),
+    "images of 8 x 8 pixels, 3 classes": (few_digits.images.astype(np.uint8), few_digits.target),
 }
 
 # %% Mode `auto` sends the class that a classifier at the sensor finds; mode `pixel` sends

@@ -21,14 +21,17 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 _QUICK = "JAX_DISABLE_MOST_OPTIMIZATIONS"
-_PLAIN_LOOPS = "--xla_cpu_use_fusion_emitters=false"
-"""XLA's emitters of fused loops take half of the time in which it compiles."""
+_SHORT = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+"""XLA's emitters of fused loops take half of the time in which it compiles; and a small program
+takes longer in many parts than in one."""
+_MOST_BYTES = 2e9
+"""Of one worker's memory, before compiled programs are forgotten."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tests compile longer than they run; XLA's costly passes are for the long ones."""
     # Read once, before the first program.
-    os.environ["XLA_FLAGS"] = f"{_PLAIN_LOOPS} {os.environ.get('XLA_FLAGS', '')}"
+    os.environ["XLA_FLAGS"] = f"{_SHORT} {os.environ.get('XLA_FLAGS', '')}"
     if "not slow" in config.option.markexpr:
         # Processes that tests start have to compute as they do, to the last bit.
         os.environ.setdefault(_QUICK, "true")
@@ -93,9 +96,18 @@ def quick_compilation():
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_compiled_programs():
-    """Thousands of programs of other modules only slow the collector down."""
+    """Programs of other modules are forgotten before they fill the memory."""
     yield
-    jax.clear_caches()
+    if _resident_bytes() > _MOST_BYTES:
+        jax.clear_caches()
+
+
+def _resident_bytes() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux
+        return float("inf")
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture
