@@ -19,10 +19,10 @@ from typing import Annotated, Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from experiments.devices import estimates
 from experiments.runner import experiment as ex
 from experiments.runner import plots, subprocesses
 from experiments.runner.folder import RunError
+from fewbits.training.parallel import estimates
 
 VERBS = {"gpu-day": "experiments.devices.gpu_day"}
 """What `python -m experiments devices` does besides running a preset."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from bitalloc.encoders import bottleneck
 from fewbits.training import gradient_descent, losses, networks, sampling
 from fewbits.training.method import Loss, Method, Params
 from fewbits.training.models import transformer, vgg
+from fewbits.training.parallel.compile_only import Built, Split
 from lgc.autoencoders import variants
 from lgc.distillation import augmentation, kernel_ridge, pixel_rate
 from lgc.distillation.quantised_images import QuantisedImages
@@ -27,23 +28,6 @@ from pruning import teacher_student
 from pruning.graphs import reachability
 from pruning.methods import METHODS
 from pruning.procedures import classifiers
-
-Split = Literal["runs", "batch"]
-
-
-class Built(NamedTuple):
-    """A traceable function and the shapes of its two arguments.
-
-    Attributes:
-      function: split over runs, (what is one run's own, what all read) -> the run's new own part;
-        split over a batch, (state, batch) -> new state.
-      own: shapes of the first argument, of one run.
-      shared: shapes of the second; the whole batch's, of one chip, where the batch is split.
-    """
-
-    function: Callable[[Any, Any], Any]
-    own: Any
-    shared: Any
 
 
 class Program(NamedTuple):
