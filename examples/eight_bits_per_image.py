@@ -11,9 +11,9 @@ from sklearn.model_selection import train_test_split
 
 import bitalloc
 
-digits = load_digits()
+digits = load_digits(n_class=4)
 images, labels = (digits.images * 15).astype(np.uint8), digits.target
-split = train_test_split(images, labels, test_size=500, random_state=0, stratify=labels)
+split = train_test_split(images, labels, test_size=200, random_state=0, stratify=labels)
 train_images, test_images, train_labels, test_labels = split
 
 # %% A sensor that can compute anything runs the best of several classifiers and sends the class.

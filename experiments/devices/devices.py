@@ -24,7 +24,7 @@ from experiments.runner import plots, subprocesses
 from experiments.runner.folder import RunError
 from fewbits.training.parallel import estimates
 
-VERBS = {"gpu-day": "experiments.devices.gpu_day"}
+VERBS = {"gpu-day": "benchmarks.gpu_day"}
 """What `python -m experiments devices` does besides running a preset."""
 SMALL, POD, NEWER, CUDA = "v5e:2x2", "v5e:16x16", "v6e:2x2", "cuda"
 _ORDER = {CUDA: 0, SMALL: 1, POD: 1, NEWER: 2}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from experiments.__main__ import main
-from experiments.devices import gpu_day
+from benchmarks import gpu_day
 
 WORK = """
 import pathlib, sys, time
