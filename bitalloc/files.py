@@ -38,7 +38,7 @@ def save(path: str | Path, model: Model) -> None:
       >>> x = np.random.default_rng(0).normal(size=(300, 4))
       >>> with tempfile.TemporaryDirectory() as folder:
       ...     path = pathlib.Path(folder) / "model.fwb"
-      ...     bitalloc.save(path, bitalloc.fit(x, x[:, 2] > 0, 1))
+      ...     bitalloc.save(path, bitalloc.fit(x, x[:, 2] > 0, 1, mode="pixel"))
       ...     bitalloc.load(path).decoder_kind
       'table'
     """
@@ -70,7 +70,7 @@ def to_bytes(model: Model) -> bytes:
     Example:
       >>> import numpy as np, bitalloc
       >>> x = np.random.default_rng(0).normal(size=(300, 4))
-      >>> data = bitalloc.to_bytes(bitalloc.fit(x, x[:, 2] > 0, 1))
+      >>> data = bitalloc.to_bytes(bitalloc.fit(x, x[:, 2] > 0, 1, mode="pixel"))
       >>> bitalloc.from_bytes(data).bits
       1
     """
@@ -201,7 +201,7 @@ def from_bytes(data: bytes) -> Model:
     Example:
       >>> import numpy as np, bitalloc
       >>> x = np.random.default_rng(0).normal(size=(300, 4))
-      >>> model = bitalloc.fit(x, x[:, 2] > 0, 1)
+      >>> model = bitalloc.fit(x, x[:, 2] > 0, 1, mode="pixel")
       >>> bitalloc.from_bytes(bitalloc.to_bytes(model)).classes
       (False, True)
     """

@@ -139,7 +139,7 @@ def encode(model: Model, features: Num[ArrayLike, "n ..."], bits: int | None = N
     Example:
       >>> import numpy as np, bitalloc
       >>> x = np.random.default_rng(0).normal(size=(300, 4))
-      >>> model = bitalloc.fit(x, x[:, 2] > 0, 1)
+      >>> model = bitalloc.fit(x, x[:, 2] > 0, 1, mode="pixel")
       >>> len(bitalloc.encode(model, x[:80]))
       10
     """
@@ -183,7 +183,7 @@ def decode(model: Model, data: bytes, n: int, bits: int | None = None) -> Shaped
     Example:
       >>> import numpy as np, bitalloc
       >>> x = np.random.default_rng(0).normal(size=(300, 4))
-      >>> model = bitalloc.fit(x, np.where(x[:, 2] > 0, "high", "low"), 1)
+      >>> model = bitalloc.fit(x, np.where(x[:, 2] > 0, "high", "low"), 1, mode="pixel")
       >>> bitalloc.decode(model, bitalloc.encode(model, [[0, 0, 2, 0], [0, 0, -2, 0]]), 2).tolist()
       ['high', 'low']
     """

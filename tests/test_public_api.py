@@ -19,11 +19,6 @@ _LIST = re.search(r"(?s)^PACKAGES = (\(.*?\))", _BUILD.read_text(), re.M)
 assert _LIST
 PACKAGES: tuple[str, ...] = ast.literal_eval(_LIST[1])
 """Those that the reference shows."""
-COMPILED_LONG = {
-    "lgc", "lgc.gmm", "lgc.distill", "lgc.groups", "lgc.decompress", "lgc.privacy", "lgc.stream",
-    "pruning.prune", "pruning.iterative", "pruning.three_phase", "bitalloc.fit",
-}  # fmt: skip
-"""Examples that run in CI's longer tests: they compile whole methods."""
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -84,16 +79,9 @@ def test_a_public_name_is_documented_and_shown(package: str, name: str, value: A
 def _with_examples() -> list[Any]:
     values = {package: importlib.import_module(package) for package in PACKAGES}
     values |= {label: value for label, (_, _, value) in zip(IDS, PUBLIC, strict=True)}
-    assert set(values) >= COMPILED_LONG
-    return [
-        pytest.param(
-            label, value, id=label, marks=[pytest.mark.slow] if label in COMPILED_LONG else []
-        )
-        for label, value in values.items()
-    ]
+    return [pytest.param(label, value, id=label) for label, value in values.items()]
 
 
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(("label", "value"), _with_examples())
 def test_examples_run(label: str, value: Any):
     """As a user types them: without the stricter settings of these tests."""

@@ -19,12 +19,12 @@ PROJECTION = ["--mode", "projection", "--no-networks"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Digits of three classes, a model of 4 bits, its messages of all images."""
+    """Digits of three classes, a model of 6 bits, its messages of all images."""
     folder = tmp_path_factory.mktemp("bitalloc")
     data = load_digits(n_class=3)
     np.savez(folder / "in.npz", images=data.images.astype(np.uint8), labels=data.target + 5)
     np.savez(folder / "images.npz", images=data.images.astype(np.uint8))
-    run = ["fit", "in.npz", "model", "--bits", "4", "--no-smaller-budgets", *PROJECTION]
+    run = ["fit", "in.npz", "model", "--bits", "6", "--mode", "pixel", "--no-smaller-budgets"]
     assert main([str(folder / part) if part in ("in.npz", "model") else part for part in run]) == 0
     assert main(["encode", *(str(folder / n) for n in ("model", "images.npz", "messages"))]) == 0
     return folder
@@ -38,7 +38,7 @@ def test_a_subprocess_decodes_the_bytes(folder):
     labels = np.load(folder / "labels.npz")["labels"]
     assert labels.dtype == truth.dtype
     assert np.mean(labels == truth) > 0.85
-    assert (folder / "messages").stat().st_size < len(truth) * 4 / 8 + 100
+    assert (folder / "messages").stat().st_size < len(truth) * 6 / 8 + 100
 
 
 @pytest.mark.slow
@@ -53,6 +53,7 @@ def test_curve_prints_csv_alone_on_stdout(folder, capsys):
     assert (folder / "curve.csv").read_text() == printed.out
 
 
+@pytest.mark.slow
 def test_fit_reports_as_json_and_messages_belong_to_a_model(folder, tmp_path, capsys):
     model = tmp_path / "json_model"
     fit = ["fit", str(folder / "in.npz"), str(model), "--bits", "2", *PROJECTION, "--json"]
@@ -66,15 +67,15 @@ def test_fit_reports_as_json_and_messages_belong_to_a_model(folder, tmp_path, ca
     fails(capsys, ["decode", model, folder / "messages", labels], "another model")
 
 
-def test_feature_vectors_with_groups_of_columns_and_text_labels(folder, capsys):
+def test_feature_vectors_with_groups_of_columns_and_text_labels(tmp_path, capsys):
     data = load_digits(n_class=2)
     names = np.array(["zero", "one"])[data.target]
-    np.savez(folder / "vectors.npz", features=data.data / 7, labels=names)
-    paths = [str(folder / name) for name in ("vectors.npz", "vector_model")]
+    np.savez(tmp_path / "vectors.npz", features=data.data / 7, labels=names)
+    paths = [str(tmp_path / name) for name in ("vectors.npz", "vector_model")]
     fit = ["fit", *paths, "--bits", "3", "--mode", "pixel", "--sensors", "0-31/32-63"]
     assert main(fit) == 0
     assert "by sensor" in capsys.readouterr().out.splitlines()[-1]
-    model, out, labels = (str(folder / n) for n in ("vector_model", "vector_out", "names.npz"))
+    model, out, labels = (str(tmp_path / n) for n in ("vector_model", "vector_out", "names.npz"))
     assert main(["encode", model, paths[0], out]) == 0
     assert main(["decode", model, out, labels]) == 0
     assert np.mean(np.load(labels)["labels"] == names) > 0.95

@@ -66,8 +66,8 @@ test_accuracy.__test__ = False  # a helper, in spite of its name
     ("mode", "view", "bits", "least"),
     [
         ("pixel", "central", 4, 0.8),
-        ("pixel", "quadrants", 10, 0.8),
-        ("projection", "central", 3, 0.9),
+        pytest.param("pixel", "quadrants", 10, 0.8, marks=pytest.mark.slow),
+        pytest.param("projection", "central", 3, 0.9, marks=pytest.mark.slow),
         pytest.param("decision", "central", 2, 0.85, marks=pytest.mark.slow),
     ],
 )

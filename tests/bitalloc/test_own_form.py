@@ -58,6 +58,7 @@ def test_a_folder_of_pictures(tmp_path: Path, images):
     assert np.mean(back == np.sort(NAMES)) > 0.9
 
 
+@pytest.mark.slow
 def test_one_array_of_pictures_is_enough_to_encode(tmp_path: Path):
     np.savez(tmp_path / "set.npz", images=GREY, labels=NAMES)
     model = str(tmp_path / "model")

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from experiments.__main__ import main
 from benchmarks import gpu_day
+from experiments.__main__ import main
 
 WORK = """
 import pathlib, sys, time

@@ -60,6 +60,7 @@ def test_the_best_of_all_that_fit_is_chosen_and_can_be_written(monkeypatch):
     assert len(data) <= 1_500
 
 
+@pytest.mark.slow
 def test_a_budget_without_an_image_of_each_class_is_refused():
     train, held = datasets.split_validation(datasets.load("digits", "train"), 200)
     with pytest.raises(InputError, match="60 bytes"):

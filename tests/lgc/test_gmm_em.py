@@ -187,7 +187,7 @@ def test_few_samples_in_many_dimensions_agree_with_scikit_learn():
     assert abs(float(info.log_likelihood) - theirs.score(samples)) < 0.5
 
 
-@pytest.mark.parametrize("precision", ["samples", "float64"])
+@pytest.mark.parametrize("precision", ["samples", pytest.param("float64", marks=pytest.mark.slow)])
 def test_more_iterations_never_give_a_lower_likelihood(precision):
     samples, responsibilities = few_samples()
     data = jnp.asarray(samples, jnp.float32)
@@ -250,6 +250,7 @@ def broken_data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_degenerate_data_gives_a_finite_mixture(key, kind):
     for name, (samples, mask) in broken_data().items():

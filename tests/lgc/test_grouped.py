@@ -45,6 +45,7 @@ def test_the_loss_is_cross_entropy_and_divergence_of_the_layers(decoder, key):
     assert not np.any(gradient["decoder"]["backgrounds"])
 
 
+@pytest.mark.slow
 def test_a_background_does_not_reach_the_latents(key):
     """White shapes on colours that differ: the same shape has the same latents on each."""
     colours = _colours()

@@ -10,6 +10,7 @@ def initialised(name: initialisation.Initialisation, key: jax.Array):
     return initialisation.initialise(name, key, variants.build("vae", (28, 28, 1), 10).init(key))
 
 
+@pytest.mark.slow
 def test_every_weight_and_bias_is_uniform_within_the_root_of_the_inputs(key):
     params = initialised("pytorch", key)
     layers = jax.tree.leaves(params, is_leaf=lambda node: "kernel" in node)

@@ -60,6 +60,7 @@ def _scored(contents, images, config):
     return scores(jax.random.key(2), contents.decoder, mixture, images, (5, 4, 1), config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
 def test_an_image_of_the_file_is_explained_and_another_is_not(covariance):
     contents = _archive(covariance)

@@ -69,6 +69,7 @@ def test_noisy_copies_of_members_are_found_out():
     assert found.ratio_quantiles[4] < 0.3
 
 
+@pytest.mark.slow
 def test_under_the_null_p_values_are_uniform():
     """Fresh draws and random halves: each p-value rank is as likely as any other."""
     rng, pool, classes, _ = _pool()

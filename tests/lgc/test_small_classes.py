@@ -29,6 +29,7 @@ def test_a_component_needs_samples(n_samples, n_dimensions, covariance, most):
     assert selection.most_components(n_samples, n_dimensions, covariance) == most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen_by", ["bic", "bytes"])
 def test_a_candidate_that_diverged_is_passed_over(chosen_by):
     rng = np.random.default_rng(1)
@@ -42,6 +43,7 @@ def test_a_candidate_that_diverged_is_passed_over(chosen_by):
     assert selection.select(both, config) is good.mixtures[0]
 
 
+@pytest.mark.slow
 def test_few_samples_in_many_dimensions_have_a_likelihood_that_converges():
     latents = np.random.default_rng(2).normal(size=(30, 20)).astype(np.float32)
     config = lgc.Config(components=1)

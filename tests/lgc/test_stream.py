@@ -41,11 +41,13 @@ def test_a_file_of_distilled_images():
     check(distilled_images.write(contents()), [5, 6, 7], (9, 9, 1))
 
 
+@pytest.mark.slow
 def test_a_file_of_distilled_images_with_augmentation():
     augmented = contents(augmentation=lgc.distillation.Augmentation(rotation=5, brightness=20))
     check(distilled_images.write(augmented), [5, 6, 7], (9, 9, 1))
 
 
+@pytest.mark.slow
 def test_a_lossless_subset_gives_its_images():
     images, labels = blobs(14)
     data = lossy_subset.write(images, labels, LOSSLESS)

@@ -157,7 +157,13 @@ def test_a_damaged_teacher_is_a_format_error(file):
                 read(data)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (9, 13, 3), (28, 28, 1), (33, 70, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (9, 13, 3),
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ((8, 8, 1), (28, 28, 1), (33, 70, 1))),
+    ],
+)
 def test_networks_of_any_shape(shape):
     for width in (4, 10):
         params = network.init(jax.random.key(1), shape, 5, width)
@@ -168,6 +174,7 @@ def test_networks_of_any_shape(shape):
         assert network.logits(params, jnp.ones((2, *shape))).shape == (2, 5)
 
 
+@pytest.mark.slow
 def test_a_teacher_is_about_as_large_as_asked():
     for n_bytes in (1_000, 3_000):
         width = network.width_for((28, 28, 1), 10, n_bytes)

@@ -76,6 +76,7 @@ def test_sharp_drr_is_close():
     assert toy.OPTIMUM - 1e-3 < toy.objective(params) < 1.03 * toy.OPTIMUM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("averaging", ["none", "mean"])
 def test_published_pmmp_comes_near_but_not_there(averaging):
     config = pmmp.PmmpConfig(pmmp.Hyperparameters(0.01, ALPHA, 1.0, 1.0), averaging)

@@ -168,6 +168,7 @@ def test_small_english_is_smaller_than_under_brotli():
     assert len(text.compress(words)) < len(brotli.compress(words, quality=11))
 
 
+@pytest.mark.slow
 def test_salvaged_bytes_that_nothing_checks_are_said():
     stored = bytearray(mixed.compress(np.random.default_rng(0).bytes(3_000)))
     stored[1_000] ^= 1

@@ -38,6 +38,7 @@ def test_the_best_precision_is_the_least_of_network_and_text():
     assert total(bits) == pytest.approx(min(map(total, offline_training.PRECISIONS)))
 
 
+@pytest.mark.slow
 def test_an_untrained_network_costs_about_a_byte_a_byte():
     params = transformer.init(SHAPE, jax.random.key(0))
     nats = offline_training.mean_nats(SHAPE, params, offline_training.pieces(TEXT, 64))

@@ -114,6 +114,7 @@ def test_what_is_left_has_a_gradient_and_what_went_has_none():
             np.testing.assert_array_equal(found[name], expected, err_msg=f"{name} {seed}")
 
 
+@pytest.mark.slow
 def test_tokens_that_the_example_lacks_stay():
     """Embeddings of words that no example has are still part of the function."""
 

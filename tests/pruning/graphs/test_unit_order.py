@@ -22,7 +22,9 @@ def pruned(network, density, seed=0):
     ("network", "shape"),
     [
         (networks.mlp((36, 30, 20, 4)), (5, 36)),
-        (networks.lenet_5_caffe((16, 16, 1), 10), (2, 16, 16, 1)),
+        pytest.param(
+            networks.lenet_5_caffe((16, 16, 1), 10), (2, 16, 16, 1), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_function_stays(network, shape):

@@ -122,6 +122,7 @@ def test_diverging_runs_say_so_and_leave_the_others_alone():
         np.testing.assert_array_equal(a[0], b[0])
 
 
+@pytest.mark.slow
 def test_broken_inputs_are_data():
     train, validation = problem()
     images = np.where(train[0] > 2, np.nan, train[0]).astype(np.float32)

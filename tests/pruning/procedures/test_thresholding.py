@@ -83,6 +83,7 @@ def test_keeping_counts(params):
         assert trees.nonzeros(thresholding.keeping(params, count)) == count
 
 
+@pytest.mark.slow
 def test_runs_search_on_their_own(params):
     objective = functools.partial(removed_square, reference=params)
     limits = jnp.array([1.01, 2.0, 50.0])

@@ -27,6 +27,7 @@ def test_running_statistics_become_those_of_the_batches():
     np.testing.assert_allclose(found["norm1"]["var"], first.var(axis=(0, 1, 2)), rtol=0.02)
 
 
+@pytest.mark.slow
 def test_no_more_batches_are_seen_than_asked_for():
     params, state = NETWORK.init(jax.random.key(0))
     one = batchnorm.settled(NETWORK, params, state, X, 16, batches=1)

@@ -49,7 +49,10 @@ def applied():
 
 @pytest.mark.parametrize(
     "config",
-    [pytest.param(SMALL, marks=pytest.mark.slow), HINTED, dataclasses.replace(SMALL, tied=True)],
+    [
+        *(pytest.param(config, marks=pytest.mark.slow) for config in (SMALL, HINTED)),
+        dataclasses.replace(SMALL, tied=True),
+    ],
 )
 def test_step_by_step_is_all_at_once(config: TransformerConfig, key: jax.Array):
     params, tokens = _params(config, key), _tokens()
