@@ -27,7 +27,8 @@ from fewbits.training import gradient_descent, losses, networks, trees
 
 @dataclass(frozen=True)
 class Config:
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[int, ...] = (5, 6, 7, 8, 9)
+    """The rule that selects a file was changed after the test errors of seeds 0 to 4."""
     validation_images: int = 300
     steps: int = 3_000
     """Of the training before the command."""
