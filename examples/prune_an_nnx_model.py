@@ -52,7 +52,8 @@ pruned = pruning.prune(
     validation,
     state=statistics,
     budget_bytes=900,
-    steps=400,
+    steps=300,
+    baseline=False,
     strengths=(3e-4, 1e-3),
 )
 for point in pruned.points:

@@ -38,7 +38,7 @@ test_images, test_names = pixels[-500:, ..., None], words[digits.target[-500:]]
 found = read_labelled(folder)
 classes = np.array(found.class_names)
 config = replace(
-    lgc.DistillConfig.quick(), downsamplings=(Downsampling(1, 3),), teacher=1000, teacher_steps=400
+    lgc.DistillConfig.quick(), downsamplings=(Downsampling(1, 3),), teacher=1000, teacher_steps=300
 )
 data = lgc.distill(found.images, classes[found.labels], 3000, config=config)
 n_stored = len(lgc.decompress(data).images)
@@ -57,7 +57,7 @@ def step(params, state, images, labels):
     return optax.apply_updates(params, updates), state
 
 
-def accuracy(batches, steps=300):
+def accuracy(batches, steps=200):
     """Of a network trained on (images, probabilities of classes), on test images, in percent."""
     state = optimizer.init(params := network.init(jax.random.key(0)))
     for images, labels in itertools.islice(batches, steps):
