@@ -219,7 +219,8 @@ def _entry(field: Field, rows: Sequence[Any]) -> str:
     different = list(dict.fromkeys(values))
     if len(different) > 1 and all(isinstance(v, int | float) for v in different):
         different = [float(np.mean(values))]
-    return "/".join(sorted(_text(value, form) for value in different))
+    first, *others = sorted(_text(value, form) for value in different)
+    return "/".join([first, *others]) if len(others) < 4 else f"{first} and {len(others)} more"
 
 
 def _text(value: Any, form: str) -> str:
