@@ -45,7 +45,10 @@ class Source(NamedTuple):
 SOURCES = {
     "digits": Source(None, _DIGIT_NAMES, "scikit-learn's 8x8 digits, last 500 images as test set"),
     "greek_letters": Source(
-        None, tuple(embedded.LETTERS), "ten Greek letters drawn from fonts, 2,500/2,000 images"
+        None,
+        tuple(embedded.LETTERS),
+        "ten Greek letters in the fonts of matplotlib, 2,500/2,000 images; pixels depend on its "
+        "version and Pillow's",
     ),
     "mnist": Source("3.0.1", _DIGIT_NAMES, "original MNIST, official 60,000/10,000 split"),
     "fashion_mnist": Source(
@@ -281,12 +284,12 @@ def _how_to_prepare(name: str, version: str | None, data_dir: str | Path | None)
         f"{name}/{version} is not prepared {where}. Three ways to get it:",
         f"  1. point --data-dir or TFDS_DATA_DIR at a folder that holds {name}/{version} as "
         "prepared by TensorFlow Datasets;",
-        f"  2. python -m experiments prepare {name}   (downloads; TFDS needs TensorFlow installed "
-        "for this step only);",
+        f"  2. in Python, fewbits.io.datasets.prepare_with_tfds({name!r})   (downloads; TFDS needs "
+        "TensorFlow installed for this step only);",
     ]
     if name in idx.ORIGINAL_MD5:
         lines.append(
-            f"  3. python -m experiments prepare {name} --from-idx DIR   (the four plain or "
+            f"  3. fewbits.io.datasets.prepare_from_idx({name!r}, DIR)   (the four plain or "
             "gzipped IDX files, no TensorFlow; Debian's dataset-fashion-mnist ships such files)."
         )
     else:

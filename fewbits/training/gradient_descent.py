@@ -166,5 +166,5 @@ def train(
     """
     method = build(GradientDescentConfig(Hyperparameters(learning_rate)), loss, optimizer)
     plan = loop.Plan(steps, batch_size, log_points=1)
-    run = jax.jit(lambda params, data: loop.run(method, plan, key, params, data).params)
-    return run(params, data)
+    run = jax.jit(lambda key, params, data: loop.run(method, plan, key, params, data).params)
+    return run(key, params, data)

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewbits.coding import params_from_bytes, params_to_bytes
-from fewbits.training import evaluation, trees
-from fewbits.training.method import Key, Params
+from fewbits.training import evaluation, gradient_descent, trees
+from fewbits.training.method import Key, Loss, Params
 from pruning.search import trial
 from pruning.search.recognise import Chain
 from pruning.search.selection import Point
@@ -116,12 +116,17 @@ def _trained(
             plain.apply(weights, inputs), labels, settings.label_smoothing
         ), {}
 
+    def train(key: Key, params: Params, loss: Loss, steps: int, rate: float) -> Params:
+        return gradient_descent.train(
+            key, params, problem.train, loss, steps=steps, batch_size=problem.batch_size,
+            learning_rate=rate, optimizer=gradient_descent.falling_adam(steps),
+        )  # fmt: skip
+
     on_grid = max(steps // 5, 1)
-    rate, size = settings.learning_rate, problem.batch_size
-    params = trial.train(loss, key, params, problem.train, max(steps - on_grid, 1), size, rate)
-    key = jax.random.fold_in(key, 1)
+    params = train(key, params, loss, max(steps - on_grid, 1), settings.learning_rate)
     rounded = trial.on_grid(loss, bits)
-    params = trial.train(rounded, key, params, problem.train, on_grid, size, rate / 2)
+    key = jax.random.fold_in(key, 1)
+    params = train(key, params, rounded, on_grid, settings.learning_rate / 2)
     return params_to_bytes(jax.tree.map(np.asarray, params), bits=bits)
 
 

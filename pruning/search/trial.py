@@ -153,9 +153,11 @@ class Problem:
     def trained(self, key: Key, weights: Params) -> Params:
         """Plain training for as many steps as the first phase has."""
         loss = self._loss(0.0, self.model.state, None)
-        return train(
-            loss, key, weights, self.train, self.steps, self.batch_size, self.settings.learning_rate
-        )
+        return gradient_descent.train(
+            key, weights, self.train, loss, steps=self.steps, batch_size=self.batch_size,
+            learning_rate=self.settings.learning_rate,
+            optimizer=gradient_descent.falling_adam(self.steps),
+        )  # fmt: skip
 
     def _loss(self, smoothing: float, state: Any, teacher: Params | None) -> Loss:
         """Cross entropy on smoothed labels; with a teacher, on mixed inputs and what it says.
@@ -305,25 +307,6 @@ class Problem:
         error = self.error_percent(weights, state)
         point = Point(strength, bits, nonzeros, len(file), error, file)
         return Candidate(point, self.model.whole(weights), state)
-
-
-def train(
-    loss: Loss,
-    key: Key,
-    weights: Params,
-    data: Data,
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-) -> Params:
-    """Adam, its rate falling along half a cosine."""
-    method = gradient_descent.build(
-        gradient_descent.GradientDescentConfig(), loss, gradient_descent.falling_adam(steps)
-    )
-    plan = loop.Plan(steps, batch_size, log_points=1)
-    rate = gradient_descent.Hyperparameters(learning_rate)
-    run = jax.jit(lambda key, w, data: loop.run(method, plan, key, w, data, rate).params)
-    return run(key, weights, data)
 
 
 def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:

@@ -48,7 +48,7 @@ def test_data_that_is_not_prepared_names_three_ways(tmp_path):
     with pytest.raises(DataError) as refused:
         datasets.load("mnist", "train", data_dir=tmp_path)
     said = str(refused.value)
-    assert "--from-idx" in said
+    assert "prepare_from_idx" in said
     assert "TFDS_DATA_DIR" in said
     assert said.count("\n") == 3
 
