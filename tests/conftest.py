@@ -24,7 +24,7 @@ _QUICK = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 _SHORT = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 """XLA's emitters of fused loops take half of the time in which it compiles; and a small program
 takes longer in many parts than in one."""
-_MOST_BYTES = 2e9
+_MOST_BYTES = 3e9
 """Of one worker's memory, before compiled programs are forgotten."""
 
 

@@ -92,6 +92,7 @@ def test_relaxation_bounds_the_knapsack_and_brackets_its_price(seed):
         assert relaxed.shadow_price <= value[budget] - value[budget - 1] + 1e-7
 
 
+@pytest.mark.slow
 def test_two_levels_equal_one_knapsack_over_all_features():
     rng = np.random.default_rng(3)
     gains = [rng.normal(size=(m, 4)) for m in (3, 5, 2)]

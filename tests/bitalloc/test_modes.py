@@ -164,6 +164,7 @@ def test_projections_of_quadrants_classify(three_senders, digits):
     assert test_accuracy(read, digits) > 0.7
 
 
+@pytest.mark.slow
 def test_a_sensor_without_bits_sends_nothing(three_senders, digits):
     blind = digits.features[460:].copy().reshape(-1, 8, 8)
     blind[:, :4, 4:] = 0

@@ -13,6 +13,7 @@ from fewbits.codecs import general_purpose
 @pytest.mark.parametrize("name", general_purpose.CODECS)
 @settings(max_examples=20, deadline=None)
 @given(data=st.binary(max_size=200))
+@pytest.mark.slow
 def test_what_was_compressed_comes_back(name, data):
     codec = general_purpose.CODECS[name]
     assert codec.decompress(codec.compress(data)) == data

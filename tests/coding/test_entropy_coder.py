@@ -294,6 +294,7 @@ def mutant(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(damaged)
 
 
+@pytest.mark.slow
 def test_ten_thousand_damaged_streams_give_a_format_error_or_the_declared_size(stream):
     data, plan, _ = stream
     rng = np.random.default_rng(6)

@@ -36,6 +36,7 @@ def test_every_file_keeps_to_the_budget_and_is_better_than_the_one_before():
     assert data == lgc.distill(pixels, labels * 4, 400, config=QUICK)
 
 
+@pytest.mark.slow
 def test_without_time_there_is_still_a_file():
     pixels, labels = blobs(60)
     seen = []

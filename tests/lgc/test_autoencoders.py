@@ -16,6 +16,7 @@ def test_the_reports_autoencoder_has_its_parameters(key):
     assert sizes == {"encoder": 108_736, "decoder": 109_456}
 
 
+@pytest.mark.slow
 def test_decoded_pixels_lie_between_0_and_1_and_latents_are_rectified(key):
     autoencoder = architectures.dense(64, hidden=16, latent=8)
     params = autoencoder.init(key)

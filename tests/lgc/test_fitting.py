@@ -23,6 +23,7 @@ def _method(learning_rate: float):
     return gradient_descent.build(gradient_descent.GradientDescentConfig(hyperparameters), loss)
 
 
+@pytest.mark.slow
 def test_parts_change_nothing(key):
     data, start = jax.random.normal(key, (20, 3)), jnp.zeros(3)
     method, calls = _method(1e-2), []

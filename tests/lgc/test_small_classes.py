@@ -11,6 +11,7 @@ from lgc.gmm import selection
 from lgc.gmm.selection import Candidates
 
 
+@pytest.mark.slow
 def test_a_class_of_two_images_limits_no_other():
     rng = np.random.default_rng(0)
     large = rng.normal(size=(300, 2)) + 20 * rng.integers(0, 2, (300, 1))

@@ -13,6 +13,7 @@ NETWORK = batchnorm.convnet((8, 8, 1), 3, width=2)
 X = jnp.asarray(np.random.default_rng(0).normal(2.0, 3.0, (32, 8, 8, 1)), jnp.float32)
 
 
+@pytest.mark.slow
 def test_running_statistics_become_those_of_the_batches():
     params, state = NETWORK.init(jax.random.key(0))
     same = jnp.concatenate([X] * 60)

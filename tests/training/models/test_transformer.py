@@ -66,6 +66,7 @@ def test_step_by_step_is_all_at_once(config: TransformerConfig, key: jax.Array):
         np.testing.assert_allclose(logits, expected[:, t], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_rewound_memory_gives_the_same_as_reading_on(key: jax.Array, applied):
     params, tokens, segment = _params(SMALL, key), _tokens(), 4
     memory = transformer.empty_memory(SMALL, BATCH, spare=segment)

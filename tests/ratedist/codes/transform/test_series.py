@@ -107,6 +107,7 @@ def test_types_come_back(dtype: str) -> None:
     assert _error(x, ratedist.encode(x, 0.05, block=1)) <= 0.05
 
 
+@pytest.mark.slow
 def test_interpreted_and_compiled_decoders_agree() -> None:
     x = np.cumsum(np.random.default_rng(4).normal(size=(300, 2)), axis=0)
     data = ratedist.encode(x, 0.05, block=16, transform="lapped")
