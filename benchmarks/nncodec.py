@@ -79,7 +79,7 @@ def nncodec_bytes(tensors: Mapping[str, np.ndarray], errors: Sequence[float]) ->
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
         np.savez(arrays, **tensors)  # type: ignore[arg-type]
-        around = json.loads(run_peer("measure", str(arrays), *map(repr, errors)))
+        around = json.loads(run_peer("measure", str(arrays.resolve()), *map(repr, errors)))
     found = []
     for error, (finer, coarser) in zip(errors, around, strict=True):
         span = math.log(coarser["mse"] / finer["mse"])
@@ -108,7 +108,10 @@ def run_peer(*arguments: str) -> str:
             "python3 -m venv ENV && ENV/bin/pip install nncodec"
         )
     script = str(Path(nncodec_peer.__file__))
-    done = subprocess.run([python, script, *arguments], capture_output=True, text=True, check=False)
+    # Isolated: else `import nncodec` there would find this file, which lies beside the script.
+    command = [python, "-I", script, *arguments]
+    with tempfile.TemporaryDirectory() as folder:  # NNCodec leaves files where it runs
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"nncodec_peer {arguments[0]} failed: {done.stderr[-2000:]}")
     return done.stdout

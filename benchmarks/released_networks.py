@@ -37,7 +37,7 @@ def write(network: str, target: Path) -> None:
 
             np.savez(target, **load_file(inner))  # type: ignore[arg-type]
         else:
-            nncodec.run_peer("unpickle", str(inner), str(target))
+            nncodec.run_peer("unpickle", str(inner.resolve()), str(target.resolve()))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from experiments.runner import subprocesses
 from experiments.weight_coding import sparse_lenets
 from fewbits.coding import container, params_from_bytes, params_to_bytes
 from fewbits.io import read_checkpoint, write_checkpoint
+from fewbits.training import networks
 from fewbits.training.trees import as_vector, named_leaves
 
 REMAINING = {"dense": 1.0, "p10": 0.1, "p5": 0.05, "p10_sorted": 0.1, "p5_sorted": 0.05}
@@ -57,19 +58,22 @@ class Row(NamedTuple):
     parameters: Annotated[int, ex.Over(max), ex.Column("parameters", ",.0f")]
     bytes: Annotated[int, ex.Over(max), ex.Column("bytes on disk", ",.0f")]
     bits_per_weight: Annotated[float, ex.Over(max), ex.Column("bits per weight", ".2f")]
+    given_percent: Annotated[float | None, ex.Over(min), ex.Column("test accuracy, %", ".2f")]
+    accuracy_percent: Annotated[float | None, ex.Over(min), ex.Column("of the file, %", ".2f")]
     mse: float
     nncodec_bytes: Annotated[float | None, ex.Over(max), ex.Column("NNCodec, bytes", ",.0f")]
     bytes_ratio: Annotated[
         float | None, ex.Over(max), ex.Column("ratio", ".3f"),
-        ex.Claim("pruning.nncodec.{group}.bytes_ratio", 1e-6, lambda row: row.quality == "default"),
+        ex.Claim("pruning.nncodec.{point}.bytes_ratio", 1e-6, lambda r: r.point != "real.coarser"),
     ]  # fmt: skip
     decoded_sha256: str
     file: Annotated[Path, ex.Artifact]
 
     @property
-    def group(self) -> str:
-        """`real` for the released networks."""
-        return self.network if self.network in REMAINING else "real"
+    def point(self) -> str:
+        """The network, `real` for the released ones, and the quality if it is not the default."""
+        group = self.network if self.network in REMAINING else "real"
+        return group if self.quality == "default" else f"{group}.{self.quality}"
 
 
 def grid(config: Config) -> list[tuple[str, int]]:
@@ -90,8 +94,9 @@ def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> lis
         error = float(np.mean(np.square(np.asarray(as_vector(back)) - vector, dtype=float)))
         limit, bits = config.coarser * error, 8 * size / vector.size
         decoded.append((path, back))
-        rows.append(Row(network, quality, seed, vector.size, size, bits, error, None, None,
-                        digest(back), path))  # fmt: skip
+        percents = [_accuracy_percent(network, each, data) for each in (params, back)]
+        rows.append(Row(network, quality, seed, vector.size, size, bits, *percents, error, None,
+                        None, digest(back), path))  # fmt: skip
     decoded_networks.check(decoded)
     if not config.peer:
         return rows
@@ -115,6 +120,13 @@ def _params(config: Config, network: str, seed: int, data: ex.Data) -> Any:
     share, images = REMAINING[network], data.images("digits", "train")
     params = sparse_lenets.pruned(images, seed, share, config.steps, config.batch_size, 1e-3)
     return pruning.sort_units(params) if network.endswith("_sorted") else params
+
+
+def _accuracy_percent(network: str, params: Any, data: ex.Data) -> float | None:
+    """Of a network on test digits; None for a released one."""
+    test = data.images("digits", "test")
+    net = networks.lenet_300_100(test.pixels.shape[1:])
+    return decoded_networks.accuracy_percent(net, params, test) if network in REMAINING else None
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,12 @@ def test_without_an_environment_it_says_what_is_missing(monkeypatch):
         nncodec.nncodec_bytes({"a": np.zeros(3, np.float32)}, [1e-3])
 
 
+def test_the_peer_does_not_import_our_module_of_its_name(monkeypatch):
+    monkeypatch.setenv("NNCODEC_PYTHON", sys.executable)
+    with pytest.raises(RuntimeError, match="No module named 'nncodec'"):
+        nncodec.nncodec_bytes({"a": np.zeros(3, np.float32)}, [1e-3])
+
+
 @pytest.mark.nightly
 def test_a_file_that_decodes_to_others_is_no_evidence(tmp_path: Path):
     data = Data(tmp_path)
@@ -45,4 +52,6 @@ def test_a_file_that_decodes_to_others_is_no_evidence(tmp_path: Path):
 def test_released_networks_are_one_claim():
     fields = dict.fromkeys(Row._fields, 0.0)
     for network, group in (("silero-vad", "real"), ("resemblyzer", "real"), ("p5", "p5")):
-        assert Row(**{**fields, "network": network}).group == group
+        row = Row(**{**fields, "network": network, "quality": "default"})
+        assert row.point == group
+        assert row._replace(quality="coarser").point == f"{group}.coarser"
