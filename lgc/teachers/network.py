@@ -22,8 +22,8 @@ ImageShape = tuple[int, int, int]
 WIDTHS = (4, 6, 8, 10, 12, 16, 20, 24, 32)
 _SIDE = 32
 _LEAST_POOLED = 4
-_BITS_PER_PARAMETER = 2.8
-_OVERHEAD = 220
+_BITS_PER_PARAMETER = 2.6
+_OVERHEAD = 150
 """Bytes of a teacher beside its parameters, about."""
 _LAYERS = ("first", "second", "output")
 

@@ -19,6 +19,7 @@ _RATES = (1e-2, 3e-3)
 """Learning rates of the two phases."""
 _MANY = 20_000
 """Images, from which on they need no augmentation but flips: more variety costs a small network."""
+_RATES_OF_MANY = (3e-3, 1e-3)
 _FLOAT_SHARE = 0.6
 STAGE = "training a teacher"
 
@@ -47,15 +48,16 @@ def train(
     Raises:
       InputError: the training did not stay finite.
     """
+    rates = _RATES
     if len(images) >= _MANY:
-        ranges = Augmentation(flip=ranges.flip)
+        ranges, rates = Augmentation(flip=ranges.flip), _RATES_OF_MANY
     key_params, key_float, key_grid = jax.random.split(key, 3)
     shape = images.shape[1:]
     params = network.init(key_params, shape, int(classes.max()) + 1, width)
     data = (jnp.asarray(images), jnp.asarray(classes, jnp.int32))
     float_steps = max(1, round(_FLOAT_SHARE * steps))
     phases = ((key_float, float_steps, False), (key_grid, max(1, steps - float_steps), True))
-    for (phase_key, count, quantised), learning_rate in zip(phases, _RATES, strict=True):
+    for (phase_key, count, quantised), learning_rate in zip(phases, rates, strict=True):
         method = gradient_descent.build(
             gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(learning_rate)),
             _loss(ranges, quantised),

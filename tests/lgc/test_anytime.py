@@ -13,7 +13,7 @@ from fewbits.coding import InputError
 from lgc import comparison, distill_command, images
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill
-from lgc.distillation.search import panel, plain_codecs, trials
+from lgc.distillation.search import against_codecs, panel, plain_codecs, trials
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import Compared
@@ -72,6 +72,18 @@ def test_resolutions_follow_the_images():
     small, large = trials.downsamplings((8, 8, 1)), trials.downsamplings((64, 96, 3))
     assert {each.factor for each in small} == {1}
     assert max(each.factor for each in large) == 12
+
+
+def test_a_candidate_loses_what_common_codecs_teach_better():
+    images = (np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
+    codecs = [
+        (Compared("a", 10, 1, Accuracies(0.8, 0.5)), images),
+        (Compared("b", 10, 1, Accuracies(0.6, 0.9)), images),
+    ]
+    assert against_codecs.shortfall(Accuracies(0.9, 0.7), codecs) == pytest.approx(0.2)
+    assert against_codecs.shortfall(Accuracies(0.7, 0.7, 1.0), codecs) == pytest.approx(0.3)
+    assert against_codecs.shortfall(Accuracies(0.8, 0.9, 0.0), codecs) == 0
+    assert against_codecs.shortfall(Accuracies(0.0, 0.0), []) == 0
 
 
 def test_the_nearest_neighbour_is_that_of_a_search_by_hand():

@@ -18,7 +18,9 @@ from lgc.coresets import lossy_subset
 from lgc.coresets.downsampling import LOSSLESS
 from lgc.distillation import _distill, distilled_file, distilled_images
 from lgc.distillation.augmentation import MILD, NONE
+from lgc.distillation.search import against_codecs
 from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.results import Compared
 from lgc.distillation.search.trials import Trials
 from lgc.teachers import mixing, network, teacher_file, training
 from lgc.teachers.mixing import Mixing
@@ -217,13 +219,23 @@ def test_a_search_with_a_teacher_of_a_given_size(tmp_path):
     assert soft(lgc.decompress(data, per_class=2, heavy=True)).shape == (6, 3)
 
 
-@pytest.mark.parametrize(("gain", "chosen"), [(-0.1, False), (0.0, False), (0.1, True)])
-def test_auto_tries_a_teacher_and_takes_it_only_for_better_scores(monkeypatch, gain, chosen):
+@pytest.mark.parametrize(
+    ("gain", "hard", "chosen"),
+    [(-0.1, 0.5, False), (0.0, 0.5, False), (0.1, 0.5, True), (0.1, 0.44, False)],
+)
+def test_auto_takes_a_teacher_only_for_better_scores(monkeypatch, gain, hard, chosen):
+    """And not where a common codec teaches nearest neighbour and ridge more than hard labels do."""
+
     def score(trials, point):
         accuracy = 0.6 + gain * bool(point.teacher_width)
         return trials.full.setdefault(point, Accuracies(accuracy, accuracy, accuracy))
 
-    monkeypatch.setattr(Trials, "quick", lambda trials, point: Accuracies(0.5, 0.5))
+    def quick(trials, point):
+        return Accuracies(hard, hard) if point.teacher_width else Accuracies(0.5, 0.5)
+
+    codec = Compared("xz, lossless", 1_000, 5, Accuracies(0.5, 0.5))
+    monkeypatch.setattr(against_codecs, "candidates", lambda *args: [(codec, None)])
+    monkeypatch.setattr(Trials, "quick", quick)
     monkeypatch.setattr(Trials, "score", score)
     monkeypatch.setattr(Trials, "teacher", lambda trials, point: None)
     monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")

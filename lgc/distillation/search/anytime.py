@@ -2,12 +2,14 @@
 
 Every candidate is an operating point (`distilled_file.OperatingPoint`). Its training set is made
 from the images outside the validation part exactly as its file would give it, and scored by the
-mean accuracy of a panel of proxies (`panel`). The stages:
+mean accuracy of a panel of proxies (`panel`). From stage 4 on, a candidate loses as much as a proxy
+learns less from it, with hard labels, than from random images under the best common codec: the file
+should be no worse for anybody. The stages:
 
 1. a first file at once;
 2. all downsamplings, without an upsampler and lightly augmented, by the quick proxies;
 3. the best of them by the whole panel;
-4. ranges of augmentation;
+4. common codecs, by the quick proxies, and ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, and an upsampler;
 6. a teacher that gives soft labels, of several sizes, and more but cruder images beside it;
 7. coreset selection strategies, brightness augmentation, and dataset distillation.
@@ -80,6 +82,7 @@ class Search:
         self._key_write, key_trials = jax.random.split(key)
         self._trials = Trials(self._checked, self._budget, key_trials, config, self._until_stop)
         self._written: Distilled | None = None
+        self._codecs: list[against_codecs.Candidate] = []
         teacher = config.teacher
         if isinstance(teacher, int):
             if teacher >= self._budget:
@@ -106,6 +109,8 @@ class Search:
         points = [OperatingPoint(each, 0, MILD, 0.0) for each in trials.fitting(trials.given())]
         ranked = self._ranked("resolutions", points)
         best = self._finals("resolutions", ranked[: config.finalists])
+        codecs = against_codecs.candidates(trials, self._budget, self._stop)
+        self._codecs = [] if self._stop() else codecs  # part of them would favour their proxies
         flipped = [(each, each._replace(flip=1)) for each in config.augmentations]
         augmentations = dict.fromkeys(each for pair in flipped for each in pair)
         best = self._alternatives(
@@ -140,7 +145,14 @@ class Search:
         """
         assert self._written is not None
         self._stop = stop
-        return against_codecs.compare(self._trials, self._written.point, self._budget, stop)
+        if not self._codecs:
+            self._codecs = against_codecs.candidates(self._trials, self._budget, stop)
+        return against_codecs.compare(self._trials, self._written.point, self._codecs, stop)
+
+    def _value(self, point: OperatingPoint, accuracies: Accuracies) -> float:
+        """What candidates are ranked by: the mean, less what a common codec teaches better."""
+        hard = self._trials.quick(point)
+        return accuracies.mean() - against_codecs.shortfall(hard, self._codecs)
 
     def _first(self) -> None:
         """Write a file soon, if the usual downsampling fits."""
@@ -159,7 +171,7 @@ class Search:
             self._trials.quick(each)
             done.append(each)
             self._report(name, len(done), len(points))
-        done.sort(key=lambda each: -self._trials.quick(each).mean())
+        done.sort(key=lambda each: -self._value(each, self._trials.quick(each)))
         if not self._trials.full:
             quick = self._trials.quick(done[0])
             if self._written is None or quick.mean() > self._written.accuracies.mean():
@@ -176,7 +188,7 @@ class Search:
         full = self._trials.full
         if not full:
             return points[0]
-        best = max(full, key=lambda each: full[each].mean())
+        best = max(full, key=lambda each: self._value(each, full[each]))
         if self._written is None or best != self._written.point:
             self._write(best, full[best])
         return best
