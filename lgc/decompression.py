@@ -40,8 +40,10 @@ def decompress(
     The same file and seed give the same images.
 
     From a file with a teacher there are two kinds of training sets. By default images are drawn so
-    that their hard labels hold. With `heavy` they are augmented more, mixed and cut: train on their
-    soft labels, which is usually better; the hard label is that of an image's larger part.
+    that the labels of the stored images hold. With `heavy` they are augmented more, mixed and cut,
+    and the teacher labels them: train on the soft labels or, where your method cannot use these, on
+    the hard ones, which are the teacher's most probable classes and in no equal shares. Either is
+    usually better.
 
     Args:
       data: the bytes of the file.
@@ -77,7 +79,7 @@ def decompress(
     drawn = files.sample(
         data, per_class=per_class, seed=seed, heavy=_needed(teacher).mixing if heavy else None
     )
-    return _own(*drawn, form, teacher)
+    return _own(*drawn, form, teacher, files.label_values(data) if heavy else None)
 
 
 def stream(
@@ -115,7 +117,8 @@ def stream(
         raise InputError(f"batch_size is {batch_size}; use 1 or more")
     form, teacher = forms.of_file(data), files.teacher_of(data)
     drawn = files.batches(data, batch_size, seed, _needed(teacher).mixing if heavy else None)
-    return (_own(*batch, form, teacher) for batch in drawn)
+    values = files.label_values(data) if heavy else None
+    return (_own(*batch, form, teacher, values) for batch in drawn)
 
 
 def classify(
@@ -177,8 +180,15 @@ def _needed(teacher: Teacher | None) -> Teacher:
 
 
 def _own(
-    levels: np.ndarray, numbers: np.ndarray, form: Form, teacher: Teacher | None
+    levels: np.ndarray,
+    numbers: np.ndarray,
+    form: Form,
+    teacher: Teacher | None,
+    values: np.ndarray | None,
 ) -> Decompressed:
+    """As the user had them; labelled by the teacher where the values of the classes are given."""
     soft_labels = None if teacher is None else teacher.probabilities(levels)
+    if values is not None and soft_labels is not None:
+        numbers = values[soft_labels.argmax(axis=1)]
     images = forms.from_levels(levels, form)
     return Decompressed(images, forms.from_numbers(numbers, form), soft_labels)

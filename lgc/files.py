@@ -84,6 +84,11 @@ def image_shape(data: bytes) -> tuple[int, int, int]:
     return height, width, channels
 
 
+def label_values(data: bytes) -> np.ndarray:
+    """The label value of each class, int32, ascending."""
+    return np.array(read_archive(data).header["labels"], np.int32)
+
+
 def teacher_of(data: bytes) -> Teacher | None:
     """The teacher in a file, if it has one."""
     return teacher_file.split(data)[1]

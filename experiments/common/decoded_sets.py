@@ -19,15 +19,15 @@ REPORT_CNN = ClassifierConfig(steps=8_000, falling=True)
 
 
 def from_archive(
-    path: Path, per_class: int | None, seed: int, *, heavy: bool = False
+    path: Path, per_class: int | None, seed: int, *, by_teacher: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels drawn from a file of `lgc`; None for as many as it says itself.
 
-    With `heavy`, heavily augmented images and their soft labels.
+    Heavily augmented images with `by_teacher` "hard" or "soft", which are its teacher's labels.
     """
-    draw = partial(lgc.decompress, per_class=per_class, seed=seed, heavy=heavy)
+    draw = partial(lgc.decompress, per_class=per_class, seed=seed, heavy=by_teacher is not None)
     images, labels, soft_labels = subprocesses.call(draw, path.read_bytes())
-    return images, soft_labels if heavy else labels
+    return images, soft_labels if by_teacher == "soft" else labels
 
 
 def percent_learned(
@@ -38,7 +38,7 @@ def percent_learned(
     test: Images,
     first: int = 0,
     *,
-    heavy: bool = False,
+    by_teacher: str | None = None,
 ) -> float:
     """Test accuracy of a classifier of what `from_archive` draws; see `downstream.train`.
 
@@ -46,7 +46,7 @@ def percent_learned(
     """
     assert path is not None
     assert seed is not None
-    drawn = from_archive(path, per_class, seed, heavy=heavy)
+    drawn = from_archive(path, per_class, seed, by_teacher=by_teacher)
     return downstream.accuracy_percent(classifier, drawn, test, seed, first=first)
 
 

@@ -33,13 +33,14 @@ class Config:
     validation_images: int = 1_000
     """Beside the training images."""
     train_steps: int = 800
-    steps: int = 1_000
-    fine_tune_steps: int = 400
+    steps: int = 1_200
+    fine_tune_steps: int = 600
     batch_size: int = 64
-    strengths: tuple[float, ...] = (7e-5,)
+    strengths: tuple[float, ...] = (9e-5, 1.2e-4)
+    """Chosen on the validation images of seeds 0 and 1."""
     max_loss: float = 0.75
     """Points of validation accuracy, below the one point of test accuracy that is aimed at."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = (2,)
 
 
 class Row(NamedTuple):

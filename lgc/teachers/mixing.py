@@ -3,7 +3,7 @@
 Mixup: Zhang, Cisse, Dauphin and Lopez-Paz (2018), "mixup: beyond empirical risk minimization".
 CutMix: Yun et al. (2019), "CutMix: regularization strategy to train strong classifiers with
 localizable features". Here the teacher labels the result, so labels are not mixed. Of every image
-at least half is its own, and its hard label is that of its larger part.
+at least half is its own.
 """
 
 from __future__ import annotations
