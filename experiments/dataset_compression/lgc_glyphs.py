@@ -1,9 +1,8 @@
 """A set that nothing was tuned on: Greek letters from fonts, `lgc distill` against common codecs.
 
-The public command makes a file of 1,500 images within five minutes. Its images, as stored or as
-drawn, are compared with random images of the same bytes under xz, PNG, WebP and AVIF, and at low
-resolution under xz, as they are or augmented. Each choice is made on validation images; test images
-are classified once.
+The public command makes a file of 1,500 images within five minutes. Its images, stored or drawn,
+are compared with random ones of the same bytes under xz, PNG, WebP and AVIF, and at low resolution
+under xz, as they are or augmented. Choices are made on validation images; the test is read once.
 
 Cost: cpu: 15 min on 2 cores; smoke: 1 min.
 Data: greek_letters (embedded).
