@@ -99,6 +99,8 @@ def _distill(options: argparse.Namespace) -> cli.Result:
 def _decompress(options: argparse.Namespace) -> cli.Result:
     if options.per_class is not None and not 1 <= options.per_class <= 10_000_000:
         raise InputError(f"--per-class {options.per_class}; use 1 to 10,000,000")
+    if options.heavy and options.per_class is None:
+        raise InputError("--heavy needs --per-class N, the number of images of each class")
     named_so = isinstance(options.output, common_flags.FolderPath)
     to_folder = options.folder or named_so or options.output.is_dir()
     if to_folder and outputs.is_stream(options.output):
@@ -280,7 +282,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     decompress.add_argument(
         "--heavy", action="store_true",
-        help="augment images for training on soft labels: mixed and cut; for files with a teacher",
+        help="augment images more, mix and cut them, and let the file's teacher label them",
     )  # fmt: skip
     common_flags.add_common(decompress, seed="of the images that are drawn", quiet=True)
 

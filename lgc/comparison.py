@@ -15,6 +15,8 @@ from lgc.images import check
 
 _TESTED = 2_000
 _TRAINED = 6_000
+_CLOSE_POINTS = 2.0
+"""A lead that is not worth twice the bytes."""
 
 
 class Comparison(NamedTuple):
@@ -28,6 +30,8 @@ class Comparison(NamedTuple):
       codec_images: random images that it stores.
       codec_bytes: of its file.
       plain: accuracies from these images.
+      soft: from the file's soft labels, where it has a teacher.
+      teacher: accuracy of the teacher alone.
     """
 
     n_images: int
@@ -37,11 +41,14 @@ class Comparison(NamedTuple):
     codec_images: int
     codec_bytes: int
     plain: Accuracies | None
+    soft: Accuracies | None = None
+    teacher: float | None = None
 
     def values(self) -> dict[str, Any]:
         """For JSON."""
-        plain = None if self.plain is None else self.plain._asdict()
-        return {**self._asdict(), "file": self.file._asdict(), "plain": plain}
+        found = (self.file, self.plain, self.soft)
+        mappings = [None if each is None else each._asdict() for each in found]
+        return {**self._asdict(), **dict(zip(("file", "plain", "soft"), mappings, strict=True))}
 
     def text(self, n_bytes: int) -> str:
         """A few lines about a file of `n_bytes`."""
@@ -50,18 +57,32 @@ class Comparison(NamedTuple):
                 f"all images as xz take {self.lossless_bytes:,} bytes without loss, no more than "
                 "this file: for a set like this use that, or `fewbits lgc distill`"
             )
-        lines = [f"classifiers trained on this file: {self.file.text()}"]
+        lines = [
+            f"classifiers trained on this file, tested on {self.n_images:,} of its own images, "
+            f"which favours it: {self.file.text()}"
+        ]
+        if self.soft is not None and self.teacher is not None:
+            lines.append(
+                f"with its soft labels (decompress --heavy): {self.soft.text()}; its teacher "
+                f"alone: {100 * self.teacher:.1f} %"
+            )
         if self.plain is None:
-            return lines[0]
+            return "\n".join(lines)
         lines.append(
             f"on {self.codec_images:,} random images as {self.codec}, {self.codec_bytes:,} bytes: "
             f"{self.plain.text()}"
         )
-        points = 100 * (self.file.mean() - self.plain.mean())
+        best = self.file if self.soft is None else self.file.best(self.soft)
+        points = 100 * (best.mean() - self.plain.mean())
         if points < 0:
             lines.append(
                 f"the file is {-points:.1f} points worse, on average: for a set like this use "
                 "`fewbits lgc distill --budget-bytes N`, or the codec"
+            )
+        elif points < _CLOSE_POINTS and self.codec_bytes <= n_bytes / 2:
+            lines.append(
+                f"the codec teaches nearly as much in {self.codec_bytes / n_bytes:.0%} of the "
+                "bytes: for a set like this use it, or `fewbits lgc distill --budget-bytes N`"
             )
         return "\n".join(lines)
 
@@ -92,15 +113,18 @@ def compare(data: bytes, images: np.ndarray, labels: np.ndarray, *, seed: int = 
     known = np.searchsorted(np.array(checked.labels), numbers)
     ours = _accuracies((drawn, known), tests)
     lossless = plain_codecs.xz_bytes(pixels)
+    soft = alone = None
+    if (teacher := files.teacher_of(data)) is not None:
+        heavy, _ = files.sample(data, per_class=per_class, seed=seed, heavy=teacher.mixing)
+        soft = _accuracies((heavy, teacher.probabilities(heavy)), tests)
+        alone = panel.balanced_accuracy(teacher.probabilities(tests[0]).argmax(axis=1), tests[1])
     best, theirs = None, None
     for each in plain:
         found = _accuracies(each.images, tests)
         if theirs is None or found.mean() > theirs.mean():
             best, theirs = each, found
-    if best is None:
-        return Comparison(n_tests, lossless, ours, None, 0, 0, None)
-    count = len(best.images[1])
-    return Comparison(n_tests, lossless, ours, best.name, count, best.n_bytes, theirs)
+    said = (None, 0, 0) if best is None else (best.name, len(best.images[1]), best.n_bytes)
+    return Comparison(n_tests, lossless, ours, *said, theirs, soft, alone)
 
 
 def _accuracies(train: panel.TrainingSet, tests: panel.TrainingSet) -> Accuracies:

@@ -173,8 +173,8 @@ def _check_bytes(data: bytes, what: str) -> None:
 def _needed(teacher: Teacher | None) -> Teacher:
     if teacher is None:
         raise InputError(
-            "this file holds no teacher; make one with lgc.DistillConfig(teacher=BYTES) or "
-            "lgc.Config(teacher_bytes=BYTES)"
+            "this file holds no teacher; make one with lgc.DistillConfig(teacher=BYTES), "
+            "lgc.Config(teacher_bytes=BYTES), or --teacher BYTES on the command line"
         )
     return teacher
 

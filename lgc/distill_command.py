@@ -16,7 +16,7 @@ from fewbits.io.progress import Bar
 from lgc.distillation import _distill, distilled_images
 from lgc.distillation.preview import picture
 from lgc.distillation.search import config
-from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.panel import NAMES, Accuracies
 from lgc.distillation.search.results import Alone, Compared, Distilled
 
 _SEARCH_SHARE = 0.8
@@ -69,7 +69,7 @@ def run(
             found = search.run()
             progress("comparing with common codecs", 0, 1)
             ours, others, complete = search.compare(
-                lambda: limit is not None and time.monotonic() - began >= limit
+                lambda seconds: limit is not None and time.monotonic() + seconds - began >= limit
             )
             soft, alone = search.soft(), search.teacher_alone()
     except KeyboardInterrupt as stopped:
@@ -112,10 +112,10 @@ def run(
             [
                 f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
                 f"{len(stored.classes):,} of {len(images):,} images, {found.point.description()}",
-                f"augmentation: {ranges or 'none'}",
+                f"augmentation (decompress --per-class N draws so): {ranges or 'none'}",
                 "accuracy on held-out images of classifiers trained on it:",
                 f"  this file: {ours.text()}",
-                *taught(soft, alone),
+                *taught(soft, alone, options.teacher),
                 *(
                     f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes: "
                     f"{each.accuracies.text()}"
@@ -127,10 +127,11 @@ def run(
     )
 
 
-def taught(soft: Accuracies | None, alone: Alone | None) -> list[str]:
-    """What a file's soft labels teach, and what its teacher is alone."""
+def taught(soft: Accuracies | None, alone: Alone | None, asked: int | str) -> list[str]:
+    """What a file's soft labels teach, and its teacher alone; or that there was no time for it."""
     if soft is None or alone is None:
-        return []
+        missing = f"  without the teacher of {asked} bytes: the time was over; allow more"
+        return [missing] if isinstance(asked, int) else []
     return [
         f"  with its soft labels (decompress --heavy): {soft.text()}",
         f"  its teacher alone, {alone.n_bytes:,} bytes: {100 * alone.accuracy:.1f} %: whoever only "
@@ -146,18 +147,32 @@ def verdict(ours: Accuracies, others: list[Compared], complete: bool = True) -> 
       others: of common codecs, best first.
       complete: whether there was time for all of them.
     """
-    left_out = "" if complete else "\nnot all codecs were compared: the time was over"
     if not others:
         none_fits = "no common codec fits an image of each class into these bytes"
-        return none_fits if complete else left_out.lstrip()
+        return none_fits if complete else "no codec was compared: the time was over; allow more"
+    left_out = "" if complete else "\nnot every classifier was compared: the time was over"
     best = others[0]
     if best.accuracies.convnet is None:
         ours = ours._replace(convnet=None)
     points = 100 * (ours.mean() - best.accuracies.mean())
     if points >= 0:
         said = f"the file is {points:.1f} points above the best of them ({best.name}), on average"
-        return said + left_out
+        return said + _better_for_some(ours, others) + left_out
     return (
         f"{best.name} is {-points:.1f} points better than this file, on average: use that, or "
         f"give the search more time or bytes{left_out}"
     )
+
+
+def _better_for_some(ours: Accuracies, others: list[Compared]) -> str:
+    """For which classifiers a codec is better all the same, by a point or more."""
+    said = ""
+    for field, name in zip(Accuracies._fields, NAMES, strict=True):
+        own, known = getattr(ours, field), []
+        for each in others:
+            theirs = getattr(each.accuracies, field)
+            known += [] if theirs is None else [(theirs, each.name)]
+        if own is not None and known and max(known)[0] >= own + 0.01:
+            theirs, codec = max(known)
+            said += f"\nbut for {name} {codec} is {100 * (theirs - own):.1f} points better"
+    return said

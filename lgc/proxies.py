@@ -15,7 +15,7 @@ from lgc.images import LabelledImages
 _RATE = 2e-3
 
 ProxyEvaluation = Callable[[Key, tuple[np.ndarray, np.ndarray]], float]
-"""(typed key, (images uint8[n, H, W, C], labels)) -> accuracy in [0, 1].
+"""(typed key, (images uint8[n, H, W, C], labels)) -> accuracy in [0, 1], the mean over classes.
 
 Labels are class numbers int[n], or soft labels float[n, classes].
 
@@ -41,7 +41,11 @@ def build(
     """
     network = networks.convnet(checked.pixels.shape[1:], len(checked.labels), width)
     loss = losses.cross_entropy(network.apply)
-    tests = (jnp.asarray(checked.pixels[validation]), jnp.asarray(checked.classes[validation]))
+    pixels, classes = checked.pixels[validation], checked.classes[validation]
+    counts = np.bincount(classes, minlength=len(checked.labels))
+    # Every class counts alike, whatever its share of the images.
+    weights = jnp.asarray(1 / (counts[classes] * np.count_nonzero(counts)), jnp.float32)
+    tests, known = jnp.asarray(pixels), jnp.asarray(classes)
 
     @jax.jit
     def accuracy(key: Key, data: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -50,7 +54,7 @@ def build(
         params = trained(
             key_run, start, data, loss=loss, steps=steps, batch_size=batch_size, rate=_RATE
         )
-        return evaluation.accuracy(network.apply, params, *tests)
+        return weights @ (evaluation.predictions(network.apply, params, tests) == known)
 
     return lambda key, drawn: float(accuracy(key, drawn))
 

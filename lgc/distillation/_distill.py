@@ -117,10 +117,12 @@ def search(
     """
     if time_limit is not None and not time_limit > 0:
         raise InputError(f"time_limit is {time_limit}; use a positive number of seconds, or None")
+    if isinstance(budget_bytes, bool) or not isinstance(budget_bytes, int | np.integer):
+        raise InputError(f"budget_bytes is {budget_bytes!r}; use a whole number of bytes")
     end = None if time_limit is None else time.monotonic() + time_limit
 
-    def stop() -> bool:
-        return end is not None and time.monotonic() >= end
+    def stop(seconds: float) -> bool:
+        return end is not None and time.monotonic() + seconds >= end
 
     return Search(
         images, labels, budget_bytes, jax.random.key(0) if key is None else key,

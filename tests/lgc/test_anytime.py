@@ -109,7 +109,7 @@ def test_ridge_on_random_features_learns_what_is_not_linear():
 def test_plain_files_keep_to_their_bytes_and_decode():
     pixels, labels = blobs(120)
     checked = images.check(pixels, labels)
-    found = plain_codecs.plain_files(checked.pixels, checked.classes, 1_500)
+    found = list(plain_codecs.plain_files(checked.pixels, checked.classes, 1_500))
     assert any(each.name.startswith("xz") for each in found)
     for each in found:
         count = len(each.images[1])
@@ -117,7 +117,7 @@ def test_plain_files_keep_to_their_bytes_and_decode():
         assert each.images[0].shape == (count, *checked.pixels.shape[1:])
         error = np.abs(each.images[0].astype(float) - checked.pixels[:count]).mean()
         assert error < (1e-9 if each.name.startswith("xz") else 40), each.name
-    assert not plain_codecs.plain_files(checked.pixels, checked.classes, 20)
+    assert not list(plain_codecs.plain_files(checked.pixels, checked.classes, 20))
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,37 @@ def test_the_last_line_says_which_is_better(ours, said):
     rival = Compared("webp, quality 15", 10, 5, Accuracies(0.8, 0.8, 0.8))
     assert said in distill_command.verdict(found, [rival])
     assert "webp" in distill_command.verdict(found, [rival])
+
+
+def test_the_last_lines_name_the_classifiers_that_a_codec_serves_better():
+    others = [
+        Compared("webp, quality 15", 10, 5, Accuracies(0.6, 0.6, 0.7)),
+        Compared("half the side, xz", 10, 5, Accuracies(0.5, 0.65)),
+    ]
+    said = distill_command.verdict(Accuracies(0.9, 0.55, 0.7), others).split("\n")
+    assert "8.3 points above" in said[0]
+    assert said[1] == "but for random-feature ridge half the side, xz is 10.0 points better"
+    assert len(said) == 2
+
+
+def test_a_teacher_that_there_was_no_time_for_is_named():
+    (said,) = distill_command.taught(None, None, 1_500)
+    assert "without the teacher of 1500 bytes: the time was over" in said
+    assert distill_command.taught(None, None, "auto") == []
+
+
+def test_a_rare_class_counts_as_much_as_a_frequent_one():
+    classes = np.array([0] * 96 + [2] * 4)
+    assert panel.balanced_accuracy(np.zeros(100, int), classes) == 0.5
+    assert panel.balanced_accuracy(classes, classes) == 1
+
+
+def test_one_class_and_no_number_of_bytes_are_refused():
+    pixels, labels = blobs(20)
+    with pytest.raises(InputError, match="one label"):
+        lgc.distill(pixels, 0 * labels, 500)
+    with pytest.raises(InputError, match="budget_bytes is 'a'"):
+        lgc.distill(pixels, labels, "a")  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -146,11 +177,11 @@ def test_a_comparison_obeys_its_time():
     pixels, labels = blobs(60)
     search = _distill.search(pixels, labels, 400, QUICK, jax.random.key(0), time_limit=1e-6)
     search.run()
-    found, compared, complete = search.compare(lambda: True)
+    found, compared, complete = search.compare(lambda seconds: True)
     assert found.convnet is None
     assert (compared, complete) == ([], False)
     said = distill_command.verdict(found, compared, complete)
-    assert said == "not all codecs were compared: the time was over"
+    assert said == "no codec was compared: the time was over; allow more"
     untrained = Compared("webp, quality 15", 10, 5, Accuracies(0.6, 0.6))
     said = distill_command.verdict(Accuracies(0.5, 0.5, 0.9), [untrained], complete=False)
     assert said.startswith("webp, quality 15 is 10.0 points better")

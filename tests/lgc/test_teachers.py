@@ -267,7 +267,7 @@ def test_the_command_writes_soft_labels(tmp_path, file, capsys):
     with np.load(out) as arrays:
         assert arrays["soft_labels"].shape == (6, 3)
     assert main(["decompress", str(source), str(out), "--heavy", "--force"]) == 2
-    assert "per_class" in capsys.readouterr().err
+    assert "--per-class" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "big", "1.5"])

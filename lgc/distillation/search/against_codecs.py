@@ -29,8 +29,6 @@ def candidates(trials: Trials, budget_bytes: int, stop: Callable[[], bool]) -> l
     """
     found = []
     for each in plain_codecs.plain_files(trials.pixels, trials.classes, budget_bytes, stop):
-        if stop():
-            break
         quick = trials.quick_of(each.images, MILD)
         found.append((Compared(each.name, each.n_bytes, len(each.images[1]), quick), each.images))
     return sorted(found, key=lambda each: -each[0].accuracies.mean())
@@ -47,7 +45,10 @@ def shortfall(ours: Accuracies, codecs: list[Candidate]) -> float:
 
 
 def compare(
-    trials: Trials, point: OperatingPoint, codecs: list[Candidate], stop: Callable[[], bool]
+    trials: Trials,
+    point: OperatingPoint,
+    codecs: list[Candidate],
+    left_less: Callable[[float], bool],
 ) -> AgainstCodecs:
     """A point beside common codecs, with what there is time for.
 
@@ -55,23 +56,23 @@ def compare(
       trials: of the image set.
       point: that was found.
       codecs: from `candidates`.
-      stop: asked before every evaluation whether to leave out what remains.
+      left_less: asked before every evaluation whether less than so many seconds are left.
     """
     ours = trials.quick(point)
     with contextlib.suppress(OutOfTime):
-        ours = ours if stop() else trials.hard(point)
+        known = point in trials.full and not point.teacher_width
+        ours = trials.hard(point) if known or not left_less(trials.convnet_seconds) else ours
     # Of each codec, the best quality: the ConvNet takes a while.
     best: dict[str, Candidate] = {}
     for each in codecs:
         best.setdefault(each[0].name.split(",")[0], each)
     foremost = list(best.values())[:_CONVNETS]
-    if stop():
-        return AgainstCodecs(ours, [found for found, _ in foremost], False)
     compared = []
     for found, images in foremost:
-        if compared and stop():
+        if left_less(trials.convnet_seconds):
             break
         accuracies = trials.full_of(images, MILD, found.accuracies)
         compared.append(found._replace(accuracies=accuracies))
-    complete = len(compared) == len(foremost)
-    return AgainstCodecs(ours, sorted(compared, key=lambda one: -one.accuracies.mean()), complete)
+    complete = len(compared) == len(foremost) and (bool(foremost) or not left_less(0.0))
+    shown = compared or [found for found, _ in foremost]
+    return AgainstCodecs(ours, sorted(shown, key=lambda one: -one.accuracies.mean()), complete)

@@ -2,16 +2,15 @@
 
 Every candidate is an operating point (`distilled_file.OperatingPoint`). Its training set is made
 from the images outside the validation part exactly as its file would give it, and scored by the
-mean accuracy of a panel of proxies (`panel`). From stage 4 on, a candidate loses as much as a proxy
-learns less from it, with hard labels, than from random images under the best common codec: the file
-should be no worse for anybody. The stages:
+mean accuracy of a panel of proxies (`panel`), less what a quick proxy would learn more, with hard
+labels, from random images under the best common codec: the file is to be worse for nobody. Stages:
 
 1. a first file at once;
-2. all downsamplings, without an upsampler and lightly augmented, by the quick proxies;
-3. the best of them by the whole panel;
-4. common codecs, by the quick proxies, and ranges of augmentation;
+2. all downsamplings, lightly augmented, and common codecs, by the quick proxies;
+3. the best downsamplings by the whole panel; a teacher, if one is asked for;
+4. ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, and an upsampler;
-6. a teacher that gives soft labels, of several sizes, and more but cruder images beside it;
+6. teachers of several sizes, which give soft labels, and more but cruder images beside them;
 7. coreset selection strategies, brightness augmentation, and dataset distillation.
 
 After each stage the best operating point, if it is a new one, is applied to all images and written.
@@ -36,7 +35,7 @@ from lgc.distillation.search import against_codecs
 from lgc.distillation.search.config import MILD, DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import AgainstCodecs, Alone, Distilled, OnBetter, OutOfTime
-from lgc.distillation.search.teaching import SHARES, mixings
+from lgc.distillation.search.teaching import SHARES, coarser, mixings
 from lgc.distillation.search.trials import Trials
 
 _USUAL = Downsampling(2, 2)
@@ -69,16 +68,19 @@ class Search:
         *,
         reserve: int = 0,
         config: DistillConfig,
-        stop: Callable[[], bool],
+        stop: Callable[[float], bool],
         on_better: OnBetter | None = None,
         progress: Progress | None = None,
     ):
         self._started = time.monotonic()
         self._labels = np.asarray(labels)
         self._asked, self._budget = budget_bytes, budget_bytes - reserve
-        self._config, self._stop, self._on_better = config, stop, on_better
+        self._left_less, self._write_seconds = stop, 0.0
+        self._config, self._on_better = config, on_better
         self._progress = progress
         self._checked = distilled_file.check(pixels, labels)
+        if len(self._checked.labels) < 2:
+            raise InputError("all images have one label: classifiers need two classes or more")
         self._key_write, key_trials = jax.random.split(key)
         self._trials = Trials(self._checked, self._budget, key_trials, config, self._until_stop)
         self._written: Distilled | None = None
@@ -93,11 +95,7 @@ class Search:
                 raise InputError(f"no teacher takes as few as {teacher} bytes; use 1000, say")
 
     def run(self) -> Distilled:
-        """The best file that was found.
-
-        Raises:
-          InputError: a budget too small for one image of each class.
-        """
+        """The best file that was found; InputError if none holds an image of each class."""
         try:
             return self._run()
         except distilled_file.TooSmall as error:
@@ -106,11 +104,17 @@ class Search:
     def _run(self) -> Distilled:
         config, trials = self._config, self._trials
         self._first()
-        points = [OperatingPoint(each, 0, MILD, 0.0) for each in trials.fitting(trials.given())]
+        fitting = trials.fitting(trials.given(), self._stop)
+        if self._written is not None and self._stop():
+            return self._written
+        points = [OperatingPoint(each, 0, MILD, 0.0) for each in fitting]
         ranked = self._ranked("resolutions", points)
-        best = self._finals("resolutions", ranked[: config.finalists])
         codecs = against_codecs.candidates(trials, self._budget, self._stop)
         self._codecs = [] if self._stop() else codecs  # part of them would favour their proxies
+        best = self._finals("resolutions", ranked[: config.finalists])
+        forced = isinstance(config.teacher, int)
+        if forced:  # before what there may be no time for
+            best = self._with_teacher(best)
         flipped = [(each, each._replace(flip=1)) for each in config.augmentations]
         augmentations = dict.fromkeys(each for pair in flipped for each in pair)
         best = self._alternatives(
@@ -121,7 +125,8 @@ class Search:
         )
         width = trials.upsampler_width(best.downsampling)
         best = self._alternatives("an upsampler", best, [best._replace(width=width)])
-        best = self._with_teacher(best)
+        if not forced:
+            best = self._with_teacher(best)
         if strategies.worthwhile(trials.counts[best.downsampling], len(trials.classes)):
             best = self._alternatives(
                 "coresets", best, [best._replace(strategy=name) for name in config.strategies]
@@ -137,22 +142,27 @@ class Search:
         assert self._written is not None
         return self._written
 
-    def compare(self, stop: Callable[[], bool] = lambda: False) -> AgainstCodecs:
+    def compare(self, left_less: Callable[[float], bool] = lambda seconds: False) -> AgainstCodecs:
         """The file that was found beside common codecs, with what there is time for.
 
         Args:
-          stop: asked before every evaluation whether to leave out what remains.
+          left_less: asked before every evaluation whether less than so many seconds are left.
         """
         assert self._written is not None
-        self._stop = stop
+        self._left_less, self._write_seconds = left_less, 0.0
         if not self._codecs:
-            self._codecs = against_codecs.candidates(self._trials, self._budget, stop)
-        return against_codecs.compare(self._trials, self._written.point, self._codecs, stop)
+            self._codecs = against_codecs.candidates(self._trials, self._budget, self._stop)
+        found = self._written.point
+        return against_codecs.compare(self._trials, found, self._codecs, left_less)
 
     def _value(self, point: OperatingPoint, accuracies: Accuracies) -> float:
         """What candidates are ranked by: the mean, less what a common codec teaches better."""
         hard = self._trials.quick(point)
         return accuracies.mean() - against_codecs.shortfall(hard, self._codecs)
+
+    def _stop(self) -> bool:
+        """Whether there is no time to evaluate and write another point."""
+        return self._left_less(self._write_seconds)
 
     def _first(self) -> None:
         """Write a file soon, if the usual downsampling fits."""
@@ -223,8 +233,8 @@ class Search:
             before, best = best, self._finals_in_time("a teacher", best, points, forced=forced)
             if not best.teacher_width or (before.teacher_width and best == before):
                 continue
-            coarser = [each for each in trials.counts if _is_coarser(each, best.downsampling)]
-            points = [best._replace(downsampling=each) for each in coarser[:2]]
+            cruder = coarser(trials.counts, best.downsampling)[:2]
+            points = [best._replace(downsampling=each) for each in cruder]
             best = self._finals_in_time("cruder images for the teacher", best, points)
         return best
 
@@ -238,11 +248,7 @@ class Search:
     ) -> OperatingPoint:
         """As `_finals`; the best so far where the time is over.
 
-        Args:
-          name: of the stage.
-          best: so far.
-          points: to score in full.
-          forced: whether those without a teacher are dropped once there is one.
+        With `forced`, points without a teacher are dropped once there is one.
         """
         if self._stop():
             return best
@@ -270,13 +276,15 @@ class Search:
 
     def _write(self, point: OperatingPoint, accuracies: Accuracies) -> None:
         """Apply a point to all images; `on_better` gets the file."""
+        began = time.monotonic()
         point = point._replace(accuracy=accuracies.mean())
         data = distilled_file.write(
             self._checked.pixels, self._labels, self._budget, point, self._key_write,
             upsampler_steps=self._config.upsampler_steps, teacher=self._trials.teacher(point),
             progress=self._until_stop,
         )  # fmt: skip
-        seconds = time.monotonic() - self._started
+        self._write_seconds = time.monotonic() - began
+        seconds = began - self._started + self._write_seconds
         self._written = Distilled(data, point._replace(accuracy=0.0), accuracies, seconds)
         if self._on_better is not None:
             self._on_better(self._written)
@@ -284,15 +292,9 @@ class Search:
     def _until_stop(self, stage: str, done: int, total: int) -> None:
         """Progress of a long stage, which ends when it is time to stop."""
         report(self._progress, stage, done, total)
-        if self._stop() and done < total:
+        if self._left_less(0.0) and done < total:
             raise OutOfTime
 
     def _report(self, name: str, done: int, total: int) -> None:
         best = "" if self._written is None else f", best {self._written.accuracies.mean():.1%}"
         report(self._progress, f"trying {name}{best}", done, total)
-
-
-def _is_coarser(one: Downsampling, other: Downsampling) -> bool:
-    """Fewer pixels and no more grey levels, or fewer grey levels and no more pixels."""
-    no_finer = one.factor >= other.factor and one.bits <= other.bits
-    return one != other and no_finer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ _UPSAMPLER_SHARE = 0.08
 """Of the budget, at most."""
 _BITS_PER_WEIGHT = 4.2
 """Of the upsampler in the file, its share of the tables included; an estimate."""
-_SAMPLE = 300
-"""Images whose coded length predicts how many will fit."""
+_SAMPLE, _FIRST_SAMPLE = 300, 32
+"""Images whose coded length predicts how many will fit: at most, and at first."""
 
 
 class Candidate(NamedTuple):
@@ -79,6 +80,7 @@ def candidates(
     downsamplings: tuple[Downsampling, ...],
     *,
     finest: int = 1,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Candidate]:
     """Every downsampling that fits the budget; of those that fit all images, only the finest.
 
@@ -88,6 +90,7 @@ def candidates(
       budget_bytes: of the file.
       downsamplings: to choose from.
       finest: so many of those that fit all images.
+      stop: asked before each downsampling, once one fits, whether to leave out what remains.
 
     Raises:
       InputError: the budget is too small for one image of each class at any of them.
@@ -98,13 +101,21 @@ def candidates(
     for downsampling in downsamplings:
         if min(shape[:2]) < LEAST_SIDE * downsampling.factor:
             continue
+        if found and stop():
+            break
         width, weights = _upsampler(downsampling.factor, shape[2], budget_bytes)
-        sample = rows[: max(_SAMPLE, 2 * len(checked.labels))]
-        images = quantised(checked, sample, downsampling)
-        bits = pixel_code.cost_bits(images.pixels, images.classes, images.levels.size)
-        # The code adapts: the second half predicts the cost of later images.
-        each = float(bits[len(bits) // 2 :].mean()) / 8
-        n_images = int((budget_bytes - header - weights * _BITS_PER_WEIGHT / 8) / max(each, 0.1))
+        left = budget_bytes - header - weights * _BITS_PER_WEIGHT / 8
+        n_images = 0
+        # Fine images are slow to code, and few of them fit: no more are coded than will.
+        for size in (_FIRST_SAMPLE, _SAMPLE):
+            sample = rows[: max(size, 2 * len(checked.labels))]
+            images = quantised(checked, sample, downsampling)
+            bits = pixel_code.cost_bits(images.pixels, images.classes, images.levels.size)
+            # The code adapts: the second half predicts the cost of later images.
+            each = float(bits[len(bits) // 2 :].mean()) / 8
+            n_images = int(left / max(each, 0.1))
+            if n_images <= size:
+                break
         if n_images >= len(checked.labels):
             found.append(Candidate(downsampling, width, min(n_images, len(rows))))
     if not found:

@@ -8,7 +8,8 @@ far worse for others, so the search compares training sets by the mean accuracy 
   sinks"),
 - a small ConvNet (`lgc.proxies`).
 
-The first two take a second and decide which training sets the ConvNet is tried on.
+The first two take a second and decide which training sets the ConvNet is tried on. Accuracies are
+means over classes, so that a rare class counts as much as a frequent one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ _ROWS = 512
 
 TrainingSet = tuple[np.ndarray, np.ndarray]
 """Images uint8[n, H, W, C], and class numbers int[n] or soft labels float[n, classes]."""
+
+
+NAMES = "nearest neighbour", "random-feature ridge", "ConvNet"
+"""Of the classifiers, for a user."""
 
 
 class Accuracies(NamedTuple):
@@ -61,10 +66,9 @@ class Accuracies(NamedTuple):
 
     def text(self) -> str:
         """In percent, for a user."""
-        names = ("nearest neighbour", "random-feature ridge", "ConvNet")
         shown = [
             f"{name} {100 * each:.1f} %"
-            for name, each in zip(names, self, strict=True)
+            for name, each in zip(NAMES, self, strict=True)
             if each is not None
         ]
         return ", ".join(shown)
@@ -126,11 +130,18 @@ class Panel:
     def accuracy_of(self, teacher: Teacher) -> float:
         """Of a teacher alone, in [0, 1]."""
         found = teacher.probabilities(self._pixels).argmax(axis=1)
-        return float((found == self._classes).mean())
+        return balanced_accuracy(found, self._classes)
 
     def full(self, quick: Accuracies, drawn: TrainingSet) -> Accuracies:
         """With the ConvNet, which is trained on the drawn images."""
         return quick._replace(convnet=self._convnet(self._key, drawn))
+
+
+def balanced_accuracy(found: np.ndarray, classes: np.ndarray) -> float:
+    """Mean over the classes of the share of each that was found, in [0, 1]."""
+    right = np.bincount(classes[found == classes], minlength=int(classes.max()) + 1)
+    counts = np.bincount(classes)
+    return float((right[counts > 0] / counts[counts > 0]).mean())
 
 
 def neighbour(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray) -> float:
@@ -148,7 +159,7 @@ def neighbour(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray) -> fl
         for first in range(0, len(queries), _ROWS)
     ]
     known = train[1] if train[1].ndim == 1 else train[1].argmax(axis=1)
-    return float((known[np.concatenate(nearest)] == classes).mean())
+    return balanced_accuracy(known[np.concatenate(nearest)], classes)
 
 
 def ridge(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray, *, seed: int = 0) -> float:
@@ -180,7 +191,7 @@ def ridge(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray, *, seed: 
     moments[np.diag_indices(_FEATURES)] += _RIDGE * np.trace(moments) / _FEATURES + 1e-9
     solved = np.linalg.solve(moments, known.T @ (targets - offset))
     found = (features(queries) - centre) @ solved + offset
-    return float((found.argmax(axis=1) == classes).mean())
+    return balanced_accuracy(found.argmax(axis=1), classes)
 
 
 def _flat(pixels: np.ndarray) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import jax
 import numpy as np
 
 from fewbits.training.method import Key
 from lgc.config import Progress
+from lgc.coresets.downsampling import Downsampling
 from lgc.distillation.augmentation import Augmentation, augmented_set
 from lgc.distillation.search.config import WIDE
 from lgc.distillation.search.panel import TrainingSet
@@ -71,3 +74,11 @@ def mixings(ranges: Augmentation) -> tuple[Mixing, ...]:
     """Heavy augmentations to try, where `ranges` are the best for hard labels."""
     wide = Augmentation(*(max(pair) for pair in zip(ranges, WIDE, strict=True)))
     return Mixing(ranges, 25, 35), Mixing(wide, 25, 35)
+
+
+def coarser(known: Iterable[Downsampling], than: Downsampling) -> list[Downsampling]:
+    """Those of fewer pixels and no more grey levels, or fewer grey levels and no more pixels."""
+    return [
+        each for each in known
+        if each != than and each.factor >= than.factor and each.bits <= than.bits
+    ]  # fmt: skip

@@ -6,6 +6,9 @@ hold, and gives them to the proxies exactly as `lgc.decompress` would.
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -48,6 +51,7 @@ class Trials:
       classes: int[m], theirs.
       counts: images that fit at each downsampling known so far.
       full: points that all proxies have scored.
+      convnet_seconds: that training the ConvNet took last; infinite before the first time.
     """
 
     def __init__(
@@ -82,18 +86,27 @@ class Trials:
         self._upsamplers: dict[tuple[Downsampling, int], Any] = {}
         self.full: dict[OperatingPoint, Accuracies] = {}
         self.counts: dict[Downsampling, int] = {}
+        self.convnet_seconds = math.inf
 
     def given(self) -> tuple[Downsampling, ...]:
         """The downsamplings that the config asks for, or what suits the images' size."""
         return self._config.downsamplings or downsamplings(self._checked.pixels.shape[1:])
 
-    def fitting(self, given: tuple[Downsampling, ...]) -> list[Downsampling]:
+    def fitting(
+        self, given: tuple[Downsampling, ...], stop: Callable[[], bool] = lambda: False
+    ) -> list[Downsampling]:
         """Those that fit the budget; of those that fit all images, only the finest two.
+
+        Args:
+          given: what is asked for.
+          stop: asked before each, once one fits, whether to leave out what remains.
 
         Raises:
           TooSmall: none does.
         """
-        found = candidates.candidates(self._checked, self._rows, self._budget, given, finest=2)
+        found = candidates.candidates(
+            self._checked, self._rows, self._budget, given, finest=2, stop=stop
+        )
         self.counts |= {each.downsampling: each.n_images for each in found}
         return [each.downsampling for each in found]
 
@@ -162,7 +175,10 @@ class Trials:
     ) -> Accuracies:
         """The same with the ConvNet."""
         drawn = augmented_set(0, *stored, self._config.proxy_images_per_class, augmentation)
-        return self._panel.full(quick, drawn)
+        began = time.monotonic()
+        found = self._panel.full(quick, drawn)
+        self.convnet_seconds = time.monotonic() - began
+        return found
 
     def _stored(self, point: OperatingPoint) -> TrainingSet:
         """The images of a file at this point, at full resolution; the last ones are kept."""
