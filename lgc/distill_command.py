@@ -18,6 +18,7 @@ from lgc.distillation.preview import picture
 from lgc.distillation.search import config
 from lgc.distillation.search.panel import NAMES, Accuracies
 from lgc.distillation.search.results import Alone, Compared, Distilled
+from lgc.teachers import teacher_file
 
 _SEARCH_SHARE = 0.8
 """Of a time limit; the rest is for the comparison with common codecs."""
@@ -79,7 +80,7 @@ def run(
     data = forms.attach(found.data, form)
     if to_stdout:
         save(data)
-    contents = distilled_images.read(found.data)
+    contents = distilled_images.read(teacher_file.split(found.data)[0])
     if save_picture is not None:
         save_picture(picture(contents, options.seed))
     stored, augmentation = contents.images, contents.augmentation._asdict()

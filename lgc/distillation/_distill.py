@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 
 import jax
 import numpy as np
@@ -64,6 +65,9 @@ def distill(
       InputError: images or labels that cannot be compressed, or a budget too small for one image of
         each class.
 
+    Warns:
+      UserWarning: the time was over before a teacher that was asked for was trained.
+
     Example:
       >>> import lgc, numpy as np
       >>> images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
@@ -84,7 +88,14 @@ def distill(
         levels, numbers, budget_bytes, config, key, reserve=forms.reserve(form),
         time_limit=time_limit, on_better=tell, progress=progress,
     )  # fmt: skip
-    return forms.attach(found.run().data, form)
+    best = found.run()
+    if isinstance(config.teacher, int) and not best.point.teacher_width:
+        warnings.warn(
+            f"the time was over before a teacher of {config.teacher} bytes was trained: the file "
+            "has none; give a longer time_limit",
+            stacklevel=2,
+        )
+    return forms.attach(best.data, form)
 
 
 def search(

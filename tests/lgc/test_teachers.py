@@ -12,7 +12,7 @@ import pytest
 
 import lgc
 from fewbits.coding import FormatError, InputError, read_archive, write_archive
-from lgc import files
+from lgc import distill_command, files
 from lgc.commands import main
 from lgc.coresets import lossy_subset
 from lgc.coresets.downsampling import LOSSLESS
@@ -224,6 +224,14 @@ def test_a_search_with_a_teacher_of_a_given_size(tmp_path):
     assert soft(lgc.decompress(data, per_class=2, heavy=True)).shape == (6, 3)
 
 
+def test_a_teacher_that_there_was_no_time_for_is_a_warning():
+    images, labels = blobs(60)
+    config = replace(lgc.DistillConfig.quick(), teacher=700)
+    with pytest.warns(UserWarning, match="before a teacher of 700 bytes"):
+        data = lgc.distill(images, labels, 1_500, config=config, time_limit=1e-6)
+    assert lgc.decompress(data).soft_labels is None
+
+
 @pytest.mark.parametrize(
     ("gain", "hard", "chosen"),
     [(-0.1, 0.5, False), (0.0, 0.5, False), (0.1, 0.5, True), (0.1, 0.44, False)],
@@ -268,6 +276,22 @@ def test_the_command_writes_soft_labels(tmp_path, file, capsys):
         assert arrays["soft_labels"].shape == (6, 3)
     assert main(["decompress", str(source), str(out), "--heavy", "--force"]) == 2
     assert "--per-class" in capsys.readouterr().err
+
+
+def test_the_command_says_what_a_teacher_does(tmp_path, monkeypatch, capsys):
+    quick = replace(lgc.DistillConfig.quick(), teacher_steps=4)
+    made = lambda teacher: replace(quick, teacher=teacher)  # noqa: E731
+    monkeypatch.setattr(distill_command.config, "DistillConfig", made)
+    pixels, labels = blobs(90)
+    source, out, shown = (tmp_path / name for name in ("set.npz", "set.lgc", "set.png"))
+    np.savez(source, images=pixels, labels=labels)
+    limits = ["--budget-bytes", "1500", "--teacher", "700", "--preview", str(shown)]
+    assert main(["distill", str(source), str(out), *limits]) == 0
+    said = capsys.readouterr().out
+    assert "with its soft labels (decompress --heavy)" in said
+    assert "its teacher alone" in said
+    assert shown.stat().st_size
+    assert lgc.decompress(out.read_bytes()).soft_labels is not None
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "big", "1.5"])
