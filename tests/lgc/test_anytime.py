@@ -200,3 +200,16 @@ def test_a_file_of_mixtures_is_compared_with_the_same_bytes():
         lossless_bytes=len(data) + 1, file=Accuracies(0, 0), plain=Accuracies(1, 1)
     ).text(len(data))
     assert "without loss" in found._replace(lossless_bytes=len(data)).text(len(data))
+
+
+def test_the_lines_about_mixtures_name_a_codec_that_needs_few_bytes_and_the_teacher():
+    ours, theirs = Accuracies(0.9, 0.9), Accuracies(0.89, 0.89)
+    found = comparison.Comparison(100, 10_000, ours, "avif, quality 70", 473, 900, theirs)
+    assert "nearly as much in 18% of the bytes" in found.text(5_000)
+    assert "nearly as much" not in found._replace(codec_bytes=4_900).text(5_000)
+    assert "points worse" in found._replace(plain=Accuracies(0.95, 0.95)).text(5_000)
+    taught = found._replace(soft=Accuracies(0.97, 0.97), teacher=0.995)
+    assert "soft labels (decompress --heavy): nearest neighbour 97.0 %" in taught.text(5_000)
+    assert "alone: 99.5 %" in taught.text(5_000)
+    assert "nearly as much" not in taught.text(5_000)
+    assert taught.values()["soft"] == {"neighbour": 0.97, "ridge": 0.97, "convnet": None}

@@ -12,7 +12,7 @@ import pytest
 
 import lgc
 from fewbits.coding import FormatError, InputError, read_archive, write_archive
-from lgc import distill_command, files
+from lgc import comparison, distill_command, files
 from lgc.commands import main
 from lgc.coresets import lossy_subset
 from lgc.coresets.downsampling import LOSSLESS
@@ -119,6 +119,9 @@ def test_mixtures_may_have_a_teacher():
     for heavy in (False, True):
         assert soft(lgc.decompress(data, per_class=2, heavy=heavy)).shape == (6, 3)
     assert soft(next(lgc.stream(data, 3, heavy=True))).shape == (3, 3)
+    compared = comparison.compare(data, images, labels)
+    assert compared.soft is not None
+    assert 0 <= (compared.teacher or 0) <= 1
 
 
 def test_what_needs_a_teacher_says_so(plain, file):
