@@ -227,6 +227,7 @@ def test_a_search_with_a_teacher_of_a_given_size(tmp_path):
     assert soft(lgc.decompress(data, per_class=2, heavy=True)).shape == (6, 3)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_there_was_no_time_for_is_a_warning():
     images, labels = blobs(60)
     config = replace(lgc.DistillConfig.quick(), teacher=700)
@@ -281,6 +282,7 @@ def test_the_command_writes_soft_labels(tmp_path, file, capsys):
     assert "--per-class" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_says_what_a_teacher_does(tmp_path, monkeypatch, capsys):
     quick = replace(lgc.DistillConfig.quick(), teacher_steps=4)
     made = lambda teacher: replace(quick, teacher=teacher)  # noqa: E731
