@@ -19,6 +19,7 @@ from experiments.common import decoded_sets
 from experiments.runner import experiment as ex
 from experiments.runner import subprocesses
 from fewbits.io.datasets import Images, split_validation
+from lgc import files
 from lgc.distillation.augmentation import MILD, augmented_set
 from lgc.distillation.search import panel, plain_codecs
 from lgc.distillation.search.panel import TrainingSet
@@ -35,7 +36,6 @@ class Config:
     validation_images: int = 1_000
     test_images: int = 2_000
     per_class: int = 300
-    """Images of each class drawn from a file, or from what a codec gives."""
 
 
 class Row(NamedTuple):
@@ -80,13 +80,12 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measu
         "lgc", ["distill", source, path, "--budget-bytes", str(budget), *limited]
     ))  # fmt: skip
     order = np.random.default_rng(0).permutation(len(train.labels))
-    codecs = plain_codecs.plain_files(train.pixels[order], train.labels[order], budget)
     theirs = {
         each.name: [each.images, augmented_set(0, *each.images, config.per_class, MILD)]
-        for each in codecs
+        for each in plain_codecs.plain_files(train.pixels[order], train.labels[order], budget)
     }
-    ours = {"lgc": _from_file(config, path)}
     rows: list[Any] = [First(kilobytes, said["first_file_seconds"])]
+    ours = {"lgc": _from_file(config, path)}
     for name in CLASSIFIERS:
         _, mine = _percent(name, ours, validation, test)
         codec, percent = _percent(name, theirs, validation, test)
@@ -99,20 +98,21 @@ def recompute(config: Config, row: Any, data: ex.Data) -> float | None:
     """The gain of the file, decoded again, over the recorded codec; times are not taken again."""
     if isinstance(row, First):
         return None
-    _, validation, test = _parts(config, data)
     ours = {"lgc": _from_file(config, row.file)}
-    return _percent(row.classifier, ours, validation, test)[1] - row.codec_percent
+    return _percent(row.classifier, ours, *_parts(config, data)[1:])[1] - row.codec_percent
 
 
 def _parts(config: Config, data: ex.Data) -> tuple[Images, Images, Images]:
-    """Training, validation and test images."""
     whole = data.images(DATA, "train").first(config.images + config.validation_images)
     parts = split_validation(whole, config.validation_images)
     return *parts, data.images(DATA, "test").first(config.test_images)
 
 
 def _from_file(config: Config, path: Path) -> list[TrainingSet]:
-    return [decoded_sets.from_archive(path, count, 0) for count in (None, config.per_class)]
+    """The stored images, drawn ones and, from a file with a teacher, those with its hard labels."""
+    drawn, taught = config.per_class, files.teacher_of(path.read_bytes()) is not None
+    uses = [(None, None), (drawn, None), (drawn, "hard")][: 2 + taught]
+    return [decoded_sets.from_archive(path, n, 0, by_teacher=teacher) for n, teacher in uses]
 
 
 def _percent(

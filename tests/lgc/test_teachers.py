@@ -237,22 +237,20 @@ def test_a_teacher_that_there_was_no_time_for_is_a_warning():
 
 
 @pytest.mark.parametrize(
-    ("gain", "hard", "chosen"),
-    [(-0.1, 0.5, False), (0.0, 0.5, False), (0.1, 0.5, True), (0.1, 0.44, False)],
+    ("quick", "convnet", "chosen"),
+    [(0.5, 0.5, False), (0.6, 0.6, False), (0.7, 0.7, True), (0.55, 0.85, False)],
 )
-def test_auto_takes_a_teacher_only_for_better_scores(monkeypatch, gain, hard, chosen):
-    """And not where a common codec teaches nearest neighbour and ridge more than hard labels do."""
+def test_auto_takes_a_teacher_only_for_better_scores(monkeypatch, quick, convnet, chosen):
+    """And not where a common codec teaches nearest neighbour and ridge more."""
 
     def score(trials, point):
-        accuracy = 0.6 + gain * bool(point.teacher_width)
-        return trials.full.setdefault(point, Accuracies(accuracy, accuracy, accuracy))
+        found = Accuracies(quick, quick, convnet) if point.teacher_width else plain
+        return trials.full.setdefault(point, found)
 
-    def quick(trials, point):
-        return Accuracies(hard, hard) if point.teacher_width else Accuracies(0.5, 0.5)
-
-    codec = Compared("xz, lossless", 1_000, 5, Accuracies(0.5, 0.5))
+    plain = Accuracies(0.6, 0.6, 0.6)
+    codec = Compared("xz, lossless", 1_000, 5, Accuracies(0.6, 0.6))
     monkeypatch.setattr(against_codecs, "candidates", lambda *args: [(codec, None)])
-    monkeypatch.setattr(Trials, "quick", quick)
+    monkeypatch.setattr(Trials, "quick", lambda trials, point: Accuracies(0.5, 0.5))
     monkeypatch.setattr(Trials, "score", score)
     monkeypatch.setattr(Trials, "teacher", lambda trials, point: None)
     monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")

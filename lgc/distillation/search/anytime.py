@@ -2,8 +2,8 @@
 
 Every candidate is an operating point (`distilled_file.OperatingPoint`). Its training set is made
 from the images outside the validation part exactly as its file would give it, and scored by the
-mean accuracy of a panel of proxies (`panel`), less what a quick proxy would learn more, with hard
-labels, from random images under the best common codec: the file is to be worse for nobody. Stages:
+mean accuracy of a panel of proxies (`panel`), less what a quick proxy would learn more from random
+images under the best common codec: the file is to be worse for nobody. The stages:
 
 1. a first file at once;
 2. all downsamplings, lightly augmented, and common codecs, by the quick proxies;
@@ -155,10 +155,9 @@ class Search:
         found = self._written.point
         return against_codecs.compare(self._trials, found, self._codecs, left_less)
 
-    def _value(self, point: OperatingPoint, accuracies: Accuracies) -> float:
+    def _value(self, accuracies: Accuracies) -> float:
         """What candidates are ranked by: the mean, less what a common codec teaches better."""
-        hard = self._trials.quick(point)
-        return accuracies.mean() - against_codecs.shortfall(hard, self._codecs)
+        return accuracies.mean() - against_codecs.shortfall(accuracies, self._codecs)
 
     def _stop(self) -> bool:
         """Whether there is no time to evaluate and write another point."""
@@ -181,7 +180,7 @@ class Search:
             self._trials.quick(each)
             done.append(each)
             self._report(name, len(done), len(points))
-        done.sort(key=lambda each: -self._value(each, self._trials.quick(each)))
+        done.sort(key=lambda each: -self._value(self._trials.quick(each)))
         if not self._trials.full:
             quick = self._trials.quick(done[0])
             if self._written is None or quick.mean() > self._written.accuracies.mean():
@@ -198,7 +197,7 @@ class Search:
         full = self._trials.full
         if not full:
             return points[0]
-        best = max(full, key=lambda each: self._value(each, full[each]))
+        best = max(full, key=lambda each: self._value(full[each]))
         if self._written is None or best != self._written.point:
             self._write(best, full[best])
         return best
