@@ -94,8 +94,8 @@ def measure(config: Config, trials: list[tuple[str, int]], data: ex.Data) -> lis
         error = float(np.mean(np.square(np.asarray(as_vector(back)) - vector, dtype=float)))
         limit, bits = config.coarser * error, 8 * size / vector.size
         decoded.append((path, back))
-        percents = [_accuracy_percent(network, each, data) for each in (params, back)]
-        rows.append(Row(network, quality, seed, vector.size, size, bits, *percents, error, None,
+        given, ours = (_accuracy_percent(network, each, data) for each in (params, back))
+        rows.append(Row(network, quality, seed, vector.size, size, bits, given, ours, error, None,
                         None, digest(back), path))  # fmt: skip
     decoded_networks.check(decoded)
     if not config.peer:

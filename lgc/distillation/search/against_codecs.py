@@ -40,8 +40,9 @@ def shortfall(ours: Accuracies, codecs: list[Candidate]) -> float:
     The sum over the proxies, in [0, 2]; 0 where no codec is better for any of them.
     """
     theirs = [found.accuracies for found, _ in codecs]
-    best = [max((each[i] for each in theirs), default=0.0) for i in range(2)]
-    return sum(max(0.0, rival - own) for rival, own in zip(best, ours[:2], strict=True))
+    neighbour = max((each.neighbour for each in theirs), default=0.0)
+    ridge = max((each.ridge for each in theirs), default=0.0)
+    return max(0.0, neighbour - ours.neighbour) + max(0.0, ridge - ours.ridge)
 
 
 def compare(
