@@ -7,7 +7,7 @@ images under the best common codec: the file is to be worse for nobody. The stag
 
 1. a first file at once;
 2. all downsamplings, lightly augmented, and common codecs, by the quick proxies;
-3. the best downsamplings by the whole panel; a teacher, if one is asked for;
+3. the best downsamplings by the whole panel; a teacher, if asked for or if few images fit;
 4. ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, and an upsampler;
 6. teachers of several sizes, which give soft labels, and more but cruder images beside them;
@@ -40,6 +40,8 @@ from lgc.distillation.search.trials import Trials
 
 _USUAL = Downsampling(2, 2)
 """Of the first file."""
+_MANY_TIMES = 10
+"""As many images as fit; a teacher is then tried early."""
 _SHORTLIST = 3
 """Alternatives of a stage that the ConvNet is trained on, after the quick proxies."""
 
@@ -112,8 +114,10 @@ class Search:
         codecs = against_codecs.candidates(trials, self._budget, self._stop)
         self._codecs = [] if self._stop() else codecs  # part of them would favour their proxies
         best = self._finals("resolutions", ranked[: config.finalists])
-        forced = isinstance(config.teacher, int)
-        if forced:  # before what there may be no time for
+        # A teacher knows the labels of images that do not fit; where these are most, try it first.
+        most_left_out = _MANY_TIMES * trials.counts[best.downsampling] <= len(trials.classes)
+        teacher_first = isinstance(config.teacher, int) or most_left_out
+        if teacher_first:
             best = self._with_teacher(best)
         flipped = [(each, each._replace(flip=1)) for each in config.augmentations]
         augmentations = dict.fromkeys(each for pair in flipped for each in pair)
@@ -125,7 +129,7 @@ class Search:
         )
         width = trials.upsampler_width(best.downsampling)
         best = self._alternatives("an upsampler", best, [best._replace(width=width)])
-        if not forced:
+        if not teacher_first:
             best = self._with_teacher(best)
         if strategies.worthwhile(trials.counts[best.downsampling], len(trials.classes)):
             best = self._alternatives(
@@ -269,7 +273,7 @@ class Search:
         return None if weights is None or alone is None else Alone(len(weights), alone)
 
     def soft(self) -> Accuracies | None:
-        """Of the file that was found, with its soft labels; None without a teacher."""
+        """Of the file that was found, with its soft labels, if it has a teacher."""
         assert self._written is not None
         return self._trials.soft(self._written.point)
 
