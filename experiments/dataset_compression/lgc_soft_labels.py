@@ -26,10 +26,11 @@ from fewbits.training.downstream import ClassifierConfig
 from lgc.distillation import Downsampling, distilled_file
 from lgc.distillation.augmentation import Augmentation
 from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.search.config import WIDE
 from lgc.teachers import network, training
 from lgc.teachers.mixing import Mixing
 
-WIDE = Mixing(Augmentation(rotation=12, shear=10, scale=12, translation=6, elastic=20), 25, 35)
+NO_FLIPS = Mixing(WIDE, 25, 35)
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,9 @@ EXPERIMENT = ex.of_module(
     {
         "fashion_12": Config(12, 4_000),
         "fashion_30": Config(30, 8_600, seeds=(0,)),
-        "fashion_100": Config(100, 8_600, seeds=(0,)),
-        "mnist_12": Config(12, 4_000, "mnist", heavy=WIDE, seeds=(0,)),
+        "mnist_12": Config(12, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
         "smoke": Config(
-            2, 900, "digits", 40, Downsampling(1, 2), 0, WIDE, seeds=(0,),
+            2, 900, "digits", 40, Downsampling(1, 2), 0, NO_FLIPS, seeds=(0,),
             classifiers=(ClassifierConfig("convnet", 20, 64, 2e-3, 4, True),) * 2, per_class=20,
             validation_images=300,
         ),
