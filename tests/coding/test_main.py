@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fewbits.cli import main
-from fewbits.coding import container, write_archive
+from fewbits.coding import container, params_to_bytes, write_archive
 from fewbits.coding.inspection.kinds import KINDS
 from fewbits.coding.weights.model_file import pack, write_model
 
@@ -40,6 +40,19 @@ def test_inspect_says_what_a_model_holds(model, capsys):
     assert printed.startswith(f"net.model: a checkpoint, {size} bytes\nkind model, format 1; read")
     assert "44 parameters in 2 tensors:\n  b/0  4       float16\n" in printed
     assert "  w    10 x 4  4-bit grid, step 0." in printed
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.2])
+@pytest.mark.parametrize("how", [{}, {"bits": 5}, {"step": 0.1}, {"max_mse": 1e-3}])
+def test_inspect_lists_the_tensors_of_every_form(kept, how, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    params = {"a": rng.normal(size=(9, 8)), "b": rng.normal(size=(8, 7))}
+    params = {name: x * (rng.random(x.shape) < kept) for name, x in params.items()}
+    container.save(tmp_path / "net", params_to_bytes(params, **how))
+    assert main(["inspect", str(tmp_path / "net"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["path"]: one["shape"] for one in found["tensors"]} == {"a": [9, 8], "b": [8, 7]}
+    assert main(["account", str(tmp_path / "net")]) == 0
 
 
 def test_inspect_is_no_dump(archive, tmp_path, capsys):

@@ -11,7 +11,7 @@ from fewbits.coding.container import Archive
 from fewbits.coding.inspection.kinds import KINDS
 from fewbits.coding.weights import model_file
 from fewbits.coding.weights.parameter_files import ADAPTIVE
-from fewbits.coding.weights.trees import parameter_tree, whole_tree
+from fewbits.coding.weights.trees import packed_tree, parameter_tree, whole_tree
 
 _NAMES = {parameter_tree.FLOAT32: "float32", parameter_tree.FLOAT16: "float16"}
 _SHOWN = 12
@@ -90,8 +90,11 @@ def _tensors(archive: Archive) -> Iterator[dict[str, Any]]:
         if not isinstance(header, dict) or "tree" not in header:
             continue
         described: list[tuple[str, parameter_tree.Leaf]] = []
+        tree = header["tree"]
+        if archive.kind == ADAPTIVE and "pruned" in header:
+            tree = packed_tree.unpack(tree)
         parameter_tree.map_leaves(
-            parameter_tree.from_header(header["tree"]),
+            parameter_tree.from_header(tree),
             lambda path, code, rows=described: rows.append((path, parameter_tree.read_leaf(code))),
         )
         for path, leaf in described:
