@@ -37,8 +37,6 @@ def percent_learned(
     classifier: ClassifierConfig,
     test: Images,
     first: int = 0,
-    *,
-    by_teacher: str | None = None,
 ) -> float:
     """Test accuracy of a classifier of what `from_archive` draws; see `downstream.train`.
 
@@ -46,7 +44,7 @@ def percent_learned(
     """
     assert path is not None
     assert seed is not None
-    drawn = from_archive(path, per_class, seed, by_teacher=by_teacher)
+    drawn = from_archive(path, per_class, seed)
     return downstream.accuracy_percent(classifier, drawn, test, seed, first=first)
 
 

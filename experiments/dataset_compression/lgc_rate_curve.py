@@ -26,7 +26,7 @@ from experiments.runner import experiment as ex
 from experiments.runner import plots
 from experiments.runner.folder import plain
 from experiments.runner.plots import draw
-from experiments.runner.rows import grouped, mean_over_seeds, restore
+from experiments.runner.rows import restore
 from fewbits.coding import container
 from fewbits.io import datasets
 from fewbits.io.progress import Bar
@@ -112,14 +112,6 @@ class Row(NamedTuple):
     def suffix(self) -> str:
         """Of the claim's id."""
         return "" if self.condition == "lgc" else ".best_subset"
-
-
-class Gain(NamedTuple):
-    """Difference to the best subset, mean over the logarithm of the bytes, points."""
-
-    data: Annotated[str, ex.Key]
-    classifier: Annotated[str, ex.Key, ex.Across]
-    points: Annotated[float, ex.Over(np.mean), ex.Column(format="+.2f")]
 
 
 class Distillation(NamedTuple):
@@ -220,23 +212,6 @@ def recompute(config: Config, row: Row, data: ex.Data) -> float:
     return decoded_sets.percent_learned(row.file, config.per_class, row.seed, settings, test)
 
 
-def derive(record: ex.Record) -> list[Gain]:
-    """The area between the curves of files and subsets over the width of the budgets."""
-    found = []
-    by_curve = grouped(record.of(Row), lambda row: (row.data, row.classifier))
-    for (data, classifier), mine in by_curve.items():
-        sizes = sorted({row.budget_bytes for row in mine})
-        by_file = grouped(mine, lambda row: (row.condition, row.budget_bytes))
-        mean = {
-            key: mean_over_seeds(rows, "accuracy_percent").mean for key, rows in by_file.items()
-        }
-        gains = [mean["lgc", size] - mean["best subset", size] for size in sizes]
-        width = np.log(sizes[-1] / sizes[0])
-        area = np.trapezoid(gains, np.log(sizes)) / width if width else gains[0]
-        found.append(Gain(data, classifier, float(area)))
-    return found
-
-
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
     """Accuracy against bytes, one panel for each data set, with published results."""
     shown = [row for row in records["cpu"].of(Row) if row.classifier not in SHOWN_ONCE]
@@ -259,29 +234,22 @@ def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
 
 EXPERIMENT = ex.of_module(
     __name__,
-    (Row, Gain, Distillation),
+    (Row, Distillation),
     {
         "cpu": Config(),
         "smoke": Config(
-            data=("digits",),
-            budgets=(700,),
-            first_seed_budgets=(),
+            data=("digits",), budgets=(700,), first_seed_budgets=(), seeds=(0,),
             classifiers={"report_cnn": ClassifierConfig(steps=100)},
             choice=Settings(
-                search=DistillConfig.quick(),
-                distilled_up_to={},
-                proxy=ClassifierConfig(steps=20),
+                search=DistillConfig.quick(), distilled_up_to={}, proxy=ClassifierConfig(steps=20),
                 second_proxy=ClassifierConfig("convnet", 5, 64, 2e-3, 4, True),
-                proxy_per_class=20,
-                strategies=(),
+                proxy_per_class=20, strategies=(),
             ),
-            seeds=(0,),
-            per_class=50,
-            validation_images=300,
+            per_class=50, validation_images=300,
         ),
     },
     published=PUBLISHED,
     data=lambda config: ", ".join(config.data),
     free=("seeds", "data", "budgets", "first_seed_budgets"),
     headline="lgc.mnist.12kB.convnet",
-)
+)  # fmt: skip

@@ -1,11 +1,8 @@
-"""Accuracy against bytes: the gain over subsets, and which rows are claimed."""
+"""Accuracy against bytes: which rows are claimed."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-
-import pytest
 
 from experiments.dataset_compression import lgc_rate_curve as curve
 from experiments.runner import claims
@@ -22,14 +19,6 @@ def _record(large: int = 10_000) -> Record:
         for seed in (0, 1)
     ]  # fmt: skip
     return Record("cpu", "cpu", curve.Config(), tuple(rows), {}, {})
-
-
-def test_the_gain_is_the_mean_difference_over_the_logarithm_of_bytes():
-    (gain,) = curve.derive(_record())
-    assert gain.points == pytest.approx(3.0)  # 4 points at one end, 2 at the other
-    record = _record()
-    (gain,) = curve.derive(dataclasses.replace(record, rows=record.rows[:4]))
-    assert gain.points == pytest.approx(4.0)
 
 
 def test_files_above_the_limit_are_not_claimed():
