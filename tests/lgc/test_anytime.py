@@ -13,7 +13,9 @@ from fewbits.coding import InputError
 from lgc import comparison, distill_command, images
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill
-from lgc.distillation.search import against_codecs, panel, plain_codecs, trials
+from lgc.distillation.augmentation import NONE
+from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.search import against_codecs, panel, plain_codecs, second_look, trials
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import Compared
@@ -84,6 +86,45 @@ def test_a_candidate_loses_what_common_codecs_teach_better():
     assert against_codecs.shortfall(Accuracies(0.7, 0.7, 1.0), codecs) == pytest.approx(0.3)
     assert against_codecs.shortfall(Accuracies(0.8, 0.9, 0.0), codecs) == 0
     assert against_codecs.shortfall(Accuracies(0.0, 0.0), []) == 0
+
+
+def test_a_shortfall_weighs_more_than_the_mean_gains():
+    images = (np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
+    codecs = [(Compared("a", 10, 1, Accuracies(0.8, 0.5)), images)]
+    assert against_codecs.value(Accuracies(0.9, 0.7), codecs) == pytest.approx(0.8)
+    short = against_codecs.value(Accuracies(0.79, 0.82), codecs)
+    assert short < against_codecs.value(Accuracies(0.8, 0.77), codecs)
+
+
+class _OtherPart:
+    """Trials of another validation part, with scores made up."""
+
+    def __init__(self, scores, known):
+        self._scores, self.counts = scores, dict.fromkeys(known, 1)
+
+    def fitting(self, given, stop):
+        assert set(given) >= set(self.counts)
+
+    def score(self, point):
+        return Accuracies(self._scores[point], self._scores[point])
+
+
+def test_a_second_look_takes_the_mean_over_validation_parts(monkeypatch):
+    monkeypatch.setattr(against_codecs, "candidates", lambda *_: [])
+    low, high = Downsampling(2, 2), Downsampling(1, 1)
+    lucky, steady = (OperatingPoint(each, 0, NONE, 0.0) for each in (low, high))
+    first = {lucky: 0.9, steady: 0.8}
+
+    def look(parts, stop=lambda: False):
+        made = [_OtherPart({lucky: a, steady: b}, known) for a, b, known in parts]
+        return second_look.values(first, made.__getitem__, 1_000, stop)
+
+    both = [low, high]
+    found = look([(0.6, 0.8, both), (0.6, 0.8, both)])
+    assert (found[lucky], found[steady]) == (pytest.approx(0.7), pytest.approx(0.8))
+    # A part that does not know all points, or for which there is no time, says nothing.
+    assert look([(0.6, 0.8, both), (0.0, 0.0, [low])])[lucky] == pytest.approx(0.75)
+    assert look([(0.6, 0.8, both)] * 2, stop=lambda: True) == first
 
 
 def test_the_nearest_neighbour_is_that_of_a_search_by_hand():

@@ -14,7 +14,8 @@ from lgc.distillation.search.trials import Trials
 
 _CONVNETS = 3
 """Codecs that the ConvNet is trained on, after the quick proxies."""
-
+_SHORTFALLS = 3.0
+"""A point that a proxy learns less from the file than from a codec counts as so many lost."""
 
 Candidate = tuple[Compared, TrainingSet]
 
@@ -43,6 +44,11 @@ def shortfall(ours: Accuracies, codecs: list[Candidate]) -> float:
     neighbour = max((each.neighbour for each in theirs), default=0.0)
     ridge = max((each.ridge for each in theirs), default=0.0)
     return max(0.0, neighbour - ours.neighbour) + max(0.0, ridge - ours.ridge)
+
+
+def value(ours: Accuracies, codecs: list[Candidate]) -> float:
+    """What files are ranked by: the mean over the proxies, less what a codec teaches better."""
+    return ours.mean() - _SHORTFALLS * shortfall(ours, codecs)
 
 
 def compare(

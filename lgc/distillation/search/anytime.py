@@ -11,7 +11,8 @@ images under the best common codec: the file is to be worse for nobody. The stag
 4. ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, and an upsampler;
 6. teachers of several sizes, which give soft labels, and more but cruder images beside them;
-7. coreset selection strategies, brightness augmentation, and dataset distillation.
+7. coreset selection strategies, brightness augmentation, and dataset distillation;
+8. of a small image set, the best points once more on other validation parts (`second_look`).
 
 After each stage the best operating point, if it is a new one, is applied to all images and written.
 """
@@ -31,7 +32,7 @@ from lgc.coresets import strategies
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import against_codecs
+from lgc.distillation.search import against_codecs, second_look
 from lgc.distillation.search.config import MILD, DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import AgainstCodecs, Alone, Distilled, OnBetter, OutOfTime
@@ -83,8 +84,10 @@ class Search:
         self._checked = distilled_file.check(pixels, labels)
         if len(self._checked.labels) < 2:
             raise InputError("all images have one label: classifiers need two classes or more")
-        self._key_write, key_trials = jax.random.split(key)
-        self._trials = Trials(self._checked, self._budget, key_trials, config, self._until_stop)
+        self._key_write, self._key_trials = jax.random.split(key)
+        self._trials = Trials(
+            self._checked, self._budget, self._key_trials, config, self._until_stop
+        )
         self._written: Distilled | None = None
         self._codecs: list[against_codecs.Candidate] = []
         teacher = config.teacher
@@ -143,6 +146,7 @@ class Search:
         )
         distilled = best._replace(distillation_steps=config.distillation_steps)
         self._alternatives("distillation", best, [distilled])
+        self._second_look()
         assert self._written is not None
         return self._written
 
@@ -160,8 +164,25 @@ class Search:
         return against_codecs.compare(self._trials, found, self._codecs, left_less)
 
     def _value(self, accuracies: Accuracies) -> float:
-        """What candidates are ranked by: the mean, less what a common codec teaches better."""
-        return accuracies.mean() - against_codecs.shortfall(accuracies, self._codecs)
+        return against_codecs.value(accuracies, self._codecs)
+
+    def _second_look(self) -> None:
+        """Write another of the best points if it is better over several validation parts."""
+        full, few = self._trials.full, len(self._trials.validation) < second_look.SMALL
+        best = sorted(full, key=lambda each: -self._value(full[each]))[: second_look.MOST_POINTS]
+        if self._stop() or not few or len(best) < 2:
+            return
+        first = {each: self._value(full[each]) for each in best}
+        values = second_look.values(first, self._other_trials, self._budget, self._stop)
+        chosen = max(best, key=lambda each: values[each])
+        with contextlib.suppress(OutOfTime):
+            if self._written is None or chosen != self._written.point:
+                self._write(chosen, full[chosen])
+
+    def _other_trials(self, number: int) -> Trials:
+        key = jax.random.fold_in(self._key_trials, number)
+        self._report("other validation images", number, second_look.PARTS)
+        return Trials(self._checked, self._budget, key, self._config, self._until_stop)
 
     def _stop(self) -> bool:
         """Whether there is no time to evaluate and write another point."""

@@ -47,6 +47,7 @@ class Trials:
       progress: told of a distillation; may raise to end it.
 
     Attributes:
+      validation: int[v], indices of the images that score.
       pixels: uint8[m, H, W, C], what may be stored, classes mixed.
       classes: int[m], theirs.
       counts: images that fit at each downsampling known so far.
@@ -65,11 +66,11 @@ class Trials:
         self._checked, self._budget, self._config = checked, budget_bytes, config
         self._progress = progress
         key_split, self._key, key_panel = jax.random.split(key, 3)
-        validation, self._rows = split_validation(key_split, checked)
+        self.validation, self._rows = split_validation(key_split, checked)
         self.pixels, self.classes = checked.pixels[self._rows], checked.classes[self._rows]
         self._panel = Panel(
             checked,
-            validation,
+            self.validation,
             key_panel,
             steps=config.screening_steps,
             width=config.proxy_width,
