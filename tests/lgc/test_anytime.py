@@ -15,7 +15,14 @@ from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill
 from lgc.distillation.augmentation import NONE
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import against_codecs, panel, plain_codecs, second_look, trials
+from lgc.distillation.search import (
+    against_codecs,
+    panel,
+    plain_codecs,
+    second_look,
+    teaching,
+    trials,
+)
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import Compared
@@ -59,6 +66,13 @@ def test_a_budget_below_a_header_and_an_image_of_each_class_is_refused():
     pixels, labels = blobs(40)
     with pytest.raises(InputError, match="130 bytes is too small"):
         lgc.distill(pixels, labels, 130, config=QUICK)
+
+
+def test_a_teacher_is_tried_with_finer_and_with_cruder_images():
+    known = [Downsampling(*each) for each in ((1, 8), (1, 1), (1, 2), (2, 2), (2, 1), (3, 2))]
+    found = teaching.neighbours(known, Downsampling(2, 2))
+    assert found == [Downsampling(*each) for each in ((1, 1), (2, 1), (1, 2), (3, 2))]
+    assert teaching.neighbours(known, known[0]) == [known[2], known[1]]
 
 
 def test_a_rare_class_is_in_both_parts():

@@ -10,7 +10,7 @@ images under the best common codec: the file is to be worse for nobody. The stag
 3. the best downsamplings by the whole panel; a teacher, if asked for or if few images fit;
 4. ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, and an upsampler;
-6. teachers of several sizes, which give soft labels, and more but cruder images beside them;
+6. teachers of several sizes, which give soft labels, and finer and cruder images beside them;
 7. coreset selection strategies, brightness augmentation, and dataset distillation;
 8. of a small image set, the best points once more on other validation parts (`second_look`).
 
@@ -36,7 +36,7 @@ from lgc.distillation.search import against_codecs, second_look
 from lgc.distillation.search.config import MILD, DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import AgainstCodecs, Alone, Distilled, OnBetter, OutOfTime
-from lgc.distillation.search.teaching import SHARES, coarser, mixings
+from lgc.distillation.search.teaching import SHARES, mixings, neighbours
 from lgc.distillation.search.trials import Trials
 
 _USUAL = Downsampling(2, 2)
@@ -257,9 +257,9 @@ class Search:
             before, best = best, self._finals_in_time("a teacher", best, points, forced=forced)
             if not best.teacher_width or (before.teacher_width and best == before):
                 continue
-            cruder = coarser(trials.counts, best.downsampling)[:2]
-            points = [best._replace(downsampling=each) for each in cruder]
-            best = self._finals_in_time("cruder images for the teacher", best, points)
+            others = neighbours(trials.counts, best.downsampling)
+            points = [best._replace(downsampling=each) for each in others]
+            best = self._finals_in_time("resolutions for the teacher", best, points)
         return best
 
     def _finals_in_time(

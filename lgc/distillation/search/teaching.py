@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 import jax
 import numpy as np
@@ -76,9 +77,17 @@ def mixings(ranges: Augmentation) -> tuple[Mixing, ...]:
     return Mixing(ranges, 25, 35), Mixing(wide, 25, 35)
 
 
-def coarser(known: Iterable[Downsampling], than: Downsampling) -> list[Downsampling]:
-    """Those of fewer pixels and no more grey levels, or fewer grey levels and no more pixels."""
-    return [
-        each for each in known
-        if each != than and each.factor >= than.factor and each.bits <= than.bits
-    ]  # fmt: skip
+def neighbours(known: Iterable[Downsampling], of: Downsampling) -> list[Downsampling]:
+    """The two next with more and the two next with fewer bits an image, in turn.
+
+    With a teacher the number of images matters less: fewer of finer ones may teach more, and where
+    few fit, more of cruder ones.
+    """
+
+    def bits(each: Downsampling) -> float:
+        return each.bits / each.factor**2
+
+    ordered = sorted(known, key=bits)
+    finer = [each for each in ordered if bits(each) > bits(of)][:2]
+    cruder = [each for each in reversed(ordered) if bits(each) < bits(of)][:2]
+    return [each for pair in zip_longest(finer, cruder) for each in pair if each is not None]
