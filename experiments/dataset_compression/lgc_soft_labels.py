@@ -161,7 +161,7 @@ EXPERIMENT = ex.of_module(
         "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0),
         "mnist_12": Config(12, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
         "cifar_30": Config(30, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
-        "cifar_100": Config(100, 16_000, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
+        "cifar_100": Config(100, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "smoke": Config(
             2, 900, "digits", 40, Downsampling(1, 2), 0, NO_FLIPS, seeds=(0,),
             classifiers=(ClassifierConfig("convnet", 20, 64, 2e-3, 4, True),) * 2, per_class=20,

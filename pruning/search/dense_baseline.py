@@ -22,7 +22,7 @@ from pruning.search import trial
 from pruning.search.recognise import Chain
 from pruning.search.selection import Point
 
-BITS = (3, 4, 5, 6)
+BITS = (2, 3, 4, 5)
 _SLACK = 1.02
 
 Shapes = dict[str, tuple[int, ...]]
