@@ -185,7 +185,7 @@ def search(
     limit = selection.limit_of(goal, math.inf, problem.n_weights)
     problem.check_reachable(weights, limit)
     given = problem.error_percent(weights, state)
-    reference = given
+    as_given, reference = weights, given
     if _needs_training(given, problem.validation[1]):
         weights = problem.trained(jax.random.fold_in(key, 0), weights)
         after = problem.error_percent(weights, problem.settled(weights))
@@ -215,14 +215,17 @@ def search(
         )
     selected = selection.selected(found, limit)
     shown = selection.pareto(found)
-    if all(one is not selected for one in shown):  # another is better, but by luck
-        shown = sorted([*shown, selected], key=lambda one: one.point.size_bytes)
     baseline = None
     if settings.baseline:
         steps = problem.steps + problem.tune_steps + problem.tune_steps // 2
         size = selected.point.size_bytes
         baseline = dense_baseline.best(problem, jax.random.fold_in(key, 2), size, steps)
     said = points.remarks(selected.point, limit, problem.n_prunable, problem.n_weights, baseline)
+    if weights is not as_given:
+        said.append(
+            f"the network as given has {given:.2f} % error, so it was trained for "
+            f"{problem.steps:,} steps before it was pruned; losses count from {reference:.2f} %"
+        )
     said += points.idle_penalty(
         {one.strength: one.n_kept for one in trials}, problem.n_prunable, settings
     )

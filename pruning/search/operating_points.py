@@ -152,15 +152,13 @@ def remarks(
     """
     said = []
     if not limit.holds(point):
-        asked = (
-            f"{limit.size_bytes:,.0f} bytes"
-            if limit.size_bytes < math.inf
-            else f"{limit.error_percent:.2f} % error"
-        )
+        expected = point.expected_error_percent
         said.append(
-            f"no file within {asked}; the nearest has {point.size_bytes:,} bytes and "
-            f"{point.error_percent:.2f} % error on the validation data, "
-            f"{point.expected_error_percent:.2f} % to be expected"
+            f"no file within {limit.size_bytes:,.0f} bytes: the smallest has "
+            f"{point.size_bytes:,}; try more or larger penalty weights"
+            if limit.size_bytes < math.inf
+            else f"no file with an expected error within {limit.error_percent:.2f} %: the best has "
+            f"{expected:.2f} %; allow a larger loss, or train for more steps"
         )
     pruned = n_weights - point.nonzeros
     if pruned < 0.05 * n_prunable:

@@ -21,12 +21,13 @@ def values(point: Point | None) -> dict[str, Any] | None:
 
 def table(points: Sequence[Point], selected: Point | None) -> list[str]:
     """Lines of text, the selected point marked."""
-    lines = [f"{'bytes':>9} {'nonzeros':>9} {'error':>9} {'bits':>5} {'penalty weight':>15}"]
+    heads = f"{'error':>9} {'expected':>9} {'bits':>5} {'penalty weight':>15}"
+    lines = [f"{'bytes':>9} {'nonzeros':>9} {heads}"]
     for point in points:
         mark = "  <" if selected is not None and point.file == selected.file else ""
         lines.append(
             f"{point.size_bytes:>9,} {point.nonzeros:>9,} {point.error_percent:>7.2f} % "
-            f"{point.bits:>5} {point.strength:>15.3g}{mark}"
+            f"{point.expected_error_percent:>7.2f} % {point.bits:>5} {point.strength:>15.3g}{mark}"
         )
     return lines
 
@@ -46,7 +47,7 @@ def picture(
     given_error_percent: float,
     baseline: Point | None = None,
 ) -> bytes:
-    """A PNG: validation error against bytes."""
+    """A PNG: expected error against bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -55,17 +56,22 @@ def picture(
     axes = figure.subplots()
     axes.plot(
         [point.size_bytes for point in points],
-        [point.error_percent for point in points],
+        [point.expected_error_percent for point in points],
         "o-", drawstyle="steps-post", label="pruned",
     )  # fmt: skip
     if selected is not None:
         axes.plot(
-            selected.size_bytes, selected.error_percent, "o", ms=12, mfc="none", label="selected"
+            selected.size_bytes,
+            selected.expected_error_percent,
+            "o",
+            ms=12,
+            mfc="none",
+            label="selected",
         )
     if baseline is not None:
         axes.plot(baseline.size_bytes, baseline.error_percent, "s", label="dense, as many bytes")
     axes.axhline(given_error_percent, color="grey", lw=1, ls="--", label="as given")
-    axes.set(xlabel="file, bytes", ylabel="validation error, %", xscale="log")
+    axes.set(xlabel="file, bytes", ylabel="expected error, %", xscale="log")
     axes.legend()
     stored = io.BytesIO()
     figure.savefig(stored, format="png", dpi=130)

@@ -85,23 +85,24 @@ class Limit(NamedTuple):
 
 
 def pareto(found: list[Candidate]) -> list[Candidate]:
-    """Those with no other file both smaller and at least as accurate; smallest first."""
+    """Those with no other file both smaller and of no larger expected error; smallest first."""
     best: list[Candidate] = []
-    for one in sorted(found, key=lambda c: (c.point.size_bytes, c.point.error_percent)):
-        if not best or one.point.error_percent < best[-1].point.error_percent:
+    for one in sorted(found, key=lambda c: (c.point.size_bytes, c.point.expected_error_percent)):
+        if not best or one.point.expected_error_percent < best[-1].point.expected_error_percent:
             best.append(one)
     return best
 
 
 def selected(found: list[Candidate], limit: Limit) -> Candidate:
-    """Smallest file within the error, most accurate one within the size, or the nearest to it."""
-    holding = [one for one in found if limit.holds(one.point)]
+    """Smallest file within the error, most accurate one within the size, or the nearest to it.
+
+    Always one of `pareto(found)`.
+    """
+    front = pareto(found)
+    holding = [one for one in front if limit.holds(one.point)]
     if limit.size_bytes < math.inf:
-        front = pareto(holding or found)
-        return front[-1] if holding else front[0]
-    if holding:
-        return min(holding, key=lambda one: one.point.size_bytes)
-    return min(found, key=lambda one: (one.point.expected_error_percent, one.point.size_bytes))
+        return holding[-1] if holding else front[0]
+    return holding[0] if holding else front[-1]
 
 
 def with_mean_error(files: list[Candidate], precise: list[Candidate]) -> list[Candidate]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pruning.search import selection
 from pruning.search.selection import Candidate, Limit, Point
 
@@ -36,3 +39,23 @@ def test_within_a_size_the_most_accurate_is_selected_and_else_the_smallest():
     found = [candidate(100, 2.0, 9.0), candidate(120, 1.7), candidate(150, 1.6)]
     assert selection.selected(found, Limit(math.inf, 130)) is found[1]
     assert selection.selected(found, Limit(math.inf, 90)) is found[0]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(50, 60), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=9
+    ),
+    st.integers(0, 7),
+    st.integers(48, 62),
+)
+def test_no_listed_file_is_better_than_the_selected_one(points, error, size):
+    found = [candidate(*each) for each in points]
+    for limit in (Limit(error, math.inf), Limit(math.inf, size)):
+        chosen = selection.selected(found, limit)
+        assert any(one is chosen for one in selection.pareto(found))
+        for other in (one.point for one in found):
+            smaller = other.size_bytes < chosen.point.size_bytes
+            better = other.expected_error_percent < chosen.point.expected_error_percent
+            assert not (smaller and better)
+            if limit.holds(other):
+                assert limit.holds(chosen.point)
