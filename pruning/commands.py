@@ -57,10 +57,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
         "compress",
         help="prune a trained network and write it as a small file",
         description="Prune a trained classifier. Several penalty weights are tried; the table "
-        "lists the files that no other one beats in both size and expected error (the larger of its "
-        "own and the mean of its penalty weight), and one of them is "
-        "written. Dense layers, and convolutions before them, are recognised by their shapes, in "
-        "the layouts of flax and PyTorch; any other network is named by --model.",
+        "lists the files that no other one beats in both size and expected error (the larger of "
+        "its own and the mean of its penalty weight), and one of them is written. Dense layers, "
+        "and convolutions before them, are recognised by their shapes, in the layouts of flax and "
+        "PyTorch; any other network is named by --model.",
     )
     _add_network(compress)
     flags.add_output(compress, "output", metavar="OUT", help="the file to write")

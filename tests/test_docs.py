@@ -56,7 +56,7 @@ TYPED = {
         "2 16": "bits of the grid",
         "97 99 97.5": "shares of zeros, and the accuracy that files are held to",
         "60,000": "labels of MNIST",
-        "1 256 8": "the default error, what it is compared with, states of the trellis",
+        "1 256": "the default error, states of the trellis",
         "5 10": "shares of weights that are not zero",
         "1.14 1.20": "Sparse PC's and HCLT's published bits per dimension",
     },

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fewbits.coding import container
 from fewbits.coding.inspection.kinds import wrong_kind
 from fewbits.coding.weights import model_file, prior_file
@@ -16,6 +18,8 @@ from fewbits.io import trees
 ADAPTIVE = "adaptive"
 _MANY = 1 << 20
 """Beyond so many parameters only the code is tried that is nearly always the shortest."""
+_TRIES = 8
+"""Of files within an error."""
 
 
 def params_to_bytes(
@@ -29,14 +33,15 @@ def params_to_bytes(
 
     By default, and with `max_mse`, weights are quantised by rate and distortion (trellis-coded
     quantisation): about a fifth of a bit a weight less than with `step` at the same error.
-    By default the mean squared error of the matrices is about 1/256 of their mean square; biases
-    and norm scales are finer. Zeros stay zeros.
+    By default the mean squared error of all matrices together is about 1/256 of their mean square
+    or less. They share one step, so a matrix of smaller weights loses more of its own, but at most
+    about four times as much; biases and norm scales are finer. Zeros stay zeros.
     With `bits` or `step` each number is rounded to the nearest value of a uniform grid, and
     `params_to_bytes` of a decoded tree loses nothing more. Several codes are tried, and the
     shortest file is returned.
     Tensors of whole numbers, booleans and complex numbers, JAX's random keys, and floats that are
-    infinite or beyond float32 are stored exactly; names, dtypes and None come back as well, except
-    that a longdouble becomes float64.
+    infinite, beyond float32 or all too small for it are stored exactly; names, dtypes and None
+    come back as well, except that a longdouble becomes float64.
 
     Args:
       tree: pytree of arrays of any shapes. Dicts with text or whole numbers as keys, lists and
@@ -47,8 +52,8 @@ def params_to_bytes(
         first match, float32 where none matches), or a function of path and tensor.
       step: instead of bits, one step for all tensors, in the unit of the parameters: each is
         rounded to the nearest multiple, which changes it by at most step / 2.
-      max_mse: instead, the mean squared error over all parameters is at most this, in the unit of
-        the parameters squared.
+      max_mse: instead, the mean squared error over all parameters is at most this in the dtypes
+        that come back, in the unit of the parameters squared.
 
     Returns:
       The file; `save` writes it to a disk, `params_from_bytes` decodes it.
@@ -71,13 +76,9 @@ def params_to_bytes(
     if sum(one is not None for one in (bits, step, max_mse)) > 1:
         raise ValueError("give one of bits, a step and max_mse, not several")
     whole = whole_tree.take_apart(tree)
-    data = _coded(whole.floats, bits, step, max_mse)
-    if not whole.header:
-        return data
-    floats = container.read_archive(data)
-    return container.write_archive(
-        floats.kind, {**floats.header, **whole.header}, {**floats.sections, **whole.sections}
-    )
+    if max_mse is None:
+        return _file(whole, _coded(whole.floats, bits, step, None))
+    return _within(whole, max_mse)
 
 
 def params_from_bytes(data: bytes, like: Any = None) -> Any:
@@ -124,6 +125,44 @@ def params_from_bytes(data: bytes, like: Any = None) -> Any:
     else:
         tree = read(data)
     return tree if like is None else trees.restore(dict(trees.flatten(tree)[0]), like)
+
+
+def _file(whole: whole_tree.Whole, floats: bytes) -> bytes:
+    """A file of the floats with what goes beside them."""
+    if not whole.header:
+        return floats
+    alone = container.read_archive(floats)
+    return container.write_archive(
+        alone.kind, {**alone.header, **whole.header}, {**alone.sections, **whole.sections}
+    )
+
+
+def _within(whole: whole_tree.Whole, max_mse: float) -> bytes:
+    """The file whose mean squared error is at most this in the dtypes that come back.
+
+    Rounding to a narrow dtype, or of large numbers to float32, adds to the error of the trellis.
+
+    Raises:
+      ValueError: an error that cannot be, or that no file has.
+    """
+    limit, error = max_mse, 0.0
+    for _ in range(_TRIES):
+        data = _file(whole, _coded(whole.floats, None, None, limit))
+        error = _mean_squared_error(whole.floats, params_from_bytes(data))
+        if error <= max_mse:
+            return data
+        limit *= 0.9 * max_mse / error
+    raise ValueError(f"a mean squared error of {max_mse:g} is too small; {error:g} can be reached")
+
+
+def _mean_squared_error(floats: Any, decoded: Any) -> float:
+    there = dict(trees.flatten(decoded)[0])
+    total, count = 0.0, 0
+    for name, leaf in trees.flatten(floats)[0]:
+        given, back = (trees.as_array(one).astype(np.float64) for one in (leaf, there[name]))
+        total += float(np.sum(np.square(given - back)))
+        count += given.size
+    return total / max(count, 1)
 
 
 def _coded(floats: Any, bits: BitsSpec, step: float | None, max_mse: float | None) -> bytes:

@@ -182,7 +182,7 @@ def check_float16(path: str, tensor: np.ndarray) -> None:
     """Asserts that a tensor does not overflow as float16."""
     largest = float(np.abs(tensor).max(initial=0.0))
     if largest > _LARGEST_FLOAT16:
-        raise ValueError(f"{path}: {largest} does not fit float16; use bits=None for float32")
+        raise ValueError(f"{path}: {largest} does not fit float16; use float32 for it")
 
 
 def _normal_bits(bits: Bits) -> Bits:
@@ -193,7 +193,7 @@ def _normal_bits(bits: Bits) -> Bits:
     if isinstance(bits, int | np.integer) and not isinstance(bits, bool):
         if uniform_grid.MIN_BITS <= bits <= uniform_grid.MAX_BITS:
             return int(bits)
-    raise ValueError(f"bits are 2 to 16, 'float16', 'float32' or None, not {bits!r}")
+    raise ValueError(f"bits are 2 to 16, 'float16' or 'float32', not {bits!r}")
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -109,5 +109,10 @@ def is_coded(leaf: Any) -> bool:
     array = np.asarray(leaf)
     if array.ndim > parameter_tree.MAX_RANK or array.dtype.name in _EXACT_FLOATS:
         return False
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(array.astype(np.float32, copy=False)).all())
+    with np.errstate(over="ignore", under="ignore"):
+        single = array.astype(np.float32, copy=False)
+    if array.dtype.itemsize > single.itemsize and array.any():
+        largest = max(float(single.max()), -float(single.min()))
+        if largest < np.finfo(np.float32).tiny:
+            return False
+    return bool(np.isfinite(single).all())
