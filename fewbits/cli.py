@@ -11,6 +11,7 @@ import argparse
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -241,7 +242,10 @@ def _prefix(options: argparse.Namespace, message: str) -> str:
 def _about(options: argparse.Namespace, error: InputError) -> str:
     """What is wrong, with the file that is read unless it is about another, or a flag."""
     message = str(error)
-    given = [each for each in vars(options).values() if isinstance(each, Path)]
+    for name in vars(options):
+        if "_" in name:  # as a user types it
+            message = re.sub(rf"(?<![\w-]){name}\b", "--" + name.replace("_", "-"), message)
+    given = [each for each in vars(options).values() if each and isinstance(each, Path | str)]
     if isinstance(error, OSError) or "--" in message or any(names(message, p) for p in given):
         return message
     return f"{_prefix(options, message)}{message}"

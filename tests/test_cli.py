@@ -186,3 +186,24 @@ def test_closed_streams_are_no_files(tmp_path):
     environment = {**os.environ, "PROGRAM": program, "PYTHONPATH": str(ROOT)}
     assert subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment).returncode == 0
     assert (tmp_path / "out").read_bytes() == b"data"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("max_loss -1.0; use 0 or more", "--max-loss -1.0; use 0 or more"),
+        ("other.npz does not exist; name a file", "other.npz does not exist; name a file"),
+        ("90 labels for 100 images; cut one", "net.npz: 90 labels for 100 images; cut one"),
+    ],
+)
+def test_a_mistake_in_a_flag_does_not_blame_the_file_that_is_read(message, shown, capsys):
+    def run(options):
+        raise InputError(message)
+
+    parser = cli.Parser(prog="fewbits tool")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--max-loss")
+    parser.add_argument("--validation")
+    parser.set_defaults(run=run)
+    assert cli.run(parser, ["net.npz", "--validation", "other.npz"]) == 2
+    assert capsys.readouterr().err == f"error: {shown}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 import warnings
@@ -124,7 +125,8 @@ def prune(
 
     Warns:
       UserWarning: no file meets the goal, nothing or everything was pruned, the penalty could not
-        act, or a dense network of the same bytes is as good.
+        act, a dense network of the same bytes is as good, or the network was trained first because
+        it is nearer to chance than to perfect.
 
     >>> import jax.numpy as jnp, numpy as np, pruning
     >>> x = np.random.default_rng(0).normal(size=(900, 10)).astype(np.float32)
@@ -138,6 +140,12 @@ def prune(
     >>> bool((pruned.params["w"][2:] == 0).all()), len(pruned.file) < 150
     (True, True)
     """
+    unknown = settings.keys() - {each.name for each in dataclasses.fields(Settings)}
+    if unknown:
+        raise TypeError(
+            f"prune has no argument {min(unknown)!r}; goals are max_loss, budget_bytes and ratio, "
+            "and `Settings` lists the rest"
+        )
     chosen = Settings(method=method, **settings)
     goal = Goal(max_loss, budget_bytes, ratio)
     key = jax.random.key(0) if key is None else key

@@ -329,7 +329,12 @@ def test_odd_trees(tree):
 
 @pytest.mark.parametrize(
     ("dtype", "scale", "max_mse"),
-    [("bfloat16", 1, 1e-5), ("bfloat16", 1, 1e-9), ("float16", 0.01, 1e-11), ("float32", 1e8, 100.0)],
+    [
+        ("bfloat16", 1, 1e-5),
+        ("bfloat16", 1, 1e-9),
+        ("float16", 0.01, 1e-11),
+        ("float32", 1e8, 100.0),
+    ],
 )
 def test_an_error_is_kept_to_in_the_dtype_that_comes_back(dtype, scale, max_mse):
     rng = np.random.default_rng(3)

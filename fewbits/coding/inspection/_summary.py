@@ -60,7 +60,10 @@ def as_text(name: str, found: Mapping[str, Any]) -> str:
         lines += ["sections:", *_table(rows)]
     if "tensors" in found:
         count = sum(math.prod(one["shape"]) for one in found["tensors"])
-        lines.append(f"{count:,} parameters in {len(found['tensors'])} tensors:")
+        tensors = len(found["tensors"])
+        lines.append(
+            f"{count:,} parameter{'s' * (count != 1)} in {tensors:,} tensor{'s' * (tensors != 1)}:"
+        )
         lines += _table(
             [
                 (one["path"] or "(the whole)", " x ".join(map(str, one["shape"])) or "scalar",

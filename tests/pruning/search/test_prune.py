@@ -204,3 +204,8 @@ def test_a_search_closes_in_on_the_goal(edge):
 def test_without_validation_data_penalty_weights_stay_below_the_default():
     tried = search(Limit(1.0, np.inf), lambda s: 1, lambda s: 0.0, held_out=False)
     np.testing.assert_allclose(tried, [6e-5, 3e-5, 1.5e-5])
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(TypeError, match="no argument 'bytes'; goals are max_loss, budget_bytes"):
+        pruning.prune(lambda params, x: x, {}, (0, 0), (0, 0), bytes=600)
