@@ -158,8 +158,9 @@ EXPERIMENT = ex.of_module(
     {
         "fashion_12": Config(12, 4_000),
         "fashion_30": Config(30, 4_000, downsampling=_FINE, width=0),
-        "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0),
+        "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0, seeds=(0,)),
         "mnist_12": Config(12, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
+        "mnist_30": Config(30, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
         "cifar_30": Config(30, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "cifar_100": Config(100, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "smoke": Config(
