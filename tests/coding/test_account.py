@@ -57,7 +57,7 @@ def test_other_kinds_and_the_trees_within():
     assert sum(row.size_bytes for row in rows) == len(data)
     assert Row("section mixture", 5) in rows
     assert Row("header seed", 6) in rows
-    assert any(row.part == "section decoder_symbols: one/w" for row in rows)
+    assert any(row.part == "section decoder_symbols: decoder/one/w" for row in rows)
     # Not stored under the prefix of its name, so not divided.
     assert any(row.part == "section x_floats" for row in rows)
 

@@ -112,7 +112,7 @@ def _packed_trees(archive: Archive) -> list[tuple[str, Any]]:
 def _shares(name: str, packed: Any, sections: dict[str, bytes], prefix: str) -> list[Row]:
     """A packed tree's section, divided among its tensors."""
     costs = [
-        (path, bits)
+        ("/".join(part for part in (prefix.removesuffix("_"), path) if part), bits)
         for path, leaf, bits in model_file.tensor_bits(packed, sections, prefix=prefix)
         if bool(leaf.bits) == name.endswith("symbols")
     ]
