@@ -3,7 +3,9 @@
     magic[6] version  kind  header-length  header  sections  {name, length, crc32}*  payloads
     digest[8] of all that precedes
 
-`fewbits/coding/FORMAT.md` gives it byte by byte. The checks find damage; they are no defence
+This is version 1; small files have a shorter form, version 2 (`short_form`).
+
+`fewbits/coding/FORMAT.md` gives both byte by byte. The checks find damage; they are no defence
 against someone who writes a file on purpose, so every length, number and name is bounded as well
 before it is used, and nothing in a file is ever executed.
 """
@@ -19,7 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from fewbits.coding import cbor
+from fewbits.coding import cbor, short_form
 from fewbits.coding.inspection.kinds import wrong_kind
 from fewbits.coding.varint import ByteReader, varint
 from fewbits.io import outputs
@@ -47,7 +49,7 @@ class Archive(NamedTuple):
 
     Attributes:
       kind: what the file is for, such as "model"; says how to read header and sections.
-      version: the container's format version.
+      version: the container's format version, 1, or 2 for the short form.
       header: None, bool, int, float, str, bytes, lists and dicts of them.
       sections: payload by name, in the order of names.
 
@@ -101,15 +103,23 @@ def write_archive(
     if len(sections) > MAX_SECTIONS:
         raise ValueError(f"{len(sections)} sections; at most {MAX_SECTIONS}")
     payloads = {name: bytes(sections[name]) for name in sorted(sections)}
+    short = short_form.pack(kind, header, payloads)
+    if short is not None:
+        body = MAGIC + varint(short_form.VERSION) + short
+        return _within_limit(body + short_form.digest(body))
     pieces = [MAGIC, varint(VERSION), _text(kind), varint(len(encoded_header)), encoded_header]
     pieces.append(varint(len(payloads)))
     for name, payload in payloads.items():
         pieces += [_text(name), varint(len(payload)), _crc(payload)]
     pieces += payloads.values()
     body = b"".join(pieces)
-    if len(body) + _DIGEST_BYTES > MAX_FILE_BYTES:
-        raise ValueError(f"an archive of {len(body)} bytes; at most {MAX_FILE_BYTES}")
-    return body + _digest(body)
+    return _within_limit(body + _digest(body))
+
+
+def _within_limit(data: bytes) -> bytes:
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"an archive of {len(data)} bytes; at most {MAX_FILE_BYTES}")
+    return data
 
 
 def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
@@ -139,16 +149,24 @@ def read_archive(data: bytes, *, kind: str | None = None) -> Archive:
         raise FormatError("not a fewbits file")
     if len(data) > MAX_FILE_BYTES:
         raise FormatError(f"{len(data)} bytes; at most {MAX_FILE_BYTES}")
-    if len(data) < len(MAGIC) + 1 + _DIGEST_BYTES:
+    if len(data) < len(MAGIC) + 1 + short_form.DIGEST_BYTES:
         raise FormatError("cut off: the file ends too early")
-    if data[len(MAGIC)] != VERSION:
+    version = data[len(MAGIC)]
+    if version not in (VERSION, short_form.VERSION):
         raise FormatError(
-            f"format version {data[len(MAGIC)]}; this program reads {VERSION}: the file is newer, "
-            "or damaged"
+            f"format version {version}; this program reads {VERSION} and {short_form.VERSION}: the "
+            "file is newer, or damaged"
         )
-    intact = _digest(memoryview(data)[:-_DIGEST_BYTES]) == data[-_DIGEST_BYTES:]
-    # A damaged file is taken apart all the same, to say which section the damage is in.
-    archive = _parse(data)
+    if version == VERSION:
+        intact = _digest(memoryview(data)[:-_DIGEST_BYTES]) == data[-_DIGEST_BYTES:]
+        # A damaged file is taken apart all the same, to say which section the damage is in.
+        archive = _parse(data)
+    else:
+        end = len(data) - short_form.DIGEST_BYTES
+        intact = short_form.digest(memoryview(data)[:end]) == data[end:]
+        body = data[len(MAGIC) + 1 : end]
+        found, header, sections = short_form.unpack(body, MAX_HEADER_BYTES)
+        archive = Archive(found, version, header, sections)
     if not intact:
         raise FormatError("damaged: the digest of the file does not match")
     if kind is not None and archive.kind != kind:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewbits.coding import binary_coder, params_from_bytes, params_to_bytes
+from fewbits.coding import binary_coder, params_from_bytes, params_to_bytes, read_archive
 from fewbits.coding.adaptive import (
     adaptive_file,
     level_code,
@@ -405,8 +405,10 @@ def test_golden_file():
     assert squared_errors(network(), back) / sum(t.size for t in leaves(back)) < 1.01e-3
 
 
-def test_golden_file_of_the_pruned_form():
-    data = (Path(__file__).parent / "golden" / "v1.adaptive_pruned").read_bytes()
+@pytest.mark.parametrize("version", [1, 2])
+def test_golden_files_of_the_pruned_form(version):
+    data = (Path(__file__).parent / "golden" / f"v{version}.adaptive_pruned").read_bytes()
+    assert read_archive(data).version == version
     back = leaves(params_from_bytes(data))
     values = b"".join(np.ascontiguousarray(tensor, "<f4").tobytes() for tensor in back)
     assert hashlib.sha256(values).hexdigest() == (

@@ -144,7 +144,7 @@ def test_foreign_files_are_refused():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (assemble(version=b"\2"), "format version 2"),
+        (assemble(version=b"\3"), "format version 3"),
         (assemble(version=b"\0"), "format version 0"),
         (assemble(kind=b""), "a name is ''"),
         (assemble(kind=b"Model"), "a name is 'Model'"),
@@ -170,6 +170,57 @@ def test_foreign_files_are_refused():
 def test_what_right_checksums_do_not_excuse(data, message):
     with pytest.raises(FormatError, match=message):
         read_archive(data)
+
+
+SHORT = ("adaptive", {"tree": b"\2\2\3", "pruned": 0}, {"symbols": bytes(range(200))})
+
+
+def signed(body: bytes) -> bytes:
+    """A file of version 2 with a right digest whatever it says."""
+    body = container.MAGIC + body
+    return body + blake2b(body, digest_size=4).digest()
+
+
+def test_a_short_form_is_what_the_page_says():
+    kind, header, sections = SHORT
+    data = write_archive(*SHORT)
+    assert data == signed(b"\2\0\6" + cbor.dumps([b"\2\2\3", 0]) + sections["symbols"])
+    assert read_archive(data, kind=kind) == (kind, 2, header, sections)
+    assert len(data) - 200 - len(b"\2\2\3") == 16
+    headers = {**header, "beside": 1}, {}, {"pruned": 0}
+    others = [(kind, one, sections) for one in headers]
+    for other in (*others, (kind, header, {}), ("model", header, sections)):
+        assert read_archive(write_archive(*other)).version == 1
+
+
+def test_every_damage_to_a_short_form_is_refused():
+    data = write_archive(*SHORT)
+    wrong = [data[:length] for length in range(len(data))] + [data + b"\0", data + bytes(9)]
+    for place in range(len(data)):
+        for bit in range(8):
+            flipped = bytearray(data)
+            flipped[place] ^= 1 << bit
+            wrong.append(bytes(flipped))
+    for each in wrong:
+        with pytest.raises(FormatError):
+            read_archive(each)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"\2\1\2\x81\x40", "number of the form is 1"),
+        (b"\2\0\1\xa0", "not the entries"),
+        (b"\2\0\1\x80", "not the entries"),
+        (b"\2\0\4\x83\x00\x00\x00", "not the entries"),
+        (b"\2\0\3\x81", "wanted"),
+        (b"\2\0\xff\xff\x7f\x80", "length of the header"),
+        (b"\2", "wanted"),
+    ],
+)
+def test_what_a_right_digest_of_a_short_form_does_not_excuse(body, message):
+    with pytest.raises(FormatError, match=message):
+        read_archive(signed(body))
 
 
 def test_the_kind_that_is_expected():
