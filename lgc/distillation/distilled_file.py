@@ -75,7 +75,7 @@ class OperatingPoint(NamedTuple):
         parts += [self.strategy] * (self.strategy != strategies.RANDOM)
         parts += [f"upsampler of width {self.width}"] * bool(self.width)
         parts += ["distilled"] * bool(self.distillation_steps)
-        plain = self.augmentation._replace(brightness=0) == NONE
+        plain = self.augmentation._replace(brightness=0, blur=0) == NONE
         parts.append("not augmented" if plain else "augmented")
         parts += [f"teacher of width {self.teacher_width}"] * bool(self.teacher_width)
         return ", ".join(parts + ["brightness augmentation"] * bool(self.augmentation.brightness))

@@ -25,7 +25,13 @@ from fewbits.training import evaluation
 from fewbits.training.method import Params
 from lgc.coresets.downsampling import interpolate
 from lgc.distillation import quantised_images, upsampler
-from lgc.distillation.augmentation import NONE, Augmentation, augment_jitted, augmented_set
+from lgc.distillation.augmentation import (
+    NONE,
+    Augmentation,
+    augment_jitted,
+    augmented_set,
+    blurred,
+)
 from lgc.distillation.augmentation import check as check_augmentation
 from lgc.distillation.quantised_images import QuantisedImages
 
@@ -62,7 +68,9 @@ def write(contents: Contents, bits: Any = 4) -> bytes:
     """
     header, pixels = quantised_images.pack(contents.images)
     ranges = list(contents.augmentation)
-    header[_AUGMENTATION] = ranges if contents.augmentation.brightness else ranges[:-1]
+    given = contents.augmentation
+    left_out = 0 if given.blur else 1 if given.brightness else 2
+    header[_AUGMENTATION] = ranges[: len(ranges) - left_out]
     sections = {"pixels": pixels}
     if contents.upsampler is not None:
         header[_UPSAMPLER], packed = model_file.pack(contents.upsampler, bits, prefix=_PREFIX)
@@ -117,6 +125,7 @@ def batches(contents: Contents, batch_size: int, seed: int) -> Iterator[Batch]:
             floats = found.astype(np.float32)
             found = augment_jitted(key_batch, floats, contents.augmentation, 255.0)
             found = np.rint(found).astype(np.uint8)
+            found = blurred(np.random.default_rng([seed, number]), found, contents.augmentation)
         yield found, stored.labels[part.classes].astype(np.int32)
 
 
@@ -169,7 +178,7 @@ def _contents(stored: Archive) -> Contents:
     if header.keys() != expected:
         raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")
     ranges = quantised_images.integers(header[_AUGMENTATION], _AUGMENTATION, 0, 255)
-    if len(ranges) not in (len(NONE) - 1, len(NONE)):  # without brightness and with it
+    if not len(NONE) - 2 <= len(ranges) <= len(NONE):  # without brightness and blur, or blur
         raise ValueError(f"{len(ranges)} ranges of augmentation")
     augmentation = Augmentation(*ranges)
     check_augmentation(augmentation)

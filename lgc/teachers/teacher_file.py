@@ -10,13 +10,15 @@ import numpy as np
 
 from fewbits.coding import FormatError, container, params_from_bytes, params_to_bytes
 from fewbits.training.method import Params
-from lgc.distillation.augmentation import NONE, Augmentation
+from lgc.distillation.augmentation import LIMITS, NONE, Augmentation
 from lgc.teachers import mixing, network
 from lgc.teachers.mixing import Mixing
 
 ENTRY = "teacher"
 """Of the header, and name of the section."""
 BITS = 4
+_NUMBERS = len(NONE) + 1
+"""Of heavy augmentation without blur."""
 _BIAS_BITS = 8
 _AT_ONCE = 500
 
@@ -80,7 +82,8 @@ def attach(data: bytes, weights: bytes, heavy: Mixing) -> bytes:
     """
     mixing.check(heavy)
     archive = container.read_archive(data)
-    numbers = [*heavy.ranges, heavy.mixup_percent, heavy.cutmix_percent]
+    *before, blur = heavy.ranges
+    numbers = [*before, heavy.mixup_percent, heavy.cutmix_percent, *([blur] if blur else [])]
     return container.write_archive(
         archive.kind, {**archive.header, ENTRY: numbers}, {**archive.sections, ENTRY: weights}
     )
@@ -89,7 +92,7 @@ def attach(data: bytes, weights: bytes, heavy: Mixing) -> bytes:
 def reserve(weights: bytes) -> int:
     """Bytes by which `attach` makes a file longer, at most."""
     empty = container.write_archive("empty", {}, {})
-    longest = Mixing(Augmentation(180, 60, 100, 50, 250, 1, 200), 50, 50)
+    longest = Mixing(LIMITS, 50, 50)
     return len(attach(empty, weights, longest)) - len(empty) + 2
 
 
@@ -115,10 +118,12 @@ def split(data: bytes) -> tuple[bytes, Teacher | None]:
 
 
 def _read(numbers: Any, weights: bytes) -> Teacher:
-    if not isinstance(numbers, list) or len(numbers) != len(NONE) + 2:
-        raise ValueError("not nine numbers of heavy augmentation")
+    if not isinstance(numbers, list) or len(numbers) not in (_NUMBERS, _NUMBERS + 1):
+        raise ValueError("not nine or ten numbers of heavy augmentation")
     if not all(type(number) is int for number in numbers):
         raise ValueError("heavy augmentation is not in whole numbers")
-    heavy = Mixing(Augmentation(*numbers[: len(NONE)]), *numbers[len(NONE) :])
+    # Blur came last, and is left out where there is none.
+    ranges = Augmentation(*numbers[: _NUMBERS - 2], *numbers[_NUMBERS:])
+    heavy = Mixing(ranges, *numbers[_NUMBERS - 2 : _NUMBERS])
     mixing.check(heavy)
     return Teacher(stored(weights), heavy)

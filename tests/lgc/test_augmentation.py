@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lgc.distillation import augmentation
-from lgc.distillation.augmentation import Augmentation
+from lgc.distillation.augmentation import NONE, Augmentation
 
 KEY = jax.random.key(0)
 AUGMENTED = jax.jit(augmentation.augment)
@@ -106,3 +106,19 @@ def test_a_drawn_set_has_equal_classes_and_is_reproducible(images):
 def test_a_range_out_of_its_limits_is_named():
     with pytest.raises(ValueError, match="rotation is 200"):
         augmentation.check(Augmentation(rotation=200))
+
+
+def test_half_of_the_images_are_blurred():
+    rng = np.random.default_rng(0)
+    images = np.zeros((400, 9, 9, 1), np.uint8)
+    images[:, 4, 4] = 200
+    ranges = Augmentation(blur=10)
+    found = augmentation.blurred(rng, images, ranges)
+    smooth = found[:, 4, 4, 0] < 200
+    assert 0.4 < smooth.mean() < 0.6
+    assert np.array_equal(found[~smooth], images[~smooth])
+    # Of a point, a Gaussian of standard deviation 1 leaves 1 / (2 pi) at its place.
+    assert found[smooth, 4, 4, 0] == pytest.approx(200 / (2 * np.pi), abs=1)
+    assert augmentation.blurred(rng, images, NONE) is images
+    drawn, _ = augmentation.augmented_set(0, images, np.arange(400) % 2, 200, ranges)
+    assert 0.4 < (drawn[:, 4, 4, 0] < 200).mean() < 0.6

@@ -28,6 +28,15 @@ def file() -> bytes:
     return distilled_images.write(contents(augmentation=Augmentation(rotation=5)))
 
 
+@pytest.mark.parametrize("ranges", [{}, {"brightness": 20}, {"blur": 8}])
+def test_ranges_come_back_and_files_without_blur_are_as_before(ranges):
+    augmentation = Augmentation(rotation=5, **ranges)
+    data = distilled_images.write(contents(augmentation=augmentation))
+    assert distilled_images.read(data).augmentation == augmentation
+    stored = read_archive(data).header["moves"]
+    assert len(stored) == (8 if augmentation.blur else 7 if augmentation.brightness else 6)
+
+
 def test_a_file_gives_back_what_was_written(file):
     before, after = contents(augmentation=Augmentation(rotation=5)), distilled_images.read(file)
     assert after.augmentation == before.augmentation
@@ -106,7 +115,8 @@ def test_damage_is_a_format_error(file):
     [
         ("moves", [0, 0, 0]),
         ("moves", [0, 0, 0, 0, 0, 0, 201]),
-        ("moves", [0, 0, 0, 0, 0, 0, 0, 0]),
+        ("moves", [0, 0, 0, 0, 0, 0, 0, 51]),
+        ("moves", [0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("moves", [200, 0, 0, 0, 0, 0]),
         ("moves", "none"),
         ("factor", 3),

@@ -59,6 +59,17 @@ def test_a_file_gives_back_its_teacher_and_itself(plain, file):
     jax.tree.map(np.testing.assert_array_equal, teacher.params, teacher_file.stored(weights()))
 
 
+def test_a_teacher_labels_blurred_images_too(plain, file):
+    blurry = HEAVY._replace(ranges=HEAVY.ranges._replace(blur=8))
+    data = teacher_file.attach(plain, weights(), blurry)
+    _, teacher = teacher_file.split(data)
+    assert teacher is not None
+    assert teacher.mixing == blurry
+    assert len(data) - len(plain) <= teacher_file.reserve(weights())
+    sharp, soft_images = (lgc.decompress(each, per_class=9, heavy=True) for each in (file, data))
+    assert not np.array_equal(sharp.images, soft_images.images)
+
+
 def test_hard_labels_and_images_are_those_without_a_teacher(plain, file):
     for per_class in (None, 5):
         ours = lgc.decompress(file, per_class=per_class, seed=1)

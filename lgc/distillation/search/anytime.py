@@ -9,7 +9,7 @@ images under the best common codec: the file is to be worse for nobody. The stag
 2. all downsamplings, lightly augmented, and common codecs, by the quick proxies;
 3. the best downsamplings by the whole panel; a teacher, if asked for or if few images fit;
 4. ranges of augmentation;
-5. downsamplings next to the best, at that augmentation, and an upsampler;
+5. downsamplings next to the best, at that augmentation, an upsampler, and blur;
 6. teachers of several sizes, which give soft labels, and finer and cruder images beside them;
 7. coreset selection strategies, brightness augmentation, and dataset distillation;
 8. of a small image set, the best points once more on other validation parts (`second_look`).
@@ -132,6 +132,10 @@ class Search:
         )
         width = trials.upsampler_width(best.downsampling)
         best = self._alternatives("an upsampler", best, [best._replace(width=width)])
+        softer = [best.augmentation._replace(blur=tenths) for tenths in config.blur_tenths]
+        best = self._alternatives(
+            "blur", best, [best._replace(augmentation=each) for each in softer]
+        )
         if not teacher_first:
             best = self._with_teacher(best)
         if strategies.worthwhile(trials.counts[best.downsampling], len(trials.classes)):

@@ -52,6 +52,7 @@ class DistillConfig:
       evaluation_seeds: proxy evaluations, each with its own seed, that decide about brightness
         augmentation and distillation; for the published curves only.
       brightness_percent: ranges of brightness augmentation to try with the best augmentation.
+      blur_tenths: Gaussian filters for half of the images to try with it, tenths of a pixel.
       teacher: whether the file holds a small classifier that gives its images soft labels: "auto"
         if that teaches more, "none", or about how many bytes it takes.
       teacher_steps: optimiser steps of its training.
@@ -71,6 +72,7 @@ class DistillConfig:
     distillation_steps: int = 600
     evaluation_seeds: int = 3
     brightness_percent: tuple[int, ...] = BRIGHTNESS_PERCENT
+    blur_tenths: tuple[int, ...] = (8, 12)
     teacher: int | Literal["auto", "none"] = "auto"
     teacher_steps: int = 4_000
 
@@ -115,5 +117,6 @@ class DistillConfig:
             distillation_steps=0,
             evaluation_seeds=1,
             brightness_percent=(),
+            blur_tenths=(),
             teacher="none",
         )
