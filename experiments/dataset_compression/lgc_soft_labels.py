@@ -116,7 +116,7 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float | None
 
 
 def _gain(found: dict[str, float], name: str) -> float | None:
-    better = max(found[each] for each in found if USES[each][1] in ("hard", "soft"))
+    better = max((p for use, p in found.items() if USES[use][1] in ("hard", "soft")), default=0.0)
     return better - found[name] if USES[name] == CODEC else None
 
 
