@@ -125,8 +125,7 @@ def prune(
 
     Warns:
       UserWarning: no file meets the goal, nothing or everything was pruned, the penalty could not
-        act, a dense network of the same bytes is as good, or the network was trained first because
-        it is nearer to chance than to perfect.
+        act, or a dense network of the same bytes is as good.
 
     >>> import jax.numpy as jnp, numpy as np, pruning
     >>> x = np.random.default_rng(0).normal(size=(900, 10)).astype(np.float32)
@@ -193,7 +192,7 @@ def search(
     limit = selection.limit_of(goal, math.inf, problem.n_weights)
     problem.check_reachable(weights, limit)
     given = problem.error_percent(weights, state)
-    as_given, reference = weights, given
+    reference = given
     if _needs_training(given, problem.validation[1]):
         weights = problem.trained(jax.random.fold_in(key, 0), weights)
         after = problem.error_percent(weights, problem.settled(weights))
@@ -229,11 +228,6 @@ def search(
         size = selected.point.size_bytes
         baseline = dense_baseline.best(problem, jax.random.fold_in(key, 2), size, steps)
     said = points.remarks(selected.point, limit, problem.n_prunable, problem.n_weights, baseline)
-    if weights is not as_given:
-        said.append(
-            f"the network as given has {given:.2f} % error, so it was trained for "
-            f"{problem.steps:,} steps before it was pruned; losses count from {reference:.2f} %"
-        )
     said += points.idle_penalty(
         {one.strength: one.n_kept for one in trials}, problem.n_prunable, settings
     )

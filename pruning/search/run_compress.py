@@ -123,6 +123,11 @@ def _result(options: argparse.Namespace, found: _prune.Search, network: given.Gi
     total = trees.size(floats)
     measured = "validation data" if network.held_out else "data, which it was trained on"
     lines = report.table(found.pruned.points, selected)
+    if found.reference_percent < found.given_error_percent:
+        lines.append(
+            f"the network as given is nearer to chance than to perfect: it was trained first, and "
+            f"losses count from {found.reference_percent:.2f} % error"
+        )
     if baseline is not None:
         lines.append(
             f"a dense network of {baseline.size_bytes:,} bytes, trained as long: "
@@ -140,6 +145,7 @@ def _result(options: argparse.Namespace, found: _prune.Search, network: given.Gi
         "bytes": selected.size_bytes,
         "selected": report.values(selected),
         "given_error_percent": found.given_error_percent,
+        "reference_percent": found.reference_percent,
         "held_out": network.held_out,
         "weights": total,
         "points": [report.values(point) for point in found.pruned.points],
