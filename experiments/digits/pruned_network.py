@@ -20,7 +20,7 @@ from pruning.search.selection import Goal
 
 _HIDDEN, _BUDGET_BYTES = 20, 230
 """Of 230, 330, 480 and 650 bytes, that of the largest gain on training images by other writers,
-over two seeds that the main job does not use: the gain falls as the bytes grow."""
+over two seeds that the main job does not use."""
 _VALIDATION_IMAGES = 300
 _STEPS, _FINE_TUNE_STEPS = 3_000, 1_500
 
