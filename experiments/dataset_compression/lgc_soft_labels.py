@@ -1,10 +1,9 @@
 """Files of distilled images with a teacher: soft labels, hard labels, and the teacher alone.
 
-Images of four grey levels, of half the side with an upsampler where bytes are few, and a teacher;
-points were chosen on validation images of seed 0. A subprocess draws images, mixed and cut, for a
-ConvNet that learns the hard labels which the teacher gives them, another that learns the soft ones,
-and the published CNN. Of CIFAR-10 (JPEG pixels), beside random images of the same bytes under WebP
-or AVIF, at the quality that teaches ridge regression most on validation images.
+Images of two or four grey levels and a teacher; points were chosen on validation images of seed 0.
+A subprocess draws images, mixed and cut, for a ConvNet that learns their hard labels, another that
+learns the soft ones, and the published CNN. Of CIFAR-10 (JPEG pixels), beside random images of the
+same bytes under WebP or AVIF, at the quality that teaches ridge most on validation images.
 
 Cost: a preset: 15 min a seed on 1 core, cifar: 30 min; smoke (digits): 1 min.
 Data: fashion_mnist, mnist, cifar10_jpeg; smoke: digits (embedded).
@@ -50,9 +49,9 @@ class Config:
     data: str = "fashion_mnist"
     teacher_steps: int = 16_000
     downsampling: Downsampling = Downsampling(2, 2)
-    width: int = 8
-    """Of the upsampler."""
+    width: int = 8  # of the upsampler
     heavy: Mixing = Mixing(Augmentation(translation=4, flip=1), 25, 35)
+    bits_weight: float = 0.0
     uses: tuple[str, ...] = tuple(USES)[:4]
     """Names in `USES`."""
     classifiers: tuple[ClassifierConfig, ...] = (decoded_sets.CONVNET, decoded_sets.REPORT_CNN)
@@ -92,9 +91,8 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     path = data.path(f"{config.data}_{config.kilobytes}_{seed}.lgc")
     heavy, key = config.heavy, jax.random.key(seed)
     point = OperatingPoint(config.downsampling, config.width, heavy.ranges, 0.0, heavy=heavy)
-    weights = data.cached(f"teacher_{seed}", lambda: _teacher(config, train, seed).hex())
-    teacher, budget = bytes.fromhex(weights), 1000 * config.kilobytes
-    content = distilled_file.write(*train[:2], budget, point, key, teacher=teacher)
+    teacher = bytes.fromhex(data.cached(f"teacher_{seed}", lambda: _teacher(config, train, seed)))
+    content = distilled_file.write(*train[:2], 1000 * config.kilobytes, point, key, teacher=teacher)
     container.save(path, content)
     row = Row(config.data, config.kilobytes, "", seed, len(content), 0.0, path)
     found: dict[str, float] = {}
@@ -120,11 +118,12 @@ def _gain(found: dict[str, float], name: str) -> float | None:
     return better - found[name] if USES[name] == CODEC else None
 
 
-def _teacher(config: Config, train: Images, seed: int) -> bytes:
+def _teacher(config: Config, train: Images, seed: int) -> str:
     pixels, classes = train.pixels, np.asarray(train.labels, np.int32)
     width = network.width_for(pixels.shape[1:], len(train.label_names), config.teacher_bytes)
-    key, ranges = jax.random.fold_in(jax.random.key(seed), 1), config.heavy.ranges
-    return training.train(key, pixels, classes, width, config.teacher_steps, ranges=ranges)
+    options = {"ranges": config.heavy.ranges, "bits_weight": config.bits_weight}
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    return training.train(key, pixels, classes, width, config.teacher_steps, **options).hex()
 
 
 def _percent(config: Config, path: Path, name: str, seed: int, data: ex.Data) -> float:
@@ -149,7 +148,7 @@ def _best_codec(config: Config, seed: int, data: ex.Data) -> panel.TrainingSet:
     return augmented_set(seed, *best, config.per_class, MILD)
 
 
-_FINE = Downsampling(1, 2)
+_FINE, _CRUDE = Downsampling(1, 2), Downsampling(2, 1)
 _BESIDE_CODECS = tuple(name for name in USES if name != "report_cnn.soft")
 
 EXPERIMENT = ex.of_module(
@@ -159,12 +158,13 @@ EXPERIMENT = ex.of_module(
         "fashion_12": Config(12, 4_000),
         "fashion_30": Config(30, 4_000, downsampling=_FINE, width=0),
         "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0, seeds=(0,)),
-        "mnist_12": Config(12, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
+        "mnist_1": Config(1, 560, "mnist", 30_000, _CRUDE, 0, NO_FLIPS, 1e-4),
+        "mnist_12": Config(12, 4_000, "mnist", downsampling=_CRUDE, heavy=NO_FLIPS),
         "mnist_30": Config(30, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
         "cifar_30": Config(30, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "cifar_100": Config(100, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "smoke": Config(
-            2, 900, "digits", 40, Downsampling(1, 2), 0, NO_FLIPS, seeds=(0,),
+            2, 900, "digits", 40, _FINE, 0, NO_FLIPS, 1e-4, seeds=(0,),
             classifiers=(ClassifierConfig("convnet", 20, 64, 2e-3, 4, True),) * 2, per_class=20,
             validation_images=300, uses=tuple(USES),
         ),

@@ -20,6 +20,9 @@ _RATES = (1e-2, 3e-3)
 _MANY = 20_000
 """Images, from which on they need no augmentation but flips: more variety costs a small network."""
 _RATES_OF_MANY = (3e-3, 1e-3)
+"""The same of a wide network of many images."""
+_WIDE = 10
+"""Channels."""
 _FLOAT_SHARE = 0.6
 STAGE = "training a teacher"
 
@@ -32,9 +35,13 @@ def train(
     steps: int,
     *,
     ranges: Augmentation,
+    bits_weight: float = 0.0,
     progress: Progress | None = None,
 ) -> bytes:
     """The weights of a teacher, as they stand in a file.
+
+    What is minimised is the cross-entropy, and with quantised weights the cross-entropy plus
+    `bits_weight` times the bits of the weights (`lgc.autoencoders.rate.rate_bits`).
 
     Args:
       key: typed PRNG key.
@@ -43,6 +50,7 @@ def train(
       width: of the network.
       steps: of the optimiser; the last part of them with quantised weights.
       ranges: of the augmentation of training images, where these are few.
+      bits_weight: nats of cross-entropy that one bit of the weights may save.
       progress: see `Progress`.
 
     Raises:
@@ -50,7 +58,8 @@ def train(
     """
     rates = _RATES
     if len(images) >= _MANY:
-        ranges, rates = Augmentation(flip=ranges.flip), _RATES_OF_MANY
+        ranges = Augmentation(flip=ranges.flip)
+        rates = _RATES_OF_MANY if width >= _WIDE else _RATES
     key_params, key_float, key_grid = jax.random.split(key, 3)
     shape = images.shape[1:]
     params = network.init(key_params, shape, int(classes.max()) + 1, width)
@@ -60,7 +69,7 @@ def train(
     for (phase_key, count, quantised), learning_rate in zip(phases, rates, strict=True):
         method = gradient_descent.build(
             gradient_descent.GradientDescentConfig(gradient_descent.Hyperparameters(learning_rate)),
-            _loss(ranges, quantised),
+            _loss(ranges, bits_weight) if quantised else _loss(ranges),
             gradient_descent.falling_adam(count),
         )
         plan = loop.Plan(count, min(_BATCH_SIZE, len(images)), "replacement", log_points=1)
@@ -70,8 +79,8 @@ def train(
     return teacher_file.section(params)
 
 
-def _loss(ranges: Augmentation, quantised: bool):
-    """Cross-entropy of augmented images, with weights on their grids if wanted."""
+def _loss(ranges: Augmentation, bits_weight: float | None = None):
+    """Cross-entropy of augmented images; with a weight of bits, of weights on their grids."""
     cross_entropy = losses.cross_entropy(
         lambda params, x: network.logits(params, x, FASTEST_NARROW)
     )
@@ -79,7 +88,10 @@ def _loss(ranges: Augmentation, quantised: bool):
     def loss(key: Key, params: Params, batch: tuple[jax.Array, jax.Array]):
         images, classes = batch
         shown = augment(key, images.astype(jnp.float32), ranges, 255.0)
-        weights = rate.quantised(params, teacher_file.bits) if quantised else params
-        return cross_entropy(key, weights, (shown, classes))
+        if bits_weight is None:
+            return cross_entropy(key, params, (shown, classes))
+        weights = rate.quantised(params, teacher_file.bits)
+        found, aux = cross_entropy(key, weights, (shown, classes))
+        return found + bits_weight * rate.rate_bits(params, teacher_file.bits), aux
 
     return loss
