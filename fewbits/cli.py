@@ -90,6 +90,13 @@ class Parser(argparse.ArgumentParser):
         self._action_groups.insert(0, self._action_groups.pop())
         return added
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Of a verb, an unknown flag is an error here, so that the message names the verb."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         """One line, where argparse would print the whole usage."""
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")

@@ -34,48 +34,9 @@ def _compress(options: argparse.Namespace) -> cli.Result:
     images, labels, form, groups = _read(options)
     if groups is not None:
         _refuse(options, "an array 'groups'", "variant", "rate_weight", "teacher_bytes")
-    import jax
-
-    import lgc
     from lgc import compress_command
-    from lgc.images import check
 
-    config = lgc.Config(
-        components=options.components, bits=options.bits, epochs=options.epochs,
-        covariance=options.covariance, selection=options.selection, variant=options.variant,
-        teacher_bytes=options.teacher_bytes,
-    )  # fmt: skip
-    check(images, labels)
-    key = jax.random.key(options.seed)
-    with Bar(str(options.input), quiet=options.quiet) as progress:
-        if options.rate_weight is not None:
-            data = compress_command.jointly(options, images, labels, key, progress)
-        elif groups is None:
-            data = lgc.compress(images, labels, config=config, key=key, progress=progress)
-        else:
-            data = compress_command.with_groups(images, labels, groups, config, key, progress)
-        save(forms.attach(data, form))
-        compared = None
-        if groups is None:
-            from lgc import comparison
-
-            progress("comparing with common codecs", 0, 1)
-            compared = comparison.compare(data, images, labels, seed=options.seed)
-    size = len(forms.attach(data, form))
-    bits = 8 * size / len(images)
-    said = f"{options.output}: {size:,} bytes for {len(images):,} images of {images.nbytes:,} bytes"
-    return cli.Result(
-        {
-            "output": str(options.output),
-            "bytes": size,
-            "images": len(images),
-            "bits_per_image": bits,
-            "raw_bytes": images.nbytes,
-            "compared": None if compared is None else compared.values(),
-        },
-        f"{said} ({bits:.2f} bits per image)"
-        + ("" if compared is None else f"\n{compared.text(size)}"),
-    )
+    return compress_command.run(options, images, labels, groups, form, save)
 
 
 def _distill(options: argparse.Namespace) -> cli.Result:
@@ -127,9 +88,12 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
                 if soft_labels is not None:
                     arrays["soft_labels"] = soft_labels
                 np.savez_compressed(place, **arrays)
+    said = ""
+    if options.per_class is None and files.is_augmented(data):
+        said = ", as stored; --per-class N draws augmented ones, which usually teach more"
     return cli.Result(
         {"output": str(options.output), "images": len(images), "shape": list(images.shape[1:])},
-        f"{options.output}: {len(images):,} images of shape {images.shape[1:]}",
+        f"{options.output}: {len(images):,} images of shape {images.shape[1:]}{said}",
     )
 
 
@@ -255,12 +219,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     common_flags.add_output(
         distill, "--preview", metavar="PNG",
-        help="picture of the stored images to write as well (default: none)",
+        help="picture to write as well: a row for each class, stored images left, images drawn "
+        "with augmentation right (default: none)",
     )  # fmt: skip
     common_flags.add_common(
         distill, seed="of every random choice", quiet=True,
-        time_limit="end after about this time; OUT holds the best file so far from the first "
-        "seconds on",
+        time_limit="end after about this time, but not before there is a file; OUT holds the "
+        "best one so far, the first after 10 to 60 seconds",
     )  # fmt: skip
 
     decompress = verb(

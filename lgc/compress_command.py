@@ -1,24 +1,98 @@
-"""What `fewbits lgc compress` does with groups, and under a rate constraint."""
+"""What `fewbits lgc compress` does with images once it has read them."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
+import lgc
 from fewbits import cli
+from fewbits.io.image_sets import forms
+from fewbits.io.image_sets.forms import Form
+from fewbits.io.progress import Bar
+from lgc import comparison
 from lgc.autoencoders import rate_constrained_compression
 from lgc.config import Config
 from lgc.groups import grouped, grouped_compression
 from lgc.images import check, check_groups
 
+Save = Callable[[bytes], None]
+
 _LEAST_EXPLAINED = 0.25
 """Of a group's pixels, by its background."""
 
 
-def with_groups(
+def run(
+    options: argparse.Namespace,
+    images: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    form: Form,
+    save: Save,
+) -> cli.Result:
+    """Compress, save, and compare what such a file teaches with common codecs.
+
+    Args:
+      options: of the command line.
+      images: uint8[N, H, W] or [N, H, W, C].
+      labels: integers [N].
+      groups: integers [N], or None.
+      form: that the user has images and labels in.
+      save: writes the file.
+    """
+    config = Config(
+        components=options.components, bits=options.bits, epochs=options.epochs,
+        covariance=options.covariance, selection=options.selection, variant=options.variant,
+        teacher_bytes=options.teacher_bytes,
+    )  # fmt: skip
+    check(images, labels)
+    key = jax.random.key(options.seed)
+    with Bar(str(options.input), quiet=options.quiet) as progress:
+
+        def make(images: np.ndarray, labels: np.ndarray) -> bytes:
+            if options.rate_weight is not None:
+                return _jointly(options, images, labels, key, progress)
+            return lgc.compress(images, labels, config=config, key=key, progress=progress)
+
+        if groups is None:
+            data = make(images, labels)
+        else:
+            data = _with_groups(images, labels, groups, config, key, progress)
+        save(forms.attach(data, form))
+        compared = None
+        if groups is None:
+            if not options.quiet:
+                cli.note(f"{options.output} is written; comparing such a file with common codecs")
+            try:
+                compared = comparison.compare(
+                    data, images, labels, seed=options.seed,
+                    make=make if len(images) <= comparison.MOST_TWICE else None,
+                )  # fmt: skip
+            except KeyboardInterrupt as stopped:
+                raise KeyboardInterrupt(f"{options.output} is written, not compared") from stopped
+    size = len(forms.attach(data, form))
+    bits = 8 * size / len(images)
+    said = f"{options.output}: {size:,} bytes for {len(images):,} images of {images.nbytes:,} bytes"
+    return cli.Result(
+        {
+            "output": str(options.output),
+            "bytes": size,
+            "images": len(images),
+            "bits_per_image": bits,
+            "raw_bytes": images.nbytes,
+            "compared": None if compared is None else compared.values(),
+        },
+        f"{said} ({bits:.2f} bits per image)"
+        + ("" if compared is None else f"\n{compared.text(size)}"),
+    )
+
+
+def _with_groups(
     images: np.ndarray, labels: np.ndarray, groups: np.ndarray, mixtures: Any, key: Any, bar: Any
 ) -> bytes:
     """A file whose decoder is told the group of an image."""
@@ -45,7 +119,7 @@ def _warn_of_mixed_groups(images: np.ndarray, labels: np.ndarray, groups: np.nda
         )
 
 
-def jointly(
+def _jointly(
     options: argparse.Namespace, images: np.ndarray, labels: np.ndarray, key: Any, bar: Any
 ) -> bytes:
     """A file whose decoder and mixtures are trained jointly with their rate."""

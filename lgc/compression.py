@@ -21,6 +21,7 @@ from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
 from fewbits.training import gradient_descent, loop
 from lgc import archive
+from lgc.arguments import check_config, typed_key
 from lgc.autoencoders import architectures, fitting, initialisation, variants
 from lgc.autoencoders.decoders import Params
 from lgc.config import Config, Progress
@@ -106,6 +107,8 @@ def compress(
       >>> len(data) < images.size
       True
     """
+    check_config(config, Config)
+    key = typed_key(key)
     levels, numbers, form = own_form(images, labels)
     width = 0
     if config.teacher_bytes:  # a wrong size is an error before the long fit
@@ -131,7 +134,7 @@ def _with_teacher(
     progress: Progress | None,
 ) -> bytes:
     """The file with a teacher that is trained on all images."""
-    key = jax.random.fold_in(jax.random.key(0) if key is None else key, 2)
+    key = jax.random.fold_in(typed_key(key), 2)
     heavy = Mixing(MILD, 25, 35)
     weights = training.train(
         key, checked.pixels, checked.classes, width, config.teacher_steps, ranges=MILD,
@@ -149,7 +152,7 @@ def fit(
     progress: Progress | None = None,
 ) -> Fitted:
     """Everything that `compress` trains, before it is quantised; arguments are those of it."""
-    key = jax.random.key(0) if key is None else key
+    key = typed_key(key)
     checked = check(images, labels)
     key_train, key_fit = jax.random.split(key)
     latents = encode(checked.pixels, checked.classes, config, key_train, progress=progress)

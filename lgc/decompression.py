@@ -10,7 +10,7 @@ from jaxtyping import Float, Num, Shaped
 from numpy.typing import ArrayLike
 
 from fewbits.coding import InputError
-from fewbits.io.image_sets import forms
+from fewbits.io.image_sets import conforming, forms
 from fewbits.io.image_sets.forms import Form
 from lgc import files
 from lgc.teachers.teacher_file import Teacher
@@ -71,8 +71,8 @@ def decompress(
       ((6, 8, 8), [0, 0, 0, 1, 1, 1], None)
     """
     _check_bytes(data, "decompress")
-    if per_class is not None and per_class < 1:
-        raise InputError(f"per_class is {per_class}; use 1 or more")
+    if per_class is not None:
+        _check_count(per_class, "per_class")
     if heavy and per_class is None:
         raise InputError("heavy augmentation needs per_class, the number of images of each class")
     form, teacher = forms.of_file(data), files.teacher_of(data)
@@ -113,8 +113,8 @@ def stream(
       (4, 8, 8) [0, 0, 1, 1]
       (4, 8, 8) [0, 0, 1, 1]
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}; use 1 or more")
+    _check_bytes(data, "stream")
+    _check_count(batch_size, "batch_size")
     form, teacher = forms.of_file(data), files.teacher_of(data)
     drawn = files.batches(data, batch_size, seed, _needed(teacher).mixing if heavy else None)
     values = files.label_values(data) if heavy else None
@@ -131,14 +131,15 @@ def classify(
 
     Args:
       data: the bytes of a file with a teacher.
-      images: in the dtype, unit and axes of those that the file was made of.
+      images: in the dtype, unit and axes of those that the file was made of; a value beyond
+        their range counts as its end.
 
     Returns:
       Probabilities, classes by ascending label value.
 
     Raises:
       FormatError: not an undamaged file of this package.
-      InputError: a file without a teacher, or images of another shape.
+      InputError: a file without a teacher, or images of another shape, dtype or unit.
 
     Example:
       >>> import pathlib, lgc
@@ -148,18 +149,7 @@ def classify(
     """
     _check_bytes(data, "classify")
     form, teacher = forms.of_file(data), _needed(files.teacher_of(data))
-    given = np.asarray(images)
-    if form.axes == "nhw" and given.ndim == 3:
-        given = given[..., None]
-    elif form.axes == "nchw" and given.ndim == 4:
-        given = np.moveaxis(given, 1, -1)
-    shape = files.image_shape(data)
-    if given.ndim == 3 and shape[2] == 1:
-        given = given[..., None]
-    if given.shape[1:] != shape:
-        raise InputError(f"images have shape {given.shape}; this file's are of {shape}")
-    clipped = np.clip(given, form.low, form.high).astype(given.dtype)
-    return teacher.probabilities(forms.as_levels(clipped, form).astype(np.uint8))
+    return teacher.probabilities(conforming.levels(images, form, files.image_shape(data)))
 
 
 def _check_bytes(data: bytes, what: str) -> None:
@@ -168,6 +158,11 @@ def _check_bytes(data: bytes, what: str) -> None:
             f"{what} takes the bytes of a file, got {type(data).__name__}; "
             "read it with pathlib.Path(name).read_bytes()"
         )
+
+
+def _check_count(value: int, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{name} is {value!r}; use a whole number, 1 or more")
 
 
 def _needed(teacher: Teacher | None) -> Teacher:

@@ -15,13 +15,17 @@ from fewbits.io.image_sets.forms import Form
 from fewbits.io.progress import Bar
 from lgc.distillation import _distill, distilled_images
 from lgc.distillation.preview import picture
-from lgc.distillation.search import config
-from lgc.distillation.search.panel import NAMES, Accuracies
-from lgc.distillation.search.results import Alone, Compared, Distilled
+from lgc.distillation.search import config, panel
+from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.results import Alone, Distilled
+from lgc.distillation.search.trials import QUICK_IMAGES
+from lgc.distillation.search.verdict import verdict
 from lgc.teachers import teacher_file
 
 _SEARCH_SHARE = 0.8
 """Of a time limit; the rest is for the comparison with common codecs."""
+_NEARLY_ALL = 0.9
+"""Of a budget; more bytes can then help."""
 
 Save = Callable[[bytes], None]
 
@@ -49,11 +53,12 @@ def run(
 
     def keep(better: Distilled) -> None:
         files.append(better)
+        whole = forms.attach(better.data, form)
         if not to_stdout:
-            save(forms.attach(better.data, form))
+            save(whole)
         if not options.quiet:
             cli.note(
-                f"{better.seconds:.0f} s: {len(better.data):,} bytes, "
+                f"{better.seconds:.0f} s: {len(whole):,} bytes, "
                 f"{better.point.description()}; held-out: {better.accuracies.text()}"
             )
 
@@ -69,7 +74,7 @@ def run(
             )  # fmt: skip
             found = search.run()
             progress("comparing with common codecs", 0, 1)
-            ours, others, complete = search.compare(
+            compared = search.compare(
                 lambda seconds: limit is not None and time.monotonic() + seconds - began >= limit
             )
             soft, alone = search.soft(), search.teacher_alone()
@@ -78,6 +83,11 @@ def run(
             raise
         raise KeyboardInterrupt(f"{options.output} holds the best file so far") from stopped
     data = forms.attach(found.data, form)
+    if isinstance(options.teacher, int) and alone is None:
+        cli.warn(
+            f"the time was over before a teacher of {options.teacher} bytes was trained: "
+            f"{options.output} has none; give a longer --time-limit"
+        )
     if to_stdout:
         save(data)
     contents = distilled_images.read(teacher_file.split(found.data)[0])
@@ -85,6 +95,11 @@ def run(
         save_picture(picture(contents, options.seed))
     stored, augmentation = contents.images, contents.augmentation._asdict()
     ranges = ", ".join(f"{name} {value}" for name, value in augmentation.items() if value)
+    draws = QUICK_IMAGES // len(np.unique(labels))
+    ours, others, missing, held_out = compared
+    best = ours if soft is None else ours.best(soft)
+    remedies = ["more time"] * (limit is not None)
+    remedies += ["more bytes"] * (len(data) > _NEARLY_ALL * options.budget_bytes)
     return cli.Result(
         {
             "output": str(options.output),
@@ -102,11 +117,14 @@ def run(
             "soft_validation_accuracy": None if soft is None else soft._asdict(),
             "teacher": None if alone is None else alone._asdict(),
             "first_file_seconds": files[0].seconds,
-            "seconds": found.seconds,
+            "best_file_seconds": found.seconds,
+            "elapsed_seconds": time.monotonic() - began,
+            "held_out_images": len(held_out),
+            "noise": panel.noise(best.mean(), held_out),
             "compared": [
                 {**each._asdict(), "accuracies": each.accuracies._asdict()} for each in others
             ],
-            "comparison_complete": complete,
+            "comparison_missing": list(missing),
             "preview": None if options.preview is None else str(options.preview),
         },
         "\n".join(
@@ -114,66 +132,35 @@ def run(
                 f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
                 f"{len(stored.classes):,} of {len(images):,} images, {found.point.description()}",
                 f"augmentation (decompress --per-class N draws so): {ranges or 'none'}",
-                "accuracy on held-out images of classifiers trained on it:",
-                f"  this file: {ours.text()}",
-                *taught(soft, alone, options.teacher),
+                f"mean accuracy over classes on {len(held_out):,} held-out images, of classifiers "
+                "trained on",
+                f"  this file{f' (decompress --per-class {draws})' if ranges else ''}: "
+                f"{ours.text()}",
+                *taught(soft, alone),
                 *(
-                    f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes: "
-                    f"{each.accuracies.text()}"
+                    f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes "
+                    f"(augmented as well): {each.accuracies.text()}"
                     for each in others
                 ),
-                verdict(ours if soft is None else ours.best(soft), others, complete),
+                verdict(
+                    best,
+                    others,
+                    missing,
+                    panel.noise(best.mean(), held_out),
+                    n_classes=len(np.unique(labels)),
+                    remedies=remedies,
+                ),
             ]
         ),
     )
 
 
-def taught(soft: Accuracies | None, alone: Alone | None, asked: int | str) -> list[str]:
-    """What a file's soft labels teach, and its teacher alone; or that there was no time for it."""
+def taught(soft: Accuracies | None, alone: Alone | None) -> list[str]:
+    """What a file's soft labels teach, and its teacher alone, if it has one."""
     if soft is None or alone is None:
-        missing = f"  without the teacher of {asked} bytes: the time was over; allow more"
-        return [missing] if isinstance(asked, int) else []
+        return []
     return [
         f"  with its soft labels (decompress --heavy): {soft.text()}",
         f"  its teacher alone, {alone.n_bytes:,} bytes: {100 * alone.accuracy:.1f} %: whoever only "
         "wants a classifier takes that (lgc.classify)",
     ]
-
-
-def verdict(ours: Accuracies, others: list[Compared], complete: bool = True) -> str:
-    """Whether the file teaches more than what the user would have done instead.
-
-    Args:
-      ours: of the file.
-      others: of common codecs, best first.
-      complete: whether there was time for all of them.
-    """
-    if not others:
-        none_fits = "no common codec fits an image of each class into these bytes"
-        return none_fits if complete else "no codec was compared: the time was over; allow more"
-    left_out = "" if complete else "\nnot every classifier was compared: the time was over"
-    best = others[0]
-    if best.accuracies.convnet is None:
-        ours = ours._replace(convnet=None)
-    points = 100 * (ours.mean() - best.accuracies.mean())
-    if points >= 0:
-        said = f"the file is {points:.1f} points above the best of them ({best.name}), on average"
-        return said + _better_for_some(ours, others) + left_out
-    return (
-        f"{best.name} is {-points:.1f} points better than this file, on average: use that, or "
-        f"give the search more time or bytes{left_out}"
-    )
-
-
-def _better_for_some(ours: Accuracies, others: list[Compared]) -> str:
-    """For which classifiers a codec is better all the same, by a point or more."""
-    said = ""
-    for field, name in zip(Accuracies._fields, NAMES, strict=True):
-        own, known = getattr(ours, field), []
-        for each in others:
-            theirs = getattr(each.accuracies, field)
-            known += [] if theirs is None else [(theirs, each.name)]
-        if own is not None and known and max(known)[0] >= own + 0.01:
-            theirs, codec = max(known)
-            said += f"\nbut for {name} {codec} is {100 * (theirs - own):.1f} points better"
-    return said

@@ -89,6 +89,12 @@ def label_values(data: bytes) -> np.ndarray:
     return np.array(read_archive(data).header["labels"], np.int32)
 
 
+def is_augmented(data: bytes) -> bool:
+    """Whether a file holds images to be augmented, which `per_class` does and None does not."""
+    data, _ = teacher_file.split(data)
+    return _kind(data) == distilled_images.KIND and distilled_images.read(data).augmentation != NONE
+
+
 def teacher_of(data: bytes) -> Teacher | None:
     """The teacher in a file, if it has one."""
     return teacher_file.split(data)[1]

@@ -18,6 +18,7 @@ from fewbits.coding import InputError
 from fewbits.training import loop, networks, sweep
 from fewbits.training.method import Key, Method, Params
 from lgc import archive, images
+from lgc.arguments import typed_key
 from lgc.autoencoders import fitting, rate_constrained
 from lgc.autoencoders.rate_constrained import Hyperparameters, RateConstrainedConfig
 from lgc.config import Progress
@@ -86,7 +87,7 @@ def compress(
     Raises:
       InputError: images or labels that cannot be compressed; a training that did not stay finite.
     """
-    key = jax.random.key(0) if key is None else key
+    key = typed_key(key)
     checked = images.check(pixels, labels)
     method, plan, start = training(config, checked)
     key_params, key_run = jax.random.split(key)

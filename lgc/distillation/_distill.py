@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
+from lgc.arguments import check_config, typed_key
 from lgc.config import Progress
 from lgc.distillation.search.anytime import Search
 from lgc.distillation.search.config import DistillConfig
@@ -126,9 +127,12 @@ def search(
     Raises:
       InputError: also for a time limit that is not positive.
     """
-    if time_limit is not None and not time_limit > 0:
-        raise InputError(f"time_limit is {time_limit}; use a positive number of seconds, or None")
-    if isinstance(budget_bytes, bool) or not isinstance(budget_bytes, int | np.integer):
+    check_config(config, DistillConfig)
+    number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
+    if time_limit is not None and not (number and time_limit > 0):
+        raise InputError(f"time_limit is {time_limit!r}; use a positive number of seconds, or None")
+    whole = isinstance(budget_bytes, int | np.integer) and not isinstance(budget_bytes, bool)
+    if not (whole and budget_bytes > 0):
         raise InputError(f"budget_bytes is {budget_bytes!r}; use a whole number of bytes")
     end = None if time_limit is None else time.monotonic() + time_limit
 
@@ -136,6 +140,6 @@ def search(
         return end is not None and time.monotonic() + seconds >= end
 
     return Search(
-        images, labels, budget_bytes, jax.random.key(0) if key is None else key,
+        images, labels, budget_bytes, typed_key(key),
         reserve=reserve, config=config, stop=stop, on_better=on_better, progress=progress,
     )  # fmt: skip

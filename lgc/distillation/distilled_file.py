@@ -254,12 +254,22 @@ def distilled(
 
 
 class TooSmall(InputError):
-    """A budget that does not fit one image of each class."""
+    """A budget that does not fit one image of each class.
+
+    Attributes:
+      needed: bytes that are about enough; None where nothing was estimated.
+    """
+
+    needed: int | None = None
 
 
-def too_small(budget_bytes: int, checked: LabelledImages) -> TooSmall:
-    """The error that names the budget."""
-    return TooSmall(
+def too_small(budget_bytes: int, checked: LabelledImages, needed: int | None = None) -> TooSmall:
+    """The error that names the budget, and about how many bytes are enough."""
+    more = "more" if needed is None else f"about {needed:,}"
+    error = TooSmall(
         f"a budget of {budget_bytes} bytes is too small for images of {checked.pixels.shape[1:]} "
-        f"in {len(checked.labels)} classes: a header and one low-resolution image of each take more"
+        f"in {len(checked.labels)} classes: a header and one low-resolution image of each take "
+        f"{more}"
     )
+    error.needed = needed
+    return error

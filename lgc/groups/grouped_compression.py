@@ -16,6 +16,7 @@ from jaxtyping import Array, Integer, Key, UInt8
 
 from fewbits.training import gradient_descent, loop
 from lgc import archive
+from lgc.arguments import typed_key
 from lgc.autoencoders import decoders, fitting
 from lgc.autoencoders.variants import Variant
 from lgc.config import Config as Mixtures
@@ -91,7 +92,7 @@ def compress(
     Raises:
       InputError: images, labels or groups that cannot be compressed.
     """
-    key = jax.random.key(0) if key is None else key
+    key = typed_key(key)
     checked = check(images, labels)
     names, members = check_groups(groups, checked.classes)
     key_params, key_run, key_encode, key_fit, key_mix = jax.random.split(key, 5)

@@ -10,9 +10,9 @@ import pytest
 
 import lgc
 from fewbits.coding import InputError
-from lgc import comparison, distill_command, images
+from lgc import images
 from lgc.coresets.downsampling import Downsampling
-from lgc.distillation import _distill
+from lgc.distillation import _distill, distilled_file
 from lgc.distillation.augmentation import NONE
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import (
@@ -26,6 +26,7 @@ from lgc.distillation.search import (
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import Compared
+from lgc.distillation.search.trials import Trials
 from tests.lgc.test_lossy_subset import blobs
 
 QUICK = replace(
@@ -124,7 +125,7 @@ class _OtherPart:
 
 
 def test_a_second_look_takes_the_mean_over_validation_parts(monkeypatch):
-    monkeypatch.setattr(against_codecs, "candidates", lambda *_: [])
+    monkeypatch.setattr(against_codecs, "coded", lambda *_: against_codecs.Codecs([], ()))
     low, high = Downsampling(2, 2), Downsampling(1, 1)
     lucky, steady = (OperatingPoint(each, 0, NONE, 0.0) for each in (low, high))
     first = {lucky: 0.9, steady: 0.8}
@@ -175,33 +176,6 @@ def test_plain_files_keep_to_their_bytes_and_decode():
     assert not list(plain_codecs.plain_files(checked.pixels, checked.classes, 20))
 
 
-@pytest.mark.parametrize(
-    ("ours", "said"), [(0.9, "10.0 points above"), (0.7, "10.0 points better")]
-)
-def test_the_last_line_says_which_is_better(ours, said):
-    found = Accuracies(ours, ours, ours)
-    rival = Compared("webp, quality 15", 10, 5, Accuracies(0.8, 0.8, 0.8))
-    assert said in distill_command.verdict(found, [rival])
-    assert "webp" in distill_command.verdict(found, [rival])
-
-
-def test_the_last_lines_name_the_classifiers_that_a_codec_serves_better():
-    others = [
-        Compared("webp, quality 15", 10, 5, Accuracies(0.6, 0.6, 0.7)),
-        Compared("half the side, xz", 10, 5, Accuracies(0.5, 0.65)),
-    ]
-    said = distill_command.verdict(Accuracies(0.9, 0.55, 0.7), others).split("\n")
-    assert "8.3 points above" in said[0]
-    assert said[1] == "but for random-feature ridge half the side, xz is 10.0 points better"
-    assert len(said) == 2
-
-
-def test_a_teacher_that_there_was_no_time_for_is_named():
-    (said,) = distill_command.taught(None, None, 1_500)
-    assert "without the teacher of 1500 bytes: the time was over" in said
-    assert distill_command.taught(None, None, "auto") == []
-
-
 def test_a_rare_class_counts_as_much_as_a_frequent_one():
     classes = np.array([0] * 96 + [2] * 4)
     assert panel.balanced_accuracy(np.zeros(100, int), classes) == 0.5
@@ -216,55 +190,51 @@ def test_one_class_and_no_number_of_bytes_are_refused():
         lgc.distill(pixels, labels, "a")  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
-def test_the_search_compares_itself_with_common_codecs():
-    pixels, labels = blobs(80)
-    search = _distill.search(pixels, labels, 900, QUICK, jax.random.key(0))
-    search.run()
-    found, compared, complete = search.compare()
-    assert complete
-    assert found.convnet is not None
-    assert compared == sorted(compared, key=lambda each: -each.accuracies.mean())
-    assert all(each.n_bytes <= 900 and each.accuracies.convnet is not None for each in compared)
+@pytest.mark.parametrize("convnet", [0.2, 0.9])
+def test_a_file_is_replaced_by_none_that_is_worse(monkeypatch, convnet):
+    """The first file takes part where the ConvNet decides, though the quick proxies do not ask."""
+
+    def score(trials, point):
+        found = Accuracies(0.5, 0.5, 0.5 if point.downsampling == first else convnet)
+        return trials.full.setdefault(point, found)
+
+    def quick(trials, point):
+        return Accuracies(0.5, 0.5) if point.downsampling == first else Accuracies(0.6, 0.6)
+
+    first = Downsampling(2, 2)
+    monkeypatch.setattr(Trials, "quick", quick)
+    monkeypatch.setattr(Trials, "score", score)
+    monkeypatch.setattr(against_codecs, "coded", lambda *args: against_codecs.Codecs([], ()))
+    monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")
+    found = _distill.search(*blobs(60), 900, replace(QUICK, finalists=1), jax.random.key(0)).run()
+    assert (found.point.downsampling == first) == (convnet < 0.5)
 
 
-def test_a_comparison_obeys_its_time():
+def test_the_bytes_that_are_said_to_be_enough_are():
     pixels, labels = blobs(60)
-    search = _distill.search(pixels, labels, 400, QUICK, jax.random.key(0), time_limit=1e-6)
-    search.run()
-    found, compared, complete = search.compare(lambda seconds: True)
-    assert found.convnet is None
-    assert (compared, complete) == ([], False)
-    said = distill_command.verdict(found, compared, complete)
-    assert said == "no codec was compared: the time was over; allow more"
-    untrained = Compared("webp, quality 15", 10, 5, Accuracies(0.6, 0.6))
-    said = distill_command.verdict(Accuracies(0.5, 0.5, 0.9), [untrained], complete=False)
-    assert said.startswith("webp, quality 15 is 10.0 points better")
-    assert said.endswith("the time was over")
+    with pytest.raises(InputError, match="about") as caught:
+        lgc.distill(pixels, labels, 30, config=QUICK)
+    about = int(str(caught.value).split()[-1].replace(",", ""))
+    assert 30 < len(lgc.distill(pixels, labels, about + 1, config=QUICK)) <= about + 1
 
 
-@pytest.mark.slow
-def test_a_file_of_mixtures_is_compared_with_the_same_bytes():
-    pixels, labels = blobs(100)
-    config = lgc.Config(hidden=8, latent=2, epochs=1, components=1)
-    data = lgc.compress(pixels, labels, config=config)
-    found = comparison.compare(data, pixels, labels)
-    assert found.n_images == 20
-    assert found.codec_bytes <= len(data)
-    assert "worse" in found._replace(
-        lossless_bytes=len(data) + 1, file=Accuracies(0, 0), plain=Accuracies(1, 1)
-    ).text(len(data))
-    assert "without loss" in found._replace(lossless_bytes=len(data)).text(len(data))
-
-
-def test_the_lines_about_mixtures_name_a_codec_that_needs_few_bytes_and_the_teacher():
-    ours, theirs = Accuracies(0.9, 0.9), Accuracies(0.89, 0.89)
-    found = comparison.Comparison(100, 10_000, ours, "avif, quality 70", 473, 900, theirs)
-    assert "nearly as much in 18% of the bytes" in found.text(5_000)
-    assert "nearly as much" not in found._replace(codec_bytes=4_900).text(5_000)
-    assert "points worse" in found._replace(plain=Accuracies(0.95, 0.95)).text(5_000)
-    taught = found._replace(soft=Accuracies(0.97, 0.97), teacher=0.995)
-    assert "soft labels (decompress --heavy): nearest neighbour 97.0 %" in taught.text(5_000)
-    assert "alone: 99.5 %" in taught.text(5_000)
-    assert "nearly as much" not in taught.text(5_000)
-    assert taught.values()["soft"] == {"neighbour": 0.97, "ridge": 0.97, "convnet": None}
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"budget_bytes": -5}, "budget_bytes is -5"),
+        ({"budget_bytes": True}, "budget_bytes is True"),
+        ({"time_limit": "1m"}, "time_limit is '1m'"),
+        ({"config": lgc.Config()}, "config is a Config; use lgc.DistillConfig"),
+        ({"key": 3}, "key is 3; use one key of jax.random.key"),
+        ({"images": None}, "no array of numbers"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(wrong, message):
+    pixels, labels = blobs(20)
+    given = {"images": pixels, "labels": labels, "budget_bytes": 500, **wrong}
+    with pytest.raises(InputError, match=message):
+        lgc.distill(**given)  # type: ignore[arg-type]
+    if "time_limit" not in wrong and "budget_bytes" not in wrong:
+        own = {"config": lgc.DistillConfig()} if "config" in wrong else wrong
+        with pytest.raises(InputError, match=message[:12]):
+            lgc.compress(**{"images": pixels, "labels": labels, **own})  # type: ignore[arg-type]

@@ -148,7 +148,8 @@ def with_channels(
       InputError: images that are no such thing.
     """
     if images.dtype.kind not in "iufb":
-        raise InputError(f"{source} are {images.dtype}; give numbers")
+        what = "no array of numbers of one shape" if images.dtype == object else images.dtype
+        raise InputError(f"{source} are {what}; give numbers")
     if images.ndim not in (3, 4) or 0 in images.shape[1:]:
         raise InputError(f"{source} have shape {images.shape}; give (N, H, W) or (N, H, W, C)")
     if len(images) == 0:
@@ -174,7 +175,8 @@ def with_channels(
 def value_range(images: np.ndarray) -> tuple[float, float]:
     """The values that levels 0 and 255 stand for: a usual range that holds all, or the exact one.
 
-    Usual are 0 to 1 and -1 to 1 for floats, 0 to 255 for both, 0 to 2^k - 1 for integers.
+    Usual are 0 to 1 and -1 to 1 for floats, 0 to 255 for both, 0 to 2^k - 1 for integers. Floats
+    that reach a quarter of 255 at most have another unit: few levels would be left of them.
     """
     if images.dtype == np.uint8:
         return 0.0, 255.0
@@ -182,7 +184,7 @@ def value_range(images: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = float(images.min()), float(images.max())
     if images.dtype.kind == "f":
-        usual = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)]
+        usual = [(0.0, 1.0), (-1.0, 1.0)] + [(0.0, 255.0)] * (high > LEVELS / 4)
     else:
         usual = [(0.0, 2.0**k - 1) for k in (8, 10, 12, 14, 16)]
     for least, most in usual:

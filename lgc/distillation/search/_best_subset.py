@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax
-
 from fewbits.coding import InputError
 from fewbits.io.datasets import Images
 from fewbits.training import downstream
 from fewbits.training.downstream import ClassifierConfig
 from fewbits.training.method import Key
 from lgc import files
+from lgc.arguments import typed_key
 from lgc.coresets.downsampling import LOSSLESS, Downsampling
 from lgc.coresets.strategies import CORESETS, RANDOM, worthwhile
 from lgc.decompression import decompress
@@ -107,7 +106,7 @@ def best_subset(
       30000
       >>> found = distillation.best_subset(train, validation, 5_000)  # doctest: +SKIP
     """
-    key = jax.random.key(0) if key is None else key
+    key = typed_key(key)
     distilled_file.check(train.pixels, train.labels)
 
     @functools.cache

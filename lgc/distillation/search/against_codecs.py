@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import plain_codecs
@@ -20,19 +21,38 @@ _SHORTFALLS = 3.0
 Candidate = tuple[Compared, TrainingSet]
 
 
-def candidates(trials: Trials, budget_bytes: int, stop: Callable[[], bool]) -> list[Candidate]:
-    """Every codec and quality that fits, by the quick proxies, best first.
+class Codecs(NamedTuple):
+    """Common codecs with their files.
+
+    Attributes:
+      candidates: every codec and quality that fits, by the quick proxies, best first.
+      missing: those that there was no time for.
+    """
+
+    candidates: list[Candidate]
+    missing: tuple[str, ...]
+
+
+def coded(trials: Trials, budget_bytes: int, stop: Callable[[], bool]) -> Codecs:
+    """Random images under every codec, and what they teach the quick proxies.
 
     Args:
       trials: of the image set.
       budget_bytes: of each.
       stop: asked before every evaluation whether to leave out what remains.
     """
-    found = []
-    for each in plain_codecs.plain_files(trials.pixels, trials.classes, budget_bytes, stop):
+    found, missing = [], []
+    for name, codec in plain_codecs.codecs(trials.pixels.shape[1:]).items():
+        if stop():
+            missing.append(name)
+            continue
+        each = plain_codecs.plain_file(name, codec, trials.pixels, trials.classes, budget_bytes)
+        if each is None:
+            continue
         quick = trials.quick_of(each.images, MILD)
         found.append((Compared(each.name, each.n_bytes, len(each.images[1]), quick), each.images))
-    return sorted(found, key=lambda each: -each[0].accuracies.mean())
+    found.sort(key=lambda each: -each[0].accuracies.mean())
+    return Codecs(found, tuple(missing))
 
 
 def shortfall(ours: Accuracies, codecs: list[Candidate]) -> float:
@@ -54,7 +74,7 @@ def value(ours: Accuracies, codecs: list[Candidate]) -> float:
 def compare(
     trials: Trials,
     point: OperatingPoint,
-    codecs: list[Candidate],
+    codecs: Codecs,
     left_less: Callable[[float], bool],
 ) -> AgainstCodecs:
     """A point beside common codecs, with what there is time for.
@@ -62,7 +82,7 @@ def compare(
     Args:
       trials: of the image set.
       point: that was found.
-      codecs: from `candidates`.
+      codecs: from `coded`.
       left_less: asked before every evaluation whether less than so many seconds are left.
     """
     ours = trials.quick(point)
@@ -71,8 +91,8 @@ def compare(
         ours = trials.hard(point) if known or not left_less(trials.convnet_seconds) else ours
     # Of each codec, the best quality: the ConvNet takes a while.
     best: dict[str, Candidate] = {}
-    for each in codecs:
-        best.setdefault(each[0].name.split(",")[0], each)
+    for each in codecs.candidates:
+        best.setdefault(_family(each[0].name), each)
     foremost = list(best.values())[:_CONVNETS]
     compared = []
     for found, images in foremost:
@@ -80,6 +100,19 @@ def compare(
             break
         accuracies = trials.full_of(images, MILD, found.accuracies)
         compared.append(found._replace(accuracies=accuracies))
-    complete = len(compared) == len(foremost) and (bool(foremost) or not left_less(0.0))
-    shown = compared or [found for found, _ in foremost]
-    return AgainstCodecs(ours, sorted(shown, key=lambda one: -one.accuracies.mean()), complete)
+    untrained = [found for found, _ in foremost[len(compared) :]]
+    left_out = [_family(name) for name in codecs.missing]
+    left_out += [f"the ConvNet of {_family(each.name)}" for each in untrained]
+    left_out += ["the ConvNet of this file"] * (ours.convnet is None)
+    ranked = sorted(compared, key=lambda one: -one.accuracies.mean())
+    return AgainstCodecs(
+        ours,
+        ranked + sorted(untrained, key=lambda one: -one.accuracies.mean()),
+        tuple(dict.fromkeys(left_out)),
+        trials.held_out(),
+    )
+
+
+def _family(name: str) -> str:
+    """Of a codec's name, what is before its setting."""
+    return name.split(",")[0]

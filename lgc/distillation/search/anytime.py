@@ -89,7 +89,7 @@ class Search:
             self._checked, self._budget, self._key_trials, config, self._until_stop
         )
         self._written: Distilled | None = None
-        self._codecs: list[against_codecs.Candidate] = []
+        self._codecs = against_codecs.Codecs([], ())
         teacher = config.teacher
         if isinstance(teacher, int):
             if teacher >= self._budget:
@@ -104,7 +104,8 @@ class Search:
         try:
             return self._run()
         except distilled_file.TooSmall as error:
-            raise distilled_file.too_small(self._asked, self._checked) from error
+            needed = None if error.needed is None else error.needed + self._asked - self._budget
+            raise distilled_file.too_small(self._asked, self._checked, needed) from error
 
     def _run(self) -> Distilled:
         config, trials = self._config, self._trials
@@ -113,14 +114,19 @@ class Search:
         if self._written is not None and self._stop():
             return self._written
         points = [OperatingPoint(each, 0, MILD, 0.0) for each in fitting]
+        forced = isinstance(config.teacher, int)
+        if forced:
+            first = points[0] if self._written is None else self._written.point
+            best = self._with_teacher(first)
+            points = [best._replace(downsampling=each.downsampling) for each in points]
         ranked = self._ranked("resolutions", points)
-        codecs = against_codecs.candidates(trials, self._budget, self._stop)
-        self._codecs = [] if self._stop() else codecs  # part of them would favour their proxies
-        best = self._finals("resolutions", ranked[: config.finalists])
+        codecs = against_codecs.coded(trials, self._budget, self._stop)
+        if not codecs.missing:  # part of them would favour their proxies
+            self._codecs = codecs
+        best = self._finals("resolutions", self._with_written(ranked[: config.finalists]))
         # A teacher knows the labels of images that do not fit; where these are most, try it first.
         most_left_out = _MANY_TIMES * trials.counts[best.downsampling] <= len(trials.classes)
-        teacher_first = isinstance(config.teacher, int) or most_left_out
-        if teacher_first:
+        if most_left_out and not forced:
             best = self._with_teacher(best)
         flipped = [(each, each._replace(flip=1)) for each in config.augmentations]
         augmentations = dict.fromkeys(each for pair in flipped for each in pair)
@@ -136,7 +142,7 @@ class Search:
         best = self._alternatives(
             "blur", best, [best._replace(augmentation=each) for each in softer]
         )
-        if not teacher_first:
+        if not (most_left_out or forced):
             best = self._with_teacher(best)
         if strategies.worthwhile(trials.counts[best.downsampling], len(trials.classes)):
             best = self._alternatives(
@@ -162,13 +168,13 @@ class Search:
         """
         assert self._written is not None
         self._left_less, self._write_seconds = left_less, 0.0
-        if not self._codecs:
-            self._codecs = against_codecs.candidates(self._trials, self._budget, self._stop)
+        if not self._codecs.candidates:
+            self._codecs = against_codecs.coded(self._trials, self._budget, self._stop)
         found = self._written.point
         return against_codecs.compare(self._trials, found, self._codecs, left_less)
 
     def _value(self, accuracies: Accuracies) -> float:
-        return against_codecs.value(accuracies, self._codecs)
+        return against_codecs.value(accuracies, self._codecs.candidates)
 
     def _second_look(self) -> None:
         """Write another of the best points if it is better over several validation parts."""
@@ -200,17 +206,24 @@ class Search:
             point = OperatingPoint(found, 0, MILD, 0.0)
             self._write(point, self._trials.quick(point))
 
+    def _with_written(self, points: list[OperatingPoint]) -> list[OperatingPoint]:
+        """The points and that of the file so far, so that no worse one replaces it."""
+        if self._written is None or self._written.point in points:
+            return points
+        return [*points, self._written.point]
+
     def _ranked(self, name: str, points: list[OperatingPoint]) -> list[OperatingPoint]:
         """The points in the order of the quick proxies, best first, as far as the time goes."""
         done = []
         for each in points:
             if done and self._stop():
                 break
-            self._trials.quick(each)
-            done.append(each)
+            with contextlib.suppress(distilled_file.TooSmall):  # beside a teacher
+                self._trials.quick(each)
+                done.append(each)
             self._report(name, len(done), len(points))
         done.sort(key=lambda each: -self._value(self._trials.quick(each)))
-        if not self._trials.full:
+        if done and not self._trials.full:
             quick = self._trials.quick(done[0])
             if self._written is None or quick.mean() > self._written.accuracies.mean():
                 self._write(done[0], quick)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -98,6 +99,7 @@ def candidates(
     shape = checked.pixels.shape[1:]
     header = 120 + 8 * len(checked.labels)
     found: list[Candidate] = []
+    needed = math.inf
     for downsampling in downsamplings:
         if min(shape[:2]) < LEAST_SIDE * downsampling.factor:
             continue
@@ -114,12 +116,14 @@ def candidates(
             # The code adapts: the second half predicts the cost of later images.
             each = float(bits[len(bits) // 2 :].mean()) / 8
             n_images = int(left / max(each, 0.1))
+            needed = min(needed, budget_bytes - left + each * len(checked.labels))
             if n_images <= size:
                 break
         if n_images >= len(checked.labels):
             found.append(Candidate(downsampling, width, min(n_images, len(rows))))
     if not found:
-        raise distilled_file.too_small(budget_bytes, checked)
+        about = math.ceil(needed) if math.isfinite(needed) else None
+        raise distilled_file.too_small(budget_bytes, checked, about)
     partial_ = [c for c in found if c.n_images < len(rows)]
     whole = [c for c in found if c.n_images == len(rows)]
     whole.sort(key=lambda c: (c.downsampling.factor, -c.downsampling.bits))

@@ -14,6 +14,7 @@ means over classes, so that a rare class counts as much as a frequent one.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +143,22 @@ def balanced_accuracy(found: np.ndarray, classes: np.ndarray) -> float:
     right = np.bincount(classes[found == classes], minlength=int(classes.max()) + 1)
     counts = np.bincount(classes)
     return float((right[counts > 0] / counts[counts > 0]).mean())
+
+
+def noise(accuracy: float, classes: np.ndarray) -> float:
+    """Two standard errors of an accuracy that is a mean over classes, in [0, 1].
+
+    With p the accuracy, the share of n_k images that is found has the variance p (1 - p) / n_k. A
+    hit and a miss are added to the images, so that no accuracy is certain.
+
+    Args:
+      accuracy: in [0, 1].
+      classes: int[m], of the images that gave it.
+    """
+    counts = np.bincount(classes)
+    counts = counts[counts > 0]
+    p = (accuracy * len(classes) + 1) / (len(classes) + 2)
+    return 2 * math.sqrt(p * (1 - p) * float((1 / counts).sum())) / len(counts)
 
 
 def neighbour(train: TrainingSet, pixels: np.ndarray, classes: np.ndarray) -> float:

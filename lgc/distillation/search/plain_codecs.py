@@ -34,6 +34,8 @@ _LEAST_SIDE = 5
 
 Coded = tuple[int, np.ndarray]
 """Bytes, and the decoded images uint8[n, H, W, C]."""
+Codec = Callable[[np.ndarray], Coded]
+"""Images uint8[n, H, W, C] -> coded."""
 
 
 class PlainFile(NamedTuple):
@@ -50,6 +52,26 @@ class PlainFile(NamedTuple):
     images: TrainingSet
 
 
+def codecs(shape: tuple[int, ...]) -> dict[str, Codec]:
+    """Every codec that this machine has for images of a shape (height, width, channels), by name.
+
+    Those that usually teach most come first.
+    """
+    found: dict[str, Codec] = {
+        name: partial(_low, low)
+        for name, low in _LOW.items()
+        if min(shape[:2]) >= _LEAST_SIDE * low.factor
+    }
+    for quality in _QUALITIES if shape[-1] in (1, 3) else ():
+        for name in ("avif", "webp"):
+            if features.check(name):
+                found[f"{name}, quality {quality}"] = _sheet_codec(name, quality)
+    found["xz, lossless"] = _xz
+    if shape[-1] in (1, 3):
+        found["png"] = _sheet_codec("png", None)
+    return found
+
+
 def plain_files(
     pixels: np.ndarray,
     classes: np.ndarray,
@@ -57,8 +79,6 @@ def plain_files(
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[PlainFile]:
     """As many of the first images as fit a budget, under each codec that this machine has.
-
-    The codecs that usually teach most come first.
 
     Args:
       pixels: uint8[N, H, W, C], in random order.
@@ -69,30 +89,25 @@ def plain_files(
     Yields:
       One for each codec and quality that fits an image of each class.
     """
-    codecs: dict[str, Callable[[np.ndarray], Coded]] = {
-        name: partial(_low, low)
-        for name, low in _LOW.items()
-        if min(pixels.shape[1:3]) >= _LEAST_SIDE * low.factor
-    }
-    for quality in _QUALITIES if pixels.shape[-1] in (1, 3) else ():
-        for name in ("avif", "webp"):
-            if features.check(name):
-                codecs[f"{name}, quality {quality}"] = _sheet_codec(name, quality)
-    codecs["xz, lossless"] = _xz
-    if pixels.shape[-1] in (1, 3):
-        codecs["png"] = _sheet_codec("png", None)
-    n_classes = int(classes.max()) + 1
-    for name, codec in codecs.items():
+    for name, codec in codecs(pixels.shape[1:]).items():
         if stop():
             break
-        count, (size, decoded) = _most(codec, pixels, budget_bytes)
-        if size <= budget_bytes and len(np.unique(classes[:count])) == n_classes:
-            yield PlainFile(name, size, (decoded, classes[:count]))
+        found = plain_file(name, codec, pixels, classes, budget_bytes)
+        if found is not None:
+            yield found
 
 
-def _most(
-    codec: Callable[[np.ndarray], Coded], pixels: np.ndarray, budget_bytes: int
-) -> tuple[int, Coded]:
+def plain_file(
+    name: str, codec: Codec, pixels: np.ndarray, classes: np.ndarray, budget_bytes: int
+) -> PlainFile | None:
+    """The file of one of `codecs`; None where it does not fit an image of each class."""
+    count, (size, decoded) = _most(codec, pixels, budget_bytes)
+    if size > budget_bytes or len(np.unique(classes[:count])) <= classes.max():
+        return None
+    return PlainFile(name, size, (decoded, classes[:count]))
+
+
+def _most(codec: Codec, pixels: np.ndarray, budget_bytes: int) -> tuple[int, Coded]:
     """How many of the first images fit, and they; one, whatever its size, where none does."""
     low, best = 1, codec(pixels[:1])
     high = len(pixels) + 1
@@ -128,7 +143,7 @@ def _lzma(pixels: np.ndarray) -> bytes:
     return lzma.compress(pixels.tobytes(), preset=9 | lzma.PRESET_EXTREME)
 
 
-def _sheet_codec(name: str, quality: int | None) -> Callable[[np.ndarray], Coded]:
+def _sheet_codec(name: str, quality: int | None) -> Codec:
     def code(pixels: np.ndarray) -> Coded:
         sheet = _sheet(pixels)
         buffer = io.BytesIO()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search.panel import Accuracies
 
@@ -51,12 +53,14 @@ class AgainstCodecs(NamedTuple):
     Attributes:
       file: accuracies of classifiers trained on it with hard labels.
       codecs: with the same bytes, sorted by what they teach, best first.
-      complete: whether there was time for all codecs and their ConvNets.
+      missing: what there was no time for.
+      held_out: int[m], classes of the images that gave the accuracies.
     """
 
     file: Accuracies
     codecs: list[Compared]
-    complete: bool
+    missing: tuple[str, ...]
+    held_out: np.ndarray
 
 
 OnBetter = Callable[[Distilled], None]

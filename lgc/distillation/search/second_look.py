@@ -42,7 +42,7 @@ def values(
         with contextlib.suppress(OutOfTime, InputError):
             trials = trials_of(number)
             trials.fitting(tuple(dict.fromkeys(each.downsampling for each in first)), stop)
-            codecs = against_codecs.candidates(trials, budget_bytes, stop)
+            codecs = against_codecs.coded(trials, budget_bytes, stop).candidates
             for each in first:
                 if stop() or each.downsampling not in trials.counts:
                     break

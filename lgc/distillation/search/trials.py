@@ -32,7 +32,7 @@ from lgc.teachers.mixing import Mixing
 _BITS = (1, 2, 3, 5)
 _FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _LARGEST_VALIDATION = 2_000
-_QUICK_IMAGES = 3_000
+QUICK_IMAGES = 3_000
 """That the quick proxies are trained on."""
 
 
@@ -76,7 +76,7 @@ class Trials:
             width=config.proxy_width,
             batch_size=config.proxy_batch_size,
         )
-        share = -(-_QUICK_IMAGES // len(checked.labels))
+        share = -(-QUICK_IMAGES // len(checked.labels))
         self._few = min(config.proxy_images_per_class, share)
         self._teaching = Teaching(
             jax.random.fold_in(key, 4), self.pixels, self.classes, config.teacher_steps, progress
@@ -88,6 +88,10 @@ class Trials:
         self.full: dict[OperatingPoint, Accuracies] = {}
         self.counts: dict[Downsampling, int] = {}
         self.convnet_seconds = math.inf
+
+    def held_out(self) -> np.ndarray:
+        """Classes of the validation images, int[v]."""
+        return self._checked.classes[self.validation]
 
     def given(self) -> tuple[Downsampling, ...]:
         """The downsamplings that the config asks for, or what suits the images' size."""

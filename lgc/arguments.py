@@ -1,0 +1,26 @@
+"""Checks of arguments that more than one function takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fewbits.coding import InputError
+
+
+def typed_key(key: Any) -> jax.Array:
+    """The key, or `jax.random.key(0)` for None; InputError for anything but a typed key."""
+    if key is None:
+        return jax.random.key(0)
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key) or key.ndim:
+        raise InputError(f"key is {key!r}; use one key of jax.random.key(0), jax.random.key(1), ..")
+    return key
+
+
+def check_config(config: Any, kind: type) -> None:
+    """InputError unless the config is of the kind that the function takes."""
+    if not isinstance(config, kind):
+        raise InputError(f"config is a {type(config).__name__}; use lgc.{kind.__name__}(...)")
