@@ -210,6 +210,29 @@ def test_a_file_is_replaced_by_none_that_is_worse(monkeypatch, convnet):
     assert (found.point.downsampling == first) == (convnet < 0.5)
 
 
+def test_a_better_file_stays_where_there_is_no_time_to_train_on_it(monkeypatch):
+    """As above, the time being over after the first ConvNet, on the other point."""
+    first = Downsampling(2, 2)
+    trained = []
+
+    def quick(trials, point):
+        return Accuracies(0.7, 0.7) if point.downsampling == first else Accuracies(0.5, 0.6)
+
+    def score(trials, point):
+        trained.append(point)
+        return trials.full.setdefault(point, quick(trials, point)._replace(convnet=0.9))
+
+    monkeypatch.setattr(Trials, "quick", quick)
+    monkeypatch.setattr(Trials, "score", score)
+    monkeypatch.setattr(against_codecs, "coded", lambda *args: against_codecs.Codecs([], ()))
+    monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")
+    search = _distill.search(*blobs(60), 900, QUICK, jax.random.key(0))
+    search._left_less = lambda seconds: bool(trained)
+    monkeypatch.setattr(search, "_ranked", lambda name, points: points)  # as if it were first
+    assert search.run().point.downsampling == first
+    assert trained[0].downsampling != first
+
+
 def test_the_bytes_that_are_said_to_be_enough_are():
     pixels, labels = blobs(60)
     with pytest.raises(InputError, match="about") as caught:

@@ -240,9 +240,19 @@ class Search:
         if not full:
             return points[0]
         best = max(full, key=lambda each: self._value(full[each]))
-        if self._written is None or best != self._written.point:
+        written = None if self._written is None else self._written.point
+        if best != written and (written in full or self._no_worse(best)):
             self._write(best, full[best])
         return best
+
+    def _no_worse(self, point: OperatingPoint) -> bool:
+        """Than the file so far, by the quick proxies, the ConvNet not being trained on that one."""
+        asked = isinstance(self._config.teacher, int) and point.teacher_width > 0
+        if asked or self._written is None:
+            return True
+        both = self._trials.full[point], self._written.accuracies
+        ours, theirs = (self._value(each._replace(convnet=None)) for each in both)
+        return ours >= theirs
 
     def _alternatives(
         self, name: str, best: OperatingPoint, points: list[OperatingPoint]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from lgc.distillation.search.panel import NAMES, Accuracies
 from lgc.distillation.search.results import Compared
 
+_ENOUGH = 0.2
+"""More noise, and nothing can be said."""
 _LEAST = 0.01
 """A smaller lead of a codec for one classifier is not mentioned."""
 
@@ -31,7 +33,7 @@ def verdict(
       remedies: what may make the file better.
     """
     lines = []
-    if n_classes is not None and ours.mean() - 1 / n_classes <= noise:
+    if n_classes is not None and ours.mean() - 1 / n_classes <= noise <= _ENOUGH:
         lines.append(
             f"no better than guessing one of {n_classes} classes: check the images and the labels"
         )
