@@ -29,11 +29,11 @@ from lgc.distillation import Downsampling, distilled_file
 from lgc.distillation.augmentation import MILD, Augmentation, augmented_set
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import panel, plain_codecs
-from lgc.distillation.search.config import WIDE
+from lgc.distillation.search.config import AUGMENTATIONS, WIDE
 from lgc.teachers import network, training
 from lgc.teachers.mixing import Mixing
 
-NO_FLIPS = Mixing(WIDE, 25, 35)
+NO_FLIPS, FEW_IMAGES = Mixing(WIDE, 25, 35), Mixing(AUGMENTATIONS[-1], 20, 80)
 ALONE, CODEC = (-1, "teacher"), (0, "codec")
 USES = {
     "convnet.with_teacher": (0, "hard"), "convnet.soft": (0, "soft"),
@@ -158,7 +158,7 @@ EXPERIMENT = ex.of_module(
         "fashion_12": Config(12, 4_000),
         "fashion_30": Config(30, 4_000, downsampling=_FINE, width=0),
         "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0, seeds=(0,)),
-        "mnist_1": Config(1, 560, "mnist", 30_000, _CRUDE, 0, NO_FLIPS, 1e-4),
+        "mnist_1": Config(1, 560, "mnist", 30_000, _CRUDE, 0, FEW_IMAGES, 1e-4),
         "mnist_12": Config(12, 4_000, "mnist", downsampling=_CRUDE, heavy=NO_FLIPS),
         "mnist_30": Config(30, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
         "cifar_30": Config(30, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),

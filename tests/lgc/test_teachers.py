@@ -18,7 +18,7 @@ from lgc.coresets import lossy_subset
 from lgc.coresets.downsampling import LOSSLESS
 from lgc.distillation import _distill, distilled_file, distilled_images
 from lgc.distillation.augmentation import MILD, NONE
-from lgc.distillation.search import against_codecs
+from lgc.distillation.search import against_codecs, teaching
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import Compared
 from lgc.distillation.search.trials import Trials
@@ -224,6 +224,16 @@ def test_a_teacher_learns_what_is_easy():
     teacher = teacher_file.Teacher(teacher_file.stored(data), HEAVY)
     found = teacher.probabilities(images[200:]).argmax(axis=1)
     assert (found == labels[200:]).mean() > 0.9
+
+
+def test_few_images_are_mixed_more():
+    flipped = NONE._replace(flip=1)
+    few, many = (teaching.mixings(flipped, count) for count in (50, 5_000))
+    assert few[:2] == many
+    assert all(each.ranges.flip for each in few)
+    assert few[2].mixup_percent + few[2].cutmix_percent > sum(many[1][1:])
+    for each in few:
+        mixing.check(each)
 
 
 @pytest.mark.slow

@@ -279,7 +279,8 @@ class Search:
             if not width or width in tried:
                 continue
             tried.append(width)
-            heavy = mixings(best.augmentation) if not best.teacher_width else (best.heavy,)
+            count = trials.counts[best.downsampling]
+            heavy = (best.heavy,) if best.teacher_width else mixings(best.augmentation, count)
             points = [best._replace(teacher_width=width, heavy=each) for each in heavy]
             before, best = best, self._finals_in_time("a teacher", best, points, forced=forced)
             if not best.teacher_width or (before.teacher_width and best == before):

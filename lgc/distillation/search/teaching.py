@@ -12,7 +12,7 @@ from fewbits.training.method import Key
 from lgc.config import Progress
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation.augmentation import Augmentation, augmented_set
-from lgc.distillation.search.config import WIDE
+from lgc.distillation.search.config import AUGMENTATIONS, WIDE
 from lgc.distillation.search.panel import TrainingSet
 from lgc.teachers import mixing, network, teacher_file, training
 from lgc.teachers.mixing import Mixing
@@ -20,6 +20,8 @@ from lgc.teachers.teacher_file import Teacher
 
 SHARES = (0.3, 0.45, 0.15)
 """Of a budget that a teacher may take."""
+_FEW = 200
+"""Images that are mixed in nearly every drawing."""
 
 
 class Teaching:
@@ -71,10 +73,17 @@ def soft_set(stored: TrainingSet, teacher: Teacher, per_class: int, seed: int = 
     return shown, teacher.probabilities(shown)
 
 
-def mixings(ranges: Augmentation) -> tuple[Mixing, ...]:
-    """Heavy augmentations to try, where `ranges` are the best for hard labels."""
-    wide = Augmentation(*(max(pair) for pair in zip(ranges, WIDE, strict=True)))
-    return Mixing(ranges, 25, 35), Mixing(wide, 25, 35)
+def mixings(ranges: Augmentation, n_images: int) -> tuple[Mixing, ...]:
+    """Heavy augmentations to try, where `ranges` are the best for hard labels.
+
+    The fewer images there are, the more has to be made of each.
+    """
+    wide, wider = (
+        Augmentation(*(max(pair) for pair in zip(ranges, known, strict=True)))
+        for known in (WIDE, AUGMENTATIONS[-1])
+    )
+    few = n_images <= _FEW
+    return Mixing(ranges, 25, 35), Mixing(wide, 25, 35), *([Mixing(wider, 20, 80)] if few else [])
 
 
 def neighbours(known: Iterable[Downsampling], of: Downsampling) -> list[Downsampling]:
