@@ -16,7 +16,7 @@ def typed_key(key: Any) -> jax.Array:
         return jax.random.key(0)
     dtype = getattr(key, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key) or key.ndim:
-        raise InputError(f"key is {key!r}; use one key of jax.random.key(0), jax.random.key(1), ..")
+        raise InputError(f"key is {key!r}; use one key, such as jax.random.key(0)")
     return key
 
 

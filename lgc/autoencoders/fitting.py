@@ -51,6 +51,7 @@ def in_parts(
     Raises:
       InputError: the training did not stay finite.
     """
+    report(progress, stage, 0, plan.steps)
     carry = jax.jit(partial(loop.start, method, plan))(key, params, data, hyperparameters)
     advance = jax.jit(partial(loop.advance, method, plan), donate_argnums=0)
     ends = np.unique(np.linspace(0, plan.steps, _PARTS + 1).astype(int))

@@ -248,7 +248,7 @@ def test_the_bytes_that_are_said_to_be_enough_are():
         ({"budget_bytes": True}, "budget_bytes is True"),
         ({"time_limit": "1m"}, "time_limit is '1m'"),
         ({"config": lgc.Config()}, "config is a Config; use lgc.DistillConfig"),
-        ({"key": 3}, "key is 3; use one key of jax.random.key"),
+        ({"key": 3}, "key is 3; use one key, such as jax.random.key"),
         ({"images": None}, "no array of numbers"),
     ],
 )

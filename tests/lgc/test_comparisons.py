@@ -55,6 +55,13 @@ def test_the_last_lines_name_the_classifiers_that_a_codec_serves_better():
     assert "but for" not in verdict(Accuracies(0.9, 0.55, 0.7), others, noise=0.2)
 
 
+def test_a_codec_without_a_convnet_is_compared_by_the_others():
+    untrained = Compared("avif, quality 40", 10, 5, Accuracies(0.65, 0.65))
+    trained = Compared("png", 10, 5, Accuracies(0.6, 0.6, 0.99))
+    said = verdict(Accuracies(0.7, 0.7, 0.98), [trained, untrained])
+    assert said.split("\n")[0].startswith("the file is 5.0 points above the best of them (avif")
+
+
 def test_guessing_is_called_so():
     flat = Accuracies(0.34, 0.33, 0.33)
     assert "guessing one of 3 classes" in verdict(flat, [], noise=0.05, n_classes=3)

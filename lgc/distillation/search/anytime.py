@@ -120,6 +120,7 @@ class Search:
             best = self._with_teacher(first)
             points = [best._replace(downsampling=each.downsampling) for each in points]
         ranked = self._ranked("resolutions", points)
+        self._report("common codecs", 0, 1)
         codecs = against_codecs.coded(trials, self._budget, self._stop)
         if not codecs.missing:  # part of them would favour their proxies
             self._codecs = codecs
@@ -215,6 +216,7 @@ class Search:
     def _ranked(self, name: str, points: list[OperatingPoint]) -> list[OperatingPoint]:
         """The points in the order of the quick proxies, best first, as far as the time goes."""
         done = []
+        self._report(name, 0, len(points))
         for each in points:
             if done and self._stop():
                 break
@@ -234,8 +236,8 @@ class Search:
         for number, each in enumerate(points):
             if self._stop():
                 break
+            self._report(f"{name}, ConvNet", number, len(points))
             self._trials.score(each)
-            self._report(f"{name}, ConvNet", number + 1, len(points))
         full = self._trials.full
         if not full:
             return points[0]

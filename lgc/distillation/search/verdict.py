@@ -38,7 +38,7 @@ def verdict(
             f"no better than guessing one of {n_classes} classes: check the images and the labels"
         )
     if others:
-        best = max(others, key=lambda each: _comparable(each.accuracies, ours).mean())
+        best = min(others, key=lambda each: _lead(ours, each.accuracies))
         points = _lead(ours, best.accuracies)
         lines.append(_against(points, best.name, noise, remedies))
         if points >= 0:
