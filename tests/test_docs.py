@@ -27,7 +27,7 @@ TYPED = {
     },
     "index.md": {"3.11": "a version of Python", "2 16": "bits of the grid"},
     "lgc.md": {
-        "3,000 12,000 30,000 100,000": "budgets of the rows",
+        "1,000 3,000 12,000 30,000 100,000": "budgets of the rows",
         "5,254 95.98 3,080,064": "the published classifier, its accuracy and bytes",
     },
     "pruning.md": {
