@@ -1,6 +1,6 @@
 """Files of distilled images with a teacher: soft labels, hard labels, and the teacher alone.
 
-Images of two or four grey levels and a teacher; points were chosen on validation images of seed 0.
+Images of two or four grey levels and a teacher; all points were chosen on validation images.
 A subprocess draws images, mixed and cut, for a ConvNet that learns their hard labels, another that
 learns the soft ones, and the published CNN. Of CIFAR-10 (JPEG pixels), beside random images of the
 same bytes under WebP or AVIF, at the quality that teaches ridge most on validation images.
