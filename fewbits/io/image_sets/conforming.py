@@ -32,8 +32,8 @@ def levels(images: ArrayLike, form: Form, shape: tuple[int, ...]) -> np.ndarray:
         given = given[..., None]  # one channel may be left out
     if given.ndim != 1 + len(expected) or given.shape[1:] != expected:
         one = given.shape in (expected, shape)
-        hint = "; give a batch, images[None]" if one else ""
-        raise InputError(f"images have shape {given.shape}; {asked}{hint}")
+        remedy = "; give a batch, images[None]" if one else ""
+        raise InputError(f"images have shape {given.shape}; {asked}{remedy}")
     if given.dtype.kind not in _KINDS:
         raise InputError(f"images are {given.dtype}; {asked}")
     if _KINDS[given.dtype.kind] != _KINDS[np.dtype(form.dtype).kind]:
