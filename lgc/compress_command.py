@@ -12,6 +12,7 @@ import numpy as np
 
 import lgc
 from fewbits import cli
+from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
 from fewbits.io.image_sets.forms import Form
 from fewbits.io.progress import Bar
@@ -75,6 +76,8 @@ def run(
                 )  # fmt: skip
             except KeyboardInterrupt as stopped:
                 raise KeyboardInterrupt(f"{options.output} is written, not compared") from stopped
+            except InputError as error:  # of the second file; the first is good
+                cli.warn(f"{options.output} is written, not compared: {error}")
     size = len(forms.attach(data, form))
     bits = 8 * size / len(images)
     said = f"{options.output}: {size:,} bytes for {len(images):,} images of {images.nbytes:,} bytes"

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import lgc
-from lgc import comparison
+from fewbits.coding import InputError
+from lgc import comparison, compression
+from lgc.commands import main
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill
 from lgc.distillation.search import panel
@@ -146,6 +148,20 @@ def test_a_file_of_mixtures_is_judged_on_images_that_it_was_not_made_of():
     assert "held-out" in found._replace(lossless_bytes=10**9).text(len(data))
     pairs = np.concatenate([np.flatnonzero(labels == each)[:2] for each in (0, 1)])
     assert comparison.compare(data, pixels[pairs], labels[pairs]) is None
+
+
+def test_a_file_stays_where_it_cannot_be_compared(tmp_path, monkeypatch, capsys):
+    def compress(images, labels, **_):
+        if len(images) < 60:
+            raise InputError("it did not stay finite")
+        return compression.compress(images, labels, config=CONFIG)
+
+    monkeypatch.setattr(lgc, "compress", compress)
+    pixels, labels = blobs(60)
+    np.savez(tmp_path / "set.npz", images=pixels, labels=labels)
+    assert main(["compress", str(tmp_path / "set.npz"), str(tmp_path / "o")]) == 0
+    assert "o is written, not compared: it did not stay finite" in capsys.readouterr().err
+    assert lgc.decompress((tmp_path / "o").read_bytes()).images.shape == pixels.shape
 
 
 def test_the_lines_about_mixtures_name_a_codec_that_needs_few_bytes_and_the_teacher():
