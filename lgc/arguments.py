@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fewbits.coding import InputError
 
@@ -18,6 +19,12 @@ def typed_key(key: Any) -> jax.Array:
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key) or key.ndim:
         raise InputError(f"key is {key!r}; use one key, such as jax.random.key(0)")
     return key
+
+
+def check_count(value: Any, name: str) -> None:
+    """InputError unless the value is a whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise InputError(f"{name} is {value!r}; use a whole number, 1 or more")
 
 
 def check_config(config: Any, kind: type) -> None:

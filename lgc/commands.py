@@ -225,7 +225,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
     common_flags.add_common(
         distill, seed="of every random choice", quiet=True,
         time_limit="end after about this time, but not before there is a file; OUT holds the "
-        "best one so far, the first after 10 to 60 seconds",
+        "best one so far",
     )  # fmt: skip
 
     decompress = verb(

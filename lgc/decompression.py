@@ -13,6 +13,7 @@ from fewbits.coding import InputError
 from fewbits.io.image_sets import conforming, forms
 from fewbits.io.image_sets.forms import Form
 from lgc import files
+from lgc.arguments import check_count
 from lgc.teachers.teacher_file import Teacher
 
 
@@ -72,7 +73,7 @@ def decompress(
     """
     _check_bytes(data, "decompress")
     if per_class is not None:
-        _check_count(per_class, "per_class")
+        check_count(per_class, "per_class")
     if heavy and per_class is None:
         raise InputError("heavy augmentation needs per_class, the number of images of each class")
     form, teacher = forms.of_file(data), files.teacher_of(data)
@@ -114,7 +115,7 @@ def stream(
       (4, 8, 8) [0, 0, 1, 1]
     """
     _check_bytes(data, "stream")
-    _check_count(batch_size, "batch_size")
+    check_count(batch_size, "batch_size")
     form, teacher = forms.of_file(data), files.teacher_of(data)
     drawn = files.batches(data, batch_size, seed, _needed(teacher).mixing if heavy else None)
     values = files.label_values(data) if heavy else None
@@ -158,11 +159,6 @@ def _check_bytes(data: bytes, what: str) -> None:
             f"{what} takes the bytes of a file, got {type(data).__name__}; "
             "read it with pathlib.Path(name).read_bytes()"
         )
-
-
-def _check_count(value: int, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{name} is {value!r}; use a whole number, 1 or more")
 
 
 def _needed(teacher: Teacher | None) -> Teacher:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
-from lgc.arguments import check_config, typed_key
+from lgc.arguments import check_config, check_count, typed_key
 from lgc.config import Progress
 from lgc.distillation.search.anytime import Search
 from lgc.distillation.search.config import DistillConfig
@@ -131,9 +131,7 @@ def search(
     number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
     if time_limit is not None and not (number and time_limit > 0):
         raise InputError(f"time_limit is {time_limit!r}; use a positive number of seconds, or None")
-    whole = isinstance(budget_bytes, int | np.integer) and not isinstance(budget_bytes, bool)
-    if not (whole and budget_bytes > 0):
-        raise InputError(f"budget_bytes is {budget_bytes!r}; use a whole number of bytes")
+    check_count(budget_bytes, "budget_bytes")
     end = None if time_limit is None else time.monotonic() + time_limit
 
     def stop(seconds: float) -> bool:

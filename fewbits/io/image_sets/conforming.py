@@ -51,8 +51,8 @@ def levels(images: ArrayLike, form: Form, shape: tuple[int, ...]) -> np.ndarray:
         given = given[..., None]
     elif form.axes == "nchw":
         given = np.moveaxis(given, 1, -1)
-    clipped = np.clip(given.astype(np.float64), form.low, form.high)
-    return np.rint((clipped - form.low) * (forms.LEVELS / (form.high - form.low))).astype(np.uint8)
+    clipped = np.clip(given, form.low, form.high).astype(given.dtype)
+    return forms.as_levels(clipped, form).astype(np.uint8)
 
 
 def _shape(form: Form, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -76,7 +76,6 @@ def plain_files(
     pixels: np.ndarray,
     classes: np.ndarray,
     budget_bytes: int,
-    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[PlainFile]:
     """As many of the first images as fit a budget, under each codec that this machine has.
 
@@ -84,14 +83,11 @@ def plain_files(
       pixels: uint8[N, H, W, C], in random order.
       classes: int[N], class numbers.
       budget_bytes: no file is larger.
-      stop: asked before each codec whether to leave out what remains.
 
     Yields:
       One for each codec and quality that fits an image of each class.
     """
     for name, codec in codecs(pixels.shape[1:]).items():
-        if stop():
-            break
         found = plain_file(name, codec, pixels, classes, budget_bytes)
         if found is not None:
             yield found
