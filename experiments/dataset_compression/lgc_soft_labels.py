@@ -28,12 +28,12 @@ from fewbits.training.downstream import ClassifierConfig
 from lgc.distillation import Downsampling, distilled_file
 from lgc.distillation.augmentation import MILD, Augmentation, augmented_set
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import panel, plain_codecs
-from lgc.distillation.search.config import AUGMENTATIONS, WIDE
+from lgc.distillation.search import panel, plain_codecs, teaching
+from lgc.distillation.search.config import WIDE
 from lgc.teachers import network, training
 from lgc.teachers.mixing import Mixing
 
-NO_FLIPS, FEW_IMAGES = Mixing(WIDE, 25, 35), Mixing(AUGMENTATIONS[-1], 20, 80)
+NO_FLIPS, FEW_IMAGES = Mixing(WIDE, 25, 35), teaching.mixings(WIDE, 50)[-1]
 ALONE, CODEC = (-1, "teacher"), (0, "codec")
 USES = {
     "convnet.with_teacher": (0, "hard"), "convnet.soft": (0, "soft"),

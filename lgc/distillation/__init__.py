@@ -6,7 +6,7 @@ at any of a few resolutions.
 """
 
 from lgc.coresets.downsampling import Downsampling
+from lgc.distillation._best_subset import BestSubset, SubsetConfig, best_subset
 from lgc.distillation.augmentation import Augmentation
-from lgc.distillation.search._best_subset import BestSubset, SubsetConfig, best_subset
 
 __all__ = ["Augmentation", "BestSubset", "Downsampling", "SubsetConfig", "best_subset"]

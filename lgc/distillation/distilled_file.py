@@ -55,6 +55,7 @@ class OperatingPoint(NamedTuple):
       distillation_steps: optimiser steps of kernel ridge distillation; 0 stores images as they are.
       teacher_width: of the network that gives soft labels; 0 for no teacher.
       heavy: augmentation of images that the teacher labels.
+      draw: which of several random selections of images is stored.
     """
 
     downsampling: Downsampling
@@ -65,6 +66,7 @@ class OperatingPoint(NamedTuple):
     distillation_steps: int = 0
     teacher_width: int = 0
     heavy: Mixing = Mixing(NONE)
+    draw: int = 0
 
     def description(self) -> str:
         """In a few words, such as "1/2 side, 2 bits, medoids, augmented"."""
@@ -90,6 +92,7 @@ def write(
     *,
     upsampler_steps: int = UPSAMPLER_STEPS,
     teacher: bytes | None = None,
+    order: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """The file of an image set at an operating point.
@@ -102,6 +105,8 @@ def write(
       key: typed PRNG key.
       upsampler_steps: optimiser steps of the upsampler, on all images.
       teacher: its weights (`teacher_file.section`), if the file is to hold one.
+      order: int[N], in which random images are stored until the budget is spent; None for one that
+        `key` draws.
       progress: told of the distillation; see `Progress`.
 
     Raises:
@@ -128,7 +133,8 @@ def write(
             budget_bytes,
         )
 
-    order = strategies.stratified_permutation(key_order, checked.classes)
+    if order is None:
+        order = strategies.stratified_permutation(key_order, checked.classes)
     fitted = fit(stored.subset(order), params)
     if point.strategy != strategies.RANDOM:
         order = strategies.coreset_first(

@@ -227,8 +227,9 @@ def test_a_better_file_stays_where_there_is_no_time_to_train_on_it(monkeypatch):
     monkeypatch.setattr(against_codecs, "coded", lambda *args: against_codecs.Codecs([], ()))
     monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")
     search = _distill.search(*blobs(60), 900, QUICK, jax.random.key(0))
-    search._left_less = lambda seconds: bool(trained)
-    monkeypatch.setattr(search, "_ranked", lambda name, points: points)  # as if it were first
+    search._ranking.left_less = lambda seconds: bool(trained)
+    # As if it were first.
+    monkeypatch.setattr(search._ranking, "ranked", lambda name, points: points)
     assert search.run().point.downsampling == first
     assert trained[0].downsampling != first
 

@@ -11,10 +11,9 @@ from fewbits.io import datasets
 from fewbits.training.downstream import ClassifierConfig
 from lgc import distillation
 from lgc.coresets.downsampling import LOSSLESS, Downsampling
-from lgc.distillation import SubsetConfig, distilled_file
+from lgc.distillation import SubsetConfig, _best_subset, distilled_file
 from lgc.distillation.augmentation import NONE
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import _best_subset
 from lgc.distillation.search.config import MILD
 
 QUICK = SubsetConfig(

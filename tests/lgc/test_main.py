@@ -10,7 +10,7 @@ import pytest
 from lgc import Config, decompress
 from lgc.commands import main, parser
 from lgc.distillation.search import config as search_config
-from lgc.distillation.search.anytime import Search
+from lgc.distillation.search.ranking import Ranking
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_an_interruption_keeps_the_best_file(tmp_path, images, capsys, monkeypat
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Search, "_ranked", interrupted)
+    monkeypatch.setattr(Ranking, "ranked", interrupted)
     source, packed = str(tmp_path / "in.npz"), tmp_path / "out.lgc"
     wide = np.pad(images["images"], ((0, 0), (1, 1), (1, 1)))
     _save(source, images=wide, labels=images["labels"])

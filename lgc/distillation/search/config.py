@@ -52,6 +52,7 @@ class DistillConfig:
       evaluation_seeds: proxy evaluations, each with its own seed, that decide about brightness
         augmentation and distillation; for the published curves only.
       brightness_percent: ranges of brightness augmentation to try with the best augmentation.
+      draws: random selections of images to try where few fit, and one differs from another.
       blur_tenths: Gaussian filters for half of the images to try with it, tenths of a pixel.
       teacher: whether the file holds a small classifier that gives its images soft labels: "auto"
         if that teaches more, "none", or about how many bytes it takes.
@@ -72,6 +73,7 @@ class DistillConfig:
     distillation_steps: int = 600
     evaluation_seeds: int = 3
     brightness_percent: tuple[int, ...] = BRIGHTNESS_PERCENT
+    draws: int = 6
     blur_tenths: tuple[int, ...] = (8, 12)
     teacher: int | Literal["auto", "none"] = "auto"
     teacher_steps: int = 4_000
@@ -82,7 +84,7 @@ class DistillConfig:
         for name in (
             "candidate_upsampler_steps", "upsampler_steps", "screening_steps", "final_steps",
             "finalists", "proxy_images_per_class", "proxy_width", "proxy_batch_size",
-            "evaluation_seeds", "teacher_steps",
+            "evaluation_seeds", "teacher_steps", "draws",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; use 1 or more")
@@ -117,6 +119,7 @@ class DistillConfig:
             distillation_steps=0,
             evaluation_seeds=1,
             brightness_percent=(),
+            draws=1,
             blur_tenths=(),
             teacher="none",
         )

@@ -20,8 +20,10 @@ from lgc.teachers.teacher_file import Teacher
 
 SHARES = (0.3, 0.45, 0.15)
 """Of a budget that a teacher may take."""
-_FEW = 200
+FEW = 200
 """Images that are mixed in nearly every drawing."""
+_FEW_BRIGHTNESS = 40
+"""Percent. Few images are coarse ones, whose contrast is not that of the originals."""
 
 
 class Teaching:
@@ -82,8 +84,10 @@ def mixings(ranges: Augmentation, n_images: int) -> tuple[Mixing, ...]:
         Augmentation(*(max(pair) for pair in zip(ranges, known, strict=True)))
         for known in (WIDE, AUGMENTATIONS[-1])
     )
-    few = n_images <= _FEW
-    return Mixing(ranges, 25, 35), Mixing(wide, 25, 35), *([Mixing(wider, 20, 80)] if few else [])
+    usual = Mixing(ranges, 25, 35), Mixing(wide, 25, 35)
+    if n_images > FEW:
+        return usual
+    return *usual, Mixing(wider._replace(brightness=_FEW_BRIGHTNESS), 20, 80)
 
 
 def neighbours(known: Iterable[Downsampling], of: Downsampling) -> list[Downsampling]:

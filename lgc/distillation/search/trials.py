@@ -93,6 +93,10 @@ class Trials:
         """Classes of the validation images, int[v]."""
         return self._checked.classes[self.validation]
 
+    def order(self, point: OperatingPoint) -> np.ndarray:
+        """Int[N], all images in the order of a file: first those that are scored."""
+        return np.concatenate([self._candidates(point), self.validation])
+
     def given(self) -> tuple[Downsampling, ...]:
         """The downsamplings that the config asks for, or what suits the images' size."""
         return self._config.downsamplings or downsamplings(self._checked.pixels.shape[1:])
@@ -196,7 +200,7 @@ class Trials:
             self._last = (asked, (large, images.classes))
         return self._last[1]
 
-    def _count(self, point: OperatingPoint) -> int:
+    def count(self, point: OperatingPoint) -> int:
         """Images that fit at a point."""
         weights = self.teacher(point)
         if weights is None:
@@ -205,11 +209,19 @@ class Trials:
         (found,) = candidates.candidates(self._checked, self._rows, left, (point.downsampling,))
         return found.n_images
 
+    def _candidates(self, point: OperatingPoint) -> np.ndarray:
+        """Int[m], the images that may be stored, in the order of a point's random selection."""
+        if not point.draw:
+            return self._rows
+        key = jax.random.fold_in(jax.random.fold_in(self._key, 5), point.draw)
+        return self._rows[strategies.stratified_permutation(key, self.classes)]
+
     def _made(self, point: OperatingPoint) -> tuple[QuantisedImages, Any]:
         """The stored images, and the upsampler's weights."""
         checked, rows, config = self._checked, self._rows, self._config
-        count = self._count(point)
+        count = self.count(point)
         key_upsampler, key_coreset, key_distil = jax.random.split(self._key, 3)
+        order = self._candidates(point)
         upsampler = (point.downsampling, point.width)
         if upsampler not in self._upsamplers:
             self._upsamplers[upsampler] = distilled_file.trained_upsampler(
@@ -217,10 +229,10 @@ class Trials:
             )
         params = self._upsamplers[upsampler]
         candidate = candidates.Candidate(*upsampler, count)
-        chosen, images = candidates.stored(checked, rows, candidate, point.strategy, key_coreset)
+        chosen, images = candidates.stored(checked, order, candidate, point.strategy, key_coreset)
         if point.distillation_steps:
             after, params = distilled_file.distilled(
-                key_distil, checked, rows, rows[chosen], params, point, self._progress
+                key_distil, checked, rows, order[chosen], params, point, self._progress
             )
             images = after.subset(slice(candidates.count_of_equal_bytes(after, images)))
         return images, params
@@ -233,16 +245,19 @@ def downsamplings(shape: tuple[int, ...]) -> tuple[Downsampling, ...]:
 
 
 def split_validation(key: jax.Array, checked: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the validation part and of the other images, whose prefixes mix all classes.
+    """Indices of the validation part and of the other images.
 
     A quarter of each class is the validation part, at most 2,000 images in all: the fewer images
     there are, the larger the share that it takes to tell candidates apart. One image of each class
-    is in either part.
+    is in either part. Prefixes of the others have equally many of each class, as far as they go.
     """
-    order = strategies.stratified_permutation(key, checked.classes)
+    key_held, key_others = jax.random.split(key)
+    order = strategies.stratified_permutation(key_held, checked.classes)
     share = min(0.25, _LARGEST_VALIDATION / len(order))
     held = np.zeros(len(order), bool)
     for number, count in enumerate(checked.counts):
         members = order[checked.classes[order] == number]
         held[members[: max(1, round(share * count))]] = True
-    return order[held[order]], order[~held[order]]
+    others = np.flatnonzero(~held)
+    mixed = strategies.stratified_permutation(key_others, checked.classes[others])
+    return order[held[order]], others[mixed]
