@@ -74,8 +74,9 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
 
         with Bar(str(options.input), quiet=options.quiet):
             drawn = lgc.decompress(
-                data, per_class=options.per_class, seed=options.seed, heavy=options.heavy
-            )
+                data, per_class=options.per_class, seed=options.seed, heavy=options.heavy,
+                temperature=options.temperature,
+            )  # fmt: skip
             images, labels, soft_labels = drawn
             groups = files.groups_of(data, per_class=options.per_class)
             if isinstance(place, Path):
@@ -248,6 +249,11 @@ def parser(prog: str) -> argparse.ArgumentParser:
     decompress.add_argument(
         "--heavy", action="store_true",
         help="augment images more, mix and cut them, and let the file's teacher label them",
+    )  # fmt: skip
+    decompress.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T",
+        help="of the teacher's soft labels: above 1 they say more of the less probable classes "
+        "(default: 1)",
     )  # fmt: skip
     common_flags.add_common(decompress, seed="of the images that are drawn", quiet=True)
 

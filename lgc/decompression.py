@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -34,7 +35,12 @@ class Decompressed(NamedTuple):
 
 
 def decompress(
-    data: bytes, *, per_class: int | None = None, seed: int = 0, heavy: bool = False
+    data: bytes,
+    *,
+    per_class: int | None = None,
+    seed: int = 0,
+    heavy: bool = False,
+    temperature: float = 1.0,
 ) -> Decompressed:
     """Draw a training set from a file of `lgc.compress` or `lgc.distill`.
 
@@ -53,14 +59,16 @@ def decompress(
         images and subsets).
       seed: of the latents or the augmentation.
       heavy: whether to augment images for training on soft labels.
+      temperature: of the soft labels, that is, what the teacher's logits are divided by. Above 1
+        they say more of the less probable classes, and students often learn faster from them.
 
     Returns:
       Images and labels, class by class.
 
     Raises:
       FormatError: not an undamaged file of this package.
-      InputError: `data` is no bytes, `per_class` is not positive, or `heavy` without a teacher or
-        without `per_class`.
+      InputError: `data` is no bytes, `per_class` or `temperature` is not positive, `heavy` without
+        a teacher or without `per_class`, or `temperature` without a teacher.
 
     Example:
       >>> import lgc, numpy as np
@@ -77,14 +85,21 @@ def decompress(
     if heavy and per_class is None:
         raise InputError("heavy augmentation needs per_class, the number of images of each class")
     form, teacher = forms.of_file(data), files.teacher_of(data)
+    _check_temperature(temperature, teacher)
     drawn = files.sample(
         data, per_class=per_class, seed=seed, heavy=_needed(teacher).mixing if heavy else None
     )
-    return _own(*drawn, form, teacher, files.label_values(data) if heavy else None)
+    values = files.label_values(data) if heavy else None
+    return _own(*drawn, form, teacher, values, temperature)
 
 
 def stream(
-    data: bytes, batch_size: int, *, seed: int = 0, heavy: bool = False
+    data: bytes,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    heavy: bool = False,
+    temperature: float = 1.0,
 ) -> Iterator[Decompressed]:
     """Endless batches of training images, drawn one batch at a time.
 
@@ -97,13 +112,15 @@ def stream(
       batch_size: images of a batch, 1 or more.
       seed: of latents, augmentation and order.
       heavy: whether to augment images for training on soft labels; see `decompress`.
+      temperature: of the soft labels; see `decompress`.
 
     Returns:
       An iterator without end of `Decompressed`.
 
     Raises:
       FormatError: not an undamaged file of this package.
-      InputError: a batch size below 1, or `heavy` for a file without a teacher.
+      InputError: a batch size below 1, a temperature that is not positive, or `heavy` or a
+        temperature for a file without a teacher.
 
     Example:
       >>> import itertools, lgc, numpy as np
@@ -117,9 +134,10 @@ def stream(
     _check_bytes(data, "stream")
     check_count(batch_size, "batch_size")
     form, teacher = forms.of_file(data), files.teacher_of(data)
+    _check_temperature(temperature, teacher)
     drawn = files.batches(data, batch_size, seed, _needed(teacher).mixing if heavy else None)
     values = files.label_values(data) if heavy else None
-    return (_own(*batch, form, teacher, values) for batch in drawn)
+    return (_own(*batch, form, teacher, values, temperature) for batch in drawn)
 
 
 def classify(
@@ -161,6 +179,14 @@ def _check_bytes(data: bytes, what: str) -> None:
         )
 
 
+def _check_temperature(temperature: float, teacher: Teacher | None) -> None:
+    number = isinstance(temperature, int | float | np.number) and not isinstance(temperature, bool)
+    if not (number and 0 < temperature < math.inf):
+        raise InputError(f"temperature is {temperature!r}; use a positive number, such as 4")
+    if temperature != 1:
+        _needed(teacher)
+
+
 def _needed(teacher: Teacher | None) -> Teacher:
     if teacher is None:
         raise InputError(
@@ -176,9 +202,10 @@ def _own(
     form: Form,
     teacher: Teacher | None,
     values: np.ndarray | None,
+    temperature: float,
 ) -> Decompressed:
     """As the user had them; labelled by the teacher where the values of the classes are given."""
-    soft_labels = None if teacher is None else teacher.probabilities(levels)
+    soft_labels = None if teacher is None else teacher.probabilities(levels, temperature)
     if values is not None and soft_labels is not None:
         numbers = values[soft_labels.argmax(axis=1)]
     images = forms.from_levels(levels, form)

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,14 @@ REPORT_CNN = ClassifierConfig(steps=8_000, falling=True)
 
 
 def from_archive(
-    path: Path, per_class: int | None, seed: int, *, by_teacher: str | None = None
+    path: Path, per_class: int | None, seed: int, *, by_teacher: str | None = None, **options: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels drawn from a file of `lgc`; None for as many as it says itself.
 
     Heavily augmented images with `by_teacher` "hard" or "soft", which are its teacher's labels.
     """
-    draw = partial(lgc.decompress, per_class=per_class, seed=seed, heavy=by_teacher is not None)
+    options |= {"per_class": per_class, "seed": seed, "heavy": by_teacher is not None}
+    draw = partial(lgc.decompress, **options)
     images, labels, soft_labels = subprocesses.call(draw, path.read_bytes())
     return images, soft_labels if by_teacher == "soft" else labels
 

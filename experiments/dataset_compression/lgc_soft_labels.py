@@ -52,6 +52,8 @@ class Config:
     width: int = 8  # of the upsampler
     heavy: Mixing = Mixing(Augmentation(translation=4, flip=1), 25, 35)
     bits_weight: float = 0.0
+    contrast: int = 0
+    temperature: float = 1.0
     uses: tuple[str, ...] = tuple(USES)[:4]
     """Names in `USES`."""
     classifiers: tuple[ClassifierConfig, ...] = (decoded_sets.CONVNET, decoded_sets.REPORT_CNN)
@@ -86,13 +88,13 @@ class Row(NamedTuple):
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
     """Train the teacher, write the file, train classifiers on what it gives, and test them."""
     ((seed,),) = trials
-    whole = data.images(config.data, "train")
-    train, _ = datasets.split_validation(whole, config.validation_images)
+    train, _ = _split(config, data)
     path = data.path(f"{config.data}_{config.kilobytes}_{seed}.lgc")
-    heavy, key = config.heavy, jax.random.key(seed)
-    point = OperatingPoint(config.downsampling, config.width, heavy.ranges, 0.0, heavy=heavy)
+    options = {"heavy": config.heavy, "contrast": config.contrast}
+    point = OperatingPoint(config.downsampling, config.width, config.heavy.ranges, 0.0, **options)
     teacher = bytes.fromhex(data.cached(f"teacher_{seed}", lambda: _teacher(config, train, seed)))
-    content = distilled_file.write(*train[:2], 1000 * config.kilobytes, point, key, teacher=teacher)
+    spec = (1000 * config.kilobytes, point, jax.random.key(seed))
+    content = distilled_file.write(*train[:2], *spec, teacher=teacher)
     container.save(path, content)
     row = Row(config.data, config.kilobytes, "", seed, len(content), 0.0, path)
     found: dict[str, float] = {}
@@ -118,6 +120,10 @@ def _gain(found: dict[str, float], name: str) -> float | None:
     return better - found[name] if USES[name] == CODEC else None
 
 
+def _split(config: Config, data: ex.Data) -> tuple[Images, Images]:
+    return datasets.split_validation(data.images(config.data, "train"), config.validation_images)
+
+
 def _teacher(config: Config, train: Images, seed: int) -> str:
     pixels, classes = train.pixels, np.asarray(train.labels, np.int32)
     width = network.width_for(pixels.shape[1:], len(train.label_names), config.teacher_bytes)
@@ -134,14 +140,14 @@ def _percent(config: Config, path: Path, name: str, seed: int, data: ex.Data) ->
     if USES[name] == CODEC:
         drawn = _best_codec(config, seed, data)
     else:
-        drawn = decoded_sets.from_archive(path, config.per_class, seed, by_teacher=source)
+        options = {"by_teacher": source, "temperature": config.temperature}
+        drawn = decoded_sets.from_archive(path, config.per_class, seed, **options)
     return downstream.accuracy_percent(config.classifiers[number], drawn, test, seed)
 
 
 def _best_codec(config: Config, seed: int, data: ex.Data) -> panel.TrainingSet:
     """Images drawn from random ones under WebP or AVIF, at the quality that teaches ridge most."""
-    whole = data.images(config.data, "train")
-    train, validation = datasets.split_validation(whole, config.validation_images)
+    train, validation = _split(config, data)
     files = plain_codecs.plain_files(*train[:2], 1000 * config.kilobytes)
     theirs = [each.images for each in files if each.name.startswith(("webp", "avif"))]
     best = max(theirs, key=lambda images: panel.ridge(images, *validation[:2]))
@@ -158,8 +164,8 @@ EXPERIMENT = ex.of_module(
         "fashion_12": Config(12, 4_000),
         "fashion_30": Config(30, 4_000, downsampling=_FINE, width=0),
         "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0, seeds=(0,)),
-        "mnist_1": Config(1, 560, "mnist", 30_000, _CRUDE, 0, FEW_IMAGES, 1e-4),
-        "mnist_12": Config(12, 4_000, "mnist", downsampling=_CRUDE, heavy=NO_FLIPS),
+        "mnist_1": Config(1, 560, "mnist", 30_000, _CRUDE, 0, FEW_IMAGES, 1e-4, 200),
+        "mnist_12": Config(12, 4_000, "mnist", 16_000, _CRUDE, 8, NO_FLIPS, temperature=4.0),
         "mnist_30": Config(30, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
         "cifar_30": Config(30, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "cifar_100": Config(100, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),

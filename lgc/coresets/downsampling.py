@@ -11,6 +11,8 @@ import numpy as np
 
 MAX_FACTOR = 64
 _LLOYD_STEPS = 100
+MAX_CONTRAST = 1_600
+"""Percent."""
 _CHUNK = 256
 """Images interpolated at a time."""
 
@@ -69,6 +71,30 @@ def interpolate(images: np.ndarray, factor: int, height: int, width: int) -> np.
         full = np.einsum("xr,nyrc->nyxc", columns, tall)
         large[first : first + _CHUNK] = (2 * full + whole) // (2 * whole)
     return large
+
+
+def more_contrast(images: np.ndarray, percent: int) -> np.ndarray:
+    """uint8 of any shape: every distance from the middle grey times percent / 100, clipped."""
+    grey = np.arange(256)
+    table = np.clip((255 * 100 + (2 * grey - 255) * percent + 100) // 200, 0, 255)
+    return table.astype(np.uint8)[images]
+
+
+def levels_for_contrast(levels: np.ndarray, percent: int) -> np.ndarray:
+    """Uint8, ascending: grey levels that `more_contrast` takes to black, white and given ones.
+
+    The lowest and the highest become 0 and 255 and stay there, so that the interpolated edges
+    between them grow steeper; `more_contrast` takes those between about to what they were.
+
+    Args:
+      levels: uint8[2 or more], ascending.
+      percent: of the contrast, 100 or more.
+    """
+    found = np.rint(127.5 + (levels.astype(np.float64) - 127.5) * 100 / percent).astype(np.int64)
+    found[[0, -1]] = 0, 255
+    rank = np.arange(found.size)
+    found = np.maximum.accumulate(found - rank) + rank
+    return np.minimum(found, 256 - found.size + rank).astype(np.uint8)
 
 
 def fit_levels(images: np.ndarray, bits: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fewbits.coding import Archive, container, write_archive
-from lgc.coresets.downsampling import Downsampling, interpolate
+from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import quantised_images
 from lgc.distillation.quantised_images import Fitted, QuantisedImages
 
@@ -70,8 +70,7 @@ def _file(images: QuantisedImages) -> bytes:
 
 def _decoded(stored: Archive) -> tuple[np.ndarray, np.ndarray]:
     found = _quantised(stored)
-    images = interpolate(found.grey_levels(), found.factor, *found.shape[:2])
-    return images, found.labels[found.classes].astype(np.int32)
+    return found.interpolated(), found.labels[found.classes].astype(np.int32)
 
 
 def _quantised(stored: Archive) -> QuantisedImages:

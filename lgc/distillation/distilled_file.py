@@ -55,6 +55,9 @@ class OperatingPoint(NamedTuple):
       distillation_steps: optimiser steps of kernel ridge distillation; 0 stores images as they are.
       teacher_width: of the network that gives soft labels; 0 for no teacher.
       heavy: augmentation of images that the teacher labels.
+      contrast: percent of what interpolation gives, with black and white as the extreme grey levels
+        (`QuantisedImages.with_contrast`); 0 for images as they are. Neither an upsampler nor
+        distillation goes with it.
       draw: which of several random selections of images is stored.
     """
 
@@ -66,6 +69,7 @@ class OperatingPoint(NamedTuple):
     distillation_steps: int = 0
     teacher_width: int = 0
     heavy: Mixing = Mixing(NONE)
+    contrast: int = 0
     draw: int = 0
 
     def description(self) -> str:
@@ -75,6 +79,7 @@ class OperatingPoint(NamedTuple):
         lossless = self.downsampling == LOSSLESS
         parts = ["lossless" if lossless else f"{side}, {bits} bit{'s'[: bits - 1]}"]
         parts += [self.strategy] * (self.strategy != strategies.RANDOM)
+        parts += [f"{self.contrast} % contrast"] * bool(self.contrast)
         parts += [f"upsampler of width {self.width}"] * bool(self.width)
         parts += ["distilled"] * bool(self.distillation_steps)
         plain = self.augmentation._replace(brightness=0, blur=0) == NONE
@@ -123,6 +128,8 @@ def write(
         key_upsampler, checked, everything, point.downsampling, point.width, upsampler_steps
     )
     stored = quantised_images.quantise(checked.pixels, np.asarray(labels), point.downsampling)
+    if point.contrast:
+        stored = stored.with_contrast(point.contrast)
 
     def fit(ordered: QuantisedImages, params: Params | None) -> quantised_images.Fitted:
         return quantised_images.largest(

@@ -23,7 +23,6 @@ from fewbits.coding import Archive, container, write_archive
 from fewbits.coding.weights import model_file
 from fewbits.training import evaluation
 from fewbits.training.method import Params
-from lgc.coresets.downsampling import interpolate
 from lgc.distillation import quantised_images, upsampler
 from lgc.distillation.augmentation import (
     NONE,
@@ -94,11 +93,12 @@ def read(data: bytes) -> Contents:
 
 def upsampled(images: QuantisedImages, params: Params | None) -> np.ndarray:
     """The images at full resolution, uint8[n, height, width, channels]."""
-    levels = images.grey_levels()
     if params is None:
-        return interpolate(levels, images.factor, *images.shape[:2])
+        return images.interpolated()
     draw = partial(_upsample, images.shape, params)
-    return np.asarray(jax.jit(partial(evaluation.map_batches, draw, batch_size=_BATCH))(levels))
+    return np.asarray(
+        jax.jit(partial(evaluation.map_batches, draw, batch_size=_BATCH))(images.grey_levels())
+    )
 
 
 def batches(contents: Contents, batch_size: int, seed: int) -> Iterator[Batch]:
@@ -175,7 +175,7 @@ def _contents(stored: Archive) -> Contents:
     expected = (
         quantised_images.FIELDS | {_AUGMENTATION} | ({_UPSAMPLER} if has_upsampler else set())
     )
-    if header.keys() != expected:
+    if header.keys() - {quantised_images.CONTRAST} != expected:
         raise ValueError(f"header fields {sorted(header)}, expected {sorted(expected)}")
     ranges = quantised_images.integers(header[_AUGMENTATION], _AUGMENTATION, 0, 255)
     if not len(NONE) - 2 <= len(ranges) <= len(NONE):  # without brightness and blur, or blur

@@ -13,10 +13,14 @@ import numpy as np
 
 from fewbits.codecs.pixels import pixel_code
 from lgc.coresets.downsampling import (
+    MAX_CONTRAST,
     MAX_FACTOR,
     Downsampling,
     downsample,
     fit_levels,
+    interpolate,
+    levels_for_contrast,
+    more_contrast,
     nearest_levels,
 )
 
@@ -24,6 +28,8 @@ MAX_SIDE = 4096
 MAX_DECODED_BYTES = 1 << 28
 FIELDS = frozenset({"shape", "factor", "levels", "labels", "counts"})
 """Of the header."""
+CONTRAST = "contrast"
+"""The same, where it is not 100."""
 _MAX_COUNT = 1 << 24
 _SPARE_SHARE = 2_000
 """A file that leaves less than one in so many of its budget's bytes unused is full."""
@@ -39,6 +45,7 @@ class QuantisedImages(NamedTuple):
       pixels: uint8[n, ceil(height / factor), ceil(width / factor), channels], indices of `levels`.
       classes: int64[n], indices of `labels`.
       labels: int64[classes], ascending.
+      contrast: of interpolated images, percent of what interpolation gives.
     """
 
     shape: tuple[int, int, int]
@@ -47,10 +54,23 @@ class QuantisedImages(NamedTuple):
     pixels: np.ndarray
     classes: np.ndarray
     labels: np.ndarray
+    contrast: int = 100
 
     def grey_levels(self) -> np.ndarray:
         """The grey level of each pixel, uint8 like `pixels`."""
         return self.levels[self.pixels]
+
+    def interpolated(self) -> np.ndarray:
+        """The images at full resolution, uint8[n, height, width, channels]."""
+        large = interpolate(self.grey_levels(), self.factor, *self.shape[:2])
+        return large if self.contrast == 100 else more_contrast(large, self.contrast)
+
+    def with_contrast(self, percent: int) -> QuantisedImages:
+        """With black, white and steeper edges; as they are in one or in all grey levels."""
+        if not 1 < self.levels.size < 256:
+            return self
+        levels = levels_for_contrast(self.levels, percent)
+        return self._replace(levels=levels, contrast=percent)
 
     def subset(self, chosen: slice | np.ndarray) -> QuantisedImages:
         """Some of the images, in the given order."""
@@ -118,6 +138,8 @@ def pack(images: QuantisedImages) -> tuple[dict[str, Any], bytes]:
         "labels": images.labels[present].tolist(),
         "counts": counts.tolist(),
     }
+    if images.contrast != 100:
+        header[CONTRAST] = images.contrast
     return header, pixel_code.encode(images.pixels[order], classes[order], images.levels.size)
 
 
@@ -132,6 +154,7 @@ def unpack(header: Mapping[str, Any], pixels: bytes) -> QuantisedImages:
     if len(shape) != 3:
         raise ValueError(f"image shape {shape}")
     (factor,) = integers([header["factor"]], "factor", 1, MAX_FACTOR)
+    (contrast,) = integers([header.get(CONTRAST, 100)], CONTRAST, 100, MAX_CONTRAST)
     labels = integers(header["labels"], "labels", -(2**31), 2**31 - 1)
     counts = integers(header["counts"], "counts", 1, _MAX_COUNT)
     total = sum(counts)
@@ -151,7 +174,13 @@ def unpack(header: Mapping[str, Any], pixels: bytes) -> QuantisedImages:
     stored = (total, -(-height // factor), -(-width // factor), channels)
     found = pixel_code.decode(pixels, stored, classes, levels.size)
     return QuantisedImages(
-        (height, width, channels), factor, levels, found, classes, np.array(labels, np.int64)
+        (height, width, channels),
+        factor,
+        levels,
+        found,
+        classes,
+        np.array(labels, np.int64),
+        contrast,
     )
 
 

@@ -34,8 +34,12 @@ class Teacher(NamedTuple):
     params: Params
     mixing: Mixing
 
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Float32[n, classes] of images uint8[n, height, width, channels]."""
+    def probabilities(self, images: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """Float32[n, classes] of images uint8[n, height, width, channels].
+
+        The softmax of the logits divided by a temperature: Hinton, Vinyals and Dean (2015),
+        "Distilling the knowledge in a neural network", eq. 1.
+        """
         count = len(images)
         n_classes = self.params["output"]["bias"].size
         found = np.empty((count, n_classes), np.float32)
@@ -44,13 +48,13 @@ class Teacher(NamedTuple):
         for first in range(0, count, size or 1):
             rows = np.arange(first, min(first + size, count))
             part = images[np.resize(rows, size)]
-            found[rows] = np.asarray(_probabilities(self.params, part))[: len(rows)]
+            found[rows] = np.asarray(_probabilities(self.params, part, temperature))[: len(rows)]
         return found
 
 
 @jax.jit
-def _probabilities(params: Params, images: jax.Array) -> jax.Array:
-    return jax.nn.softmax(network.logits(params, images.astype(jnp.float32)))
+def _probabilities(params: Params, images: jax.Array, temperature: float) -> jax.Array:
+    return jax.nn.softmax(network.logits(params, images.astype(jnp.float32)) / temperature)
 
 
 def bits(path: str, tensor: Any = None) -> int:

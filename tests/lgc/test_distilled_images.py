@@ -136,3 +136,27 @@ def test_sections_that_nothing_asks_for_are_refused(file):
     header = {name: value for name, value in archive.header.items() if name != "enlarger"}
     with pytest.raises(FormatError):
         distilled_images.read(write_archive(distilled_images.KIND, header, archive.sections))
+
+
+def test_contrast_comes_back_and_makes_edges_steeper():
+    plain = contents()._replace(upsampler=None)
+    sharp = plain._replace(images=plain.images.with_contrast(200))
+    data = distilled_images.write(sharp)
+    assert len(data) <= len(distilled_images.write(plain)) + 12
+    after = distilled_images.read(data).images
+    assert after.contrast == 200
+    np.testing.assert_array_equal(after.levels[[0, -1]], [0, 255])
+    linear = interpolate(after.grey_levels(), 2, 9, 9).astype(float)
+    wanted = np.clip(np.floor(127.5 + (linear - 127.5) * 2 + 0.5), 0, 255)
+    np.testing.assert_array_equal(after.interpolated(), wanted)
+    grey = [((x > 0) & (x < 255)).mean() for x in (after.interpolated(), linear)]
+    assert grey[0] < grey[1]
+
+
+@pytest.mark.parametrize("percent", [99, 1_601, "200", None])
+def test_contrast_out_of_its_range_is_no_file(percent):
+    plain = contents()._replace(upsampler=None)
+    stored = read_archive(distilled_images.write(plain))
+    data = write_archive(stored.kind, {**stored.header, "contrast": percent}, stored.sections)
+    with pytest.raises(FormatError):
+        distilled_images.read(data)

@@ -233,3 +233,24 @@ def test_what_cannot_be_stored_is_named(images, labels, message):
 def test_reductions_that_cannot_be(factor, bits):
     with pytest.raises(ValueError, match=str(factor if bits == 2 else bits)):
         Downsampling(factor, bits)
+
+
+@pytest.mark.parametrize("percent", [100, 200, 1_600])
+@pytest.mark.parametrize("levels", [[5, 192], [3, 4, 5, 6], [0, 90, 100, 255], list(range(64))])
+def test_levels_for_contrast_are_black_white_and_what_they_were(levels, percent):
+    before = np.array(levels, np.uint8)
+    found = downsampling.levels_for_contrast(before, percent)
+    assert (np.diff(found.astype(int)) > 0).all()
+    shown = downsampling.more_contrast(found, percent).astype(int)
+    assert shown[[0, -1]].tolist() == [0, 255]
+    if percent <= 200 and len(levels) == 4 and levels[-1] == 255:
+        assert np.abs(shown - levels).max() <= 1
+
+
+def test_images_in_one_level_or_in_all_have_no_more_contrast():
+    images, labels = blobs(20)
+    for stored in (
+        quantised_images.quantise(images, labels, Downsampling(1, 8)),
+        quantised_images.quantise(0 * images, labels, Downsampling(1, 2)),
+    ):
+        assert stored.with_contrast(200) is stored

@@ -341,3 +341,19 @@ def test_a_wrong_size_of_a_teacher_is_named(tmp_path, text, capsys):
     assert text in capsys.readouterr().err
     with pytest.raises(ValueError, match="teacher"):
         lgc.DistillConfig(teacher=text)  # type: ignore[arg-type]
+
+
+def test_a_temperature_divides_the_logits(file, plain):
+    cold, warm = (
+        soft(lgc.decompress(file, per_class=4, heavy=True, temperature=each)) for each in (1.0, 3.0)
+    )
+    wanted = cold ** (1 / 3)
+    np.testing.assert_allclose(warm, wanted / wanted.sum(axis=1, keepdims=True), atol=1e-5)
+    batch = next(lgc.stream(file, 6, heavy=True, temperature=1e6))
+    np.testing.assert_allclose(soft(batch), 1 / 3, atol=1e-3)
+    for wrong in (0, -1.0, float("nan"), float("inf"), "4", True):
+        for read in (lgc.decompress, lambda data, **kwargs: lgc.stream(data, 2, **kwargs)):
+            with pytest.raises(InputError, match="temperature is"):
+                read(file, temperature=wrong)
+    with pytest.raises(InputError, match="holds no teacher"):
+        lgc.decompress(plain, temperature=4)

@@ -7,7 +7,8 @@ images under the best common codec: the file is to be worse for nobody. The stag
 
 1. a first file at once;
 2. all downsamplings, lightly augmented, and common codecs, by the quick proxies;
-3. the best downsamplings by the whole panel; a teacher, if asked for or if few images fit;
+3. the best downsamplings by the whole panel, and more contrast; a teacher, if asked for or if few
+   images fit;
 4. ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, an upsampler, and blur;
 6. teachers of several sizes, which give soft labels, and finer and cruder images beside them;
@@ -121,6 +122,9 @@ class Search:
         if not codecs.missing:  # part of them would favour their proxies
             ranking.codecs = codecs
         best = ranking.finals("resolutions", ranking.with_written(ranked[: config.finalists]))
+        best = ranking.alternatives(
+            "contrast", best, [best._replace(contrast=each) for each in config.contrast_percent]
+        )
         # A teacher knows the labels of images that do not fit; where these are most, try it first.
         most_left_out = _MANY_TIMES * trials.counts[best.downsampling] <= len(trials.classes)
         if most_left_out and not forced:
@@ -134,7 +138,9 @@ class Search:
             "resolutions", best, [best._replace(downsampling=each) for each in trials.counts]
         )
         width = trials.upsampler_width(best.downsampling)
-        best = ranking.alternatives("an upsampler", best, [best._replace(width=width)])
+        best = ranking.alternatives(
+            "an upsampler", best, [best._replace(width=width, contrast=0)] if width else []
+        )
         softer = [best.augmentation._replace(blur=tenths) for tenths in config.blur_tenths]
         best = ranking.alternatives(
             "blur", best, [best._replace(augmentation=each) for each in softer]
@@ -150,7 +156,7 @@ class Search:
         if best.strategy == strategies.RANDOM and trials.count(best) <= FEW:
             draws = [best._replace(draw=number) for number in range(1, config.draws)]
             best = ranking.alternatives("other random images", best, draws)
-        distilled = best._replace(distillation_steps=config.distillation_steps)
+        distilled = best._replace(distillation_steps=config.distillation_steps, contrast=0)
         ranking.alternatives("distillation", best, [distilled])
         self._second_look()
         assert ranking.written is not None

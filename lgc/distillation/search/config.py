@@ -52,6 +52,7 @@ class DistillConfig:
       evaluation_seeds: proxy evaluations, each with its own seed, that decide about brightness
         augmentation and distillation; for the published curves only.
       brightness_percent: ranges of brightness augmentation to try with the best augmentation.
+      contrast_percent: contrasts of interpolated images to try.
       draws: random selections of images to try where few fit, and one differs from another.
       blur_tenths: Gaussian filters for half of the images to try with it, tenths of a pixel.
       teacher: whether the file holds a small classifier that gives its images soft labels: "auto"
@@ -73,6 +74,7 @@ class DistillConfig:
     distillation_steps: int = 600
     evaluation_seeds: int = 3
     brightness_percent: tuple[int, ...] = BRIGHTNESS_PERCENT
+    contrast_percent: tuple[int, ...] = (100, 200, 400)
     draws: int = 6
     blur_tenths: tuple[int, ...] = (8, 12)
     teacher: int | Literal["auto", "none"] = "auto"
@@ -119,6 +121,7 @@ class DistillConfig:
             distillation_steps=0,
             evaluation_seeds=1,
             brightness_percent=(),
+            contrast_percent=(),
             draws=1,
             blur_tenths=(),
             teacher="none",

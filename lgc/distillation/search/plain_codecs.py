@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, features
 
-from lgc.coresets.downsampling import Downsampling, interpolate
+from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import quantised_images
 from lgc.distillation.search.panel import TrainingSet
 
@@ -131,7 +131,7 @@ def _xz(pixels: np.ndarray) -> Coded:
 def _low(downsampling: Downsampling, pixels: np.ndarray) -> Coded:
     labels = np.zeros(len(pixels), np.int64)
     low = quantised_images.quantise(pixels, labels, downsampling)
-    shown = interpolate(low.grey_levels(), low.factor, *pixels.shape[1:3])
+    shown = low.interpolated()
     return len(_lzma(low.pixels)), shown
 
 

@@ -22,8 +22,6 @@ SHARES = (0.3, 0.45, 0.15)
 """Of a budget that a teacher may take."""
 FEW = 200
 """Images that are mixed in nearly every drawing."""
-_FEW_BRIGHTNESS = 40
-"""Percent. Few images are coarse ones, whose contrast is not that of the originals."""
 
 
 class Teaching:
@@ -85,9 +83,7 @@ def mixings(ranges: Augmentation, n_images: int) -> tuple[Mixing, ...]:
         for known in (WIDE, AUGMENTATIONS[-1])
     )
     usual = Mixing(ranges, 25, 35), Mixing(wide, 25, 35)
-    if n_images > FEW:
-        return usual
-    return *usual, Mixing(wider._replace(brightness=_FEW_BRIGHTNESS), 20, 80)
+    return usual if n_images > FEW else (*usual, Mixing(wider, 20, 80))
 
 
 def neighbours(known: Iterable[Downsampling], of: Downsampling) -> list[Downsampling]:

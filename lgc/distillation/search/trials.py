@@ -235,6 +235,8 @@ class Trials:
                 key_distil, checked, rows, order[chosen], params, point, self._progress
             )
             images = after.subset(slice(candidates.count_of_equal_bytes(after, images)))
+        elif point.contrast:
+            images = images.with_contrast(point.contrast)
         return images, params
 
 
