@@ -93,10 +93,8 @@ class Fall(NamedTuple):
 
 def grid(config: Config) -> Iterator[Trial]:
     """Every data set and mode with every split, in turn."""
-    for split in range(config.splits):
-        for name in config.sets:
-            for mode in ("pixel", "auto"):
-                yield name, mode, split
+    pairs = [(name, mode) for name in config.sets for mode in ("pixel", "auto")]
+    return ((*pair, split) for split in range(config.splits) for pair in pairs)
 
 
 def measure(config: Config, trials: list[Trial], data: ex.Data) -> list[Row]:

@@ -115,9 +115,8 @@ def stored(bits: str) -> str:
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the archive in a subprocess, train its classifier again, test it."""
     number, test = list(map(stored, config.bits)).index(row.stored), data.images("mnist", "test")
-    return decoded_sets.percent_learned(
-        row.file, config.per_class, row.seed, config.classifier, test, number
-    )
+    spec = row.file, config.per_class, row.seed, config.classifier, test
+    return decoded_sets.percent_learned(*spec, number)
 
 
 EXPERIMENT = ex.of_module(

@@ -88,7 +88,8 @@ class Row(NamedTuple):
 def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row]:
     """Train the teacher, write the file, train classifiers on what it gives, and test them."""
     ((seed,),) = trials
-    train, _ = _split(config, data)
+    whole = data.images(config.data, "train")
+    train, _ = datasets.split_validation(whole, config.validation_images)
     path = data.path(f"{config.data}_{config.kilobytes}_{seed}.lgc")
     options = {"heavy": config.heavy, "contrast": config.contrast}
     point = OperatingPoint(config.downsampling, config.width, config.heavy.ranges, 0.0, **options)
@@ -96,16 +97,15 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> list[Row
     spec = (1000 * config.kilobytes, point, jax.random.key(seed))
     content = distilled_file.write(*train[:2], *spec, teacher=teacher)
     container.save(path, content)
-    row = Row(config.data, config.kilobytes, "", seed, len(content), 0.0, path)
+    sizes, both = {ALONE: len(teacher)}, (config.data, config.kilobytes)
     found: dict[str, float] = {}
     for name in config.uses:
         measured = partial(_percent, config, path, name, seed, data)
         found[name] = data.cached(f"{name}_{seed}", measured)
-    rows = [
-        row._replace(use=use, accuracy_percent=percent, gain_points=_gain(found, use))
+    return [
+        Row(*both, use, seed, sizes.get(USES[use], len(content)), percent, path, _gain(found, use))
         for use, percent in found.items()
     ]
-    return [one._replace(bytes=len(teacher)) if USES[one.use] == ALONE else one for one in rows]
 
 
 def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float | None]:
@@ -118,10 +118,6 @@ def recompute(config: Config, row: Row, data: ex.Data) -> dict[str, float | None
 def _gain(found: dict[str, float], name: str) -> float | None:
     better = max((p for use, p in found.items() if USES[use][1] in ("hard", "soft")), default=0.0)
     return better - found[name] if USES[name] == CODEC else None
-
-
-def _split(config: Config, data: ex.Data) -> tuple[Images, Images]:
-    return datasets.split_validation(data.images(config.data, "train"), config.validation_images)
 
 
 def _teacher(config: Config, train: Images, seed: int) -> str:
@@ -147,7 +143,8 @@ def _percent(config: Config, path: Path, name: str, seed: int, data: ex.Data) ->
 
 def _best_codec(config: Config, seed: int, data: ex.Data) -> panel.TrainingSet:
     """Images drawn from random ones under WebP or AVIF, at the quality that teaches ridge most."""
-    train, validation = _split(config, data)
+    whole = data.images(config.data, "train")
+    train, validation = datasets.split_validation(whole, config.validation_images)
     files = plain_codecs.plain_files(*train[:2], 1000 * config.kilobytes)
     theirs = [each.images for each in files if each.name.startswith(("webp", "avif"))]
     best = max(theirs, key=lambda images: panel.ridge(images, *validation[:2]))

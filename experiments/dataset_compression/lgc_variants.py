@@ -148,10 +148,8 @@ def float64_bytes(components: int, settings: Compression, latents: compression.L
 
 def recompute(config: Config, row: Row, data: ex.Data) -> float:
     """Decode the archive in a subprocess, train its classifier again, test it."""
-    test = data.images("mnist", "test")
-    return decoded_sets.percent_learned(
-        row.file, config.per_class, row.seed, config.classifier, test
-    )
+    settings, test = config.classifier, data.images("mnist", "test")
+    return decoded_sets.percent_learned(row.file, config.per_class, row.seed, settings, test)
 
 
 def figures(records: dict[str, ex.Record]) -> dict[str, Figure]:
