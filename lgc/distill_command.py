@@ -109,6 +109,7 @@ def run(
             "stored_images": len(stored.classes),
             "downsampling_factor": stored.factor,
             "grey_levels": int(stored.levels.size),
+            "contrast": stored.contrast,
             "upsampler_width": found.point.width,
             "augmentation": augmentation,
             "strategy": found.point.strategy,

@@ -154,6 +154,7 @@ def _summary(data: bytes, size: int) -> dict[str, Any]:
             "counts": np.bincount(images.classes).tolist(),
             "factor": images.factor,
             "levels": images.levels.tolist(),
+            "contrast": images.contrast,
             "augmentation": contents.augmentation._asdict(),
             "upsampler_parameters": sum(leaf.size for leaf in jax.tree.leaves(weights)),
         }

@@ -262,3 +262,20 @@ def test_arguments_of_a_wrong_type_are_named(wrong, message):
         own = {"config": lgc.DistillConfig()} if "config" in wrong else wrong
         with pytest.raises(InputError, match=message[:12]):
             lgc.compress(**{"images": pixels, "labels": labels, **own})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sharper", [False, True])
+def test_more_contrast_is_kept_unless_an_upsampler_is_better(monkeypatch, sharper):
+    def score(trials, point):
+        assert not (point.contrast and (point.width or point.distillation_steps))
+        value = 0.5 + 0.2 * (point.contrast == 200) + 0.3 * (sharper and point.width > 0)
+        return trials.full.setdefault(point, Accuracies(value, value, value))
+
+    monkeypatch.setattr(Trials, "quick", lambda trials, point: Accuracies(0.5, 0.5))
+    monkeypatch.setattr(Trials, "score", score)
+    monkeypatch.setattr(Trials, "upsampler_width", lambda trials, downsampling: 4)
+    monkeypatch.setattr(against_codecs, "coded", lambda *args: against_codecs.Codecs([], ()))
+    monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")
+    config = replace(QUICK, contrast_percent=(100, 200), distillation_steps=9)
+    found = _distill.search(*blobs(60), 900, config, jax.random.key(0)).run().point
+    assert (found.contrast, found.width) == ((0, 4) if sharper else (200, 0))
