@@ -91,9 +91,18 @@ def test_brightness_of_images_with_a_teacher_is_that_of_its_own_augmentation_too
     assert found.heavy == Mixing(WIDE._replace(brightness=30), 25, 35)
 
 
-def test_a_number_of_draws_is_positive():
-    with pytest.raises(ValueError, match="draws is 0"):
-        DistillConfig(draws=0)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"draws": 0}, "draws is 0"),
+        ({"distillation_steps": -1}, "distillation_steps is -1"),
+        ({"teacher_bits_weight": -1e-4}, "teacher_bits_weight is -0.0001"),
+        ({"teacher_bits_weight": float("nan")}, "teacher_bits_weight is nan"),
+    ],
+)
+def test_settings_out_of_their_range_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        DistillConfig(**wrong)
 
 
 def test_the_first_images_are_of_all_classes_however_unequal_these_are():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,6 +59,8 @@ class DistillConfig:
       teacher: whether the file holds a small classifier that gives its images soft labels: "auto"
         if that teaches more, "none", or about how many bytes it takes.
       teacher_steps: optimiser steps of its training.
+      teacher_bits_weight: nats of cross-entropy that one bit of its weights may save; 1e-4 suits
+        sets of many images.
     """
 
     downsamplings: tuple[Downsampling, ...] | None = None
@@ -79,10 +82,12 @@ class DistillConfig:
     blur_tenths: tuple[int, ...] = (8, 12)
     teacher: int | Literal["auto", "none"] = "auto"
     teacher_steps: int = 4_000
+    teacher_bits_weight: float = 0.0
 
     def __post_init__(self):
-        if self.distillation_steps < 0:
-            raise ValueError(f"distillation_steps is {self.distillation_steps}; use 0 or more")
+        for name in ("distillation_steps", "teacher_bits_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; use 0 or more")
         for name in (
             "candidate_upsampler_steps", "upsampler_steps", "screening_steps", "final_steps",
             "finalists", "proxy_images_per_class", "proxy_width", "proxy_batch_size",

@@ -32,14 +32,21 @@ class Teaching:
       images: uint8[n, H, W, C], the teachers' training images.
       classes: int[n], theirs.
       steps: of training a teacher.
+      bits_weight: see `training.train`.
       progress: told of it; may raise to end it.
     """
 
     def __init__(
-        self, key: Key, images: np.ndarray, classes: np.ndarray, steps: int, progress: Progress
+        self,
+        key: Key,
+        images: np.ndarray,
+        classes: np.ndarray,
+        steps: int,
+        bits_weight: float,
+        progress: Progress,
     ):
         self._key, self._images, self._classes = key, images, classes
-        self._steps, self._progress = steps, progress
+        self._steps, self._bits_weight, self._progress = steps, bits_weight, progress
         self._n_classes = int(classes.max()) + 1
         self._sections: dict[int, bytes] = {}
 
@@ -57,7 +64,8 @@ class Teaching:
         if width not in self._sections:
             self._sections[width] = training.train(
                 jax.random.fold_in(self._key, width), self._images, self._classes, width,
-                self._steps, ranges=ranges, progress=self._progress,
+                self._steps, ranges=ranges, bits_weight=self._bits_weight,
+                progress=self._progress,
             )  # fmt: skip
         return self._sections[width]
 

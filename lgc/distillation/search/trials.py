@@ -79,8 +79,9 @@ class Trials:
         share = -(-QUICK_IMAGES // len(checked.labels))
         self._few = min(config.proxy_images_per_class, share)
         self._teaching = Teaching(
-            jax.random.fold_in(key, 4), self.pixels, self.classes, config.teacher_steps, progress
-        )
+            jax.random.fold_in(key, 4), self.pixels, self.classes, config.teacher_steps,
+            config.teacher_bits_weight, progress,
+        )  # fmt: skip
         self._soft: dict[OperatingPoint, Accuracies] = {}
         self._quick: dict[OperatingPoint, Accuracies] = {}
         self._last: tuple[Any, TrainingSet] | None = None
