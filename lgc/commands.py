@@ -72,6 +72,11 @@ def _decompress(options: argparse.Namespace) -> cli.Result:
         import lgc
         from lgc import files
 
+        if (options.heavy or options.temperature != 1) and files.teacher_of(data) is None:
+            raise InputError(
+                f"{options.input} holds no teacher, which --heavy and --temperature need; make one "
+                "with --teacher BYTES"
+            )
         with Bar(str(options.input), quiet=options.quiet):
             drawn = lgc.decompress(
                 data, per_class=options.per_class, seed=options.seed, heavy=options.heavy,

@@ -15,7 +15,7 @@ from fewbits.io.image_sets import conforming, forms
 from fewbits.io.image_sets.forms import Form
 from lgc import files
 from lgc.arguments import check_count
-from lgc.teachers.teacher_file import Teacher
+from lgc.teachers.teacher_file import Teacher, softened
 
 
 class Decompressed(NamedTuple):
@@ -59,8 +59,9 @@ def decompress(
         images and subsets).
       seed: of the latents or the augmentation.
       heavy: whether to augment images for training on soft labels.
-      temperature: of the soft labels, that is, what the teacher's logits are divided by. Above 1
-        they say more of the less probable classes, and students often learn faster from them.
+      temperature: of the soft labels, with `heavy` or without: what the teacher's logits are
+        divided by. Above 1 they say more of the less probable classes, and students often learn
+        faster from them. The hard labels do not depend on it.
 
     Returns:
       Images and labels, class by class.
@@ -205,8 +206,11 @@ def _own(
     temperature: float,
 ) -> Decompressed:
     """As the user had them; labelled by the teacher where the values of the classes are given."""
-    soft_labels = None if teacher is None else teacher.probabilities(levels, temperature)
-    if values is not None and soft_labels is not None:
-        numbers = values[soft_labels.argmax(axis=1)]
+    soft_labels = None
+    if teacher is not None:
+        logits = teacher.logits(levels)
+        soft_labels = softened(logits, temperature)
+        if values is not None:
+            numbers = values[logits.argmax(axis=1)]
     images = forms.from_levels(levels, form)
     return Decompressed(images, forms.from_numbers(numbers, form), soft_labels)

@@ -14,6 +14,7 @@ from fewbits.io.image_sets import forms
 from fewbits.io.image_sets.forms import Form
 from fewbits.io.progress import Bar
 from lgc.distillation import _distill, distilled_images
+from lgc.distillation.augmentation import NONE, described
 from lgc.distillation.preview import picture
 from lgc.distillation.search import config, panel
 from lgc.distillation.search.panel import Accuracies
@@ -93,10 +94,11 @@ def run(
     contents = distilled_images.read(teacher_file.split(found.data)[0])
     if save_picture is not None:
         save_picture(picture(contents, options.seed))
-    stored, augmentation = contents.images, contents.augmentation._asdict()
-    ranges = ", ".join(f"{name} {value}" for name, value in augmentation.items() if value)
-    draws = QUICK_IMAGES // len(np.unique(labels))
+    stored, augmentation = contents.images, contents.augmentation
     ours, others, missing, held_out = compared
+    rarest = int(np.unique(held_out, return_counts=True)[1].min())
+    draws = QUICK_IMAGES // len(np.unique(labels))
+    drawn_so = "" if augmentation == NONE else f" (decompress --per-class {draws})"
     best = ours if soft is None else ours.best(soft)
     remedies = ["more time"] * (limit is not None)
     remedies += ["more bytes"] * (len(data) > _NEARLY_ALL * options.budget_bytes)
@@ -111,7 +113,7 @@ def run(
             "grey_levels": int(stored.levels.size),
             "contrast": stored.contrast,
             "upsampler_width": found.point.width,
-            "augmentation": augmentation,
+            "augmentation": augmentation._asdict(),
             "strategy": found.point.strategy,
             "distillation_steps": found.point.distillation_steps,
             "validation_accuracy": ours._asdict(),
@@ -126,17 +128,17 @@ def run(
                 {**each._asdict(), "accuracies": each.accuracies._asdict()} for each in others
             ],
             "comparison_missing": list(missing),
+            "not_tried": list(search.left_out()),
             "preview": None if options.preview is None else str(options.preview),
         },
         "\n".join(
             [
                 f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
                 f"{len(stored.classes):,} of {len(images):,} images, {found.point.description()}",
-                f"augmentation (decompress --per-class N draws so): {ranges or 'none'}",
-                f"mean accuracy over classes on {len(held_out):,} held-out images, of classifiers "
-                "trained on",
-                f"  this file{f' (decompress --per-class {draws})' if ranges else ''}: "
-                f"{ours.text()}",
+                f"augmentation (decompress --per-class N draws so): {described(augmentation)}",
+                f"mean accuracy over classes on {len(held_out):,} held-out images ({rarest:,} of "
+                "the rarest class), of classifiers trained on",
+                f"  this file{drawn_so}: {ours.text()}",
                 *taught(soft, alone),
                 *(
                     f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes "
@@ -149,6 +151,7 @@ def run(
                     missing,
                     panel.noise(best.mean(), held_out),
                     n_classes=len(np.unique(labels)),
+                    left_out=search.left_out(),
                     remedies=remedies,
                 ),
             ]

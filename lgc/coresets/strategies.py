@@ -72,11 +72,16 @@ def coreset_first(
 def stratified_permutation(key: Key, classes: np.ndarray) -> np.ndarray:
     """A random permutation whose prefixes have equally many of each class, as far as they go."""
     shuffled = np.asarray(jax.random.permutation(key, len(classes)))
+    return shuffled[by_turns(classes[shuffled])]
+
+
+def by_turns(classes: np.ndarray) -> np.ndarray:
+    """Int[n]: first the first of each class, then the second of each, and so on."""
     rank = np.empty(len(classes), np.int64)
     for number in range(classes.max() + 1):
-        members = np.flatnonzero(classes[shuffled] == number)
+        members = np.flatnonzero(classes == number)
         rank[members] = np.arange(len(members))
-    return shuffled[np.argsort(rank, kind="stable")]
+    return np.argsort(rank, kind="stable")
 
 
 def coreset(

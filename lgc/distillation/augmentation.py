@@ -51,6 +51,10 @@ class Augmentation(NamedTuple):
     blur: int = 0
 
 
+_UNITS = {
+    "rotation": "°", "shear": "°", "scale": " %", "translation": " %", "elastic": " ‰",
+    "flip": "", "brightness": " %", "blur": " tenths of a pixel",
+}  # fmt: skip
 NONE = Augmentation()
 MILD = Augmentation(rotation=8, shear=6, scale=8, translation=4, elastic=10)
 LIMITS = Augmentation(180, 60, 100, 50, 250, 1, 200, 50)
@@ -61,6 +65,13 @@ def check(ranges: Augmentation) -> None:
     for name, value, limit in zip(Augmentation._fields, ranges, LIMITS, strict=True):
         if not 0 <= value <= limit:
             raise ValueError(f"{name} is {value}; use 0 to {limit}")
+
+
+def described(ranges: Augmentation) -> str:
+    """The ranges that are not zero, with their units."""
+    named = zip(Augmentation._fields, ranges, strict=True)
+    said = [f"{name} {value}{_UNITS[name]}" for name, value in named if value]
+    return ", ".join(said) or "none"
 
 
 def augment(key: jax.Array, images: jax.Array, ranges: Augmentation, white: float) -> jax.Array:

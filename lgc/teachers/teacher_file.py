@@ -34,12 +34,12 @@ class Teacher(NamedTuple):
     params: Params
     mixing: Mixing
 
-    def probabilities(self, images: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-        """Float32[n, classes] of images uint8[n, height, width, channels].
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Float32[n, classes] of images uint8[n, height, width, channels]."""
+        return softened(self.logits(images))
 
-        The softmax of the logits divided by a temperature: Hinton, Vinyals and Dean (2015),
-        "Distilling the knowledge in a neural network", eq. 1.
-        """
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """The same before the softmax."""
         count = len(images)
         n_classes = self.params["output"]["bias"].size
         found = np.empty((count, n_classes), np.float32)
@@ -48,13 +48,24 @@ class Teacher(NamedTuple):
         for first in range(0, count, size or 1):
             rows = np.arange(first, min(first + size, count))
             part = images[np.resize(rows, size)]
-            found[rows] = np.asarray(_probabilities(self.params, part, temperature))[: len(rows)]
+            found[rows] = np.asarray(_logits(self.params, part))[: len(rows)]
         return found
 
 
 @jax.jit
-def _probabilities(params: Params, images: jax.Array, temperature: float) -> jax.Array:
-    return jax.nn.softmax(network.logits(params, images.astype(jnp.float32)) / temperature)
+def _logits(params: Params, images: jax.Array) -> jax.Array:
+    return network.logits(params, images.astype(jnp.float32))
+
+
+def softened(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The softmax of logits [n, classes] divided by a temperature, float32.
+
+    Hinton, Vinyals and Dean (2015), "Distilling the knowledge in a neural network", eq. 1.
+    """
+    below = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # a temperature next to 0 gives the most probable class
+        shares = np.exp(below / temperature)
+    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def bits(path: str, tensor: Any = None) -> int:

@@ -271,11 +271,15 @@ def test_more_contrast_is_kept_unless_an_upsampler_is_better(monkeypatch, sharpe
         value = 0.5 + 0.2 * (point.contrast == 200) + 0.3 * (sharper and point.width > 0)
         return trials.full.setdefault(point, Accuracies(value, value, value))
 
-    monkeypatch.setattr(Trials, "quick", lambda trials, point: Accuracies(0.5, 0.5))
+    def quick(trials, point):
+        return Accuracies(0.5, 0.5 + 0.1 * (point.contrast == 200))
+
+    monkeypatch.setattr(Trials, "quick", quick)
     monkeypatch.setattr(Trials, "score", score)
     monkeypatch.setattr(Trials, "upsampler_width", lambda trials, downsampling: 4)
     monkeypatch.setattr(against_codecs, "coded", lambda *args: against_codecs.Codecs([], ()))
     monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")
-    config = replace(QUICK, contrast_percent=(100, 200), distillation_steps=9)
+    low = (Downsampling(2, 2),)
+    config = replace(QUICK, downsamplings=low, contrast_percent=(100, 200), distillation_steps=9)
     found = _distill.search(*blobs(60), 900, config, jax.random.key(0)).run().point
     assert (found.contrast, found.width) == ((0, 4) if sharper else (200, 0))

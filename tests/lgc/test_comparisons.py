@@ -30,7 +30,7 @@ RIVAL = Compared("webp, quality 15", 10, 5, Accuracies(0.8, 0.8, 0.8))
 @pytest.mark.parametrize(
     ("ours", "noise", "said"),
     [
-        (0.9, 0.0, "the file is 10.0 points above the best of them (webp, quality 15), on average"),
+        (0.9, 0.0, "is 10.0 points above the nearest of them (webp, quality 15), on average"),
         (0.7, 0.0, "webp, quality 15 is 10.0 points better than this file, on average: use that"),
         (0.9, 0.12, "within the noise of the held-out images (12.0 points)"),
         (0.7, 0.12, "within the noise of the held-out images (12.0 points): either will do"),
@@ -61,7 +61,7 @@ def test_a_codec_without_a_convnet_is_compared_by_the_others():
     untrained = Compared("avif, quality 40", 10, 5, Accuracies(0.65, 0.65))
     trained = Compared("png", 10, 5, Accuracies(0.6, 0.6, 0.99))
     said = verdict(Accuracies(0.7, 0.7, 0.98), [trained, untrained])
-    assert said.split("\n")[0].startswith("the file is 5.0 points above the best of them (avif")
+    assert said.split("\n")[0].startswith("the file is 5.0 points above the nearest of them (avif")
 
 
 def test_guessing_is_called_so():
@@ -102,11 +102,16 @@ def test_a_comparison_obeys_its_time():
     assert compared == []
     assert {"avif", "webp", "xz", "png"} <= set(missing)
     said = verdict(found, compared, missing)
-    assert said == "no codec was compared: the time was over; allow more"
+    assert said.split("\n") == [
+        "no codec was compared: the time was over; allow more",
+        "no network was trained on this file: allow more time before you train one",
+    ]
+    said = verdict(found, compared, missing, left_out=search.left_out())
+    assert said.endswith("the time was over before the search tried: anything but the first file")
     untrained = Compared("webp, quality 15", 10, 5, Accuracies(0.6, 0.6))
     said = verdict(Accuracies(0.5, 0.5, 0.9), [untrained], ["avif", "the ConvNet of webp"])
     assert said.startswith("webp, quality 15 is 10.0 points better")
-    assert said.endswith("no time for: avif, the ConvNet of webp")
+    assert said.endswith("no time to compare with: avif, the ConvNet of webp")
 
 
 CONFIG = lgc.Config(hidden=8, latent=2, epochs=1, components=1)

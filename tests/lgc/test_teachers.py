@@ -351,6 +351,11 @@ def test_a_temperature_divides_the_logits(file, plain):
     np.testing.assert_allclose(warm, wanted / wanted.sum(axis=1, keepdims=True), atol=1e-5)
     batch = next(lgc.stream(file, 6, heavy=True, temperature=1e6))
     np.testing.assert_allclose(soft(batch), 1 / 3, atol=1e-3)
+    plain_labels = lgc.decompress(file, per_class=9, heavy=True).labels
+    for extreme in (1e-300, 1e-9, 1e300):
+        drawn = lgc.decompress(file, per_class=9, heavy=True, temperature=extreme)
+        np.testing.assert_array_equal(drawn.labels, plain_labels)
+        np.testing.assert_allclose(soft(drawn).sum(axis=1), 1, atol=1e-6)
     for wrong in (0, -1.0, float("nan"), float("inf"), "4", True):
         for read in (lgc.decompress, lambda data, **kwargs: lgc.stream(data, 2, **kwargs)):
             with pytest.raises(InputError, match="temperature is"):

@@ -103,7 +103,6 @@ def compare(
     untrained = [found for found, _ in foremost[len(compared) :]]
     left_out = [_family(name) for name in codecs.missing]
     left_out += [f"the ConvNet of {_family(each.name)}" for each in untrained]
-    left_out += ["the ConvNet of this file"] * (ours.convnet is None)
     ranked = sorted(compared, key=lambda one: -one.accuracies.mean())
     return AgainstCodecs(
         ours,

@@ -109,6 +109,7 @@ class Search:
         self._first()
         fitting = trials.fitting(trials.given(), ranking.stop)
         if ranking.written is not None and ranking.stop():
+            ranking.left_out.append("anything but the first file")
             return ranking.written
         points = [OperatingPoint(each, 0, MILD, 0.0) for each in fitting]
         forced = isinstance(config.teacher, int)
@@ -122,9 +123,9 @@ class Search:
         if not codecs.missing:  # part of them would favour their proxies
             ranking.codecs = codecs
         best = ranking.finals("resolutions", ranking.with_written(ranked[: config.finalists]))
-        best = ranking.alternatives(
-            "contrast", best, [best._replace(contrast=each) for each in config.contrast_percent]
-        )
+        if best.downsampling.factor > 1:
+            sharper = [best._replace(contrast=percent) for percent in config.contrast_percent]
+            best = ranking.alternatives("contrast", best, sharper, shortlist=1)
         # A teacher knows the labels of images that do not fit; where these are most, try it first.
         most_left_out = _MANY_TIMES * trials.counts[best.downsampling] <= len(trials.classes)
         if most_left_out and not forced:
@@ -176,6 +177,10 @@ class Search:
             ranking.codecs = against_codecs.coded(self._trials, self._budget, ranking.stop)
         found = ranking.written.point
         return against_codecs.compare(self._trials, found, ranking.codecs, left_less)
+
+    def left_out(self) -> tuple[str, ...]:
+        """What the search had no time to try."""
+        return tuple(dict.fromkeys(self._ranking.left_out))
 
     def teacher_alone(self) -> Alone | None:
         """The teacher of the file that was found, if it has one."""

@@ -42,6 +42,7 @@ class Ranking:
       trials: scores of points.
       codecs: that no point should be worse than.
       written: the best file so far.
+      left_out: alternatives that there was no time for.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Ranking:
         self.trials = Trials(checked, budget_bytes, key_trials, config, self.until_stop)
         self.codecs = against_codecs.Codecs([], ())
         self.written: Distilled | None = None
+        self.left_out: list[str] = []
 
     def value(self, accuracies: Accuracies) -> float:
         """What points are ranked by."""
@@ -131,16 +133,19 @@ class Ranking:
         return best
 
     def alternatives(
-        self, name: str, best: OperatingPoint, points: list[OperatingPoint]
+        self,
+        name: str,
+        best: OperatingPoint,
+        points: list[OperatingPoint],
+        shortlist: int = _SHORTLIST,
     ) -> OperatingPoint:
         """The best point so far after some alternatives, the most promising of them in full."""
         points = [each for each in points if each not in self.trials.full and each != best]
-        if not points or self.stop():
-            return best
-        try:
-            return self.finals(name, self.ranked(name, points)[:_SHORTLIST])
-        except OutOfTime:
-            return best
+        if points and not self.stop():
+            with contextlib.suppress(OutOfTime):
+                return self.finals(name, self.ranked(name, points)[:shortlist])
+        self.left_out += [name] * bool(points)
+        return best
 
     def finals_in_time(
         self,
@@ -155,6 +160,7 @@ class Ranking:
         With `forced`, points without a teacher are dropped once there is one.
         """
         if self.stop():
+            self.left_out.append(name)
             return best
         full = self.trials.full
         try:
@@ -163,8 +169,11 @@ class Ranking:
                 for other in [one for one in full if not one.teacher_width]:
                     del full[other]
             return self.finals(name, points)
-        except (OutOfTime, InputError):  # no time, or no room for an image of each class
-            return best
+        except OutOfTime:
+            self.left_out.append(name)
+        except InputError:  # no room for an image of each class
+            pass
+        return best
 
     def write(self, point: OperatingPoint, accuracies: Accuracies) -> None:
         """Apply a point to all images; `on_better` gets the file."""

@@ -95,8 +95,9 @@ class Trials:
         return self._checked.classes[self.validation]
 
     def order(self, point: OperatingPoint) -> np.ndarray:
-        """Int[N], all images in the order of a file: first those that are scored."""
-        return np.concatenate([self._candidates(point), self.validation])
+        """Int[N], all images in the order of a file: of each class first those that are scored."""
+        order = np.concatenate([self._candidates(point), self.validation])
+        return order[strategies.by_turns(self._checked.classes[order])]
 
     def given(self) -> tuple[Downsampling, ...]:
         """The downsamplings that the config asks for, or what suits the images' size."""

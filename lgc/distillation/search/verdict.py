@@ -20,6 +20,7 @@ def verdict(
     noise: float = 0.0,
     *,
     n_classes: int | None = None,
+    left_out: Sequence[str] = (),
     remedies: Sequence[str] = (),
 ) -> str:
     """The last lines: which is better, and whether the held-out images are enough to tell.
@@ -30,6 +31,7 @@ def verdict(
       missing: what there was no time for.
       noise: a difference of accuracies that chance explains, in [0, 1] (`panel.noise`).
       n_classes: to tell learning from guessing; None to leave that out.
+      left_out: what the search had no time to try.
       remedies: what may make the file better.
     """
     lines = []
@@ -47,8 +49,12 @@ def verdict(
         lines.append("no codec was compared: the time was over; allow more")
     else:
         lines.append("no common codec fits an image of each class into these bytes")
+    if ours.convnet is None:
+        lines.append("no network was trained on this file: allow more time before you train one")
+    if left_out:
+        lines.append(f"the time was over before the search tried: {', '.join(left_out)}")
     if others and missing:
-        lines.append(f"no time for: {', '.join(missing)}")
+        lines.append(f"no time to compare with: {', '.join(missing)}")
     return "\n".join(lines)
 
 
@@ -61,7 +67,7 @@ def _against(points: float, name: str, noise: float, remedies: Sequence[str]) ->
     unsure = abs(points) < 100 * noise
     within = f", within the noise of the held-out images ({100 * noise:.1f} points)" * unsure
     if points >= 0:
-        said = f"the file is {points:.1f} points above the best of them ({name}), on average"
+        said = f"the file is {points:.1f} points above the nearest of them ({name}), on average"
         return said + within
     said = f"{name} is {-points:.1f} points better than this file, on average"
     if unsure:
