@@ -7,8 +7,8 @@ images under the best common codec: the file is to be worse for nobody. The stag
 
 1. a first file at once;
 2. all downsamplings, lightly augmented, and common codecs, by the quick proxies;
-3. the best downsamplings by the whole panel, and more contrast; a teacher, if asked for or if few
-   images fit;
+3. the best downsamplings, also widely augmented, by the whole panel, and more contrast; a teacher,
+   if asked for or if few images fit;
 4. ranges of augmentation;
 5. downsamplings next to the best, at that augmentation, an upsampler, and blur;
 6. teachers of several sizes, which give soft labels, and finer and cruder images beside them;
@@ -35,7 +35,7 @@ from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import against_codecs, second_look
-from lgc.distillation.search.config import MILD, DistillConfig
+from lgc.distillation.search.config import MILD, WIDE, DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.ranking import Ranking
 from lgc.distillation.search.results import AgainstCodecs, Alone, Distilled, OnBetter, OutOfTime
@@ -117,12 +117,15 @@ class Search:
             first = points[0] if ranking.written is None else ranking.written.point
             best = self._with_teacher(first)
             points = [best._replace(downsampling=each.downsampling) for each in points]
-        ranked = ranking.ranked("resolutions", points)
+        ranked = ranking.ranked("resolutions", points)[: config.finalists]
+        if WIDE in config.augmentations:  # a resolution may need more variety than another
+            wider = [each._replace(augmentation=WIDE) for each in ranked]
+            ranked = ranking.ranked("wider augmentation", ranked + wider)[: config.finalists]
         ranking.report("common codecs", 0, 1)
         codecs = against_codecs.coded(trials, self._budget, ranking.stop)
         if not codecs.missing:  # part of them would favour their proxies
             ranking.codecs = codecs
-        best = ranking.finals("resolutions", ranking.with_written(ranked[: config.finalists]))
+        best = ranking.finals("resolutions", ranking.with_written(ranked))
         if best.downsampling.factor > 1:
             sharper = [best._replace(contrast=percent) for percent in config.contrast_percent]
             best = ranking.alternatives("contrast", best, sharper, shortlist=1)
