@@ -19,7 +19,7 @@ TYPED = {
     # page: numbers that no record of ours backs, and why they may stand there
     "README.md": {
         "3.11 3.12 2.0": "versions of Python and the licence",
-        "12,000 4 5": "budgets and sizes of the rows",
+        "1,000 12,000 4 5": "budgets and sizes of the rows",
         "2022 2505.17469": "a year, arXiv",
         "1.52 0.96 3.03 0.69": "MIRACLE, as published",
         "67 800": "the published bit allocation and its number of images",
