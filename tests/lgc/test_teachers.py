@@ -15,11 +15,12 @@ from fewbits.coding import FormatError, InputError, read_archive, write_archive
 from lgc import comparison, distill_command, files
 from lgc.commands import main
 from lgc.coresets import lossy_subset
-from lgc.coresets.downsampling import LOSSLESS
+from lgc.coresets.downsampling import LOSSLESS, Downsampling
 from lgc.distillation import _distill, distilled_file, distilled_images
 from lgc.distillation.augmentation import MILD, NONE
+from lgc.distillation.distilled_file import OperatingPoint
 from lgc.distillation.search import against_codecs, teaching
-from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.panel import Accuracies, Panel
 from lgc.distillation.search.results import Compared
 from lgc.distillation.search.trials import Trials
 from lgc.teachers import mixing, network, teacher_file, training
@@ -273,7 +274,7 @@ def test_a_teacher_that_there_was_no_time_for_is_a_warning():
 
 @pytest.mark.parametrize(
     ("quick", "convnet", "chosen"),
-    [(0.5, 0.5, False), (0.6, 0.6, False), (0.7, 0.7, True), (0.55, 0.85, False)],
+    [(0.5, 0.5, False), (0.6, 0.62, False), (0.7, 0.7, True), (0.55, 0.85, False)],
 )
 def test_auto_takes_a_teacher_only_for_better_scores(monkeypatch, quick, convnet, chosen):
     """And not where a common codec teaches nearest neighbour and ridge more."""
@@ -362,3 +363,19 @@ def test_a_temperature_divides_the_logits(file, plain):
                 read(file, temperature=wrong)
     with pytest.raises(InputError, match="holds no teacher"):
         lgc.decompress(plain, temperature=4)
+
+
+def test_soft_and_hard_labels_are_compared_on_equally_many_images(monkeypatch):
+    images, labels = blobs(90)
+    seen, half = [], Accuracies(0.5, 0.5)
+    monkeypatch.setattr(Panel, "quick", lambda panel, *sets: seen.append(sets) or half)
+    monkeypatch.setattr(Panel, "full", lambda panel, quick, drawn: quick)
+    config = replace(lgc.DistillConfig.quick(), teacher="auto", teacher_steps=2)
+    checked = distilled_file.check(images, labels)
+    trials = Trials(checked, 1_500, jax.random.key(0), config, lambda *args: None)
+    (found,) = trials.fitting((Downsampling(1, 2),))
+    point = OperatingPoint(found, 0, MILD, 0.0, teacher_width=4, heavy=HEAVY)
+    trials.quick(point)
+    trials.soft(point)
+    (_, hard), (with_soft_labels,) = seen
+    assert len(hard[0]) == len(with_soft_labels[0])

@@ -234,10 +234,10 @@ class Search:
         """Write another of the best points if it is better over several validation parts."""
         ranking, full = self._ranking, self._trials.full
         few = len(self._trials.validation) < second_look.SMALL
-        best = sorted(full, key=lambda each: -ranking.value(full[each]))[: second_look.MOST_POINTS]
+        best = sorted(full, key=lambda each: -ranking.merit(each))[: second_look.MOST_POINTS]
         if ranking.stop() or not few or len(best) < 2:
             return
-        first = {each: ranking.value(full[each]) for each in best}
+        first = {each: ranking.merit(each) for each in best}
         values = second_look.values(first, self._other_trials, self._budget, ranking.stop)
         chosen = max(best, key=lambda each: values[each])
         with contextlib.suppress(OutOfTime):

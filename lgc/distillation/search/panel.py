@@ -120,14 +120,6 @@ class Panel:
         ]
         return Accuracies(*(max(values) for values in zip(*found, strict=True)))
 
-    def soft(self, drawn: TrainingSet) -> Accuracies:
-        """By all three, of a set with soft labels."""
-        return Accuracies(
-            neighbour(drawn, self._pixels, self._classes),
-            ridge(drawn, self._pixels, self._classes),
-            self._convnet(self._key, drawn),
-        )
-
     def accuracy_of(self, teacher: Teacher) -> float:
         """Of a teacher alone, in [0, 1]."""
         found = teacher.probabilities(self._pixels).argmax(axis=1)

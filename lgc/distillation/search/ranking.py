@@ -22,6 +22,8 @@ from lgc.images import LabelledImages
 
 _SHORTLIST = 3
 """Alternatives of a stage that the ConvNet is trained on, after the quick proxies."""
+_TEACHER_GAIN = 0.01
+"""That a teacher has to bring, since the better of its two kinds of labels counts."""
 
 
 class Ranking:
@@ -72,6 +74,10 @@ class Ranking:
     def value(self, accuracies: Accuracies) -> float:
         """What points are ranked by."""
         return against_codecs.value(accuracies, self.codecs.candidates)
+
+    def merit(self, point: OperatingPoint) -> float:
+        """The value of a point that all proxies have scored, less what a teacher has to bring."""
+        return self.value(self.trials.full[point]) - _TEACHER_GAIN * bool(point.teacher_width)
 
     def stop(self) -> bool:
         """Whether there is no time to evaluate and write another point."""
@@ -126,7 +132,7 @@ class Ranking:
         full = self.trials.full
         if not full:
             return points[0]
-        best = max(full, key=lambda each: self.value(full[each]))
+        best = max(full, key=self.merit)
         written = None if self.written is None else self.written.point
         if best != written and (written in full or self._no_worse(best)):
             self.write(best, full[best])

@@ -172,8 +172,12 @@ class Trials:
         if point not in self._soft:
             stored = self._stored(point)  # which trains the teacher
             teacher = self._teaching.teacher(point.teacher_width, point.heavy)
-            per_class = self._config.proxy_images_per_class
-            self._soft[point] = self._panel.soft(soft_set(stored, teacher, per_class))
+            # As many images as with hard labels: more of them teach more.
+            few, many = (
+                soft_set(stored, teacher, per_class)
+                for per_class in (self._few, self._config.proxy_images_per_class)
+            )
+            self._soft[point] = self._panel.full(self._panel.quick(few), many)
         return self._soft[point]
 
     def quick_of(self, stored: TrainingSet, augmentation: Augmentation) -> Accuracies:
