@@ -60,7 +60,7 @@ def decompress(
       seed: of the latents or the augmentation.
       heavy: whether to augment images for training on soft labels.
       temperature: of the soft labels, with `heavy` or without: what the teacher's logits are
-        divided by. Above 1 they say more of the less probable classes, and students often learn
+        divided by. Above 1 they say more of the less probable classes, and networks often learn
         faster from them. The hard labels do not depend on it.
 
     Returns:

@@ -31,7 +31,7 @@ def test_the_golden_distilled_images():
 
 
 def test_the_golden_images_with_more_contrast():
-    contents = distilled_images.read((GOLDEN / "contrast.exemplars").read_bytes())
+    contents = distilled_images.read((GOLDEN / "contrast.lgc").read_bytes())
     assert contents.images.contrast == 200
     images, labels = distilled_images.sample(contents, per_class=None, seed=0)
     assert digest(images, labels.astype(np.int64)) == CONTRAST
