@@ -21,6 +21,12 @@ def typed_key(key: Any) -> jax.Array:
     return key
 
 
+def is_positive_number(value: Any) -> bool:
+    """Whether it is a number above 0, and no truth value."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and bool(value > 0)
+
+
 def check_count(value: Any, name: str) -> None:
     """InputError unless the value is a whole number, 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:

@@ -14,7 +14,7 @@ from fewbits.coding import InputError
 from fewbits.io.image_sets import conforming, forms
 from fewbits.io.image_sets.forms import Form
 from lgc import files
-from lgc.arguments import check_count
+from lgc.arguments import check_count, is_positive_number
 from lgc.teachers.teacher_file import Teacher, softened
 
 
@@ -181,8 +181,7 @@ def _check_bytes(data: bytes, what: str) -> None:
 
 
 def _check_temperature(temperature: float, teacher: Teacher | None) -> None:
-    number = isinstance(temperature, int | float | np.number) and not isinstance(temperature, bool)
-    if not (number and 0 < temperature < math.inf):
+    if not is_positive_number(temperature) or temperature == math.inf:
         raise InputError(f"temperature is {temperature!r}; use a positive number, such as 4")
     if temperature != 1:
         _needed(teacher)

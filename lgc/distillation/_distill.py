@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fewbits.coding import InputError
 from fewbits.io.image_sets import forms
-from lgc.arguments import check_config, check_count, typed_key
+from lgc.arguments import check_config, check_count, is_positive_number, typed_key
 from lgc.config import Progress
 from lgc.distillation.search.anytime import Search
 from lgc.distillation.search.config import DistillConfig
@@ -128,8 +128,7 @@ def search(
       InputError: also for a time limit that is not positive.
     """
     check_config(config, DistillConfig)
-    number = isinstance(time_limit, int | float | np.number) and not isinstance(time_limit, bool)
-    if time_limit is not None and not (number and time_limit > 0):
+    if time_limit is not None and not is_positive_number(time_limit):
         raise InputError(f"time_limit is {time_limit!r}; use a positive number of seconds, or None")
     check_count(budget_bytes, "budget_bytes")
     end = None if time_limit is None else time.monotonic() + time_limit
