@@ -16,10 +16,10 @@ from fewbits.io.progress import Bar
 from lgc.distillation import _distill, distilled_images
 from lgc.distillation.augmentation import NONE, described
 from lgc.distillation.preview import picture
-from lgc.distillation.search import config, panel
+from lgc.distillation.search import config
 from lgc.distillation.search.panel import Accuracies
+from lgc.distillation.search.parts import QUICK_IMAGES
 from lgc.distillation.search.results import Alone, Distilled
-from lgc.distillation.search.trials import QUICK_IMAGES
 from lgc.distillation.search.verdict import verdict
 from lgc.teachers import teacher_file
 
@@ -96,10 +96,13 @@ def run(
         save_picture(picture(contents, options.seed))
     stored, augmentation = contents.images, contents.augmentation
     ours, others, missing, held_out = compared
-    rarest = int(np.unique(held_out, return_counts=True)[1].min())
+    rarest = int(np.unique(held_out.quick, return_counts=True)[1].min())
+    fewer = f"; {len(held_out.convnet):,} for the ConvNet"
+    convnet_on = fewer * (len(held_out.convnet) < len(held_out.quick))
     draws = QUICK_IMAGES // len(np.unique(labels))
     drawn_so = "" if augmentation == NONE else f" (decompress --per-class {draws})"
     best = ours if soft is None else ours.best(soft)
+    noise = held_out.noise(best)
     remedies = ["more time"] * (limit is not None)
     remedies += ["more bytes"] * (len(data) > _NEARLY_ALL * options.budget_bytes)
     return cli.Result(
@@ -122,8 +125,9 @@ def run(
             "first_file_seconds": files[0].seconds,
             "best_file_seconds": found.seconds,
             "elapsed_seconds": time.monotonic() - began,
-            "held_out_images": len(held_out),
-            "noise": panel.noise(best.mean(), held_out),
+            "held_out_images": len(held_out.quick),
+            "convnet_held_out_images": len(held_out.convnet),
+            "noise": noise,
             "compared": [
                 {**each._asdict(), "accuracies": each.accuracies._asdict()} for each in others
             ],
@@ -136,8 +140,8 @@ def run(
                 f"{options.output}: {len(data):,} of {options.budget_bytes:,} bytes: "
                 f"{len(stored.classes):,} of {len(images):,} images, {found.point.description()}",
                 f"augmentation (decompress --per-class N draws so): {described(augmentation)}",
-                f"mean accuracy over classes on {len(held_out):,} held-out images ({rarest:,} of "
-                "the rarest class), of classifiers trained on",
+                f"mean accuracy over classes on {len(held_out.quick):,} held-out images "
+                f"({rarest:,} of the rarest class{convnet_on}), of classifiers trained on",
                 f"  this file{drawn_so}: {ours.text()}",
                 *taught(soft, alone),
                 *(
@@ -149,7 +153,7 @@ def run(
                     best,
                     others,
                     missing,
-                    panel.noise(best.mean(), held_out),
+                    noise,
                     n_classes=len(np.unique(labels)),
                     left_out=search.left_out(),
                     remedies=remedies,

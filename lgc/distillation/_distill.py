@@ -37,8 +37,8 @@ def distill(
     augmentation (`lgc.distillation`). Resolution, grey levels, augmentation, coreset selection
     strategy and distillation are chosen by a search on a validation part cut from the given images:
     the score is the mean accuracy of three classifiers trained on the file's images (nearest
-    neighbour, ridge regression on random features, a small ConvNet), less what the first two would
-    learn more from random images under a common codec. The first file is there after seconds,
+    neighbour, ridge regression on random features, a small ConvNet), less what the first two lack
+    to a lead over random images under a common codec. The first file is there after seconds,
     better ones follow.
 
     Dataset distillation by kernel ridge regression: Zhou, Nezhadarya and Ba (2022), "Dataset

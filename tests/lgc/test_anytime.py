@@ -13,16 +13,7 @@ from fewbits.coding import InputError
 from lgc import images
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import _distill, distilled_file
-from lgc.distillation.augmentation import NONE
-from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import (
-    against_codecs,
-    panel,
-    plain_codecs,
-    second_look,
-    teaching,
-    trials,
-)
+from lgc.distillation.search import against_codecs, panel, plain_codecs, teaching, trials
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.results import Compared
@@ -76,15 +67,6 @@ def test_a_teacher_is_tried_with_finer_and_with_cruder_images():
     assert teaching.neighbours(known, known[0]) == [known[2], known[1]]
 
 
-def test_a_rare_class_is_in_both_parts():
-    pixels = np.zeros((104, 8, 8), np.uint8)
-    checked = images.check(pixels, np.array([0] * 100 + [1] * 4))
-    validation, training = trials.split_validation(jax.random.key(0), checked)
-    assert np.bincount(checked.classes[validation]).tolist() == [25, 1]
-    assert np.bincount(checked.classes[training]).tolist() == [75, 3]
-    assert sorted([*validation, *training]) == list(range(104))
-
-
 def test_resolutions_follow_the_images():
     small, large = trials.downsamplings((8, 8, 1)), trials.downsamplings((64, 96, 3))
     assert {each.factor for each in small} == {1}
@@ -97,9 +79,11 @@ def test_a_candidate_loses_what_common_codecs_teach_better():
         (Compared("a", 10, 1, Accuracies(0.8, 0.5)), images),
         (Compared("b", 10, 1, Accuracies(0.6, 0.9)), images),
     ]
-    assert against_codecs.shortfall(Accuracies(0.9, 0.7), codecs) == pytest.approx(0.2)
-    assert against_codecs.shortfall(Accuracies(0.7, 0.7, 1.0), codecs) == pytest.approx(0.3)
-    assert against_codecs.shortfall(Accuracies(0.8, 0.9, 0.0), codecs) == 0
+    assert against_codecs.shortfall(Accuracies(0.9, 0.7), codecs) == pytest.approx(0.21)
+    assert against_codecs.shortfall(Accuracies(0.7, 0.7, 1.0), codecs) == pytest.approx(0.32)
+    # A lead of less than a point may be chance.
+    assert against_codecs.shortfall(Accuracies(0.8, 0.9, 0.0), codecs) == pytest.approx(0.02)
+    assert against_codecs.shortfall(Accuracies(0.82, 0.92, 0.0), codecs) == 0
     assert against_codecs.shortfall(Accuracies(0.0, 0.0), []) == 0
 
 
@@ -107,39 +91,8 @@ def test_a_shortfall_weighs_more_than_the_mean_gains():
     images = (np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
     codecs = [(Compared("a", 10, 1, Accuracies(0.8, 0.5)), images)]
     assert against_codecs.value(Accuracies(0.9, 0.7), codecs) == pytest.approx(0.8)
-    short = against_codecs.value(Accuracies(0.79, 0.82), codecs)
-    assert short < against_codecs.value(Accuracies(0.8, 0.77), codecs)
-
-
-class _OtherPart:
-    """Trials of another validation part, with scores made up."""
-
-    def __init__(self, scores, known):
-        self._scores, self.counts = scores, dict.fromkeys(known, 1)
-
-    def fitting(self, given, stop):
-        assert set(given) >= set(self.counts)
-
-    def score(self, point):
-        return Accuracies(self._scores[point], self._scores[point])
-
-
-def test_a_second_look_takes_the_mean_over_validation_parts(monkeypatch):
-    monkeypatch.setattr(against_codecs, "coded", lambda *_: against_codecs.Codecs([], ()))
-    low, high = Downsampling(2, 2), Downsampling(1, 1)
-    lucky, steady = (OperatingPoint(each, 0, NONE, 0.0) for each in (low, high))
-    first = {lucky: 0.9, steady: 0.8}
-
-    def look(parts, stop=lambda: False):
-        made = [_OtherPart({lucky: a, steady: b}, known) for a, b, known in parts]
-        return second_look.values(first, made.__getitem__, 1_000, stop)
-
-    both = [low, high]
-    found = look([(0.6, 0.8, both), (0.6, 0.8, both)])
-    assert (found[lucky], found[steady]) == (pytest.approx(0.7), pytest.approx(0.8))
-    # A part that does not know all points, or for which there is no time, says nothing.
-    assert look([(0.6, 0.8, both), (0.0, 0.0, [low])])[lucky] == pytest.approx(0.75)
-    assert look([(0.6, 0.8, both)] * 2, stop=lambda: True) == first
+    short = against_codecs.value(Accuracies(0.79, 0.84), codecs)
+    assert short < against_codecs.value(Accuracies(0.81, 0.77), codecs)
 
 
 def test_the_nearest_neighbour_is_that_of_a_search_by_hand():

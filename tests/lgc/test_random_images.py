@@ -14,7 +14,7 @@ from lgc.coresets.downsampling import LOSSLESS, Downsampling
 from lgc.distillation import _distill, distilled_file
 from lgc.distillation.augmentation import NONE
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import against_codecs, anytime, trials
+from lgc.distillation.search import against_codecs, anytime
 from lgc.distillation.search.config import WIDE, DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.trials import Trials
@@ -37,7 +37,7 @@ def test_an_order_holds_every_image_once_and_no_validation_image_early(draw):
     checked, made = _trials()
     order = made.order(OperatingPoint(LOSSLESS, 0, NONE, 0.0, draw=draw))
     assert sorted(order.tolist()) == list(range(len(checked.classes)))
-    late = np.isin(order, made.validation)
+    late = np.isin(order, made.parts[0].validation)
     for number in range(3):
         assert (np.diff(late[checked.classes[order] == number].astype(int)) >= 0).all()
     counts = np.bincount(checked.classes[order[:10]], minlength=3)
@@ -57,7 +57,7 @@ def test_draws_differ_and_are_repeatable():
 def test_the_file_holds_the_images_that_were_scored(draw):
     checked, made = _trials()
     point = OperatingPoint(LOSSLESS, 0, NONE, 0.0, draw=draw)
-    scored, _ = made._stored(point)
+    scored, _ = made.parts[0].stored(point, made.count(point))
     data = distilled_file.write(
         checked.pixels, checked.classes, 400, point, jax.random.key(0), order=made.order(point)
     )
@@ -73,11 +73,10 @@ def test_other_random_images_are_tried_where_few_fit_and_kept_if_better(monkeypa
         accuracy = 0.5 + 0.1 * (point.draw == 2)
         return trials.full.setdefault(point, Accuracies(accuracy, accuracy, accuracy))
 
-    monkeypatch.setattr(anytime, "FEW", 80)
+    monkeypatch.setattr(anytime, "_FEW", 80)
     monkeypatch.setattr(Trials, "quick", lambda trials, point: Accuracies(0.5, 0.5))
     monkeypatch.setattr(Trials, "score", score)
     monkeypatch.setattr(against_codecs, "coded", lambda *args: against_codecs.Codecs([], ()))
-    monkeypatch.setattr(anytime.second_look, "SMALL", 0)
     monkeypatch.setattr(distilled_file, "write", lambda *args, **kwargs: b"")
     config = replace(LOSSLESS_ONLY, downsamplings=(Downsampling(1, 2),), draws=4)
     search = _distill.search(*blobs(300), budget, config, jax.random.key(0))
@@ -105,10 +104,3 @@ def test_brightness_of_images_with_a_teacher_is_that_of_its_own_augmentation_too
 def test_settings_out_of_their_range_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         DistillConfig(**wrong)
-
-
-def test_the_first_images_are_of_all_classes_however_unequal_these_are():
-    pixels = np.zeros((130, 8, 8), np.uint8)
-    checked = images.check(pixels, np.repeat([0, 1, 2], [90, 30, 10]))
-    _, others = trials.split_validation(jax.random.key(1), checked)
-    assert np.bincount(checked.classes[others[:15]]).tolist() == [5, 5, 5]

@@ -17,6 +17,8 @@ _CONVNETS = 3
 """Codecs that the ConvNet is trained on, after the quick proxies."""
 _SHORTFALLS = 3.0
 """A point that a proxy learns less from the file than from a codec counts as so many lost."""
+_LEAD = 0.01
+"""A smaller one counts as lost in part, since other images may turn it around."""
 
 Candidate = tuple[Compared, TrainingSet]
 
@@ -41,28 +43,29 @@ def coded(trials: Trials, budget_bytes: int, stop: Callable[[], bool]) -> Codecs
       budget_bytes: of each.
       stop: asked before every evaluation whether to leave out what remains.
     """
-    found, missing = [], []
-    for name, codec in plain_codecs.codecs(trials.pixels.shape[1:]).items():
+    found, missing, first = [], [], trials.parts[0]
+    for name, codec in plain_codecs.codecs(first.pixels.shape[1:]).items():
         if stop():
             missing.append(name)
             continue
-        each = plain_codecs.plain_file(name, codec, trials.pixels, trials.classes, budget_bytes)
+        each = plain_codecs.plain_file(name, codec, first.pixels, first.classes, budget_bytes)
         if each is None:
             continue
-        quick = trials.quick_of(each.images, MILD)
+        quick = trials.quick_of(codec, each)
         found.append((Compared(each.name, each.n_bytes, len(each.images[1]), quick), each.images))
     found.sort(key=lambda each: -each[0].accuracies.mean())
     return Codecs(found, tuple(missing))
 
 
 def shortfall(ours: Accuracies, codecs: list[Candidate]) -> float:
-    """By how much the quick proxies learn less from our file than from the best codec for each.
+    """By how much the quick proxies learn less from our file than a point above the best codec.
 
-    The sum over the proxies, in [0, 2]; 0 where no codec is better for any of them.
+    The sum over the proxies; 0 where each of them learns a point more from the file than from the
+    codec that teaches it most.
     """
     theirs = [found.accuracies for found, _ in codecs]
-    neighbour = max((each.neighbour for each in theirs), default=0.0)
-    ridge = max((each.ridge for each in theirs), default=0.0)
+    neighbour = max((each.neighbour for each in theirs), default=-_LEAD) + _LEAD
+    ridge = max((each.ridge for each in theirs), default=-_LEAD) + _LEAD
     return max(0.0, neighbour - ours.neighbour) + max(0.0, ridge - ours.ridge)
 
 

@@ -2,7 +2,7 @@
 
 Every candidate is an operating point (`distilled_file.OperatingPoint`). Its training set is made
 from the images outside the validation part exactly as its file would give it, and scored by the
-mean accuracy of a panel of proxies (`panel`), less what a quick proxy would learn more from random
+mean accuracy of a panel of proxies (`panel`), less what a quick proxy lacks to a lead over random
 images under the best common codec: the file is to be worse for nobody. The stages:
 
 1. a first file at once;
@@ -10,11 +10,10 @@ images under the best common codec: the file is to be worse for nobody. The stag
 3. the best downsamplings, also widely augmented, by the whole panel, and more contrast; a teacher,
    if asked for or if few images fit;
 4. ranges of augmentation;
-5. downsamplings next to the best, at that augmentation, an upsampler, and blur;
-6. teachers of several sizes, which give soft labels, and finer and cruder images beside them;
-7. coreset selection strategies, brightness augmentation, other random images where few fit, and
-   dataset distillation;
-8. of a small image set, the best points once more on other validation parts (`second_look`).
+5. downsamplings next to the best, at that augmentation, an upsampler, blur and brightness;
+6. other random images where few fit;
+7. teachers of several sizes, which give soft labels, and finer and cruder images beside them;
+8. coreset selection strategies and dataset distillation.
 
 After each stage the best operating point, if it is a new one, is applied to all images and written
 (`ranking`).
@@ -34,18 +33,19 @@ from lgc.coresets import strategies
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import distilled_file
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import against_codecs, second_look
+from lgc.distillation.search import against_codecs
 from lgc.distillation.search.config import MILD, WIDE, DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.ranking import Ranking
-from lgc.distillation.search.results import AgainstCodecs, Alone, Distilled, OnBetter, OutOfTime
-from lgc.distillation.search.teaching import FEW, SHARES, mixings, neighbours
-from lgc.distillation.search.trials import Trials
+from lgc.distillation.search.results import AgainstCodecs, Alone, Distilled, OnBetter
+from lgc.distillation.search.teaching import SHARES, mixings, neighbours
 
 _USUAL = Downsampling(2, 2)
 """Of the first file."""
 _MANY_TIMES = 10
 """As many images as fit; a teacher is then tried early."""
+_FEW = 1_000
+"""Images, of which one random selection may be much better than another."""
 
 
 class Search:
@@ -81,9 +81,9 @@ class Search:
         self._checked = distilled_file.check(pixels, labels)
         if len(self._checked.labels) < 2:
             raise InputError("all images have one label: classifiers need two classes or more")
-        key_write, self._key_trials = jax.random.split(key)
+        key_write, key_trials = jax.random.split(key)
         self._ranking = Ranking(
-            self._checked, np.asarray(labels), self._budget, key_write, self._key_trials,
+            self._checked, np.asarray(labels), self._budget, key_write, key_trials,
             config=config, left_less=stop, on_better=on_better, progress=progress,
         )  # fmt: skip
         self._trials = self._ranking.trials
@@ -106,6 +106,7 @@ class Search:
 
     def _run(self) -> Distilled:
         config, trials, ranking = self._config, self._trials, self._ranking
+        storable = len(trials.parts[0].rows)
         self._first()
         fitting = trials.fitting(trials.given(), ranking.stop)
         if ranking.written is not None and ranking.stop():
@@ -130,7 +131,7 @@ class Search:
             sharper = [best._replace(contrast=percent) for percent in config.contrast_percent]
             best = ranking.alternatives("contrast", best, sharper, shortlist=1)
         # A teacher knows the labels of images that do not fit; where these are most, try it first.
-        most_left_out = _MANY_TIMES * trials.counts[best.downsampling] <= len(trials.classes)
+        most_left_out = _MANY_TIMES * trials.counts[best.downsampling] <= storable
         if most_left_out and not forced:
             best = self._with_teacher(best)
         flipped = [(each, each._replace(flip=1)) for each in config.augmentations]
@@ -149,20 +150,21 @@ class Search:
         best = ranking.alternatives(
             "blur", best, [best._replace(augmentation=each) for each in softer]
         )
-        if not (most_left_out or forced):
-            best = self._with_teacher(best)
-        if strategies.worthwhile(trials.counts[best.downsampling], len(trials.classes)):
-            best = ranking.alternatives(
-                "coresets", best, [best._replace(strategy=name) for name in config.strategies]
-            )
         brighter = [_brighter(best, percent) for percent in (0, *config.brightness_percent)]
         best = ranking.alternatives("brightness", best, brighter)
-        if best.strategy == strategies.RANDOM and trials.count(best) <= FEW:
+        count = trials.count(best)
+        if count <= _FEW and strategies.worthwhile(count, storable):
             draws = [best._replace(draw=number) for number in range(1, config.draws)]
             best = ranking.alternatives("other random images", best, draws)
+        if not (most_left_out or forced):
+            best = self._with_teacher(best)
+        if strategies.worthwhile(trials.counts[best.downsampling], storable):
+            best = ranking.alternatives(
+                "coresets", best,
+                [best._replace(strategy=name, draw=0) for name in config.strategies],
+            )  # fmt: skip
         distilled = best._replace(distillation_steps=config.distillation_steps, contrast=0)
         ranking.alternatives("distillation", best, [distilled])
-        self._second_look()
         assert ranking.written is not None
         return ranking.written
 
@@ -229,25 +231,6 @@ class Search:
             points = [best._replace(downsampling=each) for each in others]
             best = ranking.finals_in_time("resolutions for the teacher", best, points)
         return best
-
-    def _second_look(self) -> None:
-        """Write another of the best points if it is better over several validation parts."""
-        ranking, full = self._ranking, self._trials.full
-        few = len(self._trials.validation) < second_look.SMALL
-        best = sorted(full, key=lambda each: -ranking.merit(each))[: second_look.MOST_POINTS]
-        if ranking.stop() or not few or len(best) < 2:
-            return
-        first = {each: ranking.merit(each) for each in best}
-        values = second_look.values(first, self._other_trials, self._budget, ranking.stop)
-        chosen = max(best, key=lambda each: values[each])
-        with contextlib.suppress(OutOfTime):
-            if ranking.written is None or chosen != ranking.written.point:
-                ranking.write(chosen, full[chosen])
-
-    def _other_trials(self, number: int) -> Trials:
-        key = jax.random.fold_in(self._key_trials, number)
-        self._ranking.report("other validation images", number, second_look.PARTS)
-        return Trials(self._checked, self._budget, key, self._config, self._ranking.until_stop)
 
 
 def _brighter(point: OperatingPoint, percent: int) -> OperatingPoint:

@@ -78,7 +78,7 @@ class DistillConfig:
     evaluation_seeds: int = 3
     brightness_percent: tuple[int, ...] = BRIGHTNESS_PERCENT
     contrast_percent: tuple[int, ...] = (100, 200, 400)
-    draws: int = 6
+    draws: int = 24
     blur_tenths: tuple[int, ...] = (8, 12)
     teacher: int | Literal["auto", "none"] = "auto"
     teacher_steps: int = 4_000

@@ -15,6 +15,7 @@ means over classes, so that a rare class counts as much as a frequent one.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -103,22 +104,9 @@ class Panel:
             checked, validation, steps=steps, width=width, batch_size=batch_size
         )
 
-    def quick(self, stored: TrainingSet, drawn: TrainingSet | None = None) -> Accuracies:
-        """Without the ConvNet: of the stored or of the drawn images, whichever teaches more.
-
-        Args:
-          stored: images as a file holds them.
-          drawn: augmented ones of the same file, if any.
-        """
-        sets = [stored] if drawn is None else [stored, drawn]
-        found = [
-            (
-                neighbour(each, self._pixels, self._classes),
-                ridge(each, self._pixels, self._classes),
-            )
-            for each in sets
-        ]
-        return Accuracies(*(max(values) for values in zip(*found, strict=True)))
+    def quick(self, *sets: TrainingSet) -> Accuracies:
+        """Without the ConvNet; see `quick`."""
+        return quick(sets, self._pixels, self._classes)
 
     def accuracy_of(self, teacher: Teacher) -> float:
         """Of a teacher alone, in [0, 1]."""
@@ -128,6 +116,29 @@ class Panel:
     def full(self, quick: Accuracies, drawn: TrainingSet) -> Accuracies:
         """With the ConvNet, which is trained on the drawn images."""
         return quick._replace(convnet=self._convnet(self._key, drawn))
+
+
+def quick(sets: Sequence[TrainingSet], pixels: np.ndarray, classes: np.ndarray) -> Accuracies:
+    """Of the two quick proxies, each trained on that of some sets that teaches it most.
+
+    Args:
+      sets: images as a file holds them, and augmented ones of the same file, if any.
+      pixels: uint8[m, H, W, C], to classify.
+      classes: int[m], theirs.
+    """
+    learners = neighbour, ridge
+    return Accuracies(*(max(learn(each, pixels, classes) for each in sets) for learn in learners))
+
+
+def mean(several: list[Accuracies]) -> Accuracies:
+    """Of quick proxies on several validation parts."""
+    return Accuracies(*(np.mean([each[:2] for each in several], axis=0).tolist()))
+
+
+def corrected(here: Accuracies, everywhere: Accuracies, first: Accuracies) -> Accuracies:
+    """Quick proxies' accuracies moved by what `everywhere` differs from `first`, in [0, 1]."""
+    moved = [a + b - c for a, b, c in zip(here[:2], everywhere[:2], first[:2], strict=True)]
+    return Accuracies(*np.clip(moved, 0, 1).tolist())
 
 
 def balanced_accuracy(found: np.ndarray, classes: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lgc.distillation.distilled_file import OperatingPoint
+from lgc.distillation.search import panel
 from lgc.distillation.search.panel import Accuracies
 
 
@@ -47,6 +48,24 @@ class Compared(NamedTuple):
     accuracies: Accuracies
 
 
+class HeldOut(NamedTuple):
+    """Classes of the images that gave accuracies.
+
+    Attributes:
+      quick: int[m], those of the nearest neighbour and of ridge regression.
+      convnet: int[v], those of the ConvNet.
+    """
+
+    quick: np.ndarray
+    convnet: np.ndarray
+
+    def noise(self, accuracies: Accuracies) -> float:
+        """Of the mean of accuracies, in [0, 1] (`panel.noise`), were they wrong all together."""
+        accuracy = accuracies.mean()
+        trained = [self.quick, self.quick] + [self.convnet] * (accuracies.convnet is not None)
+        return sum(panel.noise(accuracy, each) for each in trained) / len(trained)
+
+
 class AgainstCodecs(NamedTuple):
     """A file beside random images under common codecs.
 
@@ -54,13 +73,13 @@ class AgainstCodecs(NamedTuple):
       file: accuracies of classifiers trained on it with hard labels.
       codecs: with the same bytes, sorted by what they teach, best first.
       missing: what there was no time for.
-      held_out: int[m], classes of the images that gave the accuracies.
+      held_out: the images that gave the accuracies.
     """
 
     file: Accuracies
     codecs: list[Compared]
     missing: tuple[str, ...]
-    held_out: np.ndarray
+    held_out: HeldOut
 
 
 OnBetter = Callable[[Distilled], None]
