@@ -1,4 +1,4 @@
-"""A set that nothing was tuned on: Greek letters from fonts, `lgc distill` against common codecs.
+"""Greek letters from fonts, unseen when the search was made: `lgc distill` against common codecs.
 
 The public command makes a file of 1,500 images within five minutes. Its images, stored or drawn,
 are compared with random ones of the same bytes under xz, PNG, WebP and AVIF, and at low resolution
@@ -91,7 +91,7 @@ def measure(config: Config, trials: list[tuple[int]], data: ex.Data) -> ex.Measu
         codec, percent = _percent(name, theirs, validation, test)
         size, gain = path.stat().st_size, mine - percent
         rows.append(Row(kilobytes, name, size, mine, codec, percent, gain, path))
-    return ex.Measurement(rows, {"distilled": {str(budget): said}})
+    return ex.Measurement(rows, {"distilled": {str(budget): {**said, "output": path.name}}})
 
 
 def recompute(config: Config, row: Any, data: ex.Data) -> float | None:

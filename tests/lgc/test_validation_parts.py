@@ -137,7 +137,7 @@ def test_codecs_are_compared_on_all_parts():
     assert found is not None
     count = len(found.images[1])
     each = [part.quick_of((part.pixels[:count], part.classes[:count]), MILD) for part in made.parts]
-    assert made.quick_of(codec, found) == pytest.approx(panel.mean(each))
+    assert made.of_codec(codec, found) == pytest.approx(panel.mean(each))
 
 
 def test_noise_is_that_of_the_images_each_proxy_was_tested_on():

@@ -51,7 +51,7 @@ def coded(trials: Trials, budget_bytes: int, stop: Callable[[], bool]) -> Codecs
         each = plain_codecs.plain_file(name, codec, first.pixels, first.classes, budget_bytes)
         if each is None:
             continue
-        quick = trials.quick_of(codec, each)
+        quick = trials.of_codec(codec, each)
         found.append((Compared(each.name, each.n_bytes, len(each.images[1]), quick), each.images))
     found.sort(key=lambda each: -each[0].accuracies.mean())
     return Codecs(found, tuple(missing))

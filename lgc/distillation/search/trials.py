@@ -141,7 +141,7 @@ class Trials:
             self._quick[point] = found
         return self._quick[point]
 
-    def quick_of(self, codec: Codec, found: PlainFile) -> Accuracies:
+    def of_codec(self, codec: Codec, found: PlainFile) -> Accuracies:
         """The same of a common codec's file of the first images, and of as many of other parts."""
         count = len(found.images[1])
         others = [
