@@ -98,7 +98,8 @@ def run(
     ours, others, missing, held_out = compared
     rarest = int(np.unique(held_out.quick, return_counts=True)[1].min())
     fewer = f"; {len(held_out.convnet):,} for the ConvNet"
-    convnet_on = fewer * (len(held_out.convnet) < len(held_out.quick))
+    trained = any(each.convnet for each in (ours, *(each.accuracies for each in others)))
+    convnet_on = fewer * (trained and len(held_out.convnet) < len(held_out.quick))
     draws = QUICK_IMAGES // len(np.unique(labels))
     drawn_so = "" if augmentation == NONE else f" (decompress --per-class {draws})"
     best = ours if soft is None else ours.best(soft)
@@ -142,7 +143,7 @@ def run(
                 f"augmentation (decompress --per-class N draws so): {described(augmentation)}",
                 f"mean accuracy over classes on {len(held_out.quick):,} held-out images "
                 f"({rarest:,} of the rarest class{convnet_on}), of classifiers trained on",
-                f"  this file{drawn_so}: {ours.text()}",
+                f"  such a file of the others{drawn_so}: {ours.text()}",
                 *taught(soft, alone),
                 *(
                     f"  {each.n_images:,} random images as {each.name}, {each.n_bytes:,} bytes "

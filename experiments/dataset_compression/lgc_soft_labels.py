@@ -160,10 +160,10 @@ EXPERIMENT = ex.of_module(
     {
         "fashion_12": Config(12, 4_000, seeds=_FIVE),
         "fashion_30": Config(30, 4_000, downsampling=_FINE, width=0),
-        "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0, seeds=(0,)),
+        "fashion_100": Config(100, 4_000, downsampling=_FINE, width=0),
         "mnist_1": Config(1, 560, "mnist", 30_000, _CRUDE, 0, FEW_IMAGES, 1e-4, 200),
         "mnist_12": Config(12, 4_000, "mnist", 16_000, _CRUDE, 8, NO_FLIPS, 0, 0, 4.0, seeds=_FIVE),
-        "mnist_30": Config(30, 4_000, "mnist", heavy=NO_FLIPS, seeds=(0,)),
+        "mnist_30": Config(30, 9_000, "mnist", 16_000, _CRUDE, 8, NO_FLIPS, 0, 0, 4.0),
         "cifar_30": Config(30, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "cifar_100": Config(100, 8_600, "cifar10_jpeg", uses=_BESIDE_CODECS, seeds=(0,)),
         "smoke": Config(

@@ -32,7 +32,7 @@ RIVAL = Compared("webp, quality 15", 10, 5, Accuracies(0.8, 0.8, 0.8))
     [
         (0.9, 0.0, "is 10.0 points above the nearest of them (webp, quality 15), on average"),
         (0.7, 0.0, "webp, quality 15 is 10.0 points better than this file, on average: use that"),
-        (0.9, 0.12, "within the noise of the held-out images (12.0 points)"),
+        (0.9, 0.12, "within the noise of the held-out images (12.0 points): either will do"),
         (0.7, 0.12, "within the noise of the held-out images (12.0 points): either will do"),
     ],
 )
@@ -107,7 +107,9 @@ def test_a_comparison_obeys_its_time():
         "no network was trained on this file: allow more time before you train one",
     ]
     said = verdict(found, compared, missing, left_out=search.left_out())
-    assert said.endswith("the time was over before the search tried: anything but the first file")
+    assert said.endswith(
+        "the time was over before the search finished: anything but the first file"
+    )
     untrained = Compared("webp, quality 15", 10, 5, Accuracies(0.6, 0.6))
     said = verdict(Accuracies(0.5, 0.5, 0.9), [untrained], ["avif", "the ConvNet of webp"])
     assert said.startswith("webp, quality 15 is 10.0 points better")

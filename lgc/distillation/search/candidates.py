@@ -110,6 +110,7 @@ def candidates(
         n_images = 0
         # Fine images are slow to code, and few of them fit: no more are coded than will.
         for size in (_FIRST_SAMPLE, _SAMPLE):
+            size = min(size, n_images or size)
             sample = rows[: max(size, 2 * len(checked.labels))]
             images = quantised(checked, sample, downsampling)
             bits = pixel_code.cost_bits(images.pixels, images.classes, images.levels.size)
@@ -117,7 +118,7 @@ def candidates(
             each = float(bits[len(bits) // 2 :].mean()) / 8
             n_images = int(left / max(each, 0.1))
             needed = min(needed, budget_bytes - left + each * len(checked.labels))
-            if n_images <= size:
+            if n_images <= _FIRST_SAMPLE:
                 break
         if n_images >= len(checked.labels):
             found.append(Candidate(downsampling, width, min(n_images, len(rows))))

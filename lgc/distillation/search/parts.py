@@ -23,11 +23,11 @@ from lgc.images import LabelledImages
 from lgc.teachers.mixing import Mixing
 
 PARTS = 4
-"""Of a small set; each is held out in turn."""
+"""Of a small set at most; each is held out in turn."""
 SMALL = 4_000
 """Images of a set whose quarters are too small to tell candidates apart."""
-_LARGEST_PIXELS = 64 * 64 * 3
-"""Of an image; the quick proxies take longer for larger ones."""
+_MOST_NUMBERS = 2 * 32 * 32 * 3
+"""Of an image, times the parts: the quick proxies take longer for larger images."""
 _LARGEST_VALIDATION = 2_000
 QUICK_IMAGES = 3_000
 """That the quick proxies are trained on."""
@@ -152,15 +152,15 @@ class Part:
 def parts(
     checked: LabelledImages, key: Key, config: DistillConfig, progress: Progress
 ) -> list[Part]:
-    """The validation parts of an image set: one, or of a small set all quarters in turn.
+    """The validation parts of an image set: one, or of a small set of small images several.
 
     Arguments are those of `Part`.
     """
     upsamplers: dict[tuple[Downsampling, int], Any] = {}
-    small = len(checked.classes) < SMALL and checked.pixels[0].size <= _LARGEST_PIXELS
+    affordable = min(PARTS, max(1, _MOST_NUMBERS // checked.pixels[0].size))
     return [
         Part(checked, each, key, config, progress, upsamplers)
-        for each in range(PARTS if small else 1)
+        for each in range(affordable if len(checked.classes) < SMALL else 1)
     ]
 
 

@@ -52,7 +52,7 @@ def verdict(
     if ours.convnet is None:
         lines.append("no network was trained on this file: allow more time before you train one")
     if left_out:
-        lines.append(f"the time was over before the search tried: {', '.join(left_out)}")
+        lines.append(f"the time was over before the search finished: {', '.join(left_out)}")
     if others and missing:
         lines.append(f"no time to compare with: {', '.join(missing)}")
     return "\n".join(lines)
@@ -68,7 +68,7 @@ def _against(points: float, name: str, noise: float, remedies: Sequence[str]) ->
     within = f", within the noise of the held-out images ({100 * noise:.1f} points)" * unsure
     if points >= 0:
         said = f"the file is {points:.1f} points above the nearest of them ({name}), on average"
-        return said + within
+        return said + within + ": either will do" * unsure
     said = f"{name} is {-points:.1f} points better than this file, on average"
     if unsure:
         return f"{said}{within}: either will do"
