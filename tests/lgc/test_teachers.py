@@ -377,5 +377,6 @@ def test_soft_and_hard_labels_are_compared_on_equally_many_images(monkeypatch):
     point = OperatingPoint(found, 0, MILD, 0.0, teacher_width=4, heavy=HEAVY)
     trials.quick(point)
     trials.soft(point)
-    (_, hard), (with_soft_labels,) = seen
+    _, hard = seen[0]
+    (with_soft_labels,) = next(each for each in seen if len(each) == 1)
     assert len(hard[0]) == len(with_soft_labels[0])
