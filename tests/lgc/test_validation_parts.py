@@ -8,12 +8,13 @@ import jax
 import numpy as np
 import pytest
 
+from fewbits.codecs.pixels import pixel_code
 from lgc import images
 from lgc.coresets.downsampling import Downsampling
 from lgc.distillation import distilled_file
 from lgc.distillation.augmentation import MILD, NONE, augmented_set
 from lgc.distillation.distilled_file import OperatingPoint
-from lgc.distillation.search import panel, parts, plain_codecs
+from lgc.distillation.search import candidates, panel, parts, plain_codecs
 from lgc.distillation.search.config import DistillConfig
 from lgc.distillation.search.panel import Accuracies
 from lgc.distillation.search.parts import Part, split_validation
@@ -155,3 +156,19 @@ def test_nearly_every_image_of_a_small_set_scores():
     assert 96 - 3 * 3 <= len(made.held_out().quick) <= 96  # of each class all but three or fewer
     assert 21 <= len(made.held_out().convnet) <= 24
     assert made.quick(PLAIN._replace(augmentation=NONE)).convnet is None
+
+
+@pytest.mark.parametrize(("budget", "passes"), [(250, 1), (600, 2)])
+def test_no_more_images_are_coded_than_will_fit(monkeypatch, budget, passes):
+    coded, real = [], pixel_code.cost_bits
+
+    def cost_bits(pixels, *args):
+        coded.append(len(pixels))
+        return real(pixels, *args)
+
+    monkeypatch.setattr(pixel_code, "cost_bits", cost_bits)
+    checked = images.check(*blobs(400))
+    (found,) = candidates.candidates(checked, np.arange(400), budget, (LOW,))
+    assert coded[0] == 32
+    assert len(coded) == passes
+    assert max(coded) <= max(32, 2 * found.n_images)

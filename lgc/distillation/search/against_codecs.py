@@ -63,9 +63,11 @@ def shortfall(ours: Accuracies, codecs: list[Candidate]) -> float:
     The sum over the proxies; 0 where each of them learns a point more from the file than from the
     codec that teaches it most.
     """
+    if not codecs:
+        return 0.0
     theirs = [found.accuracies for found, _ in codecs]
-    neighbour = max((each.neighbour for each in theirs), default=-_LEAD) + _LEAD
-    ridge = max((each.ridge for each in theirs), default=-_LEAD) + _LEAD
+    neighbour = max(each.neighbour for each in theirs) + _LEAD
+    ridge = max(each.ridge for each in theirs) + _LEAD
     return max(0.0, neighbour - ours.neighbour) + max(0.0, ridge - ours.ridge)
 
 

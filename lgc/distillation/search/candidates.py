@@ -107,10 +107,9 @@ def candidates(
             break
         width, weights = _upsampler(downsampling.factor, shape[2], budget_bytes)
         left = budget_bytes - header - weights * _BITS_PER_WEIGHT / 8
-        n_images = 0
         # Fine images are slow to code, and few of them fit: no more are coded than will.
-        for size in (_FIRST_SAMPLE, _SAMPLE):
-            size = min(size, n_images or size)
+        size = _FIRST_SAMPLE
+        while True:
             sample = rows[: max(size, 2 * len(checked.labels))]
             images = quantised(checked, sample, downsampling)
             bits = pixel_code.cost_bits(images.pixels, images.classes, images.levels.size)
@@ -118,8 +117,9 @@ def candidates(
             each = float(bits[len(bits) // 2 :].mean()) / 8
             n_images = int(left / max(each, 0.1))
             needed = min(needed, budget_bytes - left + each * len(checked.labels))
-            if n_images <= _FIRST_SAMPLE:
+            if size > _FIRST_SAMPLE or n_images <= size:
                 break
+            size = min(n_images, _SAMPLE)
         if n_images >= len(checked.labels):
             found.append(Candidate(downsampling, width, min(n_images, len(rows))))
     if not found:

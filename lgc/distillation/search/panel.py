@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -100,9 +101,14 @@ class Panel:
     ):
         self._key = key
         self._pixels, self._classes = checked.pixels[validation], checked.classes[validation]
-        self._convnet = proxies.build(
-            checked, validation, steps=steps, width=width, batch_size=batch_size
+        # Of several panels, only one may be asked for its ConvNet.
+        self._build = partial(
+            proxies.build, checked, validation, steps=steps, width=width, batch_size=batch_size
         )
+
+    @cached_property
+    def _convnet(self) -> proxies.ProxyEvaluation:
+        return self._build()
 
     def quick(self, *sets: TrainingSet) -> Accuracies:
         """Without the ConvNet; see `quick`."""

@@ -96,7 +96,7 @@ class Part:
         """Of the same file, on images that it does not store, the validation part among them."""
         if point not in self._unstored:
             chosen = self.order(point)[:count]
-            others = np.setdiff1d(self.rows, chosen, assume_unique=True)
+            others = self.rows[~np.isin(self.rows, chosen)]
             tested = np.concatenate([self.validation, others])[:_LARGEST_VALIDATION]
             known = self._checked.pixels[tested], self._checked.classes[tested]
             sets = self._sets(self.stored(point, count), point.augmentation)
